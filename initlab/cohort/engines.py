@@ -1,0 +1,215 @@
+"""Two ways to send a cohort through its network, with the same result: all members at once, or one after another."""
+
+import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.modules.conv import _ConvNd
+
+from initlab.cohort.stack import Stack
+from initlab.data.dataset import Split
+from initlab.errors import UserError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Autocast = Callable[[], AbstractContextManager[None]]
+
+
+class Engine(Protocol):
+    """Forward and backward passes over a stack of members."""
+
+    def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
+        """Replace each stacked parameter's gradient by that of its members' mean losses.
+
+        Args:
+            rows: To draw from.
+            batches: Which rows each member sees, shape (members, batch).
+
+        Returns:
+            Before the update, detached, float32 or float64: logits, shape (members, batch, classes), and losses of
+            the rows, shape (members, batch).
+        """
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Logits of all members in evaluation mode for shared inputs, shape (members, rows, classes)."""
+
+
+class VmapEngine:
+    """All members at once, through `torch.func.vmap`: best for small networks, and on GPUs.
+
+    Args:
+        stack: On the device that trains.
+        loss: Per-row losses from logits (rows, classes) and targets (rows,).
+        autocast: The context of a forward pass.
+    """
+
+    def __init__(self, stack: Stack, loss: Loss, autocast: Autocast) -> None:
+        self._stack, self._loss, self._autocast = stack, loss, autocast
+        self._per_member = vmap(self._call, in_dims=(0, 0, 0), randomness="different")
+        self._shared = vmap(self._call, in_dims=(0, 0, None), randomness="different")
+
+    def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self._stack.template, (parameters, buffers), (inputs,))
+        return logits
+
+    def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Engine.gradients`."""
+        stack = self._stack
+        set_training(stack.template, True)
+        for parameter in stack.parameters.values():
+            parameter.grad = None
+        with self._autocast():
+            logits = _at_least_float(self._per_member(stack.parameters, stack.buffers, rows.inputs[batches]))
+        # The sum over members, so that each member's gradient is its own.
+        losses = self._loss(logits.flatten(0, 1), rows.targets[batches].flatten())
+        (losses.sum() / batches.shape[1]).backward()
+        torch.clear_autocast_cache()  # or the next step would compute with this step's weights
+        return logits.detach(), losses.detach().view(batches.shape)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor) -> Tensor:
+        """See `Engine.predict`."""
+        set_training(self._stack.template, False)
+        with self._autocast():
+            return _at_least_float(self._shared(self._stack.parameters, self._stack.buffers, inputs))
+
+
+class LoopEngine:
+    """Members one after another: best for convolutions on a CPU, and for models that vmap cannot trace.
+
+    Each member's parameters and gradients are views of the stacked ones, so that one optimizer serves all.
+
+    Args:
+        stack: On the device that trains.
+        loss: Per-row losses from logits (rows, classes) and targets (rows,).
+        autocast: The context of a forward pass.
+        workers: Threads that share the members. Unlike threads inside an operation they hardly wait for each other.
+    """
+
+    def __init__(self, stack: Stack, loss: Loss, autocast: Autocast, *, workers: int = 1) -> None:
+        self._stack, self._loss, self._autocast = stack, loss, autocast
+        self._gradients = {name: torch.zeros_like(parameter) for name, parameter in stack.parameters.items()}
+        self._parameters = [self._views_of(member) for member in range(stack.members)]
+        self._buffers = [
+            {name: buffer[member] for name, buffer in stack.buffers.items()} for member in range(stack.members)
+        ]
+        # functional_call swaps a module's parameters while it runs: each thread needs a module of its own.
+        workers = min(workers, stack.members)
+        self._templates = [stack.template, *(copy.deepcopy(stack.template) for _ in range(workers - 1))]
+        self._pool = (
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) if workers > 1 else None
+        )
+
+    def _views_of(self, member: int) -> dict[str, Tensor]:
+        views = {}
+        for name, parameter in self._stack.parameters.items():
+            view = parameter[member].detach().requires_grad_(parameter.requires_grad)
+            view.grad = self._gradients[name][member]
+            views[name] = view
+        return views
+
+    def _each_member(self, work: Callable[[nn.Module, int], Tensor]) -> Tensor:
+        """Call `work(template, member)` for every member, and stack what it returns."""
+        workers = len(self._templates)
+
+        def share(worker: int) -> list[Tensor]:
+            return [work(self._templates[worker], member) for member in range(worker, self._stack.members, workers)]
+
+        if self._pool is None:
+            return torch.stack(share(0))
+        results: list[Tensor] = [torch.empty(0)] * self._stack.members
+        for worker, part in enumerate(self._pool.map(share, range(workers))):
+            results[worker::workers] = part
+        return torch.stack(results)
+
+    def _forward(self, template: nn.Module, member: int, inputs: Tensor) -> Tensor:
+        if inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        state = (self._parameters[member], self._buffers[member])
+        with self._autocast():  # autocast is local to a thread
+            return _at_least_float(functional_call(template, state, (inputs,)))
+
+    def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Engine.gradients`."""
+        for template in self._templates:
+            set_training(template, True)
+        for name, parameter in self._stack.parameters.items():
+            parameter.grad = self._gradients[name].zero_()
+
+        losses = torch.empty(batches.shape, dtype=_result_dtype(self._stack), device=batches.device)
+
+        def work(template: nn.Module, member: int) -> Tensor:
+            batch = batches[member]
+            logits = self._forward(template, member, rows.inputs[batch])
+            loss = self._loss(logits, rows.targets[batch])
+            loss.mean().backward()
+            losses[member] = loss.detach()
+            return logits.detach()
+
+        logits = self._each_member(work)
+        torch.clear_autocast_cache()
+        return logits, losses
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """See `Engine.predict`."""
+        for template in self._templates:
+            set_training(template, False)
+
+        def work(template: nn.Module, member: int) -> Tensor:
+            with torch.no_grad():
+                return self._forward(template, member, inputs)
+
+        return self._each_member(work)
+
+
+def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
+    """Name the engine to use: `vmap` or `loop`.
+
+    Args:
+        requested: `vmap`, `loop`, or `auto`: loop for convolutions on a CPU, where vmap's grouped convolutions are
+            slow, and for models that vmap cannot trace.
+        stack: On the device that trains.
+        sample: A few rows, shape (rows, *input_shape), on the same device.
+
+    Raises:
+        UserError: `vmap` was requested for a model that it cannot trace.
+    """
+    if requested == "loop":
+        return "loop"
+    if requested == "auto" and has_convolutions(stack.template) and sample.device.type == "cpu":
+        return "loop"
+    try:
+        VmapEngine(stack, _no_loss, torch.no_grad).predict(sample)
+    except RuntimeError as error:
+        if requested == "auto":
+            return "loop"
+        reason = str(error).split("\n")[0]
+        raise UserError(f"engine=vmap: this model cannot be vectorized ({reason}); use engine=loop") from error
+    return "vmap"
+
+
+def has_convolutions(model: nn.Module) -> bool:
+    """Whether a model convolves."""
+    return any(isinstance(layer, _ConvNd) for layer in model.modules())
+
+
+def set_training(module: nn.Module, training: bool) -> None:
+    """Switch between training and evaluation, where it is not so yet: the switch walks the whole module."""
+    if module.training != training:
+        module.train(training)
+
+
+def _no_loss(logits: Tensor, _: Tensor) -> Tensor:
+    return logits
+
+
+def _result_dtype(stack: Stack) -> torch.dtype:
+    return next(iter(stack.parameters.values())).dtype
+
+
+def _at_least_float(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

@@ -1,0 +1,205 @@
+"""The LightningModule that trains a cohort."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
+from initlab.cohort.losses import cross_entropy
+from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms
+from initlab.cohort.stack import Stack, images_last
+from initlab.data.dataset import Dataset, Split
+from initlab.data.module import InMemoryData
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What one epoch measured on one split: a number a member, shape (members,), on the CPU in float64.
+
+    `epoch` 0 is before any training. A member whose logits are not finite has accuracy NaN: such a network
+    classifies nothing.
+    """
+
+    epoch: int
+    split: str
+    loss: Tensor
+    accuracy: Tensor
+    gradient_norm: Tensor | None = None
+
+
+@dataclass
+class _Tally:
+    """Sums over the rows of an epoch, kept on the device until it ends."""
+
+    loss: Tensor | float = 0.0
+    correct: Tensor | float = 0.0
+    rows: int = 0
+    gradient_norm: Tensor | None = None
+
+    def add(self, logits: Tensor, losses: Tensor, targets: Tensor) -> None:
+        """Add rows: logits (members, rows, classes), losses and targets (members, rows)."""
+        self.loss = self.loss + losses.sum(1, dtype=torch.float64)
+        self.correct = self.correct + (logits.argmax(-1) == targets).sum(1)
+        self.rows += targets.shape[1]
+
+    def row(self, epoch: int, split: str) -> EpochRow:
+        """Averages over the rows so far."""
+        assert isinstance(self.loss, Tensor)
+        assert isinstance(self.correct, Tensor)
+        loss = (self.loss / self.rows).cpu()
+        accuracy = (self.correct.double() / self.rows).cpu()
+        norm = None if self.gradient_norm is None else self.gradient_norm.double().cpu()
+        return EpochRow(epoch, split, loss, accuracy.where(loss.isfinite(), torch.nan), norm)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a cohort trains.
+
+    Attributes:
+        optim: The `optim` group; its `lr` is not used.
+        learning_rates: One a member.
+        gradient_clip: Largest norm of a member's gradient; None: no limit.
+        engine: `auto`, `vmap` or `loop`.
+        threads: Threads that share the members of the loop engine.
+    """
+
+    optim: Mapping[str, Any]
+    learning_rates: Sequence[float]
+    gradient_clip: float | None = None
+    engine: str = "auto"
+    threads: int = 1
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+
+
+class CohortModule(pl.LightningModule):
+    """Trains every member of a stack by its own gradient, and records what each epoch measured.
+
+    Args:
+        stack: Initialized members.
+        dataset: What they learn; it moves to the device with them.
+        training: How.
+    """
+
+    def __init__(self, stack: Stack, dataset: Dataset, training: Training) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.history: list[EpochRow] = []
+        self.engine_name = ""
+        self._dataset, self._training = dataset, training
+        self._template = [stack.template]  # in a list, so that Lightning does not take its weights for ours
+        self._names = (list(stack.parameters), list(stack.buffers))
+        self.parameter_stack = nn.ParameterList(stack.parameters.values())
+        for position, buffer in enumerate(stack.buffers.values()):
+            self.register_buffer(f"buffer_{position}", buffer)
+        self._engine: Engine | None = None
+        self._tally = _Tally()
+
+    @property
+    def stack(self) -> Stack:
+        """The members as they are now, on the module's device."""
+        parameter_names, buffer_names = self._names
+        buffers = [self.get_buffer(f"buffer_{position}") for position in range(len(buffer_names))]
+        return Stack(
+            self._template[0],
+            dict(zip(parameter_names, self.parameter_stack, strict=True)),
+            dict(zip(buffer_names, buffers, strict=True)),
+        )
+
+    def configure_optimizers(self) -> Optimizer:
+        """Build the one optimizer over all stacked parameters."""
+        self._place()
+        self._optimizer = CohortOptimizer(
+            self._training.optim, list(self.parameter_stack), self._training.learning_rates
+        )
+        return self._optimizer.torch_optimizer
+
+    def _place(self) -> None:
+        """Bring data, template and engine to the module's device, before the optimizer sees the parameters' layout."""
+        dtype = self.parameter_stack[0].dtype
+        self._template[0].to(device=self.device, dtype=dtype)
+        self._splits = {name: self._on_device(getattr(self._dataset, name), dtype) for name in ("train", "val", "test")}
+        sample = self._splits["train"].inputs[:2]
+        self.engine_name = choose_engine(self._training.engine, self.stack, sample)
+        autocast = self.trainer.precision_plugin.forward_context
+        if self.engine_name == "vmap":
+            self._engine = VmapEngine(self.stack, self._training.loss, autocast)
+            return
+        if self.device.type == "cpu":
+            for parameter in self.parameter_stack:
+                parameter.data = images_last(parameter.data)
+        self._engine = LoopEngine(self.stack, self._training.loss, autocast, workers=self._training.threads)
+
+    def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
+        return Split(split.inputs.to(self.device, dtype), split.targets.to(self.device))
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once training was set up."""
+        assert self._engine is not None
+        return self._engine
+
+    def on_train_start(self) -> None:
+        """Measure the untrained networks: epoch 0."""
+        self._evaluate_all("val", epoch=0)
+
+    def training_step(self, block: Tensor, _: int) -> None:
+        """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
+        rows = self._splits["train"]
+        logits, losses = [], []
+        for batches in block:
+            step_logits, step_losses = self.engine.gradients(rows, batches)
+            logits.append(step_logits)
+            losses.append(step_losses)
+            if self._training.gradient_clip is not None:
+                clip_members(self._gradients(), self._training.gradient_clip)
+            self._optimizer.step()
+        targets = rows.targets[block.transpose(0, 1).flatten(1)]
+        self._tally.add(torch.cat(logits, 1), torch.cat(losses, 1), targets)
+        self._tally.gradient_norm = gradient_norms(self._gradients())
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self.parameter_stack if parameter.grad is not None]
+
+    def on_validation_epoch_start(self) -> None:
+        """Close the training rows of the epoch before the validation rows are added up."""
+        if self._tally.rows:
+            self._record("train", epoch=self.current_epoch + 1)
+
+    def validation_step(self, chunk: Tensor, _: int) -> None:
+        """Evaluate all members on some validation rows, given by index."""
+        self._evaluate("val", chunk)
+
+    def on_validation_epoch_end(self) -> None:
+        """Record the epoch's validation rows."""
+        self._record("val", epoch=self.current_epoch + 1)
+
+    def on_train_end(self) -> None:
+        """Measure the trained networks on the test rows."""
+        self._evaluate_all("test", epoch=self.current_epoch)
+
+    def _evaluate_all(self, name: str, *, epoch: int) -> None:
+        for chunk in self._data().chunks(len(self._splits[name])):
+            self._evaluate(name, chunk.to(self.device))
+        self._record(name, epoch=epoch)
+
+    def _data(self) -> InMemoryData:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, InMemoryData)
+        return data
+
+    def _evaluate(self, name: str, chunk: Tensor) -> None:
+        split = self._splits[name]
+        logits = self.engine.predict(split.inputs[chunk])
+        targets = split.targets[chunk].expand(len(logits), -1)
+        losses = self._training.loss(logits.flatten(0, 1), targets.flatten()).view(targets.shape)
+        self._tally.add(logits, losses, targets)
+
+    def _record(self, split: str, *, epoch: int) -> None:
+        self.history.append(self._tally.row(epoch, split))
+        self._tally = _Tally()

@@ -1,0 +1,84 @@
+"""Optimizers over stacked parameters, in which every member keeps its own learning rate and gradient norm."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from hydra.utils import get_object
+from torch import Tensor
+from torch.optim import Optimizer
+
+from initlab.config import check_call
+from initlab.errors import UserError
+
+# Elementwise, so that no member sees another's gradient, and linear in the learning rate.
+SUPPORTED = {
+    f"torch.optim.{name}": f"torch.optim.{name}"
+    for name in ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop")
+}
+
+
+def check_optimizer(config: Mapping[str, Any]) -> None:
+    """Check an `optim` group.
+
+    Raises:
+        UserError: an optimizer that mixes the entries of a tensor or is not linear in its learning rate, or an
+            argument that it does not take.
+    """
+    path = config.get("_target_")
+    if path not in SUPPORTED:
+        raise UserError(
+            f"optim._target_={path}: members can share an elementwise optimizer only; "
+            f"known: {', '.join(sorted(SUPPORTED))}"
+        )
+    arguments = {key: value for key, value in config.items() if key not in ("_target_", "name")}
+    check_call(get_object(path), arguments, where="optim", supplied=("params",))
+
+
+class CohortOptimizer:
+    """One torch optimizer over all members, each stepping at its own rate.
+
+    Args:
+        config: The `optim` group; its `lr` is ignored.
+        parameters: Stacked, shape (members, …) each.
+        learning_rates: One a member.
+    """
+
+    def __init__(self, config: Mapping[str, Any], parameters: Sequence[Tensor], learning_rates: Sequence[float]) -> None:
+        self.parameters = list(parameters)
+        fastest = max(learning_rates)
+        arguments = {key: value for key, value in config.items() if key not in ("_target_", "name", "lr")}
+        self.torch_optimizer: Optimizer = get_object(config["_target_"])(self.parameters, lr=fastest, **arguments)
+        ratios = torch.tensor(learning_rates, dtype=torch.float64) / fastest
+        self._ratios = None if bool((ratios == 1).all()) else ratios
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every member by its own learning rate.
+
+        The optimizers here are linear in the rate: a member's own step is the fastest member's rule, rescaled.
+        """
+        if self._ratios is None:
+            self.torch_optimizer.step()
+            return
+        before = [parameter.clone() for parameter in self.parameters]
+        self.torch_optimizer.step()
+        for parameter, start in zip(self.parameters, before, strict=True):
+            ratio = _along_members(self._ratios.to(parameter), parameter)
+            parameter.copy_(torch.lerp(start, parameter, ratio))
+
+
+def gradient_norms(gradients: Sequence[Tensor]) -> Tensor:
+    """Euclidean norm of each member's gradient over all its parameters, shape (members,)."""
+    return torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+
+
+def clip_members(gradients: Sequence[Tensor], limit: float) -> None:
+    """Scale each member's gradient in place to a norm of at most `limit`, as `torch.nn.utils.clip_grad_norm_` does."""
+    scale = (limit / (gradient_norms(gradients) + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(_along_members(scale, gradient))
+
+
+def _along_members(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,138 @@
+"""Training one cohort: the jobs' members stacked, trained together, and told apart again."""
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+
+import lightning.pytorch as pl
+import torch
+from hydra.utils import get_object
+from lightning.pytorch.callbacks import Callback
+
+from initlab.cohort.engines import has_convolutions
+from initlab.cohort.module import CohortModule, EpochRow, Training
+from initlab.cohort.stack import stack_members
+from initlab.cohort.tracking import JobTracking
+from initlab.data.module import InMemoryData
+from initlab.jobs import Job, Member
+from initlab.machine import usable_cores
+from initlab.results.tables import JobTables, Record, job_tables
+
+
+def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> list[JobTables]:
+    """Train all members of some jobs together.
+
+    Args:
+        jobs: Of one program; they may differ in init, seeds and learning rate.
+        callbacks: Lightning's, for progress.
+
+    Returns:
+        The tables of each job.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it.
+    """
+    first = jobs[0]
+    members = [member for job in jobs for member in job.members()]
+    owners = [job for job in jobs for _ in job.seeds]
+    stack = stack_members(job.build_member(member) for job, member in zip(owners, members, strict=True))
+    threads = _threads(first.config.threads, has_convolutions(stack.template))
+    module = CohortModule(
+        stack,
+        first.dataset,
+        Training(
+            optim=first.config.optim,
+            learning_rates=[member.learning_rate for member in members],
+            gradient_clip=first.config.gradient_clip,
+            engine=first.config.engine,
+            threads=threads,
+        ),
+    )
+    data = InMemoryData(
+        first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members]
+    )
+    rows = _rows_of(jobs, members)
+    tracking = [JobTracking(job, rows[job.name]) for job in jobs]
+    trainer = build_trainer(first, [*tracking, *callbacks])
+    with intra_op_threads(1 if members[1:] else threads):
+        started = time.perf_counter()
+        fit(trainer, module, data)
+        seconds = (time.perf_counter() - started) / len(members)
+    tables = [
+        job_tables(
+            job.identity,
+            list(job.seeds),
+            [_record(row, rows[job.name]) for row in module.history],
+            threshold=first.config.threshold,
+            seconds=seconds,
+        )
+        for job in jobs
+    ]
+    for tracker, table in zip(tracking, tables, strict=True):
+        tracker.finish(table.members)
+    return tables
+
+
+def build_trainer(job: Job, callbacks: Sequence[Callback]) -> pl.Trainer:
+    """Build the Lightning trainer of a job's cohort; progress, logging and checkpoints are the cohort's own."""
+    settings = dict(job.config.trainer)
+    trainer: pl.Trainer = get_object(settings.pop("_target_"))(
+        **settings,
+        devices=1,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        inference_mode=False,
+    )
+    return trainer
+
+
+def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData) -> None:
+    """Run the trainer.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it; Lightning makes that an exit of the process.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Ours are indices into memory: a worker process would only cost.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # Lightning 2.6's own, on torch 2.14.
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+            trainer.fit(module, datamodule=data)
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+
+
+@contextlib.contextmanager
+def intra_op_threads(threads: int) -> Iterator[None]:
+    """Let one operation use this many threads, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _threads(configured: int | str, convolutional: bool) -> int:
+    """Threads of a cohort: one for small dense nets, which only wait for each other, else the cores there are."""
+    if configured == "auto":
+        return usable_cores() if convolutional else 1
+    return int(configured)
+
+
+def _rows_of(jobs: Sequence[Job], members: Sequence[Member]) -> dict[str, slice]:
+    """Where each job's members stand in the stack."""
+    starts = {job.name: next(i for i, member in enumerate(members) if member.job == job.name) for job in jobs}
+    return {job.name: slice(starts[job.name], starts[job.name] + len(job.seeds)) for job in jobs}
+
+
+def _record(row: EpochRow, rows: slice) -> Record:
+    norm = None if row.gradient_norm is None else row.gradient_norm[rows].numpy()
+    return Record(row.epoch, row.split, row.loss[rows].numpy(), row.accuracy[rows].numpy(), norm)

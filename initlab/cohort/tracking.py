@@ -1,0 +1,94 @@
+"""One job's view of a running cohort, sent to its Lightning logger."""
+
+import lightning.pytorch as pl
+import pandas as pd
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from initlab.cohort.module import CohortModule
+from initlab.jobs import Job, target
+from initlab.results.summary import flat_config
+
+
+class JobTracking(Callback):
+    """Logs each epoch's mean over a job's members and their spread, and weight histograms at the start and the end.
+
+    It only reads: with it or without, the weights are the same to the bit.
+
+    Args:
+        job: Whose logger and directory are used.
+        rows: Where its members stand in the cohort's stack.
+    """
+
+    def __init__(self, job: Job, rows: slice) -> None:
+        self._job, self._rows = job, rows
+        self._logged = 0
+        configured = job.config.logger.get("_target_") is not None
+        self._logger: Logger | None = (
+            target("logger", job.config.logger)(save_dir=str(job.directory)) if configured else None
+        )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log the untrained networks."""
+        self._log_histograms(pl_module, epoch=0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log the epoch."""
+        self._log_new_rows(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the trained weights."""
+        self._log_histograms(pl_module, epoch=trainer.current_epoch)
+
+    def finish(self, members: pd.DataFrame) -> None:
+        """Log the configuration with the job's final metrics, which is what the HParams tab shows, and close."""
+        if self._logger is None:
+            return
+        metrics = ("test_accuracy", "test_loss", "best_val_accuracy", "val_loss", "train_loss", "auc")
+        final = {f"final/{name}": float(members[name].mean()) for name in metrics}
+        final["final/diverged"] = float((members["status"] == "diverged").sum())
+        parameters = flat_config({key: self._job.resolved[key] for key in HYPERPARAMETERS})
+        if isinstance(self._logger, TensorBoardLogger):
+            self._logger.log_hyperparams(parameters, final)
+            self._logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(dict(self._job.resolved))}```")
+        else:
+            self._logger.log_hyperparams(parameters)
+            self._logger.log_metrics(final)
+        self._logger.finalize("success")
+
+    def _log_new_rows(self, module: pl.LightningModule) -> None:
+        assert isinstance(module, CohortModule)
+        for row in module.history[self._logged :]:
+            if self._logger is not None:
+                measured = {"loss": row.loss, "accuracy": row.accuracy, "gradient_norm": row.gradient_norm}
+                spread = {
+                    f"{row.split}_{name}/{key}": value
+                    for name, values in measured.items()
+                    if values is not None
+                    for key, value in mean_and_spread(values[self._rows]).items()
+                }
+                self._logger.log_metrics(spread, step=row.epoch)
+        self._logged = len(module.history)
+
+    def _log_histograms(self, module: pl.LightningModule, *, epoch: int) -> None:
+        assert isinstance(module, CohortModule)
+        if not isinstance(self._logger, TensorBoardLogger):
+            return
+        for name, parameter in module.stack.parameters.items():
+            values = parameter.detach()[self._rows].flatten().float().cpu()
+            values = values[values.isfinite()]
+            if len(values):
+                self._logger.experiment.add_histogram(f"weights/{name}", values, epoch)
+
+
+HYPERPARAMETERS = ("data", "model", "init", "activation", "optim", "batch_size", "gradient_clip", "seeds", "seed")
+
+
+def mean_and_spread(values: Tensor) -> dict[str, float]:
+    """Mean and standard deviation of the finite values, shape (members,); empty if there are none."""
+    finite = values[values.isfinite()]
+    if not len(finite):
+        return {}
+    return {"mean": float(finite.mean()), "std": float(finite.std(correction=0))}

@@ -1,0 +1,37 @@
+"""Hydra's and OmegaConf's errors, as one line each."""
+
+import re
+from pathlib import Path
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from initlab.errors import nearest
+
+
+def explain(error: Exception, conf: Path) -> str | None:
+    """One line that says what in the command line or a configuration file was wrong; None if it is no such error.
+
+    Args:
+        error: What composing raised.
+        conf: The configuration folder, for the names that are allowed.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = error.options or sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        return f"{group}={option}: unknown {group}; {nearest(option, options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {_one_line(error.message)}"
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
+        parent = cause.parent_node
+        if "is not in struct" in str(cause):
+            return f"{cause.full_key}: unknown key; {nearest(str(cause.key), map(str, parent.keys()))}"
+        return f"{cause.full_key}: {_one_line(str(cause.msg or cause))}"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _one_line(str(error))
+    return None
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s*\n\s*", "; ", text.strip())

@@ -1,0 +1,204 @@
+"""The typed schema of the configuration, and the check of a composed configuration against it."""
+
+import hashlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Union
+
+from initlab.errors import UserError, nearest
+
+# Keys that say where and how to run, not what: they do not name a job's directory.
+NOT_IDENTITY = frozenset({"name", "output_dir", "data.dir", "data.download", "threads", "logger"})
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Config:
+    """One job's configuration, as `conf/train.yaml` documents it."""
+
+    name: str
+    output_dir: str
+    seeds: int
+    seed: int
+    batch_size: int
+    threshold: float
+    gradient_clip: float | None
+    engine: Literal["auto", "vmap", "loop"]
+    threads: int | Literal["auto"]
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    init: Mapping[str, Any]
+    activation: Mapping[str, Any]
+    optim: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    logger: Mapping[str, Any]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        for key, least in {"seeds": 1, "seed": 0, "batch_size": 1}.items():
+            if getattr(self, key) < least:
+                raise UserError(f"{key}={getattr(self, key)}: expected a whole number of at least {least}")
+        if self.gradient_clip is not None and self.gradient_clip <= 0:
+            raise UserError(f"gradient_clip={self.gradient_clip}: expected a positive norm, or null for none")
+        if not 0 < self.threshold <= 1:
+            raise UserError(f"threshold={self.threshold}: expected an accuracy in (0, 1]")
+        if self.threads != "auto" and self.threads < 1:
+            raise UserError(f"threads={self.threads}: expected a whole number of at least 1, or auto")
+        if "/" in self.name or self.name in ("", ".", ".."):
+            raise UserError(f"name={self.name}: expected the plain name of a folder")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What the configuration may ask of `lightning.Trainer`; the rest belongs to the cohort."""
+
+    max_epochs: int
+    accelerator: str = "auto"
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    deterministic: bool | Literal["warn"] | None = None
+    benchmark: bool | None = None
+    profiler: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        if self.max_epochs < 1:
+            raise UserError(f"trainer.max_epochs={self.max_epochs}: expected a whole number of at least 1")
+
+
+def parse_config(resolved: Mapping[str, Any]) -> Config:
+    """Check a resolved configuration and give it its type.
+
+    Raises:
+        UserError: a misspelt key, a missing one, or a value of the wrong type or out of range.
+    """
+    check_call(Config, resolved, where="")
+    trainer = {key: value for key, value in resolved["trainer"].items() if key != "_target_"}
+    check_call(TrainerConfig, trainer, where="trainer")
+    TrainerConfig(**trainer)
+    rate = resolved["optim"].get("lr")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0:
+        raise UserError(f"optim.lr={rate}: expected a positive number")
+    return Config(**resolved)
+
+
+def check_call(
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    *,
+    where: str,
+    supplied: Sequence[str] = (),
+) -> None:
+    """Check configured arguments against what a function or class takes, before it is called.
+
+    Args:
+        function: What will be called.
+        given: The configured keyword arguments.
+        where: Their configuration group, for the message; empty at the top.
+        supplied: Arguments that the program itself passes, and a configuration must not.
+
+    Raises:
+        UserError: an unknown or missing key, or a value of the wrong type; one line.
+    """
+    prefix = f"{where}." if where else ""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    allowed = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    open_names = [name for name in allowed if name not in supplied]
+    hints = _hints(function)
+    for key, value in given.items():
+        if key not in open_names and (key in supplied or not takes_any):
+            raise UserError(f"{prefix}{key}: unknown key; {nearest(str(key), open_names)}")
+        hint = hints.get(key, Any)
+        if not conforms(value, hint):
+            raise UserError(f"{prefix}{key}={value}: expected {describe(hint)}")
+    for name in open_names:
+        if parameters[name].default is inspect.Parameter.empty and name not in given:
+            raise UserError(f"{prefix}{name}: missing; {function.__name__} needs it")
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    target = function.__init__ if inspect.isclass(function) else function
+    try:
+        return typing.get_type_hints(target)
+    except (NameError, TypeError):  # a library's annotation that cannot be resolved checks nothing
+        return {}
+
+
+def conforms(value: Any, hint: Any) -> bool:
+    """Whether a configured value fits an annotation; annotations that no configuration can fill fit nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(conforms(value, option) for option in arguments)
+    if origin is Literal:
+        return value in arguments
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint is Path:
+        return isinstance(value, str)
+    container = origin or hint
+    if isinstance(container, type) and issubclass(container, Mapping):
+        return isinstance(value, Mapping)
+    if isinstance(container, type) and issubclass(container, Sequence):
+        item = arguments[0] if arguments else Any
+        return isinstance(value, list | tuple) and all(conforms(entry, item) for entry in value)
+    return isinstance(hint, type) and isinstance(value, hint)
+
+
+def describe(hint: Any) -> str:
+    """An annotation in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in arguments if conforms_something(option))
+    if origin is Literal:
+        return f"one of {', '.join(str(option) for option in arguments)}"
+    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", Path: "a path"}
+    if hint is None or hint is type(None):
+        return "null"
+    container = origin or hint
+    if isinstance(container, type) and issubclass(container, Mapping):
+        return "a group of keys"
+    if isinstance(container, type) and issubclass(container, Sequence) and hint is not str:
+        return "a list" + (f" with {describe(arguments[0])} in each place" if arguments else "")
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def conforms_something(hint: Any) -> bool:
+    """Whether a configuration file could write a value of this type at all."""
+    plain = (float, int, bool, str, Path, None, type(None))
+    return hint in plain or typing.get_origin(hint) is not None
+
+
+def job_name(overrides: Sequence[str]) -> str:
+    """Name a job's directory after its overrides: readable, the same for the same command, never too long.
+
+    `init=he,optim.lr=0.1`; `defaults` where nothing was overridden. Characters that a file system or a shell
+    minds become `_`. What is cut is told apart by a hash.
+    """
+    kept = sorted(text for text in overrides if text.lstrip("+~").split("=")[0] not in NOT_IDENTITY)
+    plain = ",".join(kept) or "defaults"
+    name = re.sub(r"[^\w.,=+~@\-\[\]]", "_", plain)
+    if name == plain and len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"

@@ -1,0 +1,72 @@
+"""The in-memory LightningDataModule: batches are indices into tensors, a batch for each member."""
+
+from collections.abc import Sequence
+
+import lightning.pytorch as pl
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+
+from initlab.data.dataset import Dataset
+from initlab.randomness import stream
+
+# Optimizer steps in a block: enough to hide what Lightning costs, few enough for a lively progress bar.
+BLOCK_STEPS = 100
+
+
+class InMemoryData(pl.LightningDataModule):
+    """Batches of a data set for a cohort.
+
+    One item of the training loader is a block of optimizer steps, indices of shape (steps, members, batch): members
+    are small and many, and a Python iteration of Lightning's a step would cost more than the step.
+
+    Args:
+        dataset: Already in memory; nothing is read here, so that `setup` may be called any number of times.
+        batch_size: Rows a step; the last step of an epoch takes what remains.
+        seeds: One a member; members of equal seed see the rows in the same order.
+    """
+
+    def __init__(self, dataset: Dataset, *, batch_size: int, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seeds = tuple(seeds)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch."""
+        return -(-len(self.dataset.train) // self.batch_size)
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """Blocks of the current epoch; the order is a function of seed and epoch alone."""
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        return _in_order(self.blocks(epoch))
+
+    def blocks(self, epoch: int) -> list[Tensor]:
+        """Blocks of an epoch, each of shape (steps, members, batch); together every member sees every row once."""
+        rows = len(self.dataset.train)
+        distinct = {
+            seed: torch.randperm(rows, generator=stream(seed, f"data order, epoch {epoch}"))
+            for seed in dict.fromkeys(self.seeds)
+        }
+        order = torch.stack([distinct[seed] for seed in self.seeds])
+        members, size = len(self.seeds), min(self.batch_size, rows)
+        whole = rows // size
+        steps = order[:, : whole * size].view(members, whole, size).transpose(0, 1)
+        blocks = list(steps.split(BLOCK_STEPS))
+        if rows % size:
+            blocks.append(order[:, whole * size :].unsqueeze(0))
+        return blocks
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Row indices of the validation split in order, shape (rows,), a few hundred at a time."""
+        return _in_order(self.chunks(len(self.dataset.val)))
+
+    def chunks(self, rows: int) -> list[Tensor]:
+        """All row indices in order, in chunks that need no more memory than a training step."""
+        return list(torch.arange(rows).split(max(4 * self.batch_size, 256)))
+
+
+def _in_order(items: list[Tensor]) -> DataLoader[Tensor]:
+    """A loader that Lightning accepts, over what is in memory. Its own generator keeps it off the global one."""
+    return DataLoader(items, batch_size=None, generator=Generator())  # type: ignore[arg-type]

@@ -1,0 +1,135 @@
+"""Tables: one row a sample, numbers in columns."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_wine
+
+from initlab.data.dataset import Arrays, Dataset, assemble, data_directory, split_rows
+from initlab.errors import UserError
+
+WINE_QUALITY_FILE = "winequality-red.csv"
+WINE_QUALITY_URL = f"https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/{WINE_QUALITY_FILE}"
+WINE_QUALITY_COLUMNS = (
+    "fixed acidity", "volatile acidity", "citric acid", "residual sugar", "chlorides", "free sulfur dioxide",
+    "total sulfur dioxide", "density", "pH", "sulphates", "alcohol", "quality",
+)  # fmt: skip
+WINE_QUALITY_ROWS = 1599
+
+
+def wine(
+    *,
+    test_fraction: float = 0.2,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """scikit-learn's wine recognition data: 178 Italian wines, 13 measurements, 3 cultivars. Needs no file.
+
+    Raises:
+        UserError: a fraction leaves a part without rows.
+    """
+    features, labels = load_wine(return_X_y=True)
+    return _split((features, labels), test_fraction, val_fraction, split_seed, stratify, standardize)
+
+
+def wine_quality(
+    *,
+    dir: str | None = None,
+    download: bool = True,
+    test_fraction: float = 0.2,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """UCI red wines (Cortez et al. 2009): 1,599 wines, 11 measurements; good means quality > 5.
+
+    Args:
+        dir: Folder with winequality-red.csv; None: the user's cache.
+        download: Whether to fetch the file from UCI where it is absent.
+        test_fraction: Share of all rows to test on.
+        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
+        split_seed: Seed of both splits.
+        stratify: Whether both classes keep their share in the splits.
+        standardize: Whether columns get mean 0 and variance 1, fitted on training rows.
+
+    Raises:
+        UserError: the file is absent and cannot be fetched, or is not what it should be.
+    """
+    path = data_directory(dir) / WINE_QUALITY_FILE
+    if not path.exists():
+        _download(WINE_QUALITY_URL, path, allowed=download)
+    return _split(read_wine_quality(path), test_fraction, val_fraction, split_seed, stratify, standardize)
+
+
+def read_wine_quality(path: Path) -> Arrays:
+    """Read the red wines: features, shape (1599, 11), and labels, 1 where quality > 5.
+
+    Raises:
+        UserError: unreadable, without a column, with text among the numbers, or with too few rows.
+    """
+    try:
+        table = pd.read_csv(path, sep=";")
+    except (OSError, ValueError) as error:
+        raise UserError(f"data=wine_quality: cannot read {path}: {error}; replace the file") from error
+    missing = [column for column in WINE_QUALITY_COLUMNS if column not in table]
+    if missing:
+        raise UserError(
+            f"data=wine_quality: {path} lacks the column {', '.join(missing)} (fields are separated by ';'); "
+            f"replace it by UCI's {WINE_QUALITY_FILE}"
+        )
+    table = table[list(WINE_QUALITY_COLUMNS)]
+    numbers = table.apply(pd.to_numeric, errors="coerce")
+    bad = np.argwhere(numbers.isna().to_numpy())
+    if len(bad):
+        row, column = bad[0]
+        raise UserError(
+            f"data=wine_quality: {path}, line {row + 2}, column {table.columns[column]}: "
+            f"{table.iat[row, column]!r} is no number; replace the file"
+        )
+    if len(numbers) < WINE_QUALITY_ROWS:
+        raise UserError(
+            f"data=wine_quality: {path} has {len(numbers)} rows, expected {WINE_QUALITY_ROWS}; replace the file"
+        )
+    features = numbers.drop(columns="quality").to_numpy(np.float64)
+    return features, (numbers["quality"] > 5).to_numpy(np.int64)
+
+
+def _split(
+    arrays: Arrays, test_fraction: float, val_fraction: float, split_seed: int, stratify: bool, standardize: bool
+) -> Dataset:
+    train, test = split_rows(
+        arrays, fraction=test_fraction, seed=split_seed, stratify=stratify, where="data.test_fraction"
+    )
+    return assemble(
+        train,
+        test,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize="feature" if standardize else None,
+    )
+
+
+def _download(url: str, path: Path, *, allowed: bool) -> None:
+    """Fetch a file to a temporary name and rename it, so that it is whole or absent."""
+    reason = "data.download=false"
+    if allowed:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            with urllib.request.urlopen(url, timeout=30) as response:
+                partial.write_bytes(response.read())
+            partial.replace(path)
+            return
+        except (urllib.error.URLError, OSError) as error:
+            reason = f"the download failed: {error}"
+    raise UserError(
+        f"data=wine_quality: {path} is not there ({reason}); put {path.name} from {url} into that folder, point "
+        "data.dir or INITLAB_DATA to one that has it, or use an embedded data set: data=wine or data=digits"
+    )

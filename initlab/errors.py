@@ -1,0 +1,16 @@
+"""Errors that are the user's to mend, each as one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can mend: one line that says what was wrong, where, and what to do."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names were probably meant, and which there are."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.55)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{hint}known: {', '.join(names)}"

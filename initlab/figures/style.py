@@ -1,0 +1,23 @@
+"""How every figure looks: colour-blind safe, readable in grey, drawn without a display."""
+
+from itertools import product
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe & Ito 2008; yellow is left out, too light for lines on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINE_STYLES = ("-", "--", "-.", ":")
+# Neighbours differ in both colour and dash, so that grey print tells them apart.
+LINES = tuple(
+    (COLORS[(i + 2 * j) % len(COLORS)], LINE_STYLES[(i + j) % len(LINE_STYLES)])
+    for j, i in product(range(len(LINE_STYLES)), range(len(COLORS)))
+)
+RESOLUTION = 150
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png", dpi=RESOLUTION)

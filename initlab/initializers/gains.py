@@ -1,0 +1,36 @@
+"""Gains: the factor that makes up for what an activation does to the scale of a signal."""
+
+import math
+
+from torch import nn
+
+from initlab.activations import ACTIVATIONS, Activation, second_moment
+from initlab.errors import UserError
+
+
+def gain_value(gain: float | str, activation: Activation) -> float:
+    """Turn a configured gain into a number.
+
+    Args:
+        gain: A number; `"kaiming"` for torch's `calculate_gain`; or `"moment"` for 1/sqrt(E[φ(z)²]), z ~ N(0, 1),
+            which any activation has.
+        activation: The φ that follows the layer.
+
+    Raises:
+        UserError: torch knows no gain for the activation, or `gain` is none of the above.
+    """
+    if gain == "moment":
+        return 1 / math.sqrt(second_moment(activation))
+    if gain == "kaiming":
+        kind = activation.kind
+        if kind.torch_gain is None:
+            known = ", ".join(name for name, other in ACTIVATIONS.items() if other.torch_gain)
+            raise UserError(
+                f"init.gain=kaiming: torch knows no gain for {activation.name} (only for {known}); "
+                "use init.gain=moment or a number"
+            )
+        parameter = activation.parameters.get(kind.gain_parameter) if kind.gain_parameter else None
+        return nn.init.calculate_gain(kind.torch_gain, parameter)
+    if isinstance(gain, str):
+        raise UserError(f"init.gain={gain}: expected a number, kaiming or moment")
+    return float(gain)

@@ -1,0 +1,190 @@
+"""Jobs: one cell of the benchmark each, data × model × activation × init × optimizer, with its members."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from initlab.activations import Activation
+from initlab.config import Config, check_call, job_name, parse_config
+from initlab.data.dataset import Dataset
+from initlab.errors import UserError
+from initlab.initializers import InitSpec, find_scheme, initialize_model
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a cohort: its weights at the start, its order of the data and its learning rate.
+
+    Attributes:
+        job: Name of the job it belongs to.
+        seed: Of its weights and its data order.
+        init: How its weights are drawn.
+        learning_rate: Its own.
+    """
+
+    job: str
+    seed: int
+    init: InitSpec
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of the benchmark.
+
+    Attributes:
+        name: Of its directory, after its overrides.
+        config: Checked.
+        resolved: The same as plain data, to be written beside the results.
+    """
+
+    name: str
+    config: Config
+    resolved: Mapping[str, Any]
+
+    @property
+    def study(self) -> Path:
+        """Directory of the sweep it belongs to."""
+        return Path(self.config.output_dir).expanduser() / self.config.name
+
+    @property
+    def directory(self) -> Path:
+        """Where its tables go."""
+        return self.study / self.name
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of its members."""
+        return range(self.config.seed, self.config.seed + self.config.seeds)
+
+    @property
+    def identity(self) -> dict[str, str | float]:
+        """What the rows of its tables say about it."""
+        groups = ("data", "model", "init", "activation", "optim")
+        names = {group: str(getattr(self.config, group)["name"]) for group in groups}
+        return {"job": self.name, **names, "lr": float(self.config.optim["lr"])}
+
+    @cached_property
+    def activation(self) -> Activation:
+        """The nonlinearity of the network."""
+        parameters = {key: value for key, value in self.config.activation.items() if key != "name"}
+        return Activation(str(self.config.activation.get("name")), parameters)
+
+    @cached_property
+    def init(self) -> InitSpec:
+        """The rule for the weights."""
+        return parse_init(self.config.init, where="init")
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data, loaded once a process."""
+        return _load_dataset(OmegaConf.to_yaml(OmegaConf.create(dict(self.config.data)), sort_keys=True))
+
+    @cached_property
+    def program(self) -> str:
+        """What members must share to train in one cohort: everything but initializers, seeds and learning rates."""
+        shared = {k: v for k, v in self.resolved.items() if k not in ("name", "output_dir", "init", "seeds", "seed")}
+        shared["optim"] = {key: value for key, value in self.config.optim.items() if key != "lr"}
+        return str(OmegaConf.to_yaml(OmegaConf.create(shared), sort_keys=True))
+
+    def members(self) -> list[Member]:
+        """Its members, one a seed."""
+        rate = float(self.config.optim["lr"])
+        return [Member(self.name, seed, self.init, rate) for seed in self.seeds]
+
+    @cached_property
+    def build_model(self) -> Callable[[], nn.Module]:
+        """Builds the network; its weights are torch's until an initializer fills them."""
+        arguments = dict(self.config.model)
+        classes = arguments.pop("out_features", None) or self.dataset.classes
+        if classes < self.dataset.classes:
+            raise UserError(f"model.out_features={classes}: the data has {self.dataset.classes} classes")
+        build = target("model", arguments)
+        shape = {"input_shape": self.dataset.input_shape, "out_features": classes}
+        return partial(build, **shape, activation=self.activation)
+
+    def build_member(self, member: Member) -> nn.Module:
+        """Build one member's network with its initial weights; the global random state stays as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(member.seed)  # whatever no scheme fills
+            model = self.build_model()
+        initialize_model(model, member.init, activation=self.activation, seed=member.seed)
+        return model
+
+
+def job_from(config: DictConfig, overrides: list[str]) -> Job:
+    """Make a job of a composed configuration.
+
+    Args:
+        config: Composed by Hydra, with or without the `hydra` node.
+        overrides: What the command line changed; it names the job.
+
+    Raises:
+        UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.
+    """
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    assert isinstance(plain, dict)
+    resolved = {str(key): value for key, value in plain.items()}
+    job = Job(job_name(overrides), parse_config(resolved), resolved)
+    check_call(
+        job.activation.kind.build,
+        job.activation.parameters,
+        where="activation",
+    )
+    assert job.init
+    return job
+
+
+def parse_init(config: Mapping[str, Any] | str, *, where: str) -> InitSpec:
+    """Read an `init` group: a scheme's name, its parameters, and the rules for biases and the output layer.
+
+    Raises:
+        UserError: an unknown scheme, or a parameter it does not have.
+    """
+    settings = {"name": config} if isinstance(config, str) else dict(config)
+    scheme = find_scheme(str(settings.pop("name", None)))
+    bias = settings.pop("bias", 0.0)
+    output = settings.pop("output", None)
+    known = {"name", "bias", "output", *scheme.settable}
+    for key in settings:
+        if key not in known:
+            raise UserError(f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}")
+    check_call(scheme.function, settings, where=where, supplied=("weight", "fan", "generator"))
+    rule = parse_init(output, where=f"{where}.output") if output is not None else None
+    return InitSpec(scheme.name, settings, bias, rule)
+
+
+def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function or class that a group's `_target_` names, with the group's arguments bound.
+
+    Raises:
+        UserError: it cannot be imported, or does not take such an argument.
+    """
+    supplied = {"model": ("input_shape", "out_features", "activation"), "logger": ("save_dir",)}.get(group, ())
+    path = config.get("_target_")
+    if not isinstance(path, str):
+        raise UserError(f"{group}._target_={path}: expected the dotted name of a function or class")
+    try:
+        function = get_object(path)
+    except Exception as error:  # whatever importing the user's module raises
+        raise UserError(f"{group}._target_={path}: cannot import it: {' '.join(str(error).split())}") from error
+    labels = ("_target_",) if group == "logger" else ("_target_", "name")
+    arguments = {key: value for key, value in config.items() if key not in labels}
+    check_call(function, arguments, where=group, supplied=supplied)
+    bound: Callable[..., Any] = instantiate({**arguments, "_target_": path, "_partial_": True}, _convert_="all")
+    return bound
+
+
+@lru_cache(maxsize=8)
+def _load_dataset(config: str) -> Dataset:
+    dataset = target("data", OmegaConf.to_container(OmegaConf.create(config)))()  # type: ignore[arg-type]
+    if not isinstance(dataset, Dataset):
+        raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
+    return dataset

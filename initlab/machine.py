@@ -1,0 +1,52 @@
+"""The machine and the software that a result was measured on."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("initlab", "torch", "lightning", "hydra-core", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe_machine(accelerator: str) -> dict[str, Any]:
+    """Versions, device, cores, command and, where initlab runs from a checkout, its commit."""
+    return {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cores": usable_cores(),
+        "device": device_name(accelerator),
+        "commit": _commit(),
+    }
+
+
+def device_name(accelerator: str) -> str:
+    """What the configured accelerator stands for here."""
+    import torch
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this package was imported from, with + if it has changes; None elsewhere."""
+    package = Path(__file__).parent
+    if not (package.parent / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(package.parent), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

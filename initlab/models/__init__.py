@@ -1,0 +1,1 @@
+"""Networks whose layers, activation and output size the benchmark sets."""

@@ -1,0 +1,107 @@
+"""A small convolutional net for small images."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from initlab.activations import Activation
+from initlab.errors import UserError
+
+
+class CNN(nn.Module):
+    """The tutorials' net: convolutions, 2×2 max-pools after all but the last, one dense layer, logits.
+
+    Where the activation is monotone it is applied after the pool instead of before: the function is the same, for
+    a quarter of the work.
+
+    Args:
+        input_shape: (channels, height, width).
+        out_features: Number of logits.
+        activation: Follows every convolution and the dense layer.
+        channels: Output channels of each convolution.
+        kernel: Side of the square kernels.
+        padding: Zeros added at each border.
+        dense: Units of the dense layer.
+        norm: After each convolution: none or batch.
+        dropout: Probability of zeroing a dense unit while training.
+        bias: Whether convolutions and dense layers have biases.
+
+    Input shape (batch, *input_shape), output shape (batch, out_features).
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        out_features: int,
+        activation: Activation,
+        *,
+        channels: Sequence[int] = (32, 64, 64),
+        kernel: int = 3,
+        padding: int = 0,
+        dense: int = 64,
+        norm: str = "none",
+        dropout: float = 0.0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(input_shape) != 3:
+            raise UserError(
+                f"model=cnn needs images (channels, height, width), but a sample has shape {tuple(input_shape)}; "
+                "use model=mlp"
+            )
+        if norm not in ("none", "batch"):
+            raise UserError(f"model.norm={norm}: expected one of none, batch")
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout={dropout}: expected a probability in [0, 1)")
+        height, width = _size_after(input_shape[1:], len(channels), kernel, padding)
+        sizes = [input_shape[0], *channels]
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(fan_in, fan_out, kernel, padding=padding, bias=bias)
+            for fan_in, fan_out in zip(sizes, channels, strict=False)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(size) if norm == "batch" else nn.Identity() for size in channels
+        )
+        self.activations = nn.ModuleList(activation.module() for _ in channels)
+        self.pool = nn.MaxPool2d(2)
+        self.pool_first = activation.kind.monotone
+        self.dense = nn.Linear(sizes[-1] * height * width, dense, bias)
+        self.dense_activation = activation.module()
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.output = nn.Linear(dense, out_features, bias)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the logits."""
+        signal = inputs
+        last = len(self.convolutions) - 1
+        blocks = zip(self.convolutions, self.norms, self.activations, strict=True)
+        for position, (convolution, norm, activation) in enumerate(blocks):
+            signal = norm(convolution(signal))
+            if position == last:
+                signal = activation(signal)
+            elif self.pool_first:
+                signal = activation(self.pool(signal))
+            else:
+                signal = self.pool(activation(signal))
+        signal = self.dropout(self.dense_activation(self.dense(signal.flatten(1))))
+        logits: Tensor = self.output(signal)
+        return logits
+
+
+def _size_after(size: tuple[int, ...], convolutions: int, kernel: int, padding: int) -> list[int]:
+    """Height and width after all convolutions and the pools between them.
+
+    Raises:
+        UserError: nothing is left of the image.
+    """
+    sides = list(size)
+    for position in range(convolutions):
+        sides = [side + 2 * padding - kernel + 1 for side in sides]
+        if position < convolutions - 1:
+            sides = [side // 2 for side in sides]
+        if min(sides) < 1:
+            raise UserError(
+                f"model=cnn: nothing is left of a {size[0]}×{size[1]} image after convolution {position + 1}; "
+                "set model.padding=1 or fewer model.channels"
+            )
+    return sides

@@ -1,0 +1,1 @@
+"""What was measured: tables, how they are stored, and what they say."""

@@ -1,0 +1,74 @@
+"""Tables on disk: Parquet, whole or absent, each with its schema version."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+
+from initlab.errors import UserError
+from initlab.results.schema import SCHEMA_VERSION, TABLES
+
+VERSION_KEY = b"initlab_schema_version"
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file under a temporary name and rename it, so that it is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    write(partial)
+    partial.replace(path)
+
+
+def write_table(directory: Path, name: str, table: pd.DataFrame) -> None:
+    """Write one table of a job as `name`.parquet.
+
+    Args:
+        directory: The job's.
+        name: A name of `schema.TABLES`, whose columns the table has.
+        table: Rows.
+    """
+    schema = TABLES[name].with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
+    arrow = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False)
+    write_whole(directory / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
+
+
+def read_table(directory: Path, name: str) -> pd.DataFrame:
+    """Read one table of a job.
+
+    Raises:
+        UserError: the file is damaged, or of another schema version.
+    """
+    path = directory / f"{name}.parquet"
+    try:
+        arrow = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: unreadable ({' '.join(str(error).split())}); remove {directory}") from error
+    version = (arrow.schema.metadata or {}).get(VERSION_KEY, b"none").decode()
+    if version != str(SCHEMA_VERSION):
+        raise UserError(f"{path}: written with schema version {version}, expected {SCHEMA_VERSION}; train it anew")
+    frame: pd.DataFrame = arrow.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
+
+
+def write_description(directory: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Write a job's resolved configuration (config.yaml) and how it ran (metadata.json)."""
+    text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    write_whole(directory / "config.yaml", lambda path: path.write_text(text))
+    write_whole(directory / "metadata.json", lambda path: path.write_text(json.dumps(dict(metadata), indent=2) + "\n"))
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """A finished job's resolved configuration."""
+    config = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+def finished_jobs(study: Path) -> list[Path]:
+    """Directories of a study's finished jobs: those with a members table, in the order of their names."""
+    return sorted(path.parent for path in study.glob("*/members.parquet"))

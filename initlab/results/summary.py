@@ -1,0 +1,139 @@
+"""What a sweep says: one row a job."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from initlab.results.statistics import mean_and_interval
+from initlab.results.store import finished_jobs, read_config, read_table, write_whole
+
+# Coarse to fine: a later key is shown only where it tells jobs apart that agree on the earlier ones.
+NAMES = ("data.name", "model.name", "activation.name", "init.name", "optim.name")
+NOT_COMPARED = ("name", "output_dir", "data.dir", "data.download", "threads", "seeds")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The finished jobs of a sweep.
+
+    Attributes:
+        members: Their members tables, one below the other.
+        history: Their history tables.
+        differing: For each job the configuration keys in which the jobs differ, shape (jobs, keys), by job name.
+    """
+
+    members: pd.DataFrame
+    history: pd.DataFrame
+    differing: pd.DataFrame
+
+    def label(self, job: str) -> str:
+        """A job in a few words: what tells it apart."""
+        return ", ".join(str(value) for value in self.differing.loc[job]) or job
+
+
+def read_study(directory: Path) -> Study | None:
+    """Read the tables of all finished jobs of a sweep; None if there is none.
+
+    Raises:
+        UserError: a table that is damaged or of another version.
+    """
+    jobs = finished_jobs(directory)
+    if not jobs:
+        return None
+    configs = {job.name: flat_config(read_config(job)) for job in jobs}
+    return Study(
+        pd.concat([read_table(job, "members") for job in jobs], ignore_index=True),
+        pd.concat([read_table(job, "history") for job in jobs], ignore_index=True),
+        differing_keys(configs),
+    )
+
+
+def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested configuration as one level of dotted keys; lists become text."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update(flat_config(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = str(value) if isinstance(value, list | tuple) else value
+    return flat
+
+
+def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The fewest configuration keys that tell jobs apart, coarse names first.
+
+    A sweep over initializers also changes their gains; these are not shown, since the name says them.
+
+    Args:
+        configs: Flat configuration of each job.
+
+    Returns:
+        One row a job, indexed by its name; one column a key, `init` for `init.name`.
+    """
+    others = sorted({key for config in configs.values() for key in config} - {*NAMES, *NOT_COMPARED})
+    groups = [list(configs)]
+    shown: dict[str, list[Any]] = {}
+    for key in [*NAMES, *others]:
+        parts = [_split_by(group, [configs[job].get(key) for job in group]) for group in groups]
+        if all(len(part) == 1 for part in parts):
+            continue
+        groups = [subgroup for part in parts for subgroup in part]
+        shown[key.removesuffix(".name")] = [configs[job].get(key) for job in configs]
+    return pd.DataFrame(shown, index=pd.Index(configs, name="job"))
+
+
+def _split_by(group: Sequence[str], values: Sequence[Any]) -> list[list[str]]:
+    parts: dict[str, list[str]] = {}
+    for job, value in zip(group, values, strict=True):
+        parts.setdefault(repr(value), []).append(job)
+    return list(parts.values())
+
+
+def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
+    """One row a job, best first.
+
+    Means and intervals are over the members that did not diverge; these are counted in `diverged`. For the order
+    a diverged member counts as accuracy 0, so that a scheme does not rank by its few survivors.
+
+    Args:
+        study: Finished jobs.
+        seed: Of the bootstrap; equal tables give equal numbers.
+
+    Returns:
+        job, the differing keys, seeds, diverged, mean, low and high end of the 95 % bootstrap interval of test
+        accuracy and test loss, and epochs_to_threshold: the median over all members, where those that never
+        reached it count as later than all others; NaN if most never did. `reached` counts those that did.
+    """
+    rows = []
+    for job, members in study.members.groupby("job", sort=False):
+        rng = np.random.default_rng([seed, len(members)])
+        finished = (members["status"] == "finished").to_numpy()
+        row: dict[str, Any] = {
+            "job": job,
+            **study.differing.loc[str(job)].to_dict(),
+            "seeds": len(members),
+            "diverged": int((~finished).sum()),
+        }
+        for metric in ("test_accuracy", "test_loss"):
+            values = members[metric].to_numpy(np.float64, na_value=np.nan)
+            mean, low, high = mean_and_interval(np.where(finished, values, np.nan), rng=rng)
+            row |= {f"{metric}_mean": mean, f"{metric}_low": low, f"{metric}_high": high}
+        epochs = members["epochs_to_threshold"].to_numpy(np.float64, na_value=np.inf)
+        # The upper of the two middle values: half of the members need not have reached it.
+        median = np.sort(epochs)[len(epochs) // 2]
+        row |= {"epochs_to_threshold": median if np.isfinite(median) else np.nan, "reached": int(np.isfinite(epochs).sum())}
+        row["_order"] = np.nan_to_num(row["test_accuracy_mean"]) * finished.mean()
+        rows.append(row)
+    table = pd.DataFrame(rows).sort_values(["_order", "test_loss_mean"], ascending=[False, True], kind="stable")
+    return table.drop(columns="_order").reset_index(drop=True)
+
+
+def write_summary(directory: Path, table: pd.DataFrame) -> Path:
+    """Write summary.csv into a sweep's directory, and say where."""
+    path = directory / "summary.csv"
+    write_whole(path, lambda partial: table.to_csv(partial, index=False))
+    return path

@@ -1,0 +1,114 @@
+"""From what a cohort recorded to the tables of one job."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one epoch measured on one split for the members of one job, shape (members,) each."""
+
+    epoch: int
+    split: str
+    loss: FloatArray
+    accuracy: FloatArray
+    gradient_norm: FloatArray | None
+
+
+@dataclass(frozen=True)
+class JobTables:
+    """The tables of one job, with the columns of `schema.TABLES`."""
+
+    members: pd.DataFrame
+    history: pd.DataFrame
+
+
+def job_tables(
+    identity: Mapping[str, str | float],
+    seeds: Sequence[int],
+    records: Sequence[Record],
+    *,
+    threshold: float,
+    seconds: float,
+) -> JobTables:
+    """Build a job's tables.
+
+    Args:
+        identity: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
+        seeds: One a member.
+        records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
+        threshold: Validation accuracy that counts as reached.
+        seconds: Training time of a member.
+    """
+    history = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "job": identity["job"],
+                    "member": np.arange(len(seeds)),
+                    "epoch": record.epoch,
+                    "split": record.split,
+                    "loss": record.loss,
+                    "accuracy": record.accuracy,
+                    "gradient_norm": np.nan if record.gradient_norm is None else record.gradient_norm,
+                }
+            )
+            for record in records
+            if record.split != "test"
+        ],
+        ignore_index=True,
+    )
+    of = {split: [r for r in records if r.split == split] for split in ("train", "val", "test")}
+    val_accuracy = np.stack([record.accuracy for record in of["val"]])
+    epochs = of["val"][-1].epoch
+    diverged = first_epoch(~np.isfinite(np.stack([r.loss for r in records])), [r.epoch for r in records])
+    columns = {
+        **identity,
+        "member": np.arange(len(seeds)),
+        "seed": list(seeds),
+        "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
+        "diverged_epoch": pd.array(diverged, dtype="Int64"),
+        "epochs": epochs,
+        "train_loss": of["train"][-1].loss,
+        "val_loss": of["val"][-1].loss,
+        "val_accuracy": of["val"][-1].accuracy,
+        "best_val_accuracy": np.fmax.reduce(val_accuracy),
+        "test_loss": of["test"][-1].loss,
+        "test_accuracy": of["test"][-1].accuracy,
+        "auc": area_under_curve(val_accuracy, [record.epoch for record in of["val"]]),
+        "epochs_to_threshold": pd.array(
+            first_epoch(val_accuracy >= threshold, [record.epoch for record in of["val"]]), dtype="Int64"
+        ),
+        "seconds": seconds,
+    }
+    return JobTables(pd.DataFrame(columns), history)
+
+
+def first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int | None]:
+    """The first epoch at which something happened to each member, or None.
+
+    Args:
+        happened: Shape (measurements, members).
+        epochs: Of each measurement.
+    """
+    return [
+        epochs[position] if seen else None
+        for seen, position in zip(happened.any(0), happened.argmax(0), strict=True)
+    ]
+
+
+def area_under_curve(accuracy: FloatArray, epochs: Sequence[int]) -> FloatArray:
+    """Mean height of each member's accuracy curve, by the trapezoidal rule; NaN if it has diverged.
+
+    Args:
+        accuracy: Shape (measurements, members).
+        epochs: Of each measurement, ascending.
+    """
+    area: FloatArray = np.trapezoid(accuracy, epochs, axis=0) / (epochs[-1] - epochs[0])
+    return area

@@ -1,0 +1,52 @@
+"""python -m initlab.train: train every combination of a sweep over many seeds, and say which differences are real."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from initlab.compose_errors import explain
+from initlab.config import job_name
+from initlab.errors import UserError
+
+PACKAGE = Path(__file__).parent
+CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
+BAD_INPUT, INTERRUPTED = 2, 130
+
+# One name for all jobs of a command, however long composing them takes.
+STARTED = time.strftime("%Y-%m-%d_%H-%M-%S")
+
+OmegaConf.register_new_resolver("started", lambda: STARTED, replace=True)
+OmegaConf.register_new_resolver("job_name", lambda overrides: job_name(overrides), replace=True)
+
+
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
+def app(config: DictConfig) -> None:
+    """Train one job: what Hydra calls without -m, and what its own launchers call for each job of a sweep."""
+    from initlab.jobs import job_from
+    from initlab.study import run_study
+
+    run_study([job_from(config, list(HydraConfig.get().overrides.task))])
+
+
+def main() -> None:
+    """Run the command line; whatever is the user's to mend is one line and exit code 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        message = str(error) if isinstance(error, UserError) else explain(error, CONF)
+        if message is None:
+            raise
+        sys.stderr.write(f"initlab: {message}\n")
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

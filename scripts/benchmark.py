@@ -1,0 +1,276 @@
+"""Measure initlab against what one would write instead, alternating in one run.
+
+    python scripts/benchmark.py [wine] [mnist] [start] [--runs 3] [--json outputs/benchmark.json]
+
+wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
+       DataLoader and logging, (b) a bare PyTorch loop, both timed on a few runs and scaled, and (c) the floor: a
+       hand-written batched-matmul loop of the same arithmetic, against the training part alone.
+mnist  a member's epoch of experiment=classic_mnist in float32 and bfloat16, against a plain PyTorch loop over tensors
+       in the default memory format, on all cores as torch uses them by default.
+start  how long --help and --cfg job take.
+
+Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from initlab.cohort.run import train_cohort
+from initlab.jobs import Job, job_from
+from initlab.machine import describe_machine, usable_cores
+from initlab.study import quiet_libraries
+from initlab.train import CONF
+
+WINE_RUNS, WINE_INITS = 400, "zeros,normal,xavier,he"
+EPOCHS, BATCH, RATE = 50, 16, 0.01
+
+
+def make_job(*overrides: str) -> Job:
+    """Compose one job in this process."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = [*overrides, "logger=none", "name=benchmark"]
+        return job_from(compose("train", chosen), chosen)
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of a call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def command(*arguments: str, **keywords: Any) -> Callable[[], Any]:
+    """A call of python -m initlab.train as a process of its own."""
+    call = [sys.executable, "-m", "initlab.train", *arguments]
+    return lambda: subprocess.run(call, check=True, capture_output=True, **keywords)
+
+
+class OneRun(pl.LightningModule):
+    """What a tutorial writes: one network, trained by Lightning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = wine_net()
+
+    def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+        """Loss of a batch."""
+        loss = F.cross_entropy(self.net(batch[0]), batch[1])
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: list[Tensor], _: int) -> None:
+        """Loss and accuracy of a batch."""
+        logits = self.net(batch[0])
+        self.log("val_loss", F.cross_entropy(logits, batch[1]))
+        self.log("val_accuracy", (logits.argmax(1) == batch[1]).float().mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Plain SGD."""
+        return torch.optim.SGD(self.parameters(), lr=RATE)
+
+
+def wine_net() -> nn.Sequential:
+    """The network of classic_wine."""
+    return nn.Sequential(nn.Linear(11, 10), nn.ReLU(), nn.Linear(10, 3))
+
+
+def lightning_run(job: Job) -> None:
+    """Baseline (a): one run with Lightning, a DataLoader and a logger."""
+    train, val = (
+        TensorDataset(split.inputs, split.targets) for split in (job.dataset.train, job.dataset.val)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = pl.Trainer(
+            max_epochs=EPOCHS,
+            accelerator="cpu",
+            logger=CSVLogger(folder),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(OneRun(), DataLoader(train, BATCH, shuffle=True), DataLoader(val, 64))
+
+
+def plain_run(job: Job) -> None:
+    """Baseline (b): one run as a bare PyTorch loop over tensors."""
+    train, val = job.dataset.train, job.dataset.val
+    net = wine_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(train)).split(BATCH):
+            optimizer.zero_grad()
+            F.cross_entropy(net(train.inputs[batch]), train.targets[batch]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            (net(val.inputs).argmax(1) == val.targets).float().mean().item()
+
+
+def floor_run(job: Job, members: int) -> None:
+    """Baseline (c): all runs as one hand-written loop of batched products, gradients by hand, nothing recorded."""
+    train = job.dataset.train
+    w1, b1 = torch.randn(members, 11, 10) * 0.4, torch.zeros(members, 1, 10)
+    w2, b2 = torch.randn(members, 10, 3) * 0.4, torch.zeros(members, 1, 3)
+    for _ in range(EPOCHS):
+        order = torch.stack([torch.randperm(len(train)) for _ in range(members)])
+        for batch in order.split(BATCH, dim=1):
+            x, y = train.inputs[batch], train.targets[batch]
+            hidden = torch.baddbmm(b1, x, w1).relu_()
+            gradient = torch.baddbmm(b2, hidden, w2).softmax(-1)
+            gradient.scatter_add_(2, y.unsqueeze(2), torch.full((*y.shape, 1), -1.0)).div_(batch.shape[1])
+            back = torch.bmm(gradient, w2.transpose(1, 2)).mul_(hidden > 0)
+            w2.baddbmm_(hidden.transpose(1, 2), gradient, alpha=-RATE)
+            b2.sub_(gradient.sum(1, keepdim=True), alpha=RATE)
+            w1.baddbmm_(x.transpose(1, 2), back, alpha=-RATE)
+            b1.sub_(back.sum(1, keepdim=True), alpha=RATE)
+
+
+def benchmark_wine(runs: int) -> dict[str, Any]:
+    """Time classic_wine."""
+    job = make_job("experiment=classic_wine", f"seeds={WINE_RUNS}")
+    job.dataset  # noqa: B018  loaded before the clock starts
+    torch.set_num_threads(1)
+    samples: dict[str, list[float]] = {}
+    peak = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        whole = command(
+            "-m", "experiment=classic_wine", f"init={WINE_INITS}", f"seeds={WINE_RUNS // 4}", f"output_dir={folder}"
+        )
+        for _ in range(runs):
+            sample = {
+                "initlab, whole process": seconds(whole),
+                "initlab, training": seconds(lambda: train_cohort([job])),
+                "floor": seconds(lambda: floor_run(job, WINE_RUNS)),
+                "lightning, scaled": seconds(lambda: lightning_run(job)) * WINE_RUNS,
+                "plain, scaled": seconds(lambda: plain_run(job)) * WINE_RUNS,
+            }
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+            for name, value in sample.items():
+                samples.setdefault(name, []).append(value)
+    median = {name: statistics.median(values) for name, values in samples.items()}
+    process = median["initlab, whole process"]
+    return {
+        "seconds for 400 runs": median,
+        "ratios": {
+            "whole process, times faster than (a) Lightning": median["lightning, scaled"] / process,
+            "whole process, times faster than (b) plain PyTorch": median["plain, scaled"] / process,
+            "training, times the (c) floor": median["initlab, training"] / median["floor"],
+        },
+        "peak memory, GiB": peak,
+    }
+
+
+def mnist_net() -> nn.Sequential:
+    """The network of classic_mnist as a tutorial writes it: pools after the activations."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 10)),
+    )
+
+
+def plain_mnist_epoch(job: Job) -> None:
+    """Baseline: one epoch, with validation, of a plain loop over tensors on all cores."""
+    torch.set_num_threads(usable_cores())
+    train, val = job.dataset.train, job.dataset.val
+    net = mnist_net()
+    optimizer = torch.optim.Adam(net.parameters())
+    for batch in torch.randperm(len(train)).split(job.config.batch_size):
+        optimizer.zero_grad()
+        F.cross_entropy(net(train.inputs[batch]), train.targets[batch]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        for images, labels in zip(val.inputs.split(1000), val.targets.split(1000), strict=True):
+            (net(images).argmax(1) == labels).sum().item()
+    torch.set_num_threads(1)
+
+
+def member_epoch(job: Job) -> float:
+    """Seconds of a member's epoch, the difference of two epochs and one: set-up and the two other evaluations fall out."""
+    return float(train_cohort([job])[0].members["seconds"].iloc[0])
+
+
+def benchmark_mnist(runs: int) -> dict[str, Any]:
+    """Time classic_mnist: two cohorts of 4 members, one epoch more in the second."""
+    settings = ("experiment=classic_mnist", f"seeds={2 * usable_cores()}")
+    jobs = {
+        (precision, epochs): make_job(*settings, f"trainer.precision={precision}", f"trainer.max_epochs={epochs}")
+        for precision in ("32-true", "bf16-mixed")
+        for epochs in (1, 2)
+    }
+    plain_job = jobs["32-true", 1]
+    samples: dict[str, list[float]] = {"plain": [], "32-true": [], "bf16-mixed": []}
+    for _ in range(runs):
+        for precision in ("32-true", "bf16-mixed"):
+            samples["plain"].append(seconds(lambda: plain_mnist_epoch(plain_job)))
+            samples[precision].append(member_epoch(jobs[precision, 2]) - member_epoch(jobs[precision, 1]))
+    median = {name: statistics.median(values) for name, values in samples.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        command("experiment=classic_mnist", "trainer.max_epochs=1", "seeds=2", f"output_dir={folder}")()
+    return {
+        "seconds of an epoch with validation, a network": median,
+        "ratios": {
+            "float32, times faster than plain PyTorch": median["plain"] / median["32-true"],
+            "bfloat16, times faster than plain PyTorch": median["plain"] / median["bf16-mixed"],
+        },
+        "peak memory, GiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+    }
+
+
+def benchmark_start(runs: int) -> dict[str, Any]:
+    """Time what a user waits for before anything heavy is needed."""
+    calls: Mapping[str, tuple[str, ...]] = {"--help": ("--help",), "--cfg job": ("--cfg", "job")}
+    return {
+        f"seconds of {name}": statistics.median(seconds(command(*arguments)) for _ in range(runs))
+        for name, arguments in calls.items()
+    }
+
+
+BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "wine": benchmark_wine,
+    "mnist": benchmark_mnist,
+    "start": benchmark_start,
+}
+
+
+def main() -> None:
+    """Run the named benchmarks, print what they measured, and write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="wine|mnist|start")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
+    quiet_libraries()
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    machine = describe_machine("cpu")
+    result = {"machine": machine, "load at the start": os.getloadavg()}
+    for name in options.names or BENCHMARKS:
+        result[name] = BENCHMARKS[name](options.runs)
+        sys.stdout.write(json.dumps({name: result[name]}, indent=2) + "\n")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(f"written to {options.json}\n")
+
+
+if __name__ == "__main__":
+    main()
