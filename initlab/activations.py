@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from initlab.errors import UserError, nearest
+
+TorchGain = Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"]
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,13 @@ class ActivationKind:
     build: Callable[..., nn.Module]
     monotone: bool = True
     kinks: tuple[float, ...] = ()
-    torch_gain: str | None = None
+    torch_gain: TorchGain | None = None
     gain_parameter: str | None = None
 
 
 ACTIVATIONS: Mapping[str, ActivationKind] = {
     "relu": ActivationKind(nn.ReLU, kinks=(0.0,), torch_gain="relu"),
-    "leaky_relu": ActivationKind(
-        nn.LeakyReLU, kinks=(0.0,), torch_gain="leaky_relu", gain_parameter="negative_slope"
-    ),
+    "leaky_relu": ActivationKind(nn.LeakyReLU, kinks=(0.0,), torch_gain="leaky_relu", gain_parameter="negative_slope"),
     # The slope is learned and may turn negative, so that pooling need not commute with it.
     "prelu": ActivationKind(nn.PReLU, monotone=False, kinks=(0.0,)),
     "elu": ActivationKind(nn.ELU, kinks=(0.0,)),

@@ -129,7 +129,9 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
     Raises:
         UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.
     """
-    plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    plain = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
+    )
     assert isinstance(plain, dict)
     resolved = {str(key): value for key, value in plain.items()}
     job = Job(job_name(overrides), parse_config(resolved), resolved)
@@ -155,7 +157,9 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str) -> InitSpec:
     known = {"name", "bias", "output", *scheme.settable}
     for key in settings:
         if key not in known:
-            raise UserError(f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}")
+            raise UserError(
+                f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}"
+            )
     check_call(scheme.function, settings, where=where, supplied=("weight", "fan", "generator"))
     rule = parse_init(output, where=f"{where}.output") if output is not None else None
     return InitSpec(scheme.name, settings, bias, rule)

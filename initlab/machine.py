@@ -8,7 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("initlab", "torch", "lightning", "hydra-core", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+PACKAGES = (
+    "initlab",
+    "torch",
+    "lightning",
+    "hydra-core",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+)
 
 
 def usable_cores() -> int:
@@ -46,7 +56,16 @@ def _commit() -> str | None:
     if not (package.parent / ".git").exists():
         return None
     try:
-        command = ["git", "-C", str(package.parent), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        command = [
+            "git",
+            "-C",
+            str(package.parent),
+            "describe",
+            "--always",
+            "--dirty=+",
+            "--abbrev=12",
+            "--exclude=*",
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -19,7 +19,7 @@ from initlab.jobs import Job
 from initlab.machine import describe_machine, device_name
 from initlab.results.store import write_description, write_table, write_whole
 from initlab.results.summary import read_study, summarize, write_summary
-from initlab.terminal import ProgressCallback, SweepProgress, progress_bar, summary_table
+from initlab.terminal import ProgressCallback, SweepProgress, open_console, progress_bar, summary_table
 
 
 def run_study(jobs: Sequence[Job]) -> None:
@@ -32,7 +32,7 @@ def run_study(jobs: Sequence[Job]) -> None:
         UserError: a job that cannot work, before anything trains; or, at the end, the number of jobs that failed.
         KeyboardInterrupt: the user stopped it; the jobs that finished have been written and summarized.
     """
-    console = Console()
+    console = open_console()
     quiet_libraries()
     study = jobs[0].study
     distinct = list({job.name: job for job in jobs}.values())
@@ -40,7 +40,7 @@ def run_study(jobs: Sequence[Job]) -> None:
         check_job(job)
     prepare_directory(study)
     for note in _notes(distinct):
-        console.print(note)
+        console.print(note, soft_wrap=True, highlight=False)
     failed: list[Job] = []
     try:
         with progress_bar(console, sum(job.config.seeds * _epochs(job) for job in distinct)) as progress:
@@ -139,8 +139,9 @@ def report(study: Path, console: Console) -> None:
     summary = summarize(found)
     write_summary(study, summary)
     write_whole(study / "curves.png", lambda path: save_png(learning_curves(found, summary), path))
-    console.print(summary_table(summary, threshold="threshold"))
-    console.print(f"{study}/  summary.csv, curves.png, a directory a job;  tensorboard --logdir {study}")
+    console.print(summary_table(summary))
+    console.print(f"In {study}: summary.csv, curves.png, a folder a job", soft_wrap=True, highlight=False)
+    console.print(f"tensorboard --logdir {study}", soft_wrap=True, highlight=False)
 
 
 def quiet_libraries() -> None:
@@ -158,12 +159,12 @@ def _notes(jobs: Sequence[Job]) -> list[str]:
     """What a reader of the results must know, once for each data set."""
     by_data = {str(job.config.data["name"]): job for job in jobs}
     return [
-        f"{name}: {len(job.dataset.train)} training, {len(job.dataset.test)} test rows"
+        f"{name}: {len(job.dataset.train)} rows to train on, "
         + (
-            "; validation rows are the test rows (data.val_fraction=0), so that no choice may be made on them"
+            f"{len(job.dataset.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
             if job.dataset.validates_on_test
-            else f", {len(job.dataset.val)} validation rows"
+            else f"{len(job.dataset.val)} to validate, {len(job.dataset.test)} to test on"
         )
-        + f"; always saying the commonest class scores {job.dataset.majority_share:.4f} on test"
+        + f". Knowing only the commonest class scores {job.dataset.majority_share:.3f}."
         for name, job in by_data.items()
     ]

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -15,14 +16,18 @@ from torch import Tensor
 
 from initlab.data.module import InMemoryData
 
-METRICS = ("test_accuracy", "test_loss")
-
 
 class _Speed(ProgressColumn):
     """Members × epochs a second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.0f} member-epochs/s" if task.speed else "", style="cyan")
+
+
+def open_console() -> Console:
+    """The terminal; a file or pipe has no width to keep to."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
 
 
 @contextmanager
@@ -35,7 +40,12 @@ def progress_bar(console: Console, member_epochs: int) -> Iterator["SweepProgres
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(
-        *columns, _Speed(), TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        *columns,
+        _Speed(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         yield SweepProgress(bar, bar.add_task("training", total=member_epochs))
 
@@ -75,50 +85,56 @@ class ProgressCallback(Callback):
         self._progress.advance(batch.shape[1] * batch.shape[0] / data.steps_per_epoch)
 
 
-def summary_table(summary: pd.DataFrame, *, threshold: str) -> Table:
+def summary_table(summary: pd.DataFrame) -> Table:
     """The summary as a table for a terminal, best first.
 
     Args:
         summary: Of `results.summary.summarize`.
-        threshold: The validation accuracy that counts as reached, as text.
     """
-    table = Table(caption="mean [95 % bootstrap interval over seeds]", caption_justify="left")
-    shown = _columns_before(summary, "seeds")
-    for column in shown:
-        table.add_column(column, no_wrap=True)
-    table.add_column("seeds", justify="right")
+    differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
+    columns: dict[str, list[str]] = {name: [text(value) for value in summary[name]] for name in differing or ["job"]}
+    same_seeds = summary["seeds"].nunique() == 1
+    if not same_seeds:
+        columns["seeds"] = [str(seeds) for seeds in summary["seeds"]]
+    counts = summary[["diverged", "reached", "seeds"]].to_numpy(np.int64)
     if summary["diverged"].any():
-        table.add_column("diverged", justify="right")
-    table.add_column("test accuracy", justify="right")
-    table.add_column("test loss", justify="right")
-    table.add_column(f"epochs to {threshold}", justify="right")
-    for _, row in summary.iterrows():
-        cells = [str(row[column]) for column in shown]
-        cells.append(str(row["seeds"]))
-        if summary["diverged"].any():
-            cells.append(f"[red]{row['diverged']}[/red]" if row["diverged"] else "0")
-        cells += [_interval(*(row[f"{metric}_{end}"] for end in ("mean", "low", "high"))) for metric in METRICS]
-        cells.append(_epochs(row["epochs_to_threshold"], row["reached"], row["seeds"]))
+        columns["diverged"] = [f"[red]{lost} of {seeds}[/red]" if lost else "0" for lost, _, seeds in counts]
+    for metric in ("test_accuracy", "test_loss"):
+        ends = summary[[f"{metric}_mean", f"{metric}_low", f"{metric}_high"]].to_numpy(np.float64)
+        columns[metric.replace("_", " ")] = [interval_text(*row) for row in ends]
+    thresholds = list(summary["threshold"])
+    several = len(set(thresholds)) > 1
+    medians = summary["epochs_to_threshold"].to_numpy(np.float64)
+    columns["epochs to threshold" if several else f"epochs to {text(thresholds[0])}"] = [
+        _epochs_text(median, reached, seeds) + (f" ({text(threshold)})" if several else "")
+        for median, (_, reached, seeds), threshold in zip(medians, counts, thresholds, strict=True)
+    ]
+    over = f"{summary['seeds'].iloc[0]} seeds" if same_seeds else "seeds"
+    caption = f"mean \\[95 % bootstrap interval] over {over}; epochs: median"
+    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold", justify="left" if name in (*differing, "job") else "right")
+    for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     return table
 
 
-def _columns_before(summary: pd.DataFrame, column: str) -> list[str]:
-    """The columns that tell jobs apart; their name where they do not differ."""
-    differing = list(summary.columns[1 : summary.columns.get_loc(column)])
-    return differing or ["job"]
+def text(value: object) -> str:
+    """A configuration value, numbers in their shortest form."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _interval(mean: float, low: float, high: float) -> str:
+def interval_text(mean: float, low: float, high: float) -> str:
+    """A mean and its interval as text, escaped for rich; a dash where there is none."""
     if not np.isfinite(mean):
         return "—"
-    digits = 4 if abs(mean) < 100 else 1
+    digits = 3 if abs(mean) < 100 else 0
     if not np.isfinite(low):
         return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} \\[{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _epochs(median: float, reached: int, seeds: int) -> str:
+def _epochs_text(median: float, reached: int, seeds: int) -> str:
     if reached == 0:
         return "never"
     share = "" if reached == seeds else f" ({reached} of {seeds})"

@@ -94,9 +94,7 @@ def wine_net() -> nn.Sequential:
 
 def lightning_run(job: Job) -> None:
     """Baseline (a): one run with Lightning, a DataLoader and a logger."""
-    train, val = (
-        TensorDataset(split.inputs, split.targets) for split in (job.dataset.train, job.dataset.val)
-    )
+    train, val = (TensorDataset(split.inputs, split.targets) for split in (job.dataset.train, job.dataset.val))
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             max_epochs=EPOCHS,
@@ -151,7 +149,11 @@ def benchmark_wine(runs: int) -> dict[str, Any]:
     peak = 0.0
     with tempfile.TemporaryDirectory() as folder:
         whole = command(
-            "-m", "experiment=classic_wine", f"init={WINE_INITS}", f"seeds={WINE_RUNS // 4}", f"output_dir={folder}"
+            "-m",
+            "experiment=classic_wine",
+            f"init={WINE_INITS}",
+            f"seeds={WINE_RUNS // 4}",
+            f"output_dir={folder}",
         )
         for _ in range(runs):
             sample = {
@@ -203,13 +205,13 @@ def plain_mnist_epoch(job: Job) -> None:
     torch.set_num_threads(1)
 
 
-def member_epoch(job: Job) -> float:
-    """Seconds of a member's epoch, the difference of two epochs and one: set-up and the two other evaluations fall out."""
+def member_seconds(job: Job) -> float:
+    """Seconds that a job's training took, a member."""
     return float(train_cohort([job])[0].members["seconds"].iloc[0])
 
 
 def benchmark_mnist(runs: int) -> dict[str, Any]:
-    """Time classic_mnist: two cohorts of 4 members, one epoch more in the second."""
+    """Time classic_mnist: an epoch is two of them less one, so that set-up and the other evaluations fall out."""
     settings = ("experiment=classic_mnist", f"seeds={2 * usable_cores()}")
     jobs = {
         (precision, epochs): make_job(*settings, f"trainer.precision={precision}", f"trainer.max_epochs={epochs}")
@@ -221,7 +223,7 @@ def benchmark_mnist(runs: int) -> dict[str, Any]:
     for _ in range(runs):
         for precision in ("32-true", "bf16-mixed"):
             samples["plain"].append(seconds(lambda: plain_mnist_epoch(plain_job)))
-            samples[precision].append(member_epoch(jobs[precision, 2]) - member_epoch(jobs[precision, 1]))
+            samples[precision].append(member_seconds(jobs[precision, 2]) - member_seconds(jobs[precision, 1]))
     median = {name: statistics.median(values) for name, values in samples.items()}
     with tempfile.TemporaryDirectory() as folder:
         command("experiment=classic_mnist", "trainer.max_epochs=1", "seeds=2", f"output_dir={folder}")()

@@ -11,7 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 class VectorizedLauncher(Launcher):
     """Composes and checks all jobs of a sweep before it trains any, in one process."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self,
+        *,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,  # noqa: ARG002
+        config: DictConfig,
+    ) -> None:
         """Take what composing needs; the task function is not called, since jobs are run together."""
         self._context, self._config = hydra_context, config
 
@@ -31,7 +37,7 @@ class VectorizedLauncher(Launcher):
             composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
             OmegaConf.set_struct(composed, False)
             composed.hydra.job.id = composed.hydra.job.num = index
-            named = [override for override in filter_overrides(overrides)]
+            named = list(filter_overrides(overrides))
             jobs.append(job_from(composed, named))
             returns.append(JobReturn(overrides=named, cfg=composed, status=JobStatus.COMPLETED))
         run_study(jobs)

@@ -1,7 +1,7 @@
 """Two ways to send a cohort through its network, with the same result: all members at once, or one after another."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -52,8 +52,8 @@ class VmapEngine:
         self._per_member = vmap(self._call, in_dims=(0, 0, 0), randomness="different")
         self._shared = vmap(self._call, in_dims=(0, 0, None), randomness="different")
 
-    def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self._stack.template, (parameters, buffers), (inputs,))
+    def _call(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self._stack.template, (dict(parameters), dict(buffers)), (inputs,))
         return logits
 
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:

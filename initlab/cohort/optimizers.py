@@ -44,7 +44,9 @@ class CohortOptimizer:
         learning_rates: One a member.
     """
 
-    def __init__(self, config: Mapping[str, Any], parameters: Sequence[Tensor], learning_rates: Sequence[float]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], parameters: Sequence[Tensor], learning_rates: Sequence[float]
+    ) -> None:
         self.parameters = list(parameters)
         fastest = max(learning_rates)
         arguments = {key: value for key, value in config.items() if key not in ("_target_", "name", "lr")}
@@ -70,7 +72,9 @@ class CohortOptimizer:
 
 def gradient_norms(gradients: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of each member's gradient over all its parameters, shape (members,)."""
-    return torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    norms = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
+    total: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    return total
 
 
 def clip_members(gradients: Sequence[Tensor], limit: float) -> None:
@@ -81,4 +85,4 @@ def clip_members(gradients: Sequence[Tensor], limit: float) -> None:
 
 
 def _along_members(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.dim() - 1))
+    return values.reshape(-1, *[1] * (like.dim() - 1))

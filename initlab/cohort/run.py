@@ -49,9 +49,7 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
             threads=threads,
         ),
     )
-    data = InMemoryData(
-        first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members]
-    )
+    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
     rows = _rows_of(jobs, members)
     tracking = [JobTracking(job, rows[job.name]) for job in jobs]
     trainer = build_trainer(first, [*tracking, *callbacks])

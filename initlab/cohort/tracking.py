@@ -83,7 +83,17 @@ class JobTracking(Callback):
                 self._logger.experiment.add_histogram(f"weights/{name}", values, epoch)
 
 
-HYPERPARAMETERS = ("data", "model", "init", "activation", "optim", "batch_size", "gradient_clip", "seeds", "seed")
+HYPERPARAMETERS = (
+    "data",
+    "model",
+    "init",
+    "activation",
+    "optim",
+    "batch_size",
+    "gradient_clip",
+    "seeds",
+    "seed",
+)
 
 
 def mean_and_spread(values: Tensor) -> dict[str, float]:

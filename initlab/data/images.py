@@ -31,7 +31,11 @@ def digits(
     pixels, labels = load_digits(return_X_y=True)
     images = pixels.reshape(-1, 1, 8, 8) / 16.0
     train, test = split_rows(
-        (images, labels), fraction=test_fraction, seed=split_seed, stratify=stratify, where="data.test_fraction"
+        (images, labels),
+        fraction=test_fraction,
+        seed=split_seed,
+        stratify=stratify,
+        where="data.test_fraction",
     )
     return assemble(
         train,

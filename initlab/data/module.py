@@ -22,7 +22,8 @@ class InMemoryData(pl.LightningDataModule):
 
     Args:
         dataset: Already in memory; nothing is read here, so that `setup` may be called any number of times.
-        batch_size: Rows a step; the last step of an epoch takes what remains.
+        batch_size: Rows a step; the last step of an epoch takes what remains, unless that is a single row, which
+            is left out: batch norm knows no variance of one row, and the order changes with every epoch.
         seeds: One a member; members of equal seed see the rows in the same order.
     """
 
@@ -35,7 +36,8 @@ class InMemoryData(pl.LightningDataModule):
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
-        return -(-len(self.dataset.train) // self.batch_size)
+        whole, rest = divmod(len(self.dataset.train), min(self.batch_size, len(self.dataset.train)))
+        return whole + (rest > 1)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Blocks of the current epoch; the order is a function of seed and epoch alone."""
@@ -43,7 +45,7 @@ class InMemoryData(pl.LightningDataModule):
         return _in_order(self.blocks(epoch))
 
     def blocks(self, epoch: int) -> list[Tensor]:
-        """Blocks of an epoch, each of shape (steps, members, batch); together every member sees every row once."""
+        """Blocks of an epoch, each of shape (steps, members, batch); together every member sees each row once."""
         rows = len(self.dataset.train)
         distinct = {
             seed: torch.randperm(rows, generator=stream(seed, f"data order, epoch {epoch}"))
@@ -54,7 +56,7 @@ class InMemoryData(pl.LightningDataModule):
         whole = rows // size
         steps = order[:, : whole * size].view(members, whole, size).transpose(0, 1)
         blocks = list(steps.split(BLOCK_STEPS))
-        if rows % size:
+        if rows % size > 1:
             blocks.append(order[:, whole * size :].unsqueeze(0))
         return blocks
 

@@ -101,7 +101,12 @@ def read_wine_quality(path: Path) -> Arrays:
 
 
 def _split(
-    arrays: Arrays, test_fraction: float, val_fraction: float, split_seed: int, stratify: bool, standardize: bool
+    arrays: Arrays,
+    test_fraction: float,
+    val_fraction: float,
+    split_seed: int,
+    stratify: bool,
+    standardize: bool,
 ) -> Dataset:
     train, test = split_rows(
         arrays, fraction=test_fraction, seed=split_seed, stratify=stratify, where="data.test_fraction"

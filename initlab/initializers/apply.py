@@ -60,9 +60,7 @@ def initialize_model(model: nn.Module, spec: InitSpec, *, activation: Activation
             _fill_bias(layer.bias, rule.bias, fan=fan, generator=stream(seed, f"{name}.bias"))
 
 
-def draw_weight(
-    weight: Tensor, spec: InitSpec, *, fan: Fan, activation: Activation, generator: Generator
-) -> None:
+def draw_weight(weight: Tensor, spec: InitSpec, *, fan: Fan, activation: Activation, generator: Generator) -> None:
     """Fill one weight in place by a scheme of level "weight"."""
     scheme = find_scheme(spec.scheme)
     arguments = dict(spec.parameters)

@@ -49,8 +49,4 @@ def fan_of_layer(layer: nn.Module) -> Fan:
 
 def weighted_layers(model: nn.Module) -> dict[str, tuple[nn.Module, Tensor]]:
     """Every layer that an initializer fills, with its weight, by module name in the order of definition."""
-    return {
-        name: (layer, layer.weight)
-        for name, layer in model.named_modules()
-        if isinstance(layer, WeightedLayer)
-    }
+    return {name: (layer, layer.weight) for name, layer in model.named_modules() if isinstance(layer, WeightedLayer)}

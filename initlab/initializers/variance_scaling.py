@@ -64,9 +64,7 @@ def he_uniform(
 
 
 @register("lecun_normal", aliases=("lecun",), source="LeCun et al. 1998, Efficient BackProp, eq. 16")
-def lecun_normal(
-    weight: Tensor, *, fan: Fan, gain: float = 1.0, truncated: bool = False, generator: Generator
-) -> None:
+def lecun_normal(weight: Tensor, *, fan: Fan, gain: float = 1.0, truncated: bool = False, generator: Generator) -> None:
     """Fill `weight` from N(0, gain²/fan_in), as self-normalizing nets want it (arXiv:1706.02515)."""
     fill_normal(weight, gain / math.sqrt(fan.fan_in), truncated=truncated, generator=generator)
 

@@ -59,9 +59,7 @@ class CNN(nn.Module):
             nn.Conv2d(fan_in, fan_out, kernel, padding=padding, bias=bias)
             for fan_in, fan_out in zip(sizes, channels, strict=False)
         )
-        self.norms = nn.ModuleList(
-            nn.BatchNorm2d(size) if norm == "batch" else nn.Identity() for size in channels
-        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) if norm == "batch" else nn.Identity() for size in channels)
         self.activations = nn.ModuleList(activation.module() for _ in channels)
         self.pool = nn.MaxPool2d(2)
         self.pool_first = activation.kind.monotone

@@ -28,7 +28,8 @@ MEMBERS = pa.schema(
         ("test_loss", pa.float64()),
         ("test_accuracy", pa.float64()),
         ("auc", pa.float64()),  # mean height of the validation-accuracy curve, from epoch 0 to the last
-        ("epochs_to_threshold", pa.int64()),  # first epoch whose validation accuracy reached it; null if none did
+        ("threshold", pa.float64()),  # a validation accuracy
+        ("epochs_to_threshold", pa.int64()),  # first epoch that reached it; null if none did
         ("seconds", pa.float64()),  # the cohort's training time, divided by its members
     ]
 )

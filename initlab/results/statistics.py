@@ -8,9 +8,7 @@ from scipy.stats import bootstrap
 RESAMPLES = 9_999
 
 
-def bootstrap_interval(
-    scores: NDArray[np.float64], *, level: float = 0.95, rng: Generator
-) -> tuple[float, float]:
+def bootstrap_interval(scores: NDArray[np.float64], *, level: float = 0.95, rng: Generator) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean over seeds.
 
     Args:

@@ -13,6 +13,7 @@ from initlab.results.store import finished_jobs, read_config, read_table, write_
 
 # Coarse to fine: a later key is shown only where it tells jobs apart that agree on the earlier ones.
 NAMES = ("data.name", "model.name", "activation.name", "init.name", "optim.name")
+SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES)
 NOT_COMPARED = ("name", "output_dir", "data.dir", "data.download", "threads", "seeds")
 
 
@@ -32,7 +33,12 @@ class Study:
 
     def label(self, job: str) -> str:
         """A job in a few words: what tells it apart."""
-        return ", ".join(str(value) for value in self.differing.loc[job]) or job
+        values = self.differing.loc[job]
+        named = [
+            str(v) if str(key) in SELF_EXPLAINING else f"{key}={v:g}" if isinstance(v, float) else f"{key}={v}"
+            for key, v in values.items()
+        ]
+        return ", ".join(named) or job
 
 
 def read_study(directory: Path) -> Study | None:
@@ -105,8 +111,8 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
 
     Returns:
         job, the differing keys, seeds, diverged, mean, low and high end of the 95 % bootstrap interval of test
-        accuracy and test loss, and epochs_to_threshold: the median over all members, where those that never
-        reached it count as later than all others; NaN if most never did. `reached` counts those that did.
+        accuracy and test loss, the threshold, and epochs_to_threshold: the median over all members, where those that
+        never reached it count as later than all others; NaN if most never did. `reached` counts those that did.
     """
     rows = []
     for job, members in study.members.groupby("job", sort=False):
@@ -114,7 +120,7 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
         finished = (members["status"] == "finished").to_numpy()
         row: dict[str, Any] = {
             "job": job,
-            **study.differing.loc[str(job)].to_dict(),
+            **{str(key): value for key, value in study.differing.loc[str(job)].items()},
             "seeds": len(members),
             "diverged": int((~finished).sum()),
         }
@@ -125,7 +131,11 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
         epochs = members["epochs_to_threshold"].to_numpy(np.float64, na_value=np.inf)
         # The upper of the two middle values: half of the members need not have reached it.
         median = np.sort(epochs)[len(epochs) // 2]
-        row |= {"epochs_to_threshold": median if np.isfinite(median) else np.nan, "reached": int(np.isfinite(epochs).sum())}
+        row |= {
+            "threshold": float(members["threshold"].iloc[0]),
+            "epochs_to_threshold": median if np.isfinite(median) else np.nan,
+            "reached": int(np.isfinite(epochs).sum()),
+        }
         row["_order"] = np.nan_to_num(row["test_accuracy_mean"]) * finished.mean()
         rows.append(row)
     table = pd.DataFrame(rows).sort_values(["_order", "test_loss_mean"], ascending=[False, True], kind="stable")

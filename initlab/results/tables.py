@@ -82,6 +82,7 @@ def job_tables(
         "test_loss": of["test"][-1].loss,
         "test_accuracy": of["test"][-1].accuracy,
         "auc": area_under_curve(val_accuracy, [record.epoch for record in of["val"]]),
+        "threshold": threshold,
         "epochs_to_threshold": pd.array(
             first_epoch(val_accuracy >= threshold, [record.epoch for record in of["val"]]), dtype="Int64"
         ),
@@ -97,10 +98,8 @@ def first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int 
         happened: Shape (measurements, members).
         epochs: Of each measurement.
     """
-    return [
-        epochs[position] if seen else None
-        for seen, position in zip(happened.any(0), happened.argmax(0), strict=True)
-    ]
+    first = np.asarray(happened.argmax(0))
+    return [epochs[first[member]] if happened[:, member].any() else None for member in range(happened.shape[1])]
 
 
 def area_under_curve(accuracy: FloatArray, epochs: Sequence[int]) -> FloatArray:
@@ -110,5 +109,4 @@ def area_under_curve(accuracy: FloatArray, epochs: Sequence[int]) -> FloatArray:
         accuracy: Shape (measurements, members).
         epochs: Of each measurement, ascending.
     """
-    area: FloatArray = np.trapezoid(accuracy, epochs, axis=0) / (epochs[-1] - epochs[0])
-    return area
+    return np.asarray(np.trapezoid(accuracy, epochs, axis=0) / (epochs[-1] - epochs[0]))

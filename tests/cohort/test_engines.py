@@ -1,0 +1,48 @@
+"""Which engine is chosen, and what a user hears where one cannot work."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from initlab.activations import Activation
+from initlab.cohort.engines import choose_engine
+from initlab.cohort.optimizers import check_optimizer
+from initlab.cohort.stack import stack_members
+from initlab.errors import UserError
+from initlab.models.cnn import CNN
+from initlab.models.mlp import MLP
+
+
+class Branching(nn.Module):
+    """A model that vmap cannot trace: its path depends on its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.linear(inputs)
+        return logits if bool(logits.sum() > 0) else -logits
+
+
+def choose(requested: str, model: nn.Module, *shape: int) -> str:
+    return choose_engine(requested, stack_members([model, model]), torch.zeros(2, *shape))
+
+
+def test_auto_fits_the_model() -> None:
+    relu = Activation("relu")
+    assert choose("auto", MLP((3,), 2, relu), 3) == "vmap"
+    assert choose("auto", CNN((1, 28, 28), 2, relu), 1, 28, 28) == "loop"
+    assert choose("vmap", CNN((1, 28, 28), 2, relu), 1, 28, 28) == "vmap"
+    assert choose("auto", Branching(), 3) == "loop"
+
+
+def test_vmap_says_why_it_cannot() -> None:
+    with pytest.raises(UserError, match="engine=vmap: this model cannot be vectorized .*use engine=loop"):
+        choose("vmap", Branching(), 3)
+
+
+@pytest.mark.parametrize("target", ["torch.optim.LBFGS", "torch.optim.Nonsense", None])
+def test_an_optimizer_that_mixes_members_is_refused(target: str | None) -> None:
+    with pytest.raises(UserError, match="elementwise optimizer only; known: .*torch.optim.SGD"):
+        check_optimizer({"_target_": target, "lr": 0.1})

@@ -1,0 +1,199 @@
+"""A member of a cohort is the network it would be alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from initlab.cohort.module import CohortModule
+from initlab.cohort.optimizers import clip_members
+from initlab.cohort.tracking import JobTracking
+from initlab.data.module import InMemoryData
+from initlab.jobs import Job, Member
+from tests.helpers import make_job, train
+
+SHORT = ("trainer.max_epochs=3", "seeds=4")
+OPTIMIZERS: dict[str, tuple[tuple[str, ...], Callable[..., torch.optim.Optimizer]]] = {
+    "sgd": (("optim=sgd",), torch.optim.SGD),
+    "momentum": (("optim=momentum",), lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9)),
+    "adamw": (("optim=adamw",), lambda p, lr: torch.optim.AdamW(p, lr=lr, weight_decay=0.01)),
+}
+
+
+def plain_training(
+    job: Job, member: Member, optimizer_of: Callable[..., torch.optim.Optimizer], engine_data: InMemoryData
+) -> nn.Module:
+    """The oracle: one network, one torch optimizer, torch's own clipping, one batch after another."""
+    model = job.build_member(member)
+    model.train()
+    optimizer = optimizer_of(model.parameters(), lr=member.learning_rate)
+    place = engine_data.seeds.index(member.seed)
+    for epoch in range(job.config.trainer["max_epochs"]):
+        for block in engine_data.blocks(epoch):
+            for batch in block[:, place]:
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(job.dataset.train.inputs[batch]), job.dataset.train.targets[batch])
+                loss.backward()
+                if job.config.gradient_clip is not None:
+                    nn.utils.clip_grad_norm_(model.parameters(), job.config.gradient_clip)
+                optimizer.step()
+    return model
+
+
+def state_of(module: CohortModule, place: int) -> dict[str, Tensor]:
+    stack = module.stack
+    return {name: value[place].detach() for name, value in {**stack.parameters, **stack.buffers}.items()}
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        ("model.hidden=[8]",),
+        # Without biases: batch norm takes their gradient away, and AdamW blows up the rounding error that is left.
+        ("model.hidden=[8]", "model.norm=batch", "model.bias=false"),
+        ("model.hidden=[8,8]", "model.norm=layer", "gradient_clip=0.1"),
+        (
+            "data=digits",
+            "model.channels=[4,4]",
+            "model.dense=8",
+            "model.norm=batch",
+            "model.bias=false",
+            "gradient_clip=0.5",
+        ),
+    ],
+    ids=["plain", "batch norm", "layer norm, clipped", "convolutions"],
+)
+def test_a_member_equals_the_network_trained_alone(model: tuple[str, ...], optimizer: str, engine: str) -> None:
+    """Four members of different learning rates, each against plain PyTorch."""
+    overrides, optimizer_of = OPTIMIZERS[optimizer]
+    job = make_job(*SHORT, *model, *overrides, f"engine={engine}", "init=he")
+    if "data=digits" in model:
+        job = make_job(*SHORT, *model, *overrides, f"engine={engine}", "init=he", "trainer.max_epochs=1")
+    rates = [0.003 * 2**place for place in range(4)]
+    members = [
+        Member(job.name, member.seed, member.init, rate) for member, rate in zip(job.members(), rates, strict=True)
+    ]
+    module = train(job, members, threads=2)
+    assert module.engine_name == engine
+    data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=list(job.seeds))
+    for place in (0, 3):
+        alone = plain_training(job, members[place], optimizer_of, data)
+        for name, value in {**dict(alone.named_parameters()), **dict(alone.named_buffers())}.items():
+            torch.testing.assert_close(state_of(module, place)[name], value.detach(), rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_a_member_does_not_depend_on_its_cohort(engine: str) -> None:
+    job = make_job(*SHORT, f"engine={engine}", "optim=adamw")
+    together, alone = train(job), train(job, job.members()[2:3])
+    for name, value in state_of(alone, 0).items():
+        torch.testing.assert_close(state_of(together, 2)[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_equal_seeds_give_equal_bits(engine: str) -> None:
+    job = make_job(*SHORT, f"engine={engine}", "data=digits", "trainer.max_epochs=1", "model.channels=[4,4]")
+    first, second = train(job, threads=2), train(job)
+    for place in range(4):
+        for name, value in state_of(first, place).items():
+            assert torch.equal(state_of(second, place)[name], value), name
+
+
+def test_both_engines_measure_the_same() -> None:
+    vmap, loop = (train(make_job(*SHORT, f"engine={engine}", "gradient_clip=1.0")) for engine in ("vmap", "loop"))
+    assert [(row.epoch, row.split) for row in vmap.history] == [(row.epoch, row.split) for row in loop.history]
+    for one, other in zip(vmap.history, loop.history, strict=True):
+        torch.testing.assert_close(one.loss, other.loss, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one.accuracy, other.accuracy, rtol=0, atol=0.04)
+
+
+def test_what_is_recorded_is_what_the_networks_do() -> None:
+    """Each epoch's numbers against the networks themselves, evaluated alone."""
+    job = make_job(*SHORT)
+    module = train(job)
+    rows = {(row.split, row.epoch): row for row in module.history}
+    assert list(rows) == [("val", 0), ("train", 1), ("val", 1), ("train", 2), ("val", 2), ("train", 3), ("val", 3),
+                          ("test", 3)]  # fmt: skip
+    untrained, trained = job.build_member(job.members()[1]).eval(), job.build_member(job.members()[1]).eval()
+    trained.load_state_dict(state_of(module, 1))
+    for model, key, split in (
+        (untrained, ("val", 0), job.dataset.val),
+        (trained, ("val", 3), job.dataset.val),
+        (trained, ("test", 3), job.dataset.test),
+    ):
+        with torch.no_grad():
+            logits = model(split.inputs)
+        assert float(rows[key].loss[1]) == pytest.approx(float(F.cross_entropy(logits, split.targets)), rel=1e-5)
+        assert float(rows[key].accuracy[1]) == pytest.approx(float((logits.argmax(1) == split.targets).float().mean()))
+
+
+def test_measuring_does_not_change_the_weights(tmp_path: Path) -> None:
+    job = make_job(*SHORT, "logger=tensorboard", output_dir=tmp_path)
+    with_logs, without = train(job, callbacks=[JobTracking(job, slice(0, 4))]), train(job)
+    for name, value in state_of(without, 3).items():
+        assert torch.equal(state_of(with_logs, 3)[name], value)
+
+
+def test_a_diverged_member_leaves_the_others_alone() -> None:
+    job = make_job(*SHORT)
+    first, second, third, fourth = job.members()
+    wild = Member(job.name, second.seed, second.init, 1e9)
+    module = train(job, [first, wild, third, fourth])
+    calm = train(job, [first, third, fourth])
+    assert not module.history[-1].loss[1].isfinite()
+    assert module.history[-1].accuracy[1].isnan()  # not the share of class 0, which argmax of NaN would give
+    for place, calm_place in ((0, 0), (2, 1), (3, 2)):
+        for name, value in state_of(calm, calm_place).items():
+            torch.testing.assert_close(state_of(module, place)[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_trains_and_differs_between_members() -> None:
+    for engine in ("vmap", "loop"):
+        job = make_job(*SHORT, "model.dropout=0.5", f"engine={engine}")
+        member = job.members()[0]
+        module = train(job, [member, member])
+        assert not torch.equal(state_of(module, 0)["output.weight"], state_of(module, 1)["output.weight"])
+
+
+def test_clipping_is_each_members_own() -> None:
+    gradients = [torch.randn(3, 4, 5), torch.randn(3, 7)]
+    gradients[0][1] *= 100
+    expected = [gradient.clone() for gradient in gradients]
+    clip_members(gradients, 2.0)
+    for member in range(3):
+        parameters = [nn.Parameter(torch.zeros_like(gradient[member])) for gradient in expected]
+        for parameter, gradient in zip(parameters, expected, strict=True):
+            parameter.grad = gradient[member].clone()
+        nn.utils.clip_grad_norm_(parameters, 2.0)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient[member])
+
+
+def test_bfloat16_trains_on_the_current_weights() -> None:
+    """autocast keeps its casts of the weights: if it did so over a step, the loss would not fall."""
+    for engine in ("vmap", "loop"):
+        job = make_job("trainer.precision=bf16-mixed", "trainer.max_epochs=10", "seeds=2", f"engine={engine}")
+        exact = train(make_job("trainer.max_epochs=10", "seeds=2", f"engine={engine}"))
+        rough = train(job)
+        torch.testing.assert_close(rough.history[-1].loss, exact.history[-1].loss, rtol=0.15, atol=0.01)
+
+
+def test_double_precision() -> None:
+    module = train(make_job(*SHORT, "trainer.precision=64-true"))
+    assert module.parameter_stack[0].dtype == torch.float64
+    assert module.history[-1].accuracy.min() > 0.5
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_cuda_learns_what_the_cpu_learns(engine: str) -> None:
+    gpu, cpu = (
+        train(make_job(*SHORT, f"engine={engine}", f"trainer.accelerator={device}")) for device in ("cuda", "cpu")
+    )
+    torch.testing.assert_close(gpu.history[-1].loss, cpu.history[-1].loss, rtol=1e-2, atol=1e-3)

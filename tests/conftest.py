@@ -1,0 +1,73 @@
+"""What the tests share: data files of the real format, and the real ones where they are."""
+
+import gzip
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+with warnings.catch_warnings():  # what third parties warn about while they are imported is not ours to mend
+    warnings.simplefilter("ignore")
+    import lightning.pytorch  # noqa: F401
+    import torch.utils.tensorboard  # noqa: F401
+
+from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
+from initlab.study import quiet_libraries
+
+ROOT = Path(__file__).parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+quiet_libraries()
+
+
+@pytest.fixture(autouse=True)
+def _no_data_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads the user's cache by accident."""
+    monkeypatch.setenv("INITLAB_DATA", str(tmp_path / "no-data"))
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    """Write bytes in the IDX format of LeCun's MNIST page."""
+    header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(header + values.astype(np.uint8).tobytes())
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with small files of the real formats: 200 + 60 images, and 1,599 made-up wines."""
+    folder = tmp_path_factory.mktemp("small-data")
+    rng = np.random.default_rng(0)
+    for name in ("MNIST", "FashionMNIST"):
+        for part, rows in (("train", 200), ("t10k", 60)):
+            labels = np.arange(rows) % 10
+            images = rng.integers(0, 256, (rows, 28, 28))
+            write_idx(folder / name / "raw" / f"{part}-images-idx3-ubyte", images)
+            write_idx(folder / name / "raw" / f"{part}-labels-idx1-ubyte", labels)
+    wines = rng.normal(size=(WINE_QUALITY_ROWS, 11)).round(3)
+    quality = np.where(wines[:, 0] > 0, 6, 5)
+    write_wines(folder / WINE_QUALITY_FILE, np.column_stack([wines, quality]))
+    return folder
+
+
+def write_wines(path: Path, rows: np.ndarray) -> None:
+    """Write a file like UCI's."""
+    lines = [";".join(f'"{column}"' for column in WINE_QUALITY_COLUMNS)]
+    lines += [";".join(f"{value:g}" for value in row) for row in rows]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the real MNIST and red wines."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the real data sets are not in {REAL_DATA}")
+    folder = tmp_path_factory.mktemp("real-data")
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for source in (REAL_DATA / "mnist").glob("*.gz"):
+        (raw / source.stem).write_bytes(gzip.decompress(source.read_bytes()))
+    (folder / WINE_QUALITY_FILE).write_bytes((REAL_DATA / WINE_QUALITY_FILE).read_bytes())
+    return folder

@@ -1,0 +1,43 @@
+"""Ways into the program that several tests take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning.pytorch as pl
+from hydra import compose, initialize_config_dir
+
+from initlab.cohort.module import CohortModule, Training
+from initlab.cohort.run import build_trainer, fit, intra_op_threads
+from initlab.cohort.stack import stack_members
+from initlab.data.module import InMemoryData
+from initlab.jobs import Job, Member, job_from
+from initlab.train import CONF
+
+
+def make_job(*overrides: str, output_dir: Path | None = None) -> Job:
+    """Compose a job as the command line would; without a logger unless one is asked for."""
+    chosen = [*overrides, "name=test", f"output_dir={output_dir or 'outputs'}"]
+    if not any(override.startswith("logger=") for override in chosen):
+        chosen.append("logger=none")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return job_from(compose("train", chosen), list(overrides))
+
+
+def train(
+    job: Job, members: Sequence[Member] | None = None, *, threads: int = 1, callbacks: Sequence[pl.Callback] = ()
+) -> CohortModule:
+    """Train some members of a job, by default all, and return the module with what they became."""
+    chosen = list(members if members is not None else job.members())
+    stack = stack_members(job.build_member(member) for member in chosen)
+    training = Training(
+        optim=job.config.optim,
+        learning_rates=[member.learning_rate for member in chosen],
+        gradient_clip=job.config.gradient_clip,
+        engine=job.config.engine,
+        threads=threads,
+    )
+    module = CohortModule(stack, job.dataset, training)
+    data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=[member.seed for member in chosen])
+    with intra_op_threads(1):
+        fit(build_trainer(job, callbacks), module, data)
+    return module

@@ -1,0 +1,103 @@
+"""One row a job: what is shown, and in which order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from initlab.results.summary import Study, differing_keys, flat_config, summarize
+from initlab.terminal import interval_text, summary_table
+
+
+def config(**changes: object) -> dict[str, object]:
+    base: dict[str, object] = {
+        "data.name": "wine", "model.name": "mlp", "model.hidden": "[64]", "optim.name": "sgd", "optim.lr": 0.1,
+        "activation.name": "relu", "init.name": "he_normal", "init.gain": 1.4, "seeds": 10, "output_dir": "outputs",
+    }  # fmt: skip
+    return base | {key.replace("__", "."): value for key, value in changes.items()}
+
+
+def test_names_explain_what_comes_with_them() -> None:
+    jobs = {"a": config(), "b": config(init__name="xavier_normal", init__gain=1.0)}
+    assert differing_keys(jobs).to_dict("list") == {"init": ["he_normal", "xavier_normal"]}
+
+
+def test_a_data_set_explains_its_recipe() -> None:
+    digits = {"data__name": "digits", "model__name": "cnn", "optim__name": "adam", "optim__lr": 0.001}
+    jobs = {
+        "a": config(),
+        "b": config(**digits),
+        "c": config(init__name="zeros"),
+        "d": config(**digits, init__name="zeros"),
+    }
+    assert list(differing_keys(jobs)) == ["data", "init"]
+
+
+def test_parameters_show_where_names_agree() -> None:
+    jobs = {"a": config(), "b": config(optim__lr=0.2), "c": config(init__name="zeros")}
+    assert list(differing_keys(jobs)) == ["init", "optim.lr"]
+    assert list(differing_keys({"a": config(), "b": config(seeds=5, output_dir="x")})) == []
+
+
+def test_flat_config() -> None:
+    assert flat_config({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": 1, "a.c.d": "[1, 2]", "e": None}
+
+
+def study(**accuracies: list[float]) -> Study:
+    members = pd.concat(
+        pd.DataFrame(
+            {
+                "job": job,
+                "status": ["finished" if np.isfinite(value) else "diverged" for value in values],
+                "test_accuracy": values,
+                "test_loss": [1 - value for value in values],
+                "threshold": 0.9,
+                "epochs_to_threshold": pd.array([3 if value >= 0.9 else None for value in values], dtype="Int64"),
+            }
+        )
+        for job, values in accuracies.items()
+    )
+    differing = pd.DataFrame({"init": list(accuracies)}, index=pd.Index(accuracies, name="job"))
+    return Study(members, pd.DataFrame(), differing)
+
+
+def test_best_first_and_survivors_do_not_win() -> None:
+    nan = np.nan
+    summary = summarize(study(fair=[0.7, 0.8], lucky=[0.99, nan], dead=[nan, nan], best=[0.9, 0.95]))
+    assert list(summary["job"]) == ["best", "fair", "lucky", "dead"]
+    row = summary.set_index("job")
+    assert list(row["diverged"]) == [0, 0, 1, 2]
+    assert row.loc["lucky", "test_accuracy_mean"] == 0.99  # of those that are left, and said so
+    assert np.isnan(row.loc["dead", "test_accuracy_mean"])
+    assert row.loc["best", "test_accuracy_low"] == 0.9
+
+
+def test_epochs_to_the_threshold_count_those_that_never_reach_it() -> None:
+    row = summarize(study(half=[0.95, 0.95, 0.5, 0.5], most=[0.95, 0.95, 0.95, 0.5])).set_index("job")
+    assert np.isnan(row.loc["half", "epochs_to_threshold"])
+    assert row.loc["most", "epochs_to_threshold"] == 3
+    assert list(row["reached"]) == [3, 2]
+
+
+def test_equal_tables_give_equal_numbers() -> None:
+    one = study(a=[0.7, 0.8, 0.75], b=[0.9, 0.6, 0.7])
+    pd.testing.assert_frame_equal(summarize(one), summarize(one))
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((0.5, 0.25, 0.75), "0.500 \\[0.250, 0.750]"),
+        ((0.5, np.nan, np.nan), "0.500"),
+        ((np.nan, np.nan, np.nan), "—"),
+        ((12345.6, 1000.0, 99999.0), "12346 \\[1000, 99999]"),
+    ],
+)
+def test_interval_text(values: tuple[float, float, float], text: str) -> None:
+    assert interval_text(*values) == text
+
+
+def test_the_table_counts_diverged_members() -> None:
+    table = summary_table(summarize(study(a=[0.9, np.nan], b=[0.8, 0.7])))
+    headers = [column.header for column in table.columns]
+    assert headers == ["init", "diverged", "test accuracy", "test loss", "epochs to 0.9"]
+    assert list(table.columns[1].cells) == ["0", "[red]1 of 2[/red]"]

@@ -1,0 +1,69 @@
+"""Activations and gains against adaptive quadrature."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from scipy.integrate import quad
+from torch import nn
+
+from initlab.activations import ACTIVATIONS, Activation, second_moment
+from initlab.errors import UserError
+from initlab.initializers.gains import gain_value
+from initlab.train import CONF
+
+# E[φ(z)²], z ~ N(0, 1), recomputed independently.
+PUBLISHED = {
+    "tanh": 0.394294, "sigmoid": 0.293379, "relu": 0.5, "elu": 0.644945, "selu": 1.0, "gelu": 0.425221,
+    "silu": 0.355776, "mish": 0.452342, "softplus": 0.921246, "softsign": 0.183014, "hardtanh": 0.51606,
+}  # fmt: skip
+
+
+def test_every_activation_has_a_conf() -> None:
+    assert set(ACTIVATIONS) == {path.stem for path in (CONF / "activation").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_second_moment(name: str) -> None:
+    activation = Activation(name)
+
+    def integrand(z: float) -> float:
+        return float(activation.function(torch.tensor([z], dtype=torch.float64))) ** 2 * stats.norm.pdf(z)
+
+    pieces = [-10.0, *activation.kind.kinks, 10.0]
+    expected = sum(quad(integrand, a, b, epsabs=1e-11, limit=200)[0] for a, b in zip(pieces, pieces[1:], strict=False))
+    assert second_moment(activation) == pytest.approx(expected, abs=1e-8)
+    assert second_moment(activation) == pytest.approx(PUBLISHED.get(name, expected), abs=1e-5)
+
+
+def test_parameters_count() -> None:
+    assert second_moment(Activation("leaky_relu", {"negative_slope": 0.2})) == pytest.approx(0.52, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_monotone_says_whether_pooling_commutes(name: str) -> None:
+    z = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    falls = bool((Activation(name).function(z).diff() < 0).any())
+    assert ACTIVATIONS[name].monotone == (not falls) or name == "prelu"  # prelu's slope is learned and may turn
+
+
+def test_gains() -> None:
+    tanh = Activation("tanh")
+    assert gain_value(1.5, tanh) == 1.5
+    assert gain_value("kaiming", tanh) == nn.init.calculate_gain("tanh") == 5 / 3
+    assert gain_value("moment", tanh) == pytest.approx(1.5925, abs=1e-4)
+    assert gain_value("kaiming", Activation("leaky_relu", {"negative_slope": 0.2})) == pytest.approx(
+        math.sqrt(2 / 1.04)
+    )
+    assert gain_value("moment", Activation("selu")) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_an_unknown_gain_says_what_to_use() -> None:
+    with pytest.raises(UserError, match="torch knows no gain for gelu .*use init.gain=moment"):
+        gain_value("kaiming", Activation("gelu"))
+
+
+def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="activation=rellu: .*did you mean relu"):
+        Activation("rellu")
