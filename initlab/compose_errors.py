@@ -6,30 +6,34 @@ from pathlib import Path
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from initlab.errors import nearest
+from initlab.errors import UserError, nearest
 
 
-def explain(error: Exception, conf: Path) -> str | None:
+def explain(error: Exception, conf: Path) -> UserError | None:
     """One line that says what in the command line or a configuration file was wrong; None if it is no such error.
 
     Args:
-        error: What composing raised.
+        error: What composing or running raised.
         conf: The configuration folder, for the names that are allowed.
     """
+    if isinstance(error, UserError):
+        return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or sorted(path.stem for path in (conf / group).glob("*.yaml"))
-        return f"{group}={option}: unknown {group}; {nearest(option, options)}"
+        return UserError(f"{group}={option}: unknown {group}; {nearest(option, options)}")
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: {_one_line(error.message)}"
+        return UserError(f"{error.override}: {_one_line(error.message)}")
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
-        parent = cause.parent_node
         if "is not in struct" in str(cause):
-            return f"{cause.full_key}: unknown key; {nearest(str(cause.key), map(str, parent.keys()))}"
-        return f"{cause.full_key}: {_one_line(str(cause.msg or cause))}"
+            allowed = [str(key) for key in cause.parent_node if key != "hydra"]
+            return UserError(f"{cause.full_key}: unknown key; {nearest(str(cause.key), allowed)}")
+        return UserError(f"{cause.full_key}: {_one_line(str(cause.msg or cause))}")
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return _one_line(str(error))
+        return UserError(_one_line(str(error)))
+    if isinstance(error, OSError) and error.filename:
+        return UserError(f"{error.filename}: {error.strerror}; set output_dir=DIR to write elsewhere")
     return None
 
 

@@ -7,6 +7,14 @@ from collections.abc import Iterable
 class UserError(Exception):
     """Something the user can mend: one line that says what was wrong, where, and what to do."""
 
+    exit_code = 2
+
+
+class JobsFailedError(UserError):
+    """Some jobs of a sweep failed while they ran; the others are finished."""
+
+    exit_code = 1
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which of the known names were probably meant, and which there are."""

@@ -1,5 +1,6 @@
 """Jobs: one cell of the benchmark each, data × model × activation × init × optimizer, with its members."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -16,6 +17,7 @@ from initlab.config import Config, check_call, job_name, parse_config
 from initlab.data.dataset import Dataset
 from initlab.errors import UserError
 from initlab.initializers import InitSpec, find_scheme, initialize_model
+from initlab.initializers.gains import check_gain
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str) -> InitSpec:
         UserError: an unknown scheme, or a parameter it does not have.
     """
     settings = {"name": config} if isinstance(config, str) else dict(config)
-    scheme = find_scheme(str(settings.pop("name", None)))
+    scheme = find_scheme(str(settings.pop("name", None)), where=where)
     bias = settings.pop("bias", 0.0)
     output = settings.pop("output", None)
     known = {"name", "bias", "output", *scheme.settable}
@@ -160,7 +162,10 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str) -> InitSpec:
             raise UserError(
                 f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}"
             )
-    check_call(scheme.function, settings, where=where, supplied=("weight", "fan", "generator"))
+    if "gain" in settings:
+        check_gain(settings["gain"])
+    checked = {key: value for key, value in settings.items() if key != "gain"}
+    check_call(scheme.function, checked, where=where, supplied=("weight", "fan", "generator"))
     rule = parse_init(output, where=f"{where}.output") if output is not None else None
     return InitSpec(scheme.name, settings, bias, rule)
 
@@ -176,7 +181,8 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
     if not isinstance(path, str):
         raise UserError(f"{group}._target_={path}: expected the dotted name of a function or class")
     try:
-        function = get_object(path)
+        module, _, attribute = path.rpartition(".")
+        function = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever importing the user's module raises
         raise UserError(f"{group}._target_={path}: cannot import it: {' '.join(str(error).split())}") from error
     labels = ("_target_",) if group == "logger" else ("_target_", "name")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.optimizers import check_optimizer
-from initlab.cohort.run import train_cohort
-from initlab.errors import UserError
+from initlab.cohort.run import build_trainer, train_cohort
+from initlab.errors import JobsFailedError, UserError
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
 from initlab.jobs import Job
@@ -29,7 +30,8 @@ def run_study(jobs: Sequence[Job]) -> None:
         jobs: Of one study.
 
     Raises:
-        UserError: a job that cannot work, before anything trains; or, at the end, the number of jobs that failed.
+        UserError: a job that cannot work, before anything trains.
+        JobsFailedError: at the end, if some jobs failed.
         KeyboardInterrupt: the user stopped it; the jobs that finished have been written and summarized.
     """
     console = open_console()
@@ -54,16 +56,21 @@ def run_study(jobs: Sequence[Job]) -> None:
     report(study, console)
     if failed:
         names = ", ".join(job.name for job in failed)
-        raise UserError(f"{len(failed)} of {len(distinct)} jobs failed: {names}; see error.txt in their directories")
+        raise JobsFailedError(f"{len(failed)} of {len(distinct)} jobs failed: {names}; see error.txt in their folders")
 
 
 def check_job(job: Job) -> None:
     """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
 
     Raises:
-        UserError: an optimizer that cannot be shared, data that cannot be had, a model or scheme that does not fit.
+        UserError: an optimizer that cannot be shared, a device or data that cannot be had, a model or scheme that does
+            not fit.
     """
     check_optimizer(job.config.optim)
+    try:
+        build_trainer(job, [])
+    except (MisconfigurationException, ImportError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     model = job.build_member(job.members()[0])
     model.eval()
     classes, rows = job.dataset.classes, job.dataset.train.inputs[:2]

@@ -4,9 +4,11 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from initlab.compose_errors import explain
@@ -15,7 +17,7 @@ from initlab.errors import UserError
 
 PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
-BAD_INPUT, INTERRUPTED = 2, 130
+INTERRUPTED = 130
 
 # One name for all jobs of a command, however long composing them takes.
 STARTED = time.strftime("%Y-%m-%d_%H-%M-%S")
@@ -30,7 +32,12 @@ def app(config: DictConfig) -> None:
     from initlab.jobs import job_from
     from initlab.study import run_study
 
-    run_study([job_from(config, list(HydraConfig.get().overrides.task))])
+    try:
+        run_study([job_from(config, list(HydraConfig.get().overrides.task))])
+    except UserError as error:
+        if HydraConfig.get().mode is RunMode.RUN:
+            stop(error)  # Hydra would first say the overrides, which the user has just typed
+        raise
 
 
 def main() -> None:
@@ -41,11 +48,16 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        message = str(error) if isinstance(error, UserError) else explain(error, CONF)
+        message = explain(error, CONF)
         if message is None:
             raise
-        sys.stderr.write(f"initlab: {message}\n")
-        sys.exit(BAD_INPUT)
+        stop(message)
+
+
+def stop(error: UserError) -> NoReturn:
+    """Say what was wrong in one line and leave."""
+    sys.stderr.write(f"initlab: {error}\n")
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Activations and gains against adaptive quadrature."""
 
+import itertools
 import math
 
 import pytest
@@ -32,7 +33,7 @@ def test_second_moment(name: str) -> None:
         return float(activation.function(torch.tensor([z], dtype=torch.float64))) ** 2 * stats.norm.pdf(z)
 
     pieces = [-10.0, *activation.kind.kinks, 10.0]
-    expected = sum(quad(integrand, a, b, epsabs=1e-11, limit=200)[0] for a, b in zip(pieces, pieces[1:], strict=False))
+    expected = sum(quad(integrand, a, b, epsabs=1e-11, limit=200)[0] for a, b in itertools.pairwise(pieces))
     assert second_moment(activation) == pytest.approx(expected, abs=1e-8)
     assert second_moment(activation) == pytest.approx(PUBLISHED.get(name, expected), abs=1e-5)
 
@@ -60,10 +61,10 @@ def test_gains() -> None:
 
 
 def test_an_unknown_gain_says_what_to_use() -> None:
-    with pytest.raises(UserError, match="torch knows no gain for gelu .*use init.gain=moment"):
+    with pytest.raises(UserError, match=r"torch knows no gain for gelu .*use init.gain=moment"):
         gain_value("kaiming", Activation("gelu"))
 
 
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UserError, match="activation=rellu: .*did you mean relu"):
+    with pytest.raises(UserError, match=r"activation=rellu: .*did you mean relu"):
         Activation("rellu")

@@ -7,6 +7,8 @@ from torch import nn
 from initlab.activations import ACTIVATIONS, Activation, second_moment
 from initlab.errors import UserError
 
+NAMED_GAINS = ("kaiming", "moment")
+
 
 def gain_value(gain: float | str, activation: Activation) -> float:
     """Turn a configured gain into a number.
@@ -31,6 +33,15 @@ def gain_value(gain: float | str, activation: Activation) -> float:
             )
         parameter = activation.parameters.get(kind.gain_parameter) if kind.gain_parameter else None
         return nn.init.calculate_gain(kind.torch_gain, parameter)
-    if isinstance(gain, str):
-        raise UserError(f"init.gain={gain}: expected a number, kaiming or moment")
+    check_gain(gain)
     return float(gain)
+
+
+def check_gain(gain: float | str) -> None:
+    """Refuse what is neither a number nor the name of a rule.
+
+    Raises:
+        UserError: naming what is allowed.
+    """
+    if gain not in NAMED_GAINS and not isinstance(gain, int | float):
+        raise UserError(f"init.gain={gain}: expected a number or one of {', '.join(NAMED_GAINS)}")

@@ -75,15 +75,15 @@ def register(
     return add
 
 
-def find_scheme(name: str) -> Scheme:
-    """Look a scheme up by its name or an alias.
+def find_scheme(name: str, *, where: str = "init") -> Scheme:
+    """Look a scheme up by its name or an alias; `where` is the configuration key, for the error.
 
     Raises:
         UserError: there is none; the nearest names are given.
     """
     found = _SCHEMES.get(_ALIASES.get(name, name))
     if found is None:
-        raise UserError(f"init={name}: unknown initializer; {nearest(name, [*_SCHEMES, *_ALIASES])}")
+        raise UserError(f"{where}={name}: unknown initializer; {nearest(name, [*_SCHEMES, *_ALIASES])}")
     return found
 
 

@@ -38,11 +38,11 @@ def test_auto_fits_the_model() -> None:
 
 
 def test_vmap_says_why_it_cannot() -> None:
-    with pytest.raises(UserError, match="engine=vmap: this model cannot be vectorized .*use engine=loop"):
+    with pytest.raises(UserError, match=r"engine=vmap: this model cannot be vectorized .*use engine=loop"):
         choose("vmap", Branching(), 3)
 
 
 @pytest.mark.parametrize("target", ["torch.optim.LBFGS", "torch.optim.Nonsense", None])
 def test_an_optimizer_that_mixes_members_is_refused(target: str | None) -> None:
-    with pytest.raises(UserError, match="elementwise optimizer only; known: .*torch.optim.SGD"):
+    with pytest.raises(UserError, match=r"elementwise optimizer only; known: .*torch.optim.SGD"):
         check_optimizer({"_target_": target, "lr": 0.1})

@@ -53,9 +53,9 @@ def test_the_same_configuration_gives_the_same_rows() -> None:
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])
 def test_bad_fractions(fraction: float) -> None:
-    with pytest.raises(UserError, match="data.val_fraction="):
+    with pytest.raises(UserError, match=r"data.val_fraction="):
         tabular.wine(val_fraction=fraction)
-    with pytest.raises(UserError, match="data.test_fraction="):
+    with pytest.raises(UserError, match=r"data.test_fraction="):
         tabular.wine(test_fraction=2.0)
 
 

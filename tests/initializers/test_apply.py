@@ -1,5 +1,6 @@
 """Which layer gets what, and from which stream."""
 
+import itertools
 import math
 
 import pytest
@@ -14,7 +15,7 @@ RELU = Activation("relu")
 
 
 def net(*sizes: int) -> nn.Sequential:
-    return nn.Sequential(*(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)))
+    return nn.Sequential(*(nn.Linear(a, b) for a, b in itertools.pairwise(sizes)))
 
 
 def test_equal_seeds_give_equal_bits_and_others_do_not() -> None:
@@ -76,7 +77,7 @@ def test_aliases_lead_to_their_scheme() -> None:
 
 def test_a_name_can_be_taken_once() -> None:
     with pytest.raises(ValueError, match="registered already"):
-        register("he", source="nobody")(lambda weight: None)
+        register("he", source="nobody")(lambda _: None)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
@@ -87,7 +88,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (InitSpec("he_normal", {"gain": "kaimin"}), "init.gain=kaimin: expected a number, kaiming or moment"),
+        (InitSpec("he_normal", {"gain": "kaimin"}), "init.gain=kaimin: expected a number or one of kaiming, moment"),
         (InitSpec("he_normal", {"mode": "fan"}), "init.mode=fan: expected one of fan_in, fan_out, fan_avg"),
         (InitSpec("he_normal", bias="zeros"), "init.bias=zeros: expected a number or torch_default"),
         (InitSpec("normal", {"std": -1.0}), "init.std=-1.0"),

@@ -55,11 +55,11 @@ def test_refusals() -> None:
     relu = Activation("relu")
     with pytest.raises(UserError, match=r"model=cnn needs images .* shape \(13,\); use model=mlp"):
         CNN((13,), 3, relu)
-    with pytest.raises(UserError, match="nothing is left of a 8×8 image after convolution 2; set model.padding=1"):
+    with pytest.raises(UserError, match=r"nothing is left of a 8×8 image after convolution 2; set model.padding=1"):
         CNN((1, 8, 8), 3, relu)
-    with pytest.raises(UserError, match="model.norm=bach: expected one of none, batch, layer"):
+    with pytest.raises(UserError, match=r"model.norm=bach: expected one of none, batch, layer"):
         MLP((3,), 2, relu, norm="bach")
-    with pytest.raises(UserError, match="model.dropout=1.5"):
+    with pytest.raises(UserError, match=r"model.dropout=1.5"):
         MLP((3,), 2, relu, dropout=1.5)
     with pytest.raises(UserError, match=r"model.hidden=\[0\]"):
         MLP((3,), 2, relu, hidden=(0,))

@@ -93,7 +93,7 @@ def test_damaged_and_foreign_tables_are_refused(tables: JobTables, tmp_path: Pat
     path = tmp_path / "members.parquet"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="members.parquet: unreadable"):
+    with pytest.raises(UserError, match=r"members.parquet: unreadable"):
         read_table(tmp_path, "members")
     tables.members.to_parquet(path)
     with pytest.raises(UserError, match="schema version none, expected 1"):
