@@ -138,8 +138,7 @@ class LoopEngine:
         for template in self._templates:
             set_training(template, True)
         for name, parameter in self._stack.parameters.items():
-            parameter.grad = self._gradients[name].zero_()
-
+            parameter.grad = self._gradients[name].zero_() if parameter.requires_grad else None
         losses = torch.empty(batches.shape, dtype=_result_dtype(self._stack), device=batches.device)
 
         def work(template: nn.Module, member: int) -> Tensor:

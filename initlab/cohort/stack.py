@@ -34,7 +34,7 @@ def stack_members(models: Iterable[nn.Module]) -> Stack:
     parameters, buffers = stack_module_state(networks)
     return Stack(
         networks[0],
-        {name: nn.Parameter(value.detach()) for name, value in parameters.items()},
+        {name: nn.Parameter(value.detach(), value.requires_grad) for name, value in parameters.items()},
         {name: value.detach() for name, value in buffers.items()},
     )
 

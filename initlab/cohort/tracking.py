@@ -1,5 +1,7 @@
 """One job's view of a running cohort, sent to its Lightning logger."""
 
+from typing import Any
+
 import lightning.pytorch as pl
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
@@ -49,9 +51,9 @@ class JobTracking(Callback):
         metrics = ("test_accuracy", "test_loss", "best_val_accuracy", "val_loss", "train_loss", "auc")
         final = {f"final/{name}": float(members[name].mean()) for name in metrics}
         final["final/diverged"] = float((members["status"] == "diverged").sum())
-        parameters = flat_config({key: self._job.resolved[key] for key in HYPERPARAMETERS})
+        parameters = hyperparameters(self._job)
         if isinstance(self._logger, TensorBoardLogger):
-            self._logger.log_hyperparams(parameters, final)
+            self._logger.log_hyperparams(parameters, final, step=int(members["epochs"].iloc[0]))
             self._logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(dict(self._job.resolved))}```")
         else:
             self._logger.log_hyperparams(parameters)
@@ -83,17 +85,11 @@ class JobTracking(Callback):
                 self._logger.experiment.add_histogram(f"weights/{name}", values, epoch)
 
 
-HYPERPARAMETERS = (
-    "data",
-    "model",
-    "init",
-    "activation",
-    "optim",
-    "batch_size",
-    "gradient_clip",
-    "seeds",
-    "seed",
-)
+def hyperparameters(job: Job) -> dict[str, Any]:
+    """What the HParams tab compares jobs by: few columns, since it shows the first five; the rest is logged as text."""
+    init = {f"init.{key}": value for key, value in flat_config(job.config.init).items() if key != "name"}
+    identity = {key: value for key, value in job.identity.items() if key != "job"}
+    return {**identity, **init, "batch_size": job.config.batch_size, "seeds": job.config.seeds}
 
 
 def mean_and_spread(values: Tensor) -> dict[str, float]:
