@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def device_name(accelerator: str) -> str:
     return "cpu"
 
 
+@cache
 def _commit() -> str | None:
     """The commit of the checkout that this package was imported from, with + if it has changes; None elsewhere."""
     package = Path(__file__).parent

@@ -81,7 +81,8 @@ class VmapEngine:
 class LoopEngine:
     """Members one after another: best for convolutions on a CPU, and for models that vmap cannot trace.
 
-    Each member's parameters and gradients are views of the stacked ones, so that one optimizer serves all.
+    Each member is an ordinary module whose parameters, gradients and buffers are views of the stacked ones, so that
+    one optimizer serves all.
 
     Args:
         stack: On the device that trains.
@@ -93,57 +94,50 @@ class LoopEngine:
     def __init__(self, stack: Stack, loss: Loss, autocast: Autocast, *, workers: int = 1) -> None:
         self._stack, self._loss, self._autocast = stack, loss, autocast
         self._gradients = {name: torch.zeros_like(parameter) for name, parameter in stack.parameters.items()}
-        self._parameters = [self._views_of(member) for member in range(stack.members)]
-        self._buffers = [
-            {name: buffer[member] for name, buffer in stack.buffers.items()} for member in range(stack.members)
-        ]
-        # functional_call swaps a module's parameters while it runs: each thread needs a module of its own.
-        workers = min(workers, stack.members)
-        self._templates = [stack.template, *(copy.deepcopy(stack.template) for _ in range(workers - 1))]
-        self._pool = (
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) if workers > 1 else None
-        )
+        self._networks = [self._network(member) for member in range(stack.members)]
+        self._workers = min(workers, stack.members)
+        self._pool = ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(1,))
 
-    def _views_of(self, member: int) -> dict[str, Tensor]:
-        views = {}
-        for name, parameter in self._stack.parameters.items():
-            view = parameter[member].detach().requires_grad_(parameter.requires_grad)
-            view.grad = self._gradients[name][member]
-            views[name] = view
-        return views
+    def _network(self, member: int) -> nn.Module:
+        network = copy.deepcopy(self._stack.template)
+        for name, parameter in network.named_parameters():
+            parameter.data = self._stack.parameters[name].detach()[member]
+            if parameter.requires_grad:
+                parameter.grad = self._gradients[name][member]
+        for name, buffer in network.named_buffers():
+            buffer.data = self._stack.buffers[name][member]
+        return network
 
-    def _each_member(self, work: Callable[[nn.Module, int], Tensor]) -> Tensor:
-        """Call `work(template, member)` for every member, and stack what it returns."""
-        workers = len(self._templates)
+    def _each_member(self, work: Callable[[int], Tensor]) -> Tensor:
+        """Call `work(member)` for every member, and stack what it returns."""
+        if self._workers == 1:
+            return torch.stack([work(member) for member in range(self._stack.members)])
 
         def share(worker: int) -> list[Tensor]:
-            return [work(self._templates[worker], member) for member in range(worker, self._stack.members, workers)]
+            return [work(member) for member in range(worker, self._stack.members, self._workers)]
 
-        if self._pool is None:
-            return torch.stack(share(0))
         results: list[Tensor] = [torch.empty(0)] * self._stack.members
-        for worker, part in enumerate(self._pool.map(share, range(workers))):
-            results[worker::workers] = part
+        for worker, part in enumerate(self._pool.map(share, range(self._workers))):
+            results[worker :: self._workers] = part
         return torch.stack(results)
 
-    def _forward(self, template: nn.Module, member: int, inputs: Tensor) -> Tensor:
+    def _forward(self, member: int, inputs: Tensor, *, training: bool) -> Tensor:
+        network = self._networks[member]
+        set_training(network, training)
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        state = (self._parameters[member], self._buffers[member])
         with self._autocast():  # autocast is local to a thread
-            return _at_least_float(functional_call(template, state, (inputs,)))
+            return _at_least_float(network(inputs))
 
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
         """See `Engine.gradients`."""
-        for template in self._templates:
-            set_training(template, True)
         for name, parameter in self._stack.parameters.items():
             parameter.grad = self._gradients[name].zero_() if parameter.requires_grad else None
         losses = torch.empty(batches.shape, dtype=_result_dtype(self._stack), device=batches.device)
 
-        def work(template: nn.Module, member: int) -> Tensor:
+        def work(member: int) -> Tensor:
             batch = batches[member]
-            logits = self._forward(template, member, rows.inputs[batch])
+            logits = self._forward(member, rows.inputs[batch], training=True)
             loss = self._loss(logits, rows.targets[batch])
             loss.mean().backward()
             losses[member] = loss.detach()
@@ -155,12 +149,10 @@ class LoopEngine:
 
     def predict(self, inputs: Tensor) -> Tensor:
         """See `Engine.predict`."""
-        for template in self._templates:
-            set_training(template, False)
 
-        def work(template: nn.Module, member: int) -> Tensor:
+        def work(member: int) -> Tensor:
             with torch.no_grad():
-                return self._forward(template, member, inputs)
+                return self._forward(member, inputs, training=False)
 
         return self._each_member(work)
 

@@ -130,10 +130,12 @@ class CohortModule(pl.LightningModule):
         if self.engine_name == "vmap":
             self._engine = VmapEngine(self.stack, self._training.loss, autocast)
             return
-        if self.device.type == "cpu":
+        on_cpu = self.device.type == "cpu"
+        if on_cpu:
             for parameter in self.parameter_stack:
                 parameter.data = images_last(parameter.data)
-        self._engine = LoopEngine(self.stack, self._training.loss, autocast, workers=self._training.threads)
+        workers = self._training.threads if on_cpu else 1  # a GPU takes its work in one queue
+        self._engine = LoopEngine(self.stack, self._training.loss, autocast, workers=workers)
 
     def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
         return Split(split.inputs.to(self.device, dtype), split.targets.to(self.device))

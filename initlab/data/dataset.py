@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ class Dataset:
         majority = self.train.targets.bincount(minlength=self.classes).argmax()
         return float((self.test.targets == majority).double().mean())
 
-    @property
+    @cached_property
     def checksum(self) -> str:
         """SHA-256 over all rows as they are trained on."""
         digest = hashlib.sha256()

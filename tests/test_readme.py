@@ -1,0 +1,49 @@
+"""What the README tells people to type works."""
+
+import re
+import shlex
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from tests.conftest import ROOT
+from tests.helpers import make_job
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = sorted(
+    {
+        *re.findall(r"python -m initlab\.train (.*)", README),
+        *re.findall(r"^\|[^|`]+\| `(.*)` \|$", README, re.MULTILINE),
+    }
+)
+
+
+def jobs_of(command: str) -> list[list[str]]:
+    """The overrides of each job of a command."""
+    overrides = OverridesParser.create().parse_overrides([word for word in shlex.split(command) if word != "-m"])
+    (batch,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    return batch
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) > 8
+    assert len(jobs_of("-m init=zeros,normal,xavier,he")) == 4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_composes(command: str) -> None:
+    for overrides in jobs_of(command):
+        assert make_job(*overrides).init
+
+
+def test_the_second_block_is_what_ci_runs() -> None:
+    assert "-m initlab.train -m init=zeros,normal,xavier,he" in BLOCKS[0]
+    assert "pytest" in BLOCKS[1]
+    assert "n == 2" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_its_picture_is_there() -> None:
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / picture).is_file()
