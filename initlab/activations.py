@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -19,16 +20,15 @@ class ActivationKind:
 
     Attributes:
         build: Makes the module; its keyword arguments are the activation's parameters.
-        monotone: Whether φ never decreases, for every value of its parameters that is used. Max-pooling then
-            commutes with it.
-        kinks: Where φ or φ' is not smooth; quadrature is split there.
+        monotone: Whether φ never decreases at the usual parameters, and cannot learn to.
+        kinks: Where φ or φ' is not smooth: a number, or the parameter that holds it.
         torch_gain: The name that `torch.nn.init.calculate_gain` knows it under, if it does.
         gain_parameter: Which of its parameters `calculate_gain` takes.
     """
 
     build: Callable[..., nn.Module]
     monotone: bool = True
-    kinks: tuple[float, ...] = ()
+    kinks: tuple[float | str, ...] = ()
     torch_gain: TorchGain | None = None
     gain_parameter: str | None = None
 
@@ -47,7 +47,7 @@ ACTIVATIONS: Mapping[str, ActivationKind] = {
     "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid"),
     "softsign": ActivationKind(nn.Softsign, kinks=(0.0,)),
     "softplus": ActivationKind(nn.Softplus),
-    "hardtanh": ActivationKind(nn.Hardtanh, kinks=(-1.0, 1.0)),
+    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val")),
     "identity": ActivationKind(nn.Identity, torch_gain="linear"),
 }
 
@@ -73,6 +73,18 @@ class Activation:
         """The registered record."""
         return ACTIVATIONS[self.name]
 
+    @cached_property
+    def monotone(self) -> bool:
+        """Whether φ never decreases, so that max-pooling commutes with it."""
+        grid = torch.linspace(-8, 8, 1601, dtype=torch.float64)
+        return self.kind.monotone and bool((self.function(grid).diff() >= 0).all())
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where φ or φ' is not smooth; quadrature is split there."""
+        module = self.module()
+        return tuple(getattr(module, kink) if isinstance(kink, str) else kink for kink in self.kind.kinks)
+
     def module(self) -> nn.Module:
         """Build the module, a new one for each place in a network."""
         return self.kind.build(**self.parameters)
@@ -92,7 +104,7 @@ def second_moment(activation: Activation, *, cutoff: float = 12.0, nodes: int = 
     Gauss-Hermite rule errs in the third digit there. The mass beyond 12 σ is below 1e-30.
     """
     grid = torch.arange(-cutoff, cutoff + 0.5, dtype=torch.float64)
-    edges = torch.cat([grid, torch.tensor(activation.kind.kinks, dtype=torch.float64)]).unique()
+    edges = torch.cat([grid, torch.tensor(activation.kinks, dtype=torch.float64)]).unique()
     points, weights = _gauss_legendre(nodes)
     half = (edges[1:] - edges[:-1]).unsqueeze(1) / 2
     z = half * points + (edges[1:] + edges[:-1]).unsqueeze(1) / 2

@@ -1,6 +1,7 @@
 """Hydra's and OmegaConf's errors, as one line each."""
 
 import re
+import traceback
 from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -32,9 +33,14 @@ def explain(error: Exception, conf: Path) -> UserError | None:
         return UserError(f"{cause.full_key}: {_one_line(str(cause.msg or cause))}")
     if isinstance(error, HydraException | OmegaConfBaseException):
         return UserError(_one_line(str(error)))
-    if isinstance(error, OSError) and error.filename:
+    if isinstance(error, OSError) and error.filename and not _while_running(error):
         return UserError(f"{error.filename}: {error.strerror}; set output_dir=DIR to write elsewhere")
     return None
+
+
+def _while_running(error: Exception) -> bool:
+    """Whether initlab itself was at work: then the error is not Hydra's, which makes the sweep's folder."""
+    return any(frame.name == "run_study" for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _one_line(text: str) -> str:

@@ -1,7 +1,9 @@
 """The typed schema of the configuration, and the check of a composed configuration against it."""
 
 import hashlib
+import importlib
 import inspect
+import math
 import re
 import types
 import typing
@@ -86,13 +88,35 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
         UserError: a misspelt key, a missing one, or a value of the wrong type or out of range.
     """
     check_call(Config, resolved, where="")
+    for group in ("data", "model", "init", "activation", "optim"):
+        if not isinstance(resolved[group].get("name"), str):
+            raise UserError(f"{group}.name: missing; it is what the tables call this {group}")
     trainer = {key: value for key, value in resolved["trainer"].items() if key != "_target_"}
     check_call(TrainerConfig, trainer, where="trainer")
     TrainerConfig(**trainer)
     rate = resolved["optim"].get("lr")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0:
+    if not conforms(rate, float) or not 0 < rate < math.inf:
         raise UserError(f"optim.lr={rate}: expected a positive number")
+    width = resolved["model"].get("out_features")
+    if not conforms(width, int | None) or width == 0:
+        raise UserError(f"model.out_features={width}: expected a whole number, or null for one logit a class")
     return Config(**resolved)
+
+
+def import_target(path: object, *, where: str) -> Callable[..., Any]:
+    """Import what a `_target_` names.
+
+    Raises:
+        UserError: it is no dotted name, or cannot be imported.
+    """
+    if not isinstance(path, str) or "." not in path:
+        raise UserError(f"{where}._target_={path}: expected the dotted name of a function or class")
+    module, _, attribute = path.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever importing the user's module raises
+        raise UserError(f"{where}._target_={path}: cannot import it: {error}") from error
+    return found
 
 
 def check_call(
@@ -196,7 +220,8 @@ def job_name(overrides: Sequence[str]) -> str:
     `init=he,optim.lr=0.1`; `defaults` where nothing was overridden. Characters that a file system or a shell
     minds become `_`. What is cut is told apart by a hash.
     """
-    kept = sorted(text for text in overrides if text.lstrip("+~").split("=")[0] not in NOT_IDENTITY)
+    last = {text.lstrip("+~").split("=")[0]: text for text in overrides}
+    kept = sorted(text for key, text in last.items() if key not in NOT_IDENTITY)
     plain = ",".join(kept) or "defaults"
     name = re.sub(r"[^\w.,=+~@\-\[\]]", "_", plain)
     if name == plain and len(name) <= LONGEST_NAME:

@@ -1,11 +1,10 @@
 """Jobs: one cell of the benchmark each, data × model × activation × init × optimizer, with its members."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from hydra.utils import instantiate
@@ -13,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.config import Config, check_call, job_name, parse_config
+from initlab.config import Config, check_call, conforms, import_target, job_name, parse_config
 from initlab.data.dataset import Dataset
 from initlab.errors import UserError
 from initlab.initializers import InitSpec, find_scheme, initialize_model
+from initlab.initializers.apply import BIAS_LIKE_TORCH
 from initlab.initializers.gains import check_gain
 
 
@@ -84,9 +84,9 @@ class Job:
         """The rule for the weights."""
         return parse_init(self.config.init, where="init")
 
-    @cached_property
+    @property
     def dataset(self) -> Dataset:
-        """The data, loaded once a process."""
+        """The data; the last few that were used stay in memory."""
         return _load_dataset(OmegaConf.to_yaml(OmegaConf.create(dict(self.config.data)), sort_keys=True))
 
     @cached_property
@@ -115,7 +115,7 @@ class Job:
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights; the global random state stays as it was."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(member.seed)  # whatever no scheme fills
+            torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
             model = self.build_model()
         initialize_model(model, member.init, activation=self.activation, seed=member.seed)
         return model
@@ -146,15 +146,19 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
     return job
 
 
-def parse_init(config: Mapping[str, Any] | str, *, where: str) -> InitSpec:
+def parse_init(config: Mapping[str, Any] | str, *, where: str, default_bias: float | str = 0.0) -> InitSpec:
     """Read an `init` group: a scheme's name, its parameters, and the rules for biases and the output layer.
+
+    The output layer's biases follow the rule of the others, unless its own says otherwise.
 
     Raises:
         UserError: an unknown scheme, or a parameter it does not have.
     """
     settings = {"name": config} if isinstance(config, str) else dict(config)
     scheme = find_scheme(str(settings.pop("name", None)), where=where)
-    bias = settings.pop("bias", 0.0)
+    bias = settings.pop("bias", default_bias)
+    if not conforms(bias, float | Literal[BIAS_LIKE_TORCH]):
+        raise UserError(f"{where}.bias={bias}: expected a number or {BIAS_LIKE_TORCH}")
     output = settings.pop("output", None)
     known = {"name", "bias", "output", *scheme.settable}
     for key in settings:
@@ -166,7 +170,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str) -> InitSpec:
         check_gain(settings["gain"])
     checked = {key: value for key, value in settings.items() if key != "gain"}
     check_call(scheme.function, checked, where=where, supplied=("weight", "fan", "generator"))
-    rule = parse_init(output, where=f"{where}.output") if output is not None else None
+    rule = parse_init(output, where=f"{where}.output", default_bias=bias) if output is not None else None
     return InitSpec(scheme.name, settings, bias, rule)
 
 
@@ -177,18 +181,13 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
         UserError: it cannot be imported, or does not take such an argument.
     """
     supplied = {"model": ("input_shape", "out_features", "activation"), "logger": ("save_dir",)}.get(group, ())
-    path = config.get("_target_")
-    if not isinstance(path, str):
-        raise UserError(f"{group}._target_={path}: expected the dotted name of a function or class")
-    try:
-        module, _, attribute = path.rpartition(".")
-        function = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever importing the user's module raises
-        raise UserError(f"{group}._target_={path}: cannot import it: {' '.join(str(error).split())}") from error
+    function = import_target(config.get("_target_"), where=group)
     labels = ("_target_",) if group == "logger" else ("_target_", "name")
     arguments = {key: value for key, value in config.items() if key not in labels}
     check_call(function, arguments, where=group, supplied=supplied)
-    bound: Callable[..., Any] = instantiate({**arguments, "_target_": path, "_partial_": True}, _convert_="all")
+    bound: Callable[..., Any] = instantiate(
+        {**arguments, "_target_": config["_target_"], "_partial_": True}, _convert_="all"
+    )
     return bound
 
 

@@ -1,6 +1,8 @@
 """A study: check all its jobs, train them cohort by cohort, write their tables, and say what came out."""
 
 import logging
+import os
+import sys
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -8,18 +10,21 @@ from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.optimizers import check_optimizer
-from initlab.cohort.run import build_trainer, train_cohort
+from initlab.cohort.run import build_trainer, rows_of, train_cohort
+from initlab.cohort.tracking import JobTracking
 from initlab.errors import JobsFailedError, UserError
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
-from initlab.jobs import Job
+from initlab.jobs import Job, target
 from initlab.machine import describe_machine, device_name
 from initlab.results.store import write_description, write_table, write_whole
 from initlab.results.summary import read_study, summarize, write_summary
+from initlab.results.tables import JobTables
 from initlab.terminal import ProgressCallback, SweepProgress, open_console, progress_bar, summary_table
 
 
@@ -36,12 +41,13 @@ def run_study(jobs: Sequence[Job]) -> None:
     """
     console = open_console()
     quiet_libraries()
-    study = jobs[0].study
-    distinct = list({job.name: job for job in jobs}.values())
+    distinct = distinct_jobs(jobs)
+    study = distinct[0].study
     for job in distinct:
         check_job(job)
     prepare_directory(study)
-    for note in _notes(distinct):
+    read_study(study)  # what cannot be reported on is better known now
+    for note in dict.fromkeys(_note(job) for job in distinct):
         console.print(note, soft_wrap=True, highlight=False)
     failed: list[Job] = []
     try:
@@ -59,6 +65,22 @@ def run_study(jobs: Sequence[Job]) -> None:
         raise JobsFailedError(f"{len(failed)} of {len(distinct)} jobs failed: {names}; see error.txt in their folders")
 
 
+def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs without those that are named twice, as one word and its alias may do.
+
+    Raises:
+        UserError: jobs of several studies, or different ones that would write to one folder.
+    """
+    if len({job.study for job in jobs}) > 1:
+        raise UserError("output_dir, name: a sweep writes to one folder; run one sweep for each")
+    distinct: dict[str, Job] = {}
+    for job in jobs:
+        former = distinct.setdefault(job.name, job)
+        if former.resolved != job.resolved:
+            raise UserError(f"{job.name}: several jobs would write to this folder; do not sweep where or how to run")
+    return list(distinct.values())
+
+
 def check_job(job: Job) -> None:
     """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
 
@@ -67,15 +89,22 @@ def check_job(job: Job) -> None:
             not fit.
     """
     check_optimizer(job.config.optim)
+    if job.config.logger.get("_target_") is not None:
+        target("logger", job.config.logger)
     try:
         build_trainer(job, [])
     except (MisconfigurationException, ImportError) as error:
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    model = job.build_member(job.members()[0])
-    model.eval()
+        raise UserError(f"trainer: {error}") from error
     classes, rows = job.dataset.classes, job.dataset.train.inputs[:2]
-    with torch.no_grad():
-        logits = model(rows)
+    try:
+        model = job.build_member(job.members()[0])
+        model.eval()
+        with torch.no_grad():
+            logits = model(rows)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's network or parameters bring about
+        raise UserError(f"model: building and running it failed: {type(error).__name__}: {error}") from error
     if logits.dim() != 2 or logits.shape[1] < classes:
         raise UserError(
             f"model._target_={job.config.model['_target_']}: expected logits of shape ({len(rows)}, {classes}) for "
@@ -110,32 +139,55 @@ def prepare_directory(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / ".writable", lambda path: path.touch())
-        (directory / ".writable").unlink()
+        probe = directory / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise UserError(f"output_dir: cannot write {directory} ({error.strerror}); set output_dir=DIR") from error
 
 
-def _run_cohort(cohort: Sequence[Job], progress: SweepProgress) -> Sequence[Job]:
-    """Train a cohort and write its jobs; return them if it failed, with the traceback in each one's error.txt."""
+def _run_cohort(cohort: Sequence[Job], progress: SweepProgress) -> list[Job]:
+    """Train a cohort and write its jobs; return those that failed, with the traceback in each one's error.txt."""
+    tracking: list[JobTracking] = []
     try:
+        tracking = [JobTracking(job, rows) for job, rows in zip(cohort, rows_of(cohort), strict=True)]
+        tables = train_cohort(cohort, [*tracking, ProgressCallback(progress)])
+    except Exception:  # one failing cohort does not stop the others
         for job in cohort:
-            metadata = describe_machine(job.config.trainer["accelerator"]) | {
-                "seeds": list(job.seeds),
-                "data_checksum": job.dataset.checksum,
-                "validates_on_test": job.dataset.validates_on_test,
-            }
-            write_description(job.directory, job.resolved, metadata)
-        tables = train_cohort(cohort, [ProgressCallback(progress)])
-        for job, table in zip(cohort, tables, strict=True):
-            write_table(job.directory, "history", table.history)
-            write_table(job.directory, "members", table.members)  # last: it marks the job as finished
-            (job.directory / "error.txt").unlink(missing_ok=True)
+            _write_error(job)
+        return list(cohort)
+    return [
+        job for job, table, tracker in zip(cohort, tables, tracking, strict=True) if not _write_job(job, table, tracker)
+    ]
+
+
+def _write_job(job: Job, tables: JobTables, tracker: JobTracking) -> bool:
+    """Write what a job measured, the tables before the logs; whether it could be."""
+    metadata = describe_machine(job.config.trainer["accelerator"]) | {
+        "seeds": list(job.seeds),
+        "data_checksum": job.dataset.checksum,
+        "validates_on_test": job.dataset.validates_on_test,
+    }
+    try:
+        write_description(job.directory, job.resolved, metadata)
+        write_table(job.directory, "history", tables.history)
+        write_table(job.directory, "members", tables.members)  # last: it marks the job as finished
+        tracker.finish(tables.members)
+        (job.directory / "error.txt").unlink(missing_ok=True)
     except Exception:  # one failing job does not stop the others
-        for job in cohort:
-            write_whole(job.directory / "error.txt", lambda path: path.write_text(traceback.format_exc()))
-        return cohort
-    return []
+        _write_error(job)
+        return False
+    return True
+
+
+def _write_error(job: Job) -> None:
+    """Keep the traceback in the job's folder, with its configuration; where even that fails, say it here."""
+    text = traceback.format_exc()
+    try:
+        config = OmegaConf.to_yaml(OmegaConf.create(dict(job.resolved)))
+        write_whole(job.directory / "error.txt", lambda path: path.write_text(f"{text}\n{config}"))
+    except OSError:
+        sys.stderr.write(f"{job.name}:\n{text}")
 
 
 def report(study: Path, console: Console) -> None:
@@ -162,16 +214,13 @@ def _epochs(job: Job) -> int:
     return epochs
 
 
-def _notes(jobs: Sequence[Job]) -> list[str]:
-    """What a reader of the results must know, once for each data set."""
-    by_data = {str(job.config.data["name"]): job for job in jobs}
-    return [
-        f"{name}: {len(job.dataset.train)} rows to train on, "
-        + (
-            f"{len(job.dataset.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
-            if job.dataset.validates_on_test
-            else f"{len(job.dataset.val)} to validate, {len(job.dataset.test)} to test on"
-        )
-        + f". Knowing only the commonest class scores {job.dataset.majority_share:.3f}."
-        for name, job in by_data.items()
-    ]
+def _note(job: Job) -> str:
+    """What a reader of the results must know of the data."""
+    data = job.dataset
+    rows = (
+        f"{len(data.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
+        if data.validates_on_test
+        else f"{len(data.val)} to validate, {len(data.test)} to test on"
+    )
+    known = f"Knowing only the commonest class scores {data.majority_share:.3f}"
+    return f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known}."

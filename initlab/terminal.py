@@ -92,7 +92,9 @@ def summary_table(summary: pd.DataFrame) -> Table:
         summary: Of `results.summary.summarize`.
     """
     differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
-    columns: dict[str, list[str]] = {name: [text(value) for value in summary[name]] for name in differing or ["job"]}
+    if not differing or summary.duplicated(differing).any():  # an initializer under two of its names, say
+        differing = ["job", *differing]
+    columns: dict[str, list[str]] = {name: [text(value) for value in summary[name]] for name in differing}
     same_seeds = summary["seeds"].nunique() == 1
     if not same_seeds:
         columns["seeds"] = [str(seeds) for seeds in summary["seeds"]]
@@ -113,7 +115,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
     caption = f"mean \\[95 % bootstrap interval] over {over}; epochs: median"
     table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
     for name in columns:
-        table.add_column(name, overflow="fold", justify="left" if name in (*differing, "job") else "right")
+        table.add_column(name, overflow="fold", justify="left" if name in differing else "right")
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     return table

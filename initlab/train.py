@@ -1,4 +1,4 @@
-"""python -m initlab.train: train every combination of a sweep over many seeds, and say which differences are real."""
+"""python -m initlab.train: train every combination of a sweep over many seeds, and say how sure the result is."""
 
 import os
 import sys
@@ -56,7 +56,7 @@ def main() -> None:
 
 def stop(error: UserError) -> NoReturn:
     """Say what was wrong in one line and leave."""
-    sys.stderr.write(f"initlab: {error}\n")
+    sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
     sys.exit(error.exit_code)
 
 

@@ -32,13 +32,17 @@ def test_second_moment(name: str) -> None:
     def integrand(z: float) -> float:
         return float(activation.function(torch.tensor([z], dtype=torch.float64))) ** 2 * stats.norm.pdf(z)
 
-    pieces = [-10.0, *activation.kind.kinks, 10.0]
+    pieces = [-10.0, *activation.kinks, 10.0]
     expected = sum(quad(integrand, a, b, epsabs=1e-11, limit=200)[0] for a, b in itertools.pairwise(pieces))
     assert second_moment(activation) == pytest.approx(expected, abs=1e-8)
     assert second_moment(activation) == pytest.approx(PUBLISHED.get(name, expected), abs=1e-5)
 
 
 def test_parameters_count() -> None:
+    half = Activation("hardtanh", {"min_val": -0.5, "max_val": 0.5})
+    # E[z²; |z| < ½] + ¼ P(|z| > ½), by parts
+    inside = 1 - 2 * stats.norm.sf(0.5) - 2 * 0.5 * stats.norm.pdf(0.5)
+    assert second_moment(half) == pytest.approx(inside + 0.25 * 2 * stats.norm.sf(0.5), abs=1e-10)
     assert second_moment(Activation("leaky_relu", {"negative_slope": 0.2})) == pytest.approx(0.52, abs=1e-9)
 
 
@@ -47,6 +51,11 @@ def test_monotone_says_whether_pooling_commutes(name: str) -> None:
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     falls = bool((Activation(name).function(z).diff() < 0).any())
     assert ACTIVATIONS[name].monotone == (not falls) or name == "prelu"  # prelu's slope is learned and may turn
+
+
+def test_a_falling_slope_is_not_monotone() -> None:
+    assert Activation("leaky_relu", {"negative_slope": 0.1}).monotone
+    assert not Activation("leaky_relu", {"negative_slope": -0.5}).monotone
 
 
 def test_gains() -> None:

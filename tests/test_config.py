@@ -63,6 +63,7 @@ def test_job_names() -> None:
     long = [f"model.key{k}=value" for k in range(40)]
     assert len(job_name(long)) <= LONGEST_NAME + 9
     assert job_name(long) != job_name([*long, "seed=1"])
+    assert job_name(["optim.lr=.1", "optim.lr=.2"]) == "optim.lr=.2"  # the last wins, as for Hydra
     odd = job_name(["model._target_=a/b c", "init=he"])
     assert "/" not in odd
     assert odd != job_name(["model._target_=a/b_c", "init=he"])
@@ -90,6 +91,11 @@ def test_experiments_fix_what_their_protocol_says() -> None:
         assert (job.init.output is not None) == (experiment == "classic_wine")
     assert make_job("experiment=classic_mnist", "init=he", "init.truncated=false").init.parameters["truncated"] is False
     assert make_job("init=he").init.parameters["truncated"] is False
+
+
+def test_the_output_layers_bias_follows_the_others() -> None:
+    assert make_job("init.bias=0.5", "init.output=xavier_uniform").init.output.bias == 0.5  # type: ignore[union-attr]
+    assert make_job("init=torch_default", "init.output=zeros").init.output.bias == "torch_default"  # type: ignore[union-attr]
 
 
 def test_jobs_that_differ_in_init_seeds_and_rate_share_a_program() -> None:

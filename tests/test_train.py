@@ -15,7 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchvision.datasets import MNIST
 
+from initlab.data import tabular
 from initlab.results.schema import HISTORY, MEMBERS
 from initlab.results.store import read_table
 from initlab.train import CONF, main
@@ -56,7 +58,7 @@ BAD_INPUT = {
     "trainer.max_epochs=0": "trainer.max_epochs=0: expected a whole number of at least 1",
     "trainer.precision=16-mixed": "trainer.precision=16-mixed: expected one of 32-true, 64-true, bf16-mixed",
     "trainer.accelerator=tpu": "trainer: ",
-    "init.gain=big": "init.gain=big: expected a number or one of kaiming, moment",
+    "init.gain=big": "init.gain=big: expected a positive number or one of kaiming, moment",
     "init.gain=kaiming activation=gelu": "torch knows no gain for gelu",
     "init.output=hee": "init.output=hee: unknown initializer; did you mean he",
     "data=wine model=cnn": "model=cnn needs images",
@@ -70,6 +72,19 @@ BAD_INPUT = {
     "engine=turbo": "engine=turbo: expected one of auto, vmap, loop",
     "seeds": "seeds: ",
     "init=constant init.value=x": "init.value=x: expected a number",
+    "init.bias=null": "init.bias=None: expected a number or torch_default",
+    "init.gain=-1": "init.gain=-1: expected a positive number",
+    "model.out_features=abc": "model.out_features=abc: expected a whole number",
+    "data=digits model.dense=0": "dense=0",
+    "optim.weight_decay=-1": "optim: torch.optim.SGD refuses this: Invalid weight_decay",
+    "optim=adam optim.betas=[2,0.9]": "optim: torch.optim.Adam refuses this: Invalid beta",
+    "optim.lr=inf": "optim.lr=inf: expected a positive number",
+    "data.test_fraction=10": "data.test_fraction=10: expected a share in (0, 1)",
+    "logger._target_=nowhere.X": "logger._target_=nowhere.X: cannot import it",
+    "trainer._target_=nowhere.X": "trainer._target_=nowhere.X: cannot import it",
+    "~data.name": "data.name: missing",
+    "-m threads=1,2": "do not sweep where or how to run",
+    "-m output_dir=a,b": "a sweep writes to one folder",
 }
 
 
@@ -83,6 +98,58 @@ def test_bad_input_is_one_line_before_anything_trains(
     assert said.err.startswith("initlab: ")
     assert BAD_INPUT[command] in said.err
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("name", ["mnist", "wine_quality"])
+def test_no_network(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The download is tried, at an address where nobody answers."""
+    nobody = "http://127.0.0.1:9/"
+    monkeypatch.setattr(MNIST, "mirrors", [nobody])
+    monkeypatch.setattr(tabular, "WINE_QUALITY_URL", nobody + tabular.WINE_QUALITY_FILE)
+    assert run(f"data={name} data.dir={tmp_path}/files", monkeypatch, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    for word in (
+        f"data={name}: ",
+        f"{tmp_path}/files",
+        "Connection refused",
+        "data=wine",
+        "data=digits",
+        "INITLAB_DATA",
+    ):
+        assert word in said
+
+
+def test_a_damaged_table_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / tabular.WINE_QUALITY_FILE).write_text("a;b\n1;2;3;4\n1\n2;3;4;5;6;7\n")
+    assert run(f"data=wine_quality data.dir={tmp_path}", monkeypatch, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert tabular.WINE_QUALITY_FILE in said
+
+
+def test_a_folder_that_cannot_be_reported_on_is_known_before_anything_trains(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "outputs" / "study" / "old"
+    old.mkdir(parents=True)
+    (old / "members.parquet").write_text("no table")
+    assert run(f"init=he {QUICK}", monkeypatch, tmp_path) == 2
+    assert f"{Path('outputs/study/old')}" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+
+
+def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("init=he seeds=2 trainer.max_epochs=2 name=study", monkeypatch, tmp_path) == 0
+    (logs,) = tmp_path.rglob("tensorboard")
+    events = EventAccumulator(str(logs))
+    events.Reload()
+    assert [event.step for event in events.Scalars("val_accuracy/mean")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("mode", ["", "-m"])
@@ -289,17 +356,22 @@ def test_ctrl_c_keeps_what_finished(tmp_path: Path) -> None:
 
 
 def test_help_needs_nothing_heavy() -> None:
-    """What --help imports is what every command waits for."""
+    """What --help and --cfg import, the launcher included, is what every command waits for."""
     script = (
-        "import sys, initlab.train; print([m for m in ('torch', 'pandas', 'lightning', 'sklearn') if m in sys.modules])"
+        "import atexit, sys\n"
+        "heavy = ('torch', 'pandas', 'lightning', 'sklearn', 'matplotlib')\n"
+        "atexit.register(lambda: print('imported:', [name for name in heavy if name in sys.modules]))\n"
+        "from initlab.train import main\n"
+        "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    shown = subprocess.run(
-        [sys.executable, "-m", "initlab.train", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    for word in ("init=zeros,normal,xavier,he", "wine_quality", "leaky_relu", "classic_mnist", "orthogonal"):
-        assert word in shown
+    for arguments in (["--help"], ["--cfg", "job", "init=xavier"]):
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+        assert done.stdout.strip().endswith("imported: []")
+        if "--help" in arguments:
+            for word in ("init=zeros,normal,xavier,he", "wine_quality", "leaky_relu", "classic_mnist", "orthogonal"):
+                assert word in done.stdout
+        else:
+            assert "name: xavier_normal" in done.stdout
 
 
 def test_a_wheel_works_like_a_checkout(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.conv import _ConvNd
 
+from initlab.cohort.losses import cross_entropy
 from initlab.cohort.stack import Stack
 from initlab.data.dataset import Split
 from initlab.errors import UserError
@@ -67,8 +68,18 @@ class VmapEngine:
         # The sum over members, so that each member's gradient is its own.
         losses = self._loss(logits.flatten(0, 1), rows.targets[batches].flatten())
         (losses.sum() / batches.shape[1]).backward()
-        torch.clear_autocast_cache()  # or the next step would compute with this step's weights
         return logits.detach(), losses.detach().view(batches.shape)
+
+    @torch.no_grad()
+    def trace(self, inputs: Tensor) -> None:
+        """Send shared inputs through in training mode, and leave the buffers as they were.
+
+        Raises:
+            RuntimeError: vmap cannot trace the model.
+        """
+        set_training(self._stack.template, True)
+        buffers = {name: buffer.clone() for name, buffer in self._stack.buffers.items()}
+        self._shared(self._stack.parameters, buffers, inputs)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
@@ -97,6 +108,13 @@ class LoopEngine:
         self._networks = [self._network(member) for member in range(stack.members)]
         self._workers = min(workers, stack.members)
         self._pool = ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(1,))
+        # A parameter that no loss depends on has no gradient, rather than one of zero that weight decay would act on.
+        self._used: set[str] = set()
+        self._watches = [
+            parameter.register_post_accumulate_grad_hook(lambda _, name=name: self._used.add(name))
+            for name, parameter in self._networks[0].named_parameters()
+            if parameter.requires_grad
+        ]
 
     def _network(self, member: int) -> nn.Module:
         network = copy.deepcopy(self._stack.template)
@@ -131,8 +149,8 @@ class LoopEngine:
 
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
         """See `Engine.gradients`."""
-        for name, parameter in self._stack.parameters.items():
-            parameter.grad = self._gradients[name].zero_() if parameter.requires_grad else None
+        for gradient in self._gradients.values():
+            gradient.zero_()
         losses = torch.empty(batches.shape, dtype=_result_dtype(self._stack), device=batches.device)
 
         def work(member: int) -> Tensor:
@@ -144,7 +162,11 @@ class LoopEngine:
             return logits.detach()
 
         logits = self._each_member(work)
-        torch.clear_autocast_cache()
+        torch.clear_autocast_cache()  # where autocast is on around several steps it would keep this one's weights
+        while self._watches:  # the first backward pass told
+            self._watches.pop().remove()
+        for name, parameter in self._stack.parameters.items():
+            parameter.grad = self._gradients[name] if name in self._used else None
         return logits, losses
 
     def predict(self, inputs: Tensor) -> Tensor:
@@ -174,7 +196,7 @@ def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
     if requested == "auto" and has_convolutions(stack.template) and sample.device.type == "cpu":
         return "loop"
     try:
-        VmapEngine(stack, _no_loss, torch.no_grad).predict(sample)
+        VmapEngine(stack, cross_entropy, torch.no_grad).trace(sample)
     except RuntimeError as error:
         if requested == "auto":
             return "loop"
@@ -192,10 +214,6 @@ def set_training(module: nn.Module, training: bool) -> None:
     """Switch between training and evaluation, where it is not so yet: the switch walks the whole module."""
     if module.training != training:
         module.train(training)
-
-
-def _no_loss(logits: Tensor, _: Tensor) -> Tensor:
-    return logits
 
 
 def _result_dtype(stack: Stack) -> torch.dtype:

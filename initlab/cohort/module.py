@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
@@ -34,7 +35,7 @@ class EpochRow:
 
 @dataclass
 class _Tally:
-    """Sums over the rows of an epoch, kept on the device until it ends."""
+    """Sums over the rows of an epoch, in float64 on the CPU: not every device has it."""
 
     loss: Tensor | float = 0.0
     correct: Tensor | float = 0.0
@@ -43,17 +44,16 @@ class _Tally:
 
     def add(self, logits: Tensor, losses: Tensor, targets: Tensor) -> None:
         """Add rows: logits (members, rows, classes), losses and targets (members, rows)."""
-        self.loss = self.loss + losses.sum(1, dtype=torch.float64)
-        self.correct = self.correct + (logits.argmax(-1) == targets).sum(1)
+        self.loss = self.loss + losses.sum(1).cpu().double()
+        self.correct = self.correct + (logits.argmax(-1) == targets).sum(1).cpu().double()
         self.rows += targets.shape[1]
 
     def row(self, epoch: int, split: str) -> EpochRow:
         """Averages over the rows so far."""
         assert isinstance(self.loss, Tensor)
         assert isinstance(self.correct, Tensor)
-        loss = (self.loss / self.rows).cpu()
-        accuracy = (self.correct.double() / self.rows).cpu()
-        norm = None if self.gradient_norm is None else self.gradient_norm.double().cpu()
+        loss, accuracy = self.loss / self.rows, self.correct / self.rows
+        norm = None if self.gradient_norm is None else self.gradient_norm.cpu().double()
         return EpochRow(epoch, split, loss, accuracy.where(loss.isfinite(), torch.nan), norm)
 
 
@@ -66,7 +66,7 @@ class Training:
         learning_rates: One a member.
         gradient_clip: Largest norm of a member's gradient; None: no limit.
         engine: `auto`, `vmap` or `loop`.
-        threads: Threads that share the members of the loop engine.
+        threads: Threads that share the members of the loop engine on a CPU.
     """
 
     optim: Mapping[str, Any]
@@ -134,7 +134,10 @@ class CohortModule(pl.LightningModule):
         if on_cpu:
             for parameter in self.parameter_stack:
                 parameter.data = images_last(parameter.data)
-        workers = self._training.threads if on_cpu else 1  # a GPU takes its work in one queue
+        # A GPU takes its work in one queue, and dropout its numbers from one stream, in one order.
+        alone = not on_cpu or any(isinstance(layer, _DropoutNd) for layer in self._template[0].modules())
+        workers = 1 if alone else min(self._training.threads, self.stack.members)
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
         self._engine = LoopEngine(self.stack, self._training.loss, autocast, workers=workers)
 
     def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
@@ -154,16 +157,17 @@ class CohortModule(pl.LightningModule):
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
         logits, losses = [], []
-        for batches in block:
+        for step, batches in enumerate(block, start=1):
             step_logits, step_losses = self.engine.gradients(rows, batches)
             logits.append(step_logits)
             losses.append(step_losses)
+            if step == len(block):
+                self._tally.gradient_norm = gradient_norms(self._gradients())
             if self._training.gradient_clip is not None:
                 clip_members(self._gradients(), self._training.gradient_clip)
             self._optimizer.step()
         targets = rows.targets[block.transpose(0, 1).flatten(1)]
         self._tally.add(torch.cat(logits, 1), torch.cat(losses, 1), targets)
-        self._tally.gradient_norm = gradient_norms(self._gradients())
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self.parameter_stack if parameter.grad is not None]

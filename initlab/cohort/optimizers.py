@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 from torch import Tensor
 from torch.optim import Optimizer
 
-from initlab.config import check_call
+from initlab.config import check_call, import_target
 from initlab.errors import UserError
 
 # Elementwise, so that no member sees another's gradient, and linear in the learning rate.
-SUPPORTED = {
-    f"torch.optim.{name}": f"torch.optim.{name}"
+SUPPORTED = frozenset(
+    f"torch.optim.{name}"
     for name in ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop")
-}
+)
 
 
 def check_optimizer(config: Mapping[str, Any]) -> None:
@@ -32,7 +31,11 @@ def check_optimizer(config: Mapping[str, Any]) -> None:
             f"known: {', '.join(sorted(SUPPORTED))}"
         )
     arguments = {key: value for key, value in config.items() if key not in ("_target_", "name")}
-    check_call(get_object(path), arguments, where="optim", supplied=("params",))
+    check_call(import_target(path, where="optim"), arguments, where="optim", supplied=("params",))
+    try:
+        CohortOptimizer(config, [torch.zeros(1, requires_grad=True)], [float(config["lr"])])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"optim: {path} refuses this: {error}") from error
 
 
 class CohortOptimizer:
@@ -50,7 +53,8 @@ class CohortOptimizer:
         self.parameters = list(parameters)
         fastest = max(learning_rates)
         arguments = {key: value for key, value in config.items() if key not in ("_target_", "name", "lr")}
-        self.torch_optimizer: Optimizer = get_object(config["_target_"])(self.parameters, lr=fastest, **arguments)
+        build = import_target(config["_target_"], where="optim")
+        self.torch_optimizer: Optimizer = build(self.parameters, lr=fastest, **arguments)
         ratios = torch.tensor(learning_rates, dtype=torch.float64) / fastest
         self._ratios = None if bool((ratios == 1).all()) else ratios
 

@@ -4,18 +4,18 @@ import contextlib
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import lightning.pytorch as pl
 import torch
-from hydra.utils import get_object
 from lightning.pytorch.callbacks import Callback
 
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.module import CohortModule, EpochRow, Training
 from initlab.cohort.stack import stack_members
-from initlab.cohort.tracking import JobTracking
+from initlab.config import import_target
 from initlab.data.module import InMemoryData
-from initlab.jobs import Job, Member
+from initlab.jobs import Job
 from initlab.machine import usable_cores
 from initlab.results.tables import JobTables, Record, job_tables
 
@@ -25,7 +25,7 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
 
     Args:
         jobs: Of one program; they may differ in init, seeds and learning rate.
-        callbacks: Lightning's, for progress.
+        callbacks: Lightning's, for progress and tracking.
 
     Returns:
         The tables of each job.
@@ -34,48 +34,46 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
         KeyboardInterrupt: the user stopped it.
     """
     first = jobs[0]
-    members = [member for job in jobs for member in job.members()]
-    owners = [job for job in jobs for _ in job.seeds]
-    stack = stack_members(job.build_member(member) for job, member in zip(owners, members, strict=True))
+    members = [(job, member) for job in jobs for member in job.members()]
+    stack = stack_members(job.build_member(member) for job, member in members)
     threads = _threads(first.config.threads, has_convolutions(stack.template))
-    module = CohortModule(
-        stack,
-        first.dataset,
-        Training(
-            optim=first.config.optim,
-            learning_rates=[member.learning_rate for member in members],
-            gradient_clip=first.config.gradient_clip,
-            engine=first.config.engine,
-            threads=threads,
-        ),
+    training = Training(
+        optim=first.config.optim,
+        learning_rates=[member.learning_rate for _, member in members],
+        gradient_clip=first.config.gradient_clip,
+        engine=first.config.engine,
+        threads=threads,
     )
-    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
-    rows = _rows_of(jobs, members)
-    tracking = [JobTracking(job, rows[job.name]) for job in jobs]
-    trainer = build_trainer(first, [*tracking, *callbacks])
-    with intra_op_threads(1 if members[1:] else threads):
-        started = time.perf_counter()
+    module = CohortModule(stack, first.dataset, training)
+    seeds = [member.seed for _, member in members]
+    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=seeds)
+    trainer = build_trainer(first, callbacks)
+    started = time.perf_counter()
+    with intra_op_threads(threads):
         fit(trainer, module, data)
-        seconds = (time.perf_counter() - started) / len(members)
-    tables = [
+    seconds = (time.perf_counter() - started) / len(members)
+    return [
         job_tables(
             job.identity,
             list(job.seeds),
-            [_record(row, rows[job.name]) for row in module.history],
+            [_record(row, rows) for row in module.history],
             threshold=first.config.threshold,
             seconds=seconds,
         )
-        for job in jobs
+        for job, rows in zip(jobs, rows_of(jobs), strict=True)
     ]
-    for tracker, table in zip(tracking, tables, strict=True):
-        tracker.finish(table.members)
-    return tables
+
+
+def rows_of(jobs: Sequence[Job]) -> list[slice]:
+    """Where each job's members stand in the stack."""
+    ends = list(accumulate(len(job.seeds) for job in jobs))
+    return [slice(end - len(job.seeds), end) for job, end in zip(jobs, ends, strict=True)]
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback]) -> pl.Trainer:
     """Build the Lightning trainer of a job's cohort; progress, logging and checkpoints are the cohort's own."""
     settings = dict(job.config.trainer)
-    trainer: pl.Trainer = get_object(settings.pop("_target_"))(
+    trainer: pl.Trainer = import_target(settings.pop("_target_", None), where="trainer")(
         **settings,
         devices=1,
         callbacks=list(callbacks),
@@ -91,13 +89,17 @@ def build_trainer(job: Job, callbacks: Sequence[Callback]) -> pl.Trainer:
 
 
 def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData) -> None:
-    """Run the trainer.
+    """Run the trainer; dropout, alone, draws from the global generators, seeded here and left as they were.
 
     Raises:
         KeyboardInterrupt: the user stopped it; Lightning makes that an exit of the process.
     """
+    device = trainer.strategy.root_device
     try:
-        with warnings.catch_warnings():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), warnings.catch_warnings():
+            torch.default_generator.manual_seed(data.seeds[0])
+            if device.type == "cuda":
+                torch.cuda.manual_seed(data.seeds[0])
             # Ours are indices into memory: a worker process would only cost.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # Lightning 2.6's own, on torch 2.14.
@@ -123,12 +125,6 @@ def _threads(configured: int | str, convolutional: bool) -> int:
     if configured == "auto":
         return usable_cores() if convolutional else 1
     return int(configured)
-
-
-def _rows_of(jobs: Sequence[Job], members: Sequence[Member]) -> dict[str, slice]:
-    """Where each job's members stand in the stack."""
-    starts = {job.name: next(i for i, member in enumerate(members) if member.job == job.name) for job in jobs}
-    return {job.name: slice(starts[job.name], starts[job.name] + len(job.seeds)) for job in jobs}
 
 
 def _record(row: EpochRow, rows: slice) -> Record:

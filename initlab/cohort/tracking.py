@@ -1,5 +1,6 @@
 """One job's view of a running cohort, sent to its Lightning logger."""
 
+import shutil
 from typing import Any
 
 import lightning.pytorch as pl
@@ -31,6 +32,8 @@ class JobTracking(Callback):
         self._logger: Logger | None = (
             target("logger", job.config.logger)(save_dir=str(job.directory)) if configured else None
         )
+        if isinstance(self._logger, TensorBoardLogger):  # which would draw a former run's curves into these
+            shutil.rmtree(self._logger.log_dir, ignore_errors=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log the untrained networks."""

@@ -82,6 +82,8 @@ def split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, wh
         UserError: the fraction leaves a part without rows, or without a row of each class.
     """
     inputs, targets = arrays
+    if not 0 < fraction < 1:
+        raise UserError(f"{where}={fraction}: expected a share in (0, 1)")
     try:
         kept, taken, kept_targets, taken_targets = train_test_split(
             inputs, targets, test_size=fraction, random_state=seed, stratify=targets if stratify else None

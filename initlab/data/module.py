@@ -45,7 +45,7 @@ class InMemoryData(pl.LightningDataModule):
         return _in_order(self.blocks(epoch))
 
     def blocks(self, epoch: int) -> list[Tensor]:
-        """Blocks of an epoch, each of shape (steps, members, batch); together every member sees each row once."""
+        """Blocks of an epoch, each of shape (steps, members, batch); no member sees a row twice."""
         rows = len(self.dataset.train)
         distinct = {
             seed: torch.randperm(rows, generator=stream(seed, f"data order, epoch {epoch}"))

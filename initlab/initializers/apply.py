@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Generator, Tensor, nn
@@ -15,7 +15,7 @@ from initlab.initializers.gains import gain_value
 from initlab.initializers.registry import find_scheme
 from initlab.randomness import stream
 
-BIAS_LIKE_TORCH = "torch_default"
+BIAS_LIKE_TORCH: Final = "torch_default"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from initlab.initializers.registry import register
 
 
-@register("zeros", source="the symmetric start that no hidden layer leaves")
+@register("zeros", source="torch.nn.init.zeros_")
 def zeros(weight: Tensor) -> None:
     """Fill `weight` with 0."""
     nn.init.zeros_(weight)

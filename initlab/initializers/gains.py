@@ -43,5 +43,6 @@ def check_gain(gain: float | str) -> None:
     Raises:
         UserError: naming what is allowed.
     """
-    if gain not in NAMED_GAINS and not isinstance(gain, int | float):
-        raise UserError(f"init.gain={gain}: expected a number or one of {', '.join(NAMED_GAINS)}")
+    number = isinstance(gain, int | float) and not isinstance(gain, bool) and 0 < gain < math.inf
+    if gain not in NAMED_GAINS and not number:
+        raise UserError(f"init.gain={gain}: expected a positive number or one of {', '.join(NAMED_GAINS)}")

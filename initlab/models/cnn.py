@@ -49,6 +49,11 @@ class CNN(nn.Module):
                 f"model=cnn needs images (channels, height, width), but a sample has shape {tuple(input_shape)}; "
                 "use model=mlp"
             )
+        if min(kernel, dense, *channels, 1) < 1 or not channels or padding < 0:
+            raise UserError(
+                f"model: channels={list(channels)}, kernel={kernel}, dense={dense}, padding={padding}: "
+                "expected positive sizes, and a padding that is not negative"
+            )
         if norm not in ("none", "batch"):
             raise UserError(f"model.norm={norm}: expected one of none, batch")
         if not 0 <= dropout < 1:
@@ -62,7 +67,7 @@ class CNN(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(size) if norm == "batch" else nn.Identity() for size in channels)
         self.activations = nn.ModuleList(activation.module() for _ in channels)
         self.pool = nn.MaxPool2d(2)
-        self.pool_first = activation.kind.monotone
+        self.pool_first = activation.monotone
         self.dense = nn.Linear(sizes[-1] * height * width, dense, bias)
         self.dense_activation = activation.module()
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()

@@ -42,7 +42,7 @@ HISTORY = pa.schema(
         ("split", pa.string()),  # train or val
         ("loss", pa.float64()),
         ("accuracy", pa.float64()),
-        ("gradient_norm", pa.float64()),  # of the epoch's last step; null for val
+        ("gradient_norm", pa.float64()),  # of the epoch's last step, before clipping; null for val
     ]
 )
 

@@ -1,6 +1,7 @@
 """Tables on disk: Parquet, whole or absent, each with its schema version."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from initlab.errors import UserError
 from initlab.results.schema import SCHEMA_VERSION, TABLES
@@ -19,9 +22,12 @@ VERSION_KEY = b"initlab_schema_version"
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file under a temporary name and rename it, so that it is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # another process may write the same file
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_table(directory: Path, name: str, table: pd.DataFrame) -> None:
@@ -63,9 +69,18 @@ def write_description(directory: Path, config: Mapping[str, Any], metadata: Mapp
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """A finished job's resolved configuration."""
-    config = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
-    assert isinstance(config, dict)
+    """A finished job's resolved configuration.
+
+    Raises:
+        UserError: the file is absent or damaged.
+    """
+    path = directory / "config.yaml"
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path}: unreadable ({error}); remove {directory}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: no configuration; remove {directory}")
     return {str(key): value for key, value in config.items()}
 
 

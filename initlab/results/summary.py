@@ -1,8 +1,9 @@
 """What a sweep says: one row a job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,16 @@ import pandas as pd
 from initlab.results.statistics import mean_and_interval
 from initlab.results.store import finished_jobs, read_config, read_table, write_whole
 
-# Coarse to fine: a later key is shown only where it tells jobs apart that agree on the earlier ones.
-NAMES = ("data.name", "model.name", "activation.name", "init.name", "optim.name")
+# What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
+NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "data.name": (),
+        "model.name": ("data.name",),
+        "activation.name": (),
+        "init.name": (),
+        "optim.name": ("data.name",),
+    }
+)
 SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES)
 NOT_COMPARED = ("name", "output_dir", "data.dir", "data.download", "threads", "seeds")
 
@@ -70,9 +79,10 @@ def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """The fewest configuration keys that tell jobs apart, coarse names first.
+    """The configuration keys in which jobs differ, without what follows from a name that differs.
 
-    A sweep over initializers also changes their gains; these are not shown, since the name says them.
+    A sweep over initializers changes their gains, too, and one over data sets the recipes: a key of a group is shown
+    only where it differs between jobs that agree on the group's name, and on the data set.
 
     Args:
         configs: Flat configuration of each job.
@@ -81,22 +91,24 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         One row a job, indexed by its name; one column a key, `init` for `init.name`.
     """
     others = sorted({key for config in configs.values() for key in config} - {*NAMES, *NOT_COMPARED})
-    groups = [list(configs)]
     shown: dict[str, list[Any]] = {}
     for key in [*NAMES, *others]:
-        parts = [_split_by(group, [configs[job].get(key) for job in group]) for group in groups]
-        if all(len(part) == 1 for part in parts):
-            continue
-        groups = [subgroup for part in parts for subgroup in part]
-        shown[key.removesuffix(".name")] = [configs[job].get(key) for job in configs]
-    return pd.DataFrame(shown, index=pd.Index(configs, name="job"))
+        by = NAMES.get(key, _explained_by(key))
+        values = {job: config.get(key) for job, config in configs.items()}
+        groups: dict[tuple[Any, ...], set[str]] = {}
+        for job, config in configs.items():
+            groups.setdefault(tuple(config.get(name) for name in by), set()).add(repr(values[job]))
+        if any(len(found) > 1 for found in groups.values()):
+            shown[key.removesuffix(".name") if key in NAMES else key] = list(values.values())
+    return pd.DataFrame(shown, index=pd.Index(configs, name="job"), dtype=object)
 
 
-def _split_by(group: Sequence[str], values: Sequence[Any]) -> list[list[str]]:
-    parts: dict[str, list[str]] = {}
-    for job, value in zip(group, values, strict=True):
-        parts.setdefault(repr(value), []).append(job)
-    return list(parts.values())
+def _explained_by(key: str) -> tuple[str, ...]:
+    """The names from which a parameter's value may follow."""
+    group = f"{key.split('.')[0]}.name"
+    if group in ("init.name", "activation.name"):
+        return (group,)
+    return ("data.name", group) if group in NAMES else ("data.name",)
 
 
 def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:

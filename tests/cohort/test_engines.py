@@ -25,6 +25,13 @@ class Branching(nn.Module):
         return logits if bool(logits.sum() > 0) else -logits
 
 
+class BranchingInTraining(Branching):
+    """The same, only while it trains."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs) if self.training else self.linear(inputs)
+
+
 def choose(requested: str, model: nn.Module, *shape: int) -> str:
     return choose_engine(requested, stack_members([model, model]), torch.zeros(2, *shape))
 
@@ -35,6 +42,13 @@ def test_auto_fits_the_model() -> None:
     assert choose("auto", CNN((1, 28, 28), 2, relu), 1, 28, 28) == "loop"
     assert choose("vmap", CNN((1, 28, 28), 2, relu), 1, 28, 28) == "vmap"
     assert choose("auto", Branching(), 3) == "loop"
+    assert choose("auto", BranchingInTraining(), 3) == "loop"
+
+
+def test_the_trial_leaves_batch_norm_alone() -> None:
+    stack = stack_members([MLP((3,), 2, Activation("relu"), norm="batch") for _ in range(2)])
+    assert choose_engine("vmap", stack, torch.ones(2, 3)) == "vmap"
+    assert (stack.buffers["norms.0.running_mean"] == 0).all()
 
 
 def test_vmap_says_why_it_cannot() -> None:

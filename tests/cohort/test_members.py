@@ -1,5 +1,6 @@
 """A member of a cohort is the network it would be alone."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from initlab.activations import Activation
+from initlab.cohort.engines import Engine, LoopEngine, VmapEngine
+from initlab.cohort.losses import cross_entropy
 from initlab.cohort.module import CohortModule
 from initlab.cohort.optimizers import clip_members
+from initlab.cohort.stack import stack_members
 from initlab.cohort.tracking import JobTracking
 from initlab.data.module import InMemoryData
 from initlab.jobs import Job, Member
@@ -152,6 +157,55 @@ def test_a_diverged_member_leaves_the_others_alone() -> None:
             torch.testing.assert_close(state_of(module, place)[name], value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_dropout_too_gives_equal_bits_and_logs_do_not_change_it(engine: str, tmp_path: Path) -> None:
+    job = make_job(*SHORT, "model.dropout=0.5", f"engine={engine}", "logger=tensorboard", output_dir=tmp_path)
+    first, second = train(job, threads=2), train(job, threads=2, callbacks=[JobTracking(job, slice(0, 4))])
+    for name, value in state_of(first, 3).items():
+        assert torch.equal(state_of(second, 3)[name], value), name
+
+
+def test_training_leaves_the_global_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    train(make_job(*SHORT, "model.dropout=0.5"))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+class Unused(nn.Module):
+    """A network with a parameter that no loss depends on."""
+
+    def __init__(self, input_shape: tuple[int, ...], out_features: int, activation: Activation) -> None:  # noqa: ARG002
+        super().__init__()
+        self.linear, self.idle = nn.Linear(*input_shape, out_features), nn.Linear(3, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.linear(inputs)
+        return logits
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_weight_decay_spares_what_has_no_gradient(engine: str) -> None:
+    """As torch does: no gradient, no step."""
+    own = (
+        "model._target_=tests.cohort.test_members.Unused",
+        "~model.hidden",
+        "~model.norm",
+        "~model.dropout",
+        "~model.bias",
+    )
+    job = make_job(*SHORT, *own, "optim=adamw", "optim.weight_decay=0.5", f"engine={engine}")
+    trained = state_of(train(job), 0)
+    fresh = dict(job.build_member(job.members()[0]).named_parameters())
+    assert torch.equal(trained["idle.weight"], fresh["idle.weight"])
+    assert not torch.equal(trained["linear.weight"], fresh["linear.weight"])
+
+
+def test_the_gradient_norm_is_that_before_clipping() -> None:
+    rows = train(make_job(*SHORT, "gradient_clip=0.01")).history
+    norms = [row.gradient_norm for row in rows if row.split == "train"]
+    assert all(norm is not None and bool((norm > 0.02).all()) for norm in norms)
+
+
 def test_dropout_trains_and_differs_between_members() -> None:
     for engine in ("vmap", "loop"):
         job = make_job(*SHORT, "model.dropout=0.5", f"engine={engine}")
@@ -174,13 +228,30 @@ def test_clipping_is_each_members_own() -> None:
             torch.testing.assert_close(parameter.grad, gradient[member])
 
 
-def test_bfloat16_trains_on_the_current_weights() -> None:
-    """autocast keeps its casts of the weights: if it did so over a step, the loss would not fall."""
-    for engine in ("vmap", "loop"):
-        job = make_job("trainer.precision=bf16-mixed", "trainer.max_epochs=10", "seeds=2", f"engine={engine}")
-        exact = train(make_job("trainer.max_epochs=10", "seeds=2", f"engine={engine}"))
-        rough = train(job)
-        torch.testing.assert_close(rough.history[-1].loss, exact.history[-1].loss, rtol=0.15, atol=0.01)
+@pytest.mark.parametrize("engine", [VmapEngine, LoopEngine])
+def test_a_step_sees_the_weights_of_the_last(engine: Callable[..., Engine]) -> None:
+    """autocast keeps its casts of the weights until its context ends, and Lightning's is around many steps."""
+    job = make_job("seeds=2")
+    stack = stack_members(job.build_member(member) for member in job.members())
+    both = engine(stack, cross_entropy, contextlib.nullcontext)
+    batches = torch.arange(16).repeat(2, 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        before, _ = both.gradients(job.dataset.train, batches)
+        with torch.no_grad():
+            for parameter in stack.parameters.values():
+                parameter.mul_(2)
+        after, _ = both.gradients(job.dataset.train, batches)
+    torch.testing.assert_close(after, 8 * before, rtol=0.05, atol=0.05)  # three layers, biases zero
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_bfloat16_learns_what_float32_learns(engine: str) -> None:
+    exact, rough = (
+        train(make_job(f"trainer.precision={name}", "trainer.max_epochs=10", "seeds=2", f"engine={engine}"))
+        for name in ("32-true", "bf16-mixed")
+    )
+    torch.testing.assert_close(rough.history[-1].loss, exact.history[-1].loss, rtol=0.15, atol=0.01)
+    assert not torch.equal(rough.history[-1].loss, exact.history[-1].loss)  # it is in use
 
 
 def test_double_precision() -> None:

@@ -88,7 +88,10 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (InitSpec("he_normal", {"gain": "kaimin"}), "init.gain=kaimin: expected a number or one of kaiming, moment"),
+        (
+            InitSpec("he_normal", {"gain": "kaimin"}),
+            "init.gain=kaimin: expected a positive number or one of kaiming, moment",
+        ),
         (InitSpec("he_normal", {"mode": "fan"}), "init.mode=fan: expected one of fan_in, fan_out, fan_avg"),
         (InitSpec("he_normal", bias="zeros"), "init.bias=zeros: expected a number or torch_default"),
         (InitSpec("normal", {"std": -1.0}), "init.std=-1.0"),

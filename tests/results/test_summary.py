@@ -38,6 +38,16 @@ def test_parameters_show_where_names_agree() -> None:
     assert list(differing_keys({"a": config(), "b": config(seeds=5, output_dir="x")})) == []
 
 
+def test_a_confounder_shows() -> None:
+    jobs = {"a": config(init__name="xavier_normal", optim__lr=0.001), "b": config(init__name="normal", optim__lr=0.5)}
+    assert list(differing_keys(jobs)) == ["init", "optim.lr"]
+
+
+def test_null_stays_null() -> None:
+    jobs = {"a": config(gradient_clip=None), "b": config(gradient_clip=1)}
+    assert list(differing_keys(jobs)["gradient_clip"]) == [None, 1]
+
+
 def test_flat_config() -> None:
     assert flat_config({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": 1, "a.c.d": "[1, 2]", "e": None}
 
