@@ -185,10 +185,7 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
     labels = ("_target_",) if group == "logger" else ("_target_", "name")
     arguments = {key: value for key, value in config.items() if key not in labels}
     check_call(function, arguments, where=group, supplied=supplied)
-    bound: Callable[..., Any] = instantiate(
-        {**arguments, "_target_": config["_target_"], "_partial_": True}, _convert_="all"
-    )
-    return bound
+    return partial(function, **instantiate(arguments, _convert_="all"))  # arguments may have targets of their own
 
 
 @lru_cache(maxsize=8)
