@@ -116,8 +116,9 @@ def summary_table(summary: pd.DataFrame) -> Table:
     table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold", justify="left" if name in differing else "right")
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
+    data = columns.get("data", [])
+    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+        table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
     return table
 
 

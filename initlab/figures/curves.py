@@ -56,11 +56,11 @@ def _draw_panel(panel: Axes, study: Study, jobs: list[str], *, rng: np.random.Ge
     panel.margins(x=0.01)
     if len(jobs) > MOST_LABELLED:
         panel.plot([], [], color="0.75", label=f"{len(jobs) - MOST_LABELLED} more")
-    panel.legend(frameon=False, fontsize="small", title="best first", loc="best")
+    panel.legend(frameon=False, fontsize="small", title="best on test rows first", loc="best")
 
 
 def _label(study: Study, job: str) -> str:
     members = study.members[study.members["job"] == job]
     diverged = int((members["status"] == "diverged").sum())
     remark = f" ({diverged} of {len(members)} diverged)" if diverged else ""
-    return study.label(job) + remark
+    return study.label(job, without=("data",)) + remark

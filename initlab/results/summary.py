@@ -1,6 +1,6 @@
 """What a sweep says: one row a job."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -40,14 +40,14 @@ class Study:
     history: pd.DataFrame
     differing: pd.DataFrame
 
-    def label(self, job: str) -> str:
-        """A job in a few words: what tells it apart."""
-        values = self.differing.loc[job]
-        named = [
-            str(v) if str(key) in SELF_EXPLAINING else f"{key}={v:g}" if isinstance(v, float) else f"{key}={v}"
-            for key, v in values.items()
-        ]
-        return ", ".join(named) or job
+    def label(self, job: str, *, without: Collection[str] = ()) -> str:
+        """A job in a few words: what tells it apart, leaving out some keys that a reader knows already."""
+        words = []
+        for key, value in self.differing.loc[job].items():
+            if str(key) not in without:
+                short = f"{value:g}" if isinstance(value, float) else str(value)
+                words.append(short if key in SELF_EXPLAINING else f"{key}={short}")
+        return ", ".join(words) or job
 
 
 def read_study(directory: Path) -> Study | None:
@@ -112,7 +112,7 @@ def _explained_by(key: str) -> tuple[str, ...]:
 
 
 def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
-    """One row a job, best first.
+    """One row a job, best first within each data set: accuracies on different data do not compare.
 
     Means and intervals are over the members that did not diverge; these are counted in `diverged`. For the order
     a diverged member counts as accuracy 0, so that a scheme does not rank by its few survivors.
@@ -127,6 +127,7 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
         never reached it count as later than all others; NaN if most never did. `reached` counts those that did.
     """
     rows = []
+    data_sets = list(study.members["data"].unique())
     for job, members in study.members.groupby("job", sort=False):
         rng = np.random.default_rng([seed, len(members)])
         finished = (members["status"] == "finished").to_numpy()
@@ -148,10 +149,12 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
             "epochs_to_threshold": median if np.isfinite(median) else np.nan,
             "reached": int(np.isfinite(epochs).sum()),
         }
+        row["_data"] = data_sets.index(members["data"].iloc[0])
         row["_order"] = np.nan_to_num(row["test_accuracy_mean"]) * finished.mean()
         rows.append(row)
-    table = pd.DataFrame(rows).sort_values(["_order", "test_loss_mean"], ascending=[False, True], kind="stable")
-    return table.drop(columns="_order").reset_index(drop=True)
+    order = {"_data": True, "_order": False, "test_loss_mean": True}
+    table = pd.DataFrame(rows).sort_values(list(order), ascending=list(order.values()), kind="stable")
+    return table.drop(columns=["_data", "_order"]).reset_index(drop=True)
 
 
 def write_summary(directory: Path, table: pd.DataFrame) -> Path:

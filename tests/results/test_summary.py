@@ -57,6 +57,7 @@ def study(**accuracies: list[float]) -> Study:
         pd.DataFrame(
             {
                 "job": job,
+                "data": job.split("_")[0] if "_" in job else "wine",
                 "status": ["finished" if np.isfinite(value) else "diverged" for value in values],
                 "test_accuracy": values,
                 "test_loss": [1 - value for value in values],
@@ -79,6 +80,11 @@ def test_best_first_and_survivors_do_not_win() -> None:
     assert row.loc["lucky", "test_accuracy_mean"] == 0.99  # of those that are left, and said so
     assert np.isnan(row.loc["dead", "test_accuracy_mean"])
     assert row.loc["best", "test_accuracy_low"] == 0.9
+
+
+def test_data_sets_do_not_compete() -> None:
+    summary = summarize(study(hard_a=[0.3, 0.4], easy_a=[0.8, 0.9], hard_b=[0.5, 0.6], easy_b=[0.7, 0.7]))
+    assert list(summary["job"]) == ["hard_b", "hard_a", "easy_a", "easy_b"]
 
 
 def test_epochs_to_the_threshold_count_those_that_never_reach_it() -> None:
