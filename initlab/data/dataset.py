@@ -131,6 +131,33 @@ def assemble(
     return Dataset(train_split, val_split, test_split, classes, validates_on_test=not val_fraction)
 
 
+def split_and_assemble(
+    rows: Arrays,
+    *,
+    test_fraction: float,
+    val_fraction: float,
+    split_seed: int,
+    stratify: bool,
+    standardize: str | None,
+) -> Dataset:
+    """Build a data set without official test rows: they are split off first. The arguments are those of `assemble`.
+
+    Raises:
+        UserError: a fraction out of range.
+    """
+    train, test = split_rows(
+        rows, fraction=test_fraction, seed=split_seed, stratify=stratify, where="data.test_fraction"
+    )
+    return assemble(
+        train,
+        test,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize=standardize,
+    )
+
+
 def _moments(inputs: np.ndarray, standardize: str | None) -> tuple[np.ndarray, np.ndarray]:
     if standardize is None:
         return np.zeros(1), np.ones(1)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
-from initlab.data.dataset import Arrays, Dataset, assemble, data_directory, split_rows
+from initlab.data.dataset import Arrays, Dataset, assemble, data_directory, split_and_assemble
 from initlab.errors import UserError
 
 GREY_LEVELS = 255.0
@@ -29,17 +29,9 @@ def digits(
         UserError: a fraction leaves a part without rows.
     """
     pixels, labels = load_digits(return_X_y=True)
-    images = pixels.reshape(-1, 1, 8, 8) / 16.0
-    train, test = split_rows(
-        (images, labels),
-        fraction=test_fraction,
-        seed=split_seed,
-        stratify=stratify,
-        where="data.test_fraction",
-    )
-    return assemble(
-        train,
-        test,
+    return split_and_assemble(
+        (pixels.reshape(-1, 1, 8, 8) / 16.0, labels),
+        test_fraction=test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
@@ -69,8 +61,7 @@ def mnist(
     Raises:
         UserError: the files are absent and cannot be fetched, or are damaged.
     """
-    train, test = (_read_idx(datasets.MNIST, data_directory(dir), part, download) for part in (True, False))
-    return _assemble_images(train, test, val_fraction, split_seed, stratify, standardize)
+    return _idx_dataset(datasets.MNIST, dir, download, val_fraction, split_seed, stratify, standardize)
 
 
 def fashion_mnist(
@@ -89,14 +80,19 @@ def fashion_mnist(
     Raises:
         UserError: the files are absent and cannot be fetched, or are damaged.
     """
-    parts = (_read_idx(datasets.FashionMNIST, data_directory(dir), part, download) for part in (True, False))
-    train, test = parts
-    return _assemble_images(train, test, val_fraction, split_seed, stratify, standardize)
+    return _idx_dataset(datasets.FashionMNIST, dir, download, val_fraction, split_seed, stratify, standardize)
 
 
-def _assemble_images(
-    train: Arrays, test: Arrays, val_fraction: float, split_seed: int, stratify: bool, standardize: bool
+def _idx_dataset(
+    source: type[datasets.MNIST],
+    folder: str | None,
+    download: bool,
+    val_fraction: float,
+    split_seed: int,
+    stratify: bool,
+    standardize: bool,
 ) -> Dataset:
+    train, test = (_read_idx(source, data_directory(folder), part, download) for part in (True, False))
     return assemble(
         train,
         test,

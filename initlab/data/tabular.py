@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_wine
 
-from initlab.data.dataset import Arrays, Dataset, assemble, data_directory, split_rows
+from initlab.data.dataset import Arrays, Dataset, data_directory, split_and_assemble
 from initlab.errors import UserError
 
 WINE_QUALITY_FILE = "winequality-red.csv"
@@ -33,8 +33,14 @@ def wine(
     Raises:
         UserError: a fraction leaves a part without rows.
     """
-    features, labels = load_wine(return_X_y=True)
-    return _split((features, labels), test_fraction, val_fraction, split_seed, stratify, standardize)
+    return split_and_assemble(
+        load_wine(return_X_y=True),
+        test_fraction=test_fraction,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize="feature" if standardize else None,
+    )
 
 
 def wine_quality(
@@ -64,7 +70,14 @@ def wine_quality(
     path = data_directory(dir) / WINE_QUALITY_FILE
     if not path.exists():
         _download(WINE_QUALITY_URL, path, allowed=download)
-    return _split(read_wine_quality(path), test_fraction, val_fraction, split_seed, stratify, standardize)
+    return split_and_assemble(
+        read_wine_quality(path),
+        test_fraction=test_fraction,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize="feature" if standardize else None,
+    )
 
 
 def read_wine_quality(path: Path) -> Arrays:
@@ -98,27 +111,6 @@ def read_wine_quality(path: Path) -> Arrays:
         )
     features = numbers.drop(columns="quality").to_numpy(np.float64)
     return features, (numbers["quality"] > 5).to_numpy(np.int64)
-
-
-def _split(
-    arrays: Arrays,
-    test_fraction: float,
-    val_fraction: float,
-    split_seed: int,
-    stratify: bool,
-    standardize: bool,
-) -> Dataset:
-    train, test = split_rows(
-        arrays, fraction=test_fraction, seed=split_seed, stratify=stratify, where="data.test_fraction"
-    )
-    return assemble(
-        train,
-        test,
-        val_fraction=val_fraction,
-        split_seed=split_seed,
-        stratify=stratify,
-        standardize="feature" if standardize else None,
-    )
 
 
 def _download(url: str, path: Path, *, allowed: bool) -> None:
