@@ -92,7 +92,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
         summary: Of `results.summary.summarize`.
     """
     differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
-    if not differing or summary.duplicated(differing).any():  # an initializer under two of its names, say
+    if summary.duplicated([*differing, "seeds"]).any():  # an initializer under two of its names, say
         differing = ["job", *differing]
     columns: dict[str, list[str]] = {name: [text(value) for value in summary[name]] for name in differing}
     same_seeds = summary["seeds"].nunique() == 1
@@ -113,6 +113,8 @@ def summary_table(summary: pd.DataFrame) -> Table:
     ]
     over = f"{summary['seeds'].iloc[0]} seeds" if same_seeds else "seeds"
     caption = f"mean \\[95 % bootstrap interval] over {over}; epochs: median"
+    if (summary["seeds"] == 1).all():
+        caption = "one seed each: no interval, and nothing to conclude"
     table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold", justify="left" if name in differing else "right")

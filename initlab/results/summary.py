@@ -88,7 +88,7 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         configs: Flat configuration of each job.
 
     Returns:
-        One row a job, indexed by its name; one column a key, `init` for `init.name`.
+        One row a job, indexed by its name; one column a key, `init` for `init.name`. Where nothing differs, `init`.
     """
     others = sorted({key for config in configs.values() for key in config} - {*NAMES, *NOT_COMPARED})
     shown: dict[str, list[Any]] = {}
@@ -100,6 +100,8 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             groups.setdefault(tuple(config.get(name) for name in by), set()).add(repr(values[job]))
         if any(len(found) > 1 for found in groups.values()):
             shown[key.removesuffix(".name") if key in NAMES else key] = list(values.values())
+    if not shown:
+        shown["init"] = [config.get("init.name") for config in configs.values()]
     return pd.DataFrame(shown, index=pd.Index(configs, name="job"), dtype=object)
 
 

@@ -35,7 +35,7 @@ def test_a_data_set_explains_its_recipe() -> None:
 def test_parameters_show_where_names_agree() -> None:
     jobs = {"a": config(), "b": config(optim__lr=0.2), "c": config(init__name="zeros")}
     assert list(differing_keys(jobs)) == ["init", "optim.lr"]
-    assert list(differing_keys({"a": config(), "b": config(seeds=5, output_dir="x")})) == []
+    assert list(differing_keys({"a": config(), "b": config(seeds=5, output_dir="x")})) == ["init"]
 
 
 def test_a_confounder_shows() -> None:
@@ -117,3 +117,15 @@ def test_the_table_counts_diverged_members() -> None:
     headers = [column.header for column in table.columns]
     assert headers == ["init", "diverged", "test accuracy", "test loss", "epochs to 0.9"]
     assert list(table.columns[1].cells) == ["0", "[red]1 of 2[/red]"]
+
+
+def test_one_seed_is_no_result() -> None:
+    table = summary_table(summarize(study(a=[0.9])))
+    assert table.caption == "one seed each: no interval, and nothing to conclude"
+    assert list(table.columns[1].cells) == ["0.900"]
+
+
+def test_one_initializer_under_two_names_shows_the_jobs() -> None:
+    found = study(a=[0.9, 0.8], b=[0.9, 0.8])
+    same = Study(found.members, found.history, found.differing.assign(init="he_normal"))
+    assert [column.header for column in summary_table(summarize(same)).columns][:2] == ["job", "init"]
