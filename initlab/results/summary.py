@@ -126,7 +126,8 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
     Returns:
         job, the differing keys, seeds, diverged, mean, low and high end of the 95 % bootstrap interval of test
         accuracy and test loss, the threshold, and epochs_to_threshold: the median over all members, where those that
-        never reached it count as later than all others; NaN if most never did. `reached` counts those that did.
+        never reached it count as later than all others; NaN unless more than half did. `reached` counts those that
+        did, whatever became of them later.
     """
     rows = []
     data_sets = list(study.members["data"].unique())
