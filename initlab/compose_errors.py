@@ -25,6 +25,11 @@ def explain(error: Exception, conf: Path) -> UserError | None:
         return UserError(f"{group}={option}: unknown {group}; {nearest(option, options)}")
     if isinstance(error, OverrideParseException):
         return UserError(f"{error.override}: {_one_line(error.message)}")
+    if "Ambiguous value for argument" in str(error):
+        argument = str(error).split("'")[1]
+        return UserError(f"{argument}: to sweep over several values, put -m before the first argument")
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return UserError(f"{error}; choose by name, e.g. init=he")
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
         if "is not in struct" in str(cause):

@@ -62,7 +62,8 @@ def run_study(jobs: Sequence[Job]) -> None:
     report(study, console)
     if failed:
         names = ", ".join(job.name for job in failed)
-        raise JobsFailedError(f"{len(failed)} of {len(distinct)} jobs failed: {names}; see error.txt in their folders")
+        where = failed[0].directory / "error.txt"
+        raise JobsFailedError(f"{len(failed)} of {len(distinct)} jobs failed: {names}; see {where}")
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:

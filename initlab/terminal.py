@@ -15,6 +15,7 @@ from rich.text import Text
 from torch import Tensor
 
 from initlab.data.module import InMemoryData
+from initlab.results.summary import shortest
 
 
 class _Speed(ProgressColumn):
@@ -94,7 +95,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
     differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
     if summary.duplicated([*differing, "seeds"]).any():  # an initializer under two of its names, say
         differing = ["job", *differing]
-    columns: dict[str, list[str]] = {name: [text(value) for value in summary[name]] for name in differing}
+    columns: dict[str, list[str]] = {name: [shortest(value) for value in summary[name]] for name in differing}
     same_seeds = summary["seeds"].nunique() == 1
     if not same_seeds:
         columns["seeds"] = [str(seeds) for seeds in summary["seeds"]]
@@ -107,8 +108,8 @@ def summary_table(summary: pd.DataFrame) -> Table:
     thresholds = list(summary["threshold"])
     several = len(set(thresholds)) > 1
     medians = summary["epochs_to_threshold"].to_numpy(np.float64)
-    columns["epochs to threshold" if several else f"epochs to {text(thresholds[0])}"] = [
-        _epochs_text(median, reached, seeds) + (f" ({text(threshold)})" if several else "")
+    columns["epochs to threshold" if several else f"epochs to {shortest(thresholds[0])}"] = [
+        _epochs_text(median, reached, seeds) + (f" ({shortest(threshold)})" if several else "")
         for median, (_, reached, seeds), threshold in zip(medians, counts, thresholds, strict=True)
     ]
     over = f"{summary['seeds'].iloc[0]} seeds" if same_seeds else "seeds"
@@ -122,11 +123,6 @@ def summary_table(summary: pd.DataFrame) -> Table:
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
         table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
     return table
-
-
-def text(value: object) -> str:
-    """A configuration value, numbers in their shortest form."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def interval_text(mean: float, low: float, high: float) -> str:

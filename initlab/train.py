@@ -42,6 +42,8 @@ def app(config: DictConfig) -> None:
 
 def main() -> None:
     """Run the command line; whatever is the user's to mend is one line and exit code 2."""
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     try:
         app()

@@ -83,6 +83,8 @@ BAD_INPUT = {
     "logger._target_=nowhere.X": "logger._target_=nowhere.X: cannot import it",
     "trainer._target_=nowhere.X": "trainer._target_=nowhere.X: cannot import it",
     "~data.name": "data.name: missing",
+    "init=xavier,he": "init=xavier,he: to sweep over several values, put -m before the first argument",
+    "model=null": "choose by name",
     "-m threads=1,2": "do not sweep where or how to run",
     "-m output_dir=a,b": "a sweep writes to one folder",
 }

@@ -11,6 +11,7 @@ from initlab.results.statistics import mean_bands
 from initlab.results.summary import Study
 
 MOST_LABELLED = 12
+MOST_INSIDE = 5  # a longer legend stands beside the axes
 
 
 def learning_curves(study: Study, summary: pd.DataFrame, *, seed: int = 0) -> Figure:
@@ -56,7 +57,8 @@ def _draw_panel(panel: Axes, study: Study, jobs: list[str], *, rng: np.random.Ge
     panel.margins(x=0.01)
     if len(jobs) > MOST_LABELLED:
         panel.plot([], [], color="0.75", label=f"{len(jobs) - MOST_LABELLED} more")
-    panel.legend(frameon=False, fontsize="small", title="best on test rows first", loc="best")
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(jobs) > MOST_INSIDE else {"loc": "best"}
+    panel.legend(frameon=False, fontsize="small", title="best on test rows first", **beside)
 
 
 def _label(study: Study, job: str) -> str:

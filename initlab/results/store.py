@@ -85,5 +85,9 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 
 def finished_jobs(study: Path) -> list[Path]:
-    """Directories of a study's finished jobs: those with a members table, in the order of their names."""
-    return sorted(path.parent for path in study.glob("*/members.parquet"))
+    """Directories of a study's finished jobs, in the order of their names.
+
+    They have a members table, and no error.txt of a later run that failed.
+    """
+    folders = (path.parent for path in study.glob("*/members.parquet"))
+    return sorted(folder for folder in folders if not (folder / "error.txt").exists())

@@ -45,9 +45,16 @@ class Study:
         words = []
         for key, value in self.differing.loc[job].items():
             if str(key) not in without:
-                short = f"{value:g}" if isinstance(value, float) else str(value)
+                short = shortest(value)
                 words.append(short if key in SELF_EXPLAINING else f"{key}={short}")
         return ", ".join(words) or job
+
+
+def shortest(value: object) -> str:
+    """A configuration value as text, numbers in their shortest form that is exact."""
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value)
 
 
 def read_study(directory: Path) -> Study | None:
@@ -99,7 +106,8 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         for job, config in configs.items():
             groups.setdefault(tuple(config.get(name) for name in by), set()).add(repr(values[job]))
         if any(len(found) > 1 for found in groups.values()):
-            shown[key.removesuffix(".name") if key in NAMES else key] = list(values.values())
+            known = ["null" if value is None else value for value in values.values()]
+            shown[key.removesuffix(".name") if key in NAMES else key] = known
     if not shown:
         shown["init"] = [config.get("init.name") for config in configs.values()]
     return pd.DataFrame(shown, index=pd.Index(configs, name="job"), dtype=object)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from initlab.results.summary import Study, differing_keys, flat_config, summarize
+from initlab.results.summary import Study, differing_keys, flat_config, shortest, summarize
 from initlab.terminal import interval_text, summary_table
 
 
@@ -43,9 +43,13 @@ def test_a_confounder_shows() -> None:
     assert list(differing_keys(jobs)) == ["init", "optim.lr"]
 
 
+def test_numbers_are_short_and_exact() -> None:
+    assert [shortest(value) for value in (0.05, 1e6, 0.1234567, 3, "he")] == ["0.05", "1e+06", "0.1234567", "3", "he"]
+
+
 def test_null_stays_null() -> None:
     jobs = {"a": config(gradient_clip=None), "b": config(gradient_clip=1)}
-    assert list(differing_keys(jobs)["gradient_clip"]) == [None, 1]
+    assert list(differing_keys(jobs)["gradient_clip"]) == ["null", 1]
 
 
 def test_flat_config() -> None:
