@@ -25,7 +25,7 @@ def explain(error: Exception, conf: Path) -> UserError | None:
         return UserError(f"{group}={option}: unknown {group}; {nearest(option, options)}")
     if isinstance(error, OverrideParseException):
         return UserError(f"{error.override}: {_one_line(error.message)}")
-    if "Ambiguous value for argument" in str(error):
+    if isinstance(error, HydraException) and "Ambiguous value for argument" in str(error):
         argument = str(error).split("'")[1]
         return UserError(f"{argument}: to sweep over several values, put -m before the first argument")
     if isinstance(error, ValueError) and "Config group override" in str(error):

@@ -142,7 +142,7 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
         job.activation.parameters,
         where="activation",
     )
-    assert job.init
+    parse_init(job.config.init, where="init")  # refused now rather than when its weights are drawn
     return job
 
 
