@@ -1,3 +1,31 @@
-"""initlab: which weight initialization should this network start from?"""
+"""initlab: which weight initialization should this network start from?
+
+initialize(model, "lsuv", batch=images, seed=0)    fill a network's weights, and say what was done to each
+list_initializers()                                every registered scheme by its name
+register_initializer(name, source=…)               decorate a function to add one's own
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from initlab.initializers import list_initializers as list_initializers
+    from initlab.initializers import register as register_initializer
+    from initlab.initializers.api import initialize as initialize
 
 __version__ = "0.1.0"
+__all__ = ["initialize", "list_initializers", "register_initializer"]
+
+_FOUND_IN = {
+    "initialize": ("initlab.initializers.api", "initialize"),
+    "list_initializers": ("initlab.initializers", "list_initializers"),
+    "register_initializer": ("initlab.initializers", "register"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only once something of it is asked for: the command line answers --help without it."""
+    if name not in _FOUND_IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _FOUND_IN[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -34,7 +34,9 @@ def explain(error: Exception, conf: Path) -> UserError | None:
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
         if "is not in struct" in str(cause):
             allowed = [str(key) for key in cause.parent_node if key != "hydra"]
-            return UserError(f"{cause.full_key}: unknown key; {nearest(str(cause.key), allowed)}")
+            scheme = cause.parent_node.get("name") if str(cause.full_key).startswith("init.") else None
+            what = f"init={scheme} has no such parameter" if scheme else "unknown key"
+            return UserError(f"{cause.full_key}: {what}; {nearest(str(cause.key), allowed)}")
         return UserError(f"{cause.full_key}: {_one_line(str(cause.msg or cause))}")
     if isinstance(error, HydraException | OmegaConfBaseException):
         return UserError(_one_line(str(error)))

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union
 from initlab.errors import UserError, nearest
 
 # Keys that say where and how to run, not what: they do not name a job's directory.
-NOT_IDENTITY = frozenset({"name", "output_dir", "data.dir", "data.download", "threads", "logger"})
+NOT_IDENTITY = frozenset({"name", "output_dir", "data.dir", "data.download", "threads", "logger", "plugins"})
 LONGEST_NAME = 120
 
 
@@ -25,9 +25,11 @@ class Config:
 
     name: str
     output_dir: str
+    plugins: Sequence[str]
     seeds: int
     seed: int
     batch_size: int
+    init_rows: int
     threshold: float
     gradient_clip: float | None
     engine: Literal["auto", "vmap", "loop"]
@@ -47,7 +49,7 @@ class Config:
         Raises:
             UserError: naming the key and what is allowed.
         """
-        for key, least in {"seeds": 1, "seed": 0, "batch_size": 1}.items():
+        for key, least in {"seeds": 1, "seed": 0, "batch_size": 1, "init_rows": 2}.items():
             if getattr(self, key) < least:
                 raise UserError(f"{key}={getattr(self, key)}: expected a whole number of at least {least}")
         if self.gradient_clip is not None and self.gradient_clip <= 0:
@@ -101,6 +103,28 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
     if not conforms(width, int | None) or width == 0:
         raise UserError(f"model.out_features={width}: expected a whole number, or null for one logit a class")
     return Config(**resolved)
+
+
+def without_leftovers(resolved: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A resolved configuration in which `model._target_=…` and `data._target_=…` replace what stood there before.
+
+    Where a `_target_` was typed, the other keys of its group belong to what it replaced, unless they were typed, too.
+    The group is then named after the target.
+
+    Args:
+        resolved: The composed configuration.
+        overrides: What was typed, as Hydra writes it.
+    """
+    typed = {text.lstrip("+~").split("=")[0] for text in overrides}
+    result = dict(resolved)
+    for group in ("model", "data"):
+        path = result.get(group, {}).get("_target_")
+        if f"{group}._target_" in typed and isinstance(path, str):
+            kept = {key: value for key, value in result[group].items() if f"{group}.{key}" in typed}
+            if group == "model":
+                kept.setdefault("out_features", result[group].get("out_features"))
+            result[group] = {"name": path.rpartition(".")[2], **kept}
+    return result
 
 
 def import_target(path: object, *, where: str) -> Callable[..., Any]:

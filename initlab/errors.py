@@ -10,10 +10,18 @@ class UserError(Exception):
     exit_code = 2
 
 
+class RefusedError(UserError):
+    """A job whose initializer and network do not fit; in a sweep the others train."""
+
+
 class JobsFailedError(UserError):
     """Some jobs of a sweep failed while they ran; the others are finished."""
 
     exit_code = 1
+
+
+class InitializationWarning(UserWarning):
+    """An initializer did not reach what it aims at; training goes on with what it reached."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

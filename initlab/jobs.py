@@ -4,20 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.config import Config, check_call, conforms, import_target, job_name, parse_config
+from initlab.config import Config, check_call, import_target, job_name, parse_config, without_leftovers
 from initlab.data.dataset import Dataset
-from initlab.errors import UserError
-from initlab.initializers import InitSpec, find_scheme, initialize_model
-from initlab.initializers.apply import BIAS_LIKE_TORCH
-from initlab.initializers.gains import check_gain
+from initlab.errors import RefusedError, UserError
+from initlab.initializers import Batch, InitSpec, initialize_model, parse_init
+from initlab.plugins import load_plugins
+from initlab.randomness import stream
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,28 @@ class Job:
         return partial(build, **shape, activation=self.activation)
 
     def build_member(self, member: Member) -> nn.Module:
-        """Build one member's network with its initial weights; the global random state stays as it was."""
+        """Build one member's network with its initial weights; the global random state stays as it was.
+
+        Raises:
+            RefusedError: its initializer and its network do not fit.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
             model = self.build_model()
-        initialize_model(model, member.init, activation=self.activation, seed=member.seed)
+        rows = self.dataset.train
+        chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
+        chosen = chosen[: self.config.init_rows]
+        try:
+            initialize_model(
+                model,
+                member.init,
+                activation=self.activation,
+                seed=member.seed,
+                batch=Batch(rows.inputs[chosen], rows.targets[chosen]),
+                loss=F.cross_entropy,
+            )
+        except UserError as error:
+            raise RefusedError(str(error)) from error
         return model
 
 
@@ -135,7 +153,8 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
         OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
     )
     assert isinstance(plain, dict)
-    resolved = {str(key): value for key, value in plain.items()}
+    resolved = without_leftovers({str(key): value for key, value in plain.items()}, overrides)
+    load_plugins(resolved.get("plugins") or [])
     job = Job(job_name(overrides), parse_config(resolved), resolved)
     check_call(
         job.activation.kind.build,
@@ -144,34 +163,6 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
     )
     parse_init(job.config.init, where="init")  # refused now rather than when its weights are drawn
     return job
-
-
-def parse_init(config: Mapping[str, Any] | str, *, where: str, default_bias: float | str = 0.0) -> InitSpec:
-    """Read an `init` group: a scheme's name, its parameters, and the rules for biases and the output layer.
-
-    The output layer's biases follow the rule of the others, unless its own says otherwise.
-
-    Raises:
-        UserError: an unknown scheme, or a parameter it does not have.
-    """
-    settings = {"name": config} if isinstance(config, str) else dict(config)
-    scheme = find_scheme(str(settings.pop("name", None)), where=where)
-    bias = settings.pop("bias", default_bias)
-    if not conforms(bias, float | Literal[BIAS_LIKE_TORCH]):
-        raise UserError(f"{where}.bias={bias}: expected a number or {BIAS_LIKE_TORCH}")
-    output = settings.pop("output", None)
-    known = {"name", "bias", "output", *scheme.settable}
-    for key in settings:
-        if key not in known:
-            raise UserError(
-                f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}"
-            )
-    if "gain" in settings:
-        check_gain(settings["gain"])
-    checked = {key: value for key, value in settings.items() if key != "gain"}
-    check_call(scheme.function, checked, where=where, supplied=("weight", "fan", "generator"))
-    rule = parse_init(output, where=f"{where}.output", default_bias=bias) if output is not None else None
-    return InitSpec(scheme.name, settings, bias, rule)
 
 
 def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:

@@ -1,12 +1,14 @@
 """A study: check all its jobs, train them cohort by cohort, write their tables, and say what came out."""
 
+import contextlib
 import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -17,7 +19,7 @@ from initlab.cohort.engines import has_convolutions
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_trainer, rows_of, train_cohort
 from initlab.cohort.tracking import JobTracking
-from initlab.errors import JobsFailedError, UserError
+from initlab.errors import InitializationWarning, JobsFailedError, RefusedError, UserError
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
 from initlab.jobs import Job, target
@@ -43,16 +45,19 @@ def run_study(jobs: Sequence[Job]) -> None:
     quiet_libraries()
     distinct = distinct_jobs(jobs)
     study = distinct[0].study
-    for job in distinct:
-        check_job(job)
+    usable, refused = usable_jobs(distinct)
     prepare_directory(study)
     read_study(study)  # what cannot be reported on is better known now
-    for note in dict.fromkeys(_note(job) for job in distinct):
+    for note in dict.fromkeys(_note(job) for job in usable):
         console.print(note, soft_wrap=True, highlight=False)
+    if refused:
+        count = f"{len(distinct) - len(usable)} of {len(distinct)} jobs are left out"
+        console.print(f"{count}, whose initializer and network do not fit; why stands below", soft_wrap=True)
     failed: list[Job] = []
     try:
-        with progress_bar(console, sum(job.config.seeds * _epochs(job) for job in distinct)) as progress:
-            for position, cohort in enumerate(group_by_program(distinct)):
+        total = sum(job.config.seeds * _epochs(job) for job in usable)
+        with progress_bar(console, total) as progress, plain_warnings():
+            for position, cohort in enumerate(group_by_program(usable)):
                 progress.start(cohort[0].name if len(cohort) == 1 else f"cohort {position + 1}: {len(cohort)} jobs")
                 failed += _run_cohort(cohort, progress)
     except KeyboardInterrupt:
@@ -60,10 +65,12 @@ def run_study(jobs: Sequence[Job]) -> None:
         report(study, console)
         raise
     report(study, console)
+    for reason, jobs_refused in refused.items():
+        console.print(f"left out: {', '.join(jobs_refused)}: {reason}", soft_wrap=True, highlight=False, markup=False)
     if failed:
         names = ", ".join(job.name for job in failed)
         where = failed[0].directory / "error.txt"
-        raise JobsFailedError(f"{len(failed)} of {len(distinct)} jobs failed: {names}; see {where}")
+        raise JobsFailedError(f"{len(failed)} of {len(usable)} jobs failed: {names}; see {where}")
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -82,10 +89,33 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
     return list(distinct.values())
 
 
+def usable_jobs(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, list[str]]]:
+    """Check all jobs: those that can train, and the names of those that cannot, by the reason.
+
+    A sweep over initializers and networks asks for some pairs that do not exist; these do not stop the others.
+
+    Raises:
+        UserError: another mistake, or not a single job can train.
+    """
+    usable: list[Job] = []
+    refused: dict[str, list[str]] = {}
+    for job in jobs:
+        try:
+            check_job(job)
+            usable.append(job)
+        except RefusedError as refusal:
+            refused.setdefault(str(refusal), []).append(job.name)
+    if not usable:
+        others = f" (and {len(refused) - 1} more reasons for other jobs)" if len(refused) > 1 else ""
+        raise UserError(f"{next(iter(refused))}{others}")
+    return usable, refused
+
+
 def check_job(job: Job) -> None:
     """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
 
     Raises:
+        RefusedError: an initializer that does not fit the network.
         UserError: an optimizer that cannot be shared, a device or data that cannot be had, a model or scheme that does
             not fit.
     """
@@ -98,7 +128,9 @@ def check_job(job: Job) -> None:
         raise UserError(f"trainer: {error}") from error
     classes, rows = job.dataset.classes, job.dataset.train.inputs[:2]
     try:
-        model = job.build_member(job.members()[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InitializationWarning)  # given where the member is built to train
+            model = job.build_member(job.members()[0])
         model.eval()
         with torch.no_grad():
             logits = model(rows)
@@ -208,6 +240,24 @@ def quiet_libraries() -> None:
     """Keep Lightning from reporting on devices and tips; warnings still show."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*srun.*")
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Say what an initializer did not reach in one line, without the place in the code."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, InitializationWarning):
+            sys.stderr.write(f"initlab: {message}\n")
+        else:
+            usual(message, category, *place)
+
+    warnings.showwarning = show  # type: ignore[assignment]  # *place: whatever Python passes on
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _epochs(job: Job) -> int:

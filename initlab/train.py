@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from initlab.compose_errors import explain
 from initlab.config import job_name
 from initlab.errors import UserError
+from initlab.plugins import offer_plugins
 
 PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
@@ -46,6 +47,7 @@ def main() -> None:
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     try:
+        offer_plugins(sys.argv[1:])
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.integrate import quad
 from torch import nn
 
-from initlab.activations import ACTIVATIONS, Activation, second_moment
+from initlab.activations import ACTIVATIONS, Activation, derivative_moment, second_moment
 from initlab.errors import UserError
 from initlab.initializers.gains import gain_value
 from initlab.train import CONF
@@ -36,6 +36,41 @@ def test_second_moment(name: str) -> None:
     expected = sum(quad(integrand, a, b, epsabs=1e-11, limit=200)[0] for a, b in itertools.pairwise(pieces))
     assert second_moment(activation) == pytest.approx(expected, abs=1e-8)
     assert second_moment(activation) == pytest.approx(PUBLISHED.get(name, expected), abs=1e-5)
+
+
+# E[φ'(z)²] likewise.
+PUBLISHED_SLOPES = {
+    "tanh": 0.464403, "sigmoid": 0.044836, "relu": 0.5, "elu": 0.668102, "selu": 1.071575, "gelu": 0.455851,
+    "silu": 0.379482, "mish": 0.479084, "softplus": 0.293379, "softsign": 0.227671,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("variance", [1.0, 0.3])
+def test_derivative_moment(name: str, variance: float) -> None:
+    """By central differences of φ and adaptive quadrature."""
+    activation, std, h = Activation(name), math.sqrt(variance), 1e-5
+
+    def integrand(z: float) -> float:
+        ends = torch.tensor([std * z - h, std * z + h], dtype=torch.float64)
+        below, above = activation.function(ends).tolist()
+        return ((above - below) / (2 * h)) ** 2 * float(stats.norm.pdf(z))
+
+    pieces = sorted({-9.0, 0.0, 9.0, *(kink / std for kink in activation.kinks)})
+    expected = sum(quad(integrand, a, b, epsabs=1e-9, limit=400)[0] for a, b in itertools.pairwise(pieces))
+    assert derivative_moment(activation, variance=variance) == pytest.approx(expected, rel=2e-4)
+    if variance == 1:
+        assert derivative_moment(activation) == pytest.approx(PUBLISHED_SLOPES.get(name, expected), rel=2e-4, abs=1e-5)
+        if name in PUBLISHED_SLOPES:
+            assert derivative_moment(activation) == pytest.approx(PUBLISHED_SLOPES[name], abs=1e-5)
+
+
+def test_moments_at_another_variance() -> None:
+    """A sine's moments are known in closed form."""
+    sine = Activation("sine", {"omega": 3.0})
+    fading = math.exp(-2 * 9 * 0.3)
+    assert second_moment(sine, variance=0.3) == pytest.approx((1 - fading) / 2, abs=1e-10)
+    assert derivative_moment(sine, variance=0.3) == pytest.approx(9 * (1 + fading) / 2, abs=1e-9)
 
 
 def test_parameters_count() -> None:
@@ -67,6 +102,7 @@ def test_gains() -> None:
         math.sqrt(2 / 1.04)
     )
     assert gain_value("moment", Activation("selu")) == pytest.approx(1.0, abs=1e-6)
+    assert gain_value("derivative", tanh) == pytest.approx(1 / math.sqrt(0.464403), abs=1e-5)
 
 
 def test_an_unknown_gain_says_what_to_use() -> None:

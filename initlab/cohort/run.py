@@ -9,12 +9,14 @@ from itertools import accumulate
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch import nn
 
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.module import CohortModule, EpochRow, Training
 from initlab.cohort.stack import stack_members
 from initlab.config import import_target
 from initlab.data.module import InMemoryData
+from initlab.errors import InitializationWarning
 from initlab.jobs import Job
 from initlab.machine import usable_cores
 from initlab.results.tables import JobTables, Record, job_tables
@@ -35,7 +37,7 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
     """
     first = jobs[0]
     members = [(job, member) for job in jobs for member in job.members()]
-    stack = stack_members(job.build_member(member) for job, member in members)
+    stack = stack_members(network for job in jobs for network in build_networks(job))
     threads = _threads(first.config.threads, has_convolutions(stack.template))
     training = Training(
         optim=first.config.optim,
@@ -62,6 +64,21 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
         )
         for job, rows in zip(jobs, rows_of(jobs), strict=True)
     ]
+
+
+def build_networks(job: Job) -> list[nn.Module]:
+    """Build a job's members; what their initializer warns of is said once for all of them."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InitializationWarning)
+        networks = [job.build_member(member) for member in job.members()]
+    missed = [warning.message for warning in caught if issubclass(warning.category, InitializationWarning)]
+    for warning in caught:
+        if not issubclass(warning.category, InitializationWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if missed:
+        others = f" (and {len(missed) - 1} more like this in its networks)" if len(missed) > 1 else ""
+        warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
+    return networks
 
 
 def rows_of(jobs: Sequence[Job]) -> list[slice]:

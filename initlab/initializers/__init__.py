@@ -1,18 +1,27 @@
-"""Weight initializers: plain functions that fill a weight, in one registry."""
+"""Weight initializers: plain functions that fill a weight, or change a whole network, in one registry."""
 
-from initlab.initializers import constants, explicit, orthogonal, variance_scaling
-from initlab.initializers.apply import InitSpec, initialize_model
+import importlib
+import pkgutil
+
+from initlab.initializers.apply import initialize_model
+from initlab.initializers.context import Batch, Context
 from initlab.initializers.registry import Scheme, find_scheme, list_initializers, register
+from initlab.initializers.report import ParameterReport, Report
+from initlab.initializers.spec import InitSpec, parse_init
+
+for _module in pkgutil.iter_modules(__path__):  # each registers its schemes: a new file needs no line here
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
+    "Batch",
+    "Context",
     "InitSpec",
+    "ParameterReport",
+    "Report",
     "Scheme",
-    "constants",
-    "explicit",
     "find_scheme",
     "initialize_model",
     "list_initializers",
-    "orthogonal",
+    "parse_init",
     "register",
-    "variance_scaling",
 ]

@@ -1,77 +1,192 @@
-"""Applying a scheme to a network: which layer gets what, and from which stream of randomness."""
+"""Applying a scheme to a network: which parameter gets what, and from which stream of randomness."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from initlab.activations import Activation
 from initlab.errors import UserError
-from initlab.initializers.fans import Fan, fan_of_layer, weighted_layers
+from initlab.initializers.context import Batch, Context
+from initlab.initializers.fans import Fan
 from initlab.initializers.gains import gain_value
-from initlab.initializers.registry import find_scheme
+from initlab.initializers.registry import BIAS_LIKE_TORCH, Scheme, find_scheme
+from initlab.initializers.report import Report, Treatment, report_on
+from initlab.initializers.slots import EMBEDDINGS, Slot, find_slots
+from initlab.initializers.spec import InitSpec
 from initlab.randomness import stream
 
-BIAS_LIKE_TORCH: Final = "torch_default"
-
-
-@dataclass(frozen=True)
-class InitSpec:
-    """What to do to a network's weights and biases.
-
-    Attributes:
-        scheme: A registered name or alias.
-        parameters: The scheme's own, e.g. `{"gain": "moment", "truncated": True}`.
-        bias: A number, or `"torch_default"` for U(±1/sqrt(fan_in)).
-        output: The rule for the last layer; None: the same as for the others.
-    """
-
-    scheme: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    bias: float | str = 0.0
-    output: "InitSpec | None" = None
+NORMS: Final = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 @torch.no_grad()
-def initialize_model(model: nn.Module, spec: InitSpec, *, activation: Activation, seed: int) -> None:
-    """Fill the weights and biases of every Linear and convolution of a model in place; norms are left alone.
+def initialize_model(
+    model: nn.Module,
+    spec: InitSpec,
+    *,
+    activation: Activation | None,
+    seed: int,
+    batch: Batch | None = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+) -> Report:
+    """Fill the weights and biases of a network in place; norm layers start from one and zero.
 
     Args:
-        model: Any module, on the CPU.
+        model: Any module with a weight of the kinds that `slots.find_slots` knows.
         spec: What to do.
-        activation: What follows the layers, for gains that depend on it.
-        seed: Each parameter draws from its own stream, `stream(seed, parameter name)`.
+        activation: What follows the layers, for gains and schemes that depend on it; None where it is not known.
+        seed: Each parameter draws from its own stream, `stream(seed, parameter name)`, on the CPU.
+        batch: For schemes that look at data.
+        loss: From outputs and targets to a scalar, for schemes that look at gradients.
+
+    Returns:
+        What was done to each parameter.
 
     Raises:
-        UserError: an unknown scheme, a parameter that does not fit it, or a model without any such layer.
+        UserError: an unknown scheme, a parameter that does not fit it, something that it needs and neither network
+            nor caller offers, or a network without any weight to fill.
     """
-    layers = weighted_layers(model)
-    if not layers:
-        raise UserError(f"{type(model).__name__} has no Linear or convolution that init={spec.scheme} could fill")
-    last = next(reversed(layers))
-    for name, (layer, weight) in layers.items():
-        rule = spec.output if spec.output is not None and name == last else spec
-        fan = fan_of_layer(layer)
-        draw_weight(weight, rule, fan=fan, activation=activation, generator=stream(seed, f"{name}.weight"))
-        if isinstance(layer.bias, Tensor):
-            _fill_bias(layer.bias, rule.bias, fan=fan, generator=stream(seed, f"{name}.bias"))
-
-
-def draw_weight(weight: Tensor, spec: InitSpec, *, fan: Fan, activation: Activation, generator: Generator) -> None:
-    """Fill one weight in place by a scheme of level "weight"."""
+    slots = find_slots(model)
+    if not slots:
+        raise UserError(f"{type(model).__name__} has no Linear, convolution or other weight for init={spec.scheme}")
     scheme = find_scheme(spec.scheme)
+    output = output_slot(slots, spec.output_layer)
+    check_needs(model, scheme, batch, loss)
+    treatments = dict(_reset_norms(model))
+    rule = spec if scheme.level == "weight" else _base_of(spec, scheme)
+    for position, slot in enumerate(slots):
+        chosen = spec.output if spec.output is not None and slot is output else rule
+        if chosen is not None:
+            treatments.update(_fill(slot, chosen, activation=activation, seed=seed, first=position == 0))
+    if scheme.level == "model":
+        context = Context(
+            slots=[slot for slot in slots if spec.output is None or slot is not output],
+            output=output,
+            batch=_checked_batch(model, batch) if {"batch", "loss"} & set(scheme.needs) else None,
+            loss=loss,
+            activation=activation,
+            generator=stream(seed, scheme.name),
+        )
+        notes = scheme.function(model, context=context, **spec.parameters) or {}
+        for name, note in notes.items():
+            former = treatments.get(name, Treatment(""))
+            done = f"{former.rule}, then {scheme.name}" if former.rule else scheme.name
+            treatments[name] = replace(former, rule=done, note=note)
+    return report_on(model, scheme.name, treatments)
+
+
+def output_slot(slots: Sequence[Slot], layer: str | None) -> Slot:
+    """The slot of the output layer: of the layer named, or the last one that the network registers.
+
+    Raises:
+        UserError: no such layer.
+    """
+    if layer is None:
+        return slots[-1]
+    named = [slot for slot in slots if slot.layer_name == layer]
+    if not named:
+        known = ", ".join(dict.fromkeys(slot.layer_name for slot in slots))
+        raise UserError(f"init.output_layer={layer}: the network has no such layer with a weight; it has {known}")
+    return named[-1]
+
+
+def check_needs(
+    model: nn.Module, scheme: Scheme, batch: Batch | None, loss: Callable[[Any, Any], Tensor] | None
+) -> None:
+    """See that a scheme has what it declares to need.
+
+    Raises:
+        UserError: something is missing.
+    """
+    if "batch" in scheme.needs and batch is None:
+        raise UserError(f"init={scheme.name} looks at data: give it a batch=inputs")
+    if "loss" in scheme.needs and (batch is None or batch.targets is None or loss is None):
+        raise UserError(
+            f"init={scheme.name} looks at gradients: give it batch=(inputs, targets) and a loss, e.g. "
+            "loss=torch.nn.functional.cross_entropy"
+        )
+    if "branches" in scheme.needs and not callable(getattr(model, "residual_branches", None)):
+        raise UserError(
+            f"init={scheme.name} works on residual branches, and {type(model).__name__} names none; choose a residual "
+            "network (model=residual_mlp, resnet or vit), or give yours a method residual_branches()"
+        )
+
+
+def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:
+    assert batch is not None
+    placed = batch.to(next(model.parameters()).device)
+    placed.check(model)
+    return placed
+
+
+def _base_of(spec: InitSpec, scheme: Scheme) -> InitSpec | None:
+    """The rule that fills the weights before a scheme for whole networks works on them."""
+    if spec.base is not None or scheme.base is None:
+        return spec.base
+    return InitSpec(scheme.base, bias=scheme.bias if spec.bias is None else spec.bias)
+
+
+def _reset_norms(model: nn.Module) -> Iterator[tuple[str, Treatment]]:
+    """Let norm layers start anew, running statistics included."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, NORMS):
+            layer.reset_parameters()
+            for parameter, _ in layer.named_parameters(recurse=False):
+                value = "zero" if parameter == "bias" else "one"
+                yield f"{name}.{parameter}" if name else parameter, Treatment(f"norm: {value}")
+
+
+def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: int, first: bool) -> dict[str, Treatment]:
+    """Fill one weight and its bias by a scheme of level "weight"; say what was done to each."""
+    scheme = find_scheme(spec.scheme)
+    if scheme.level == "model":
+        raise UserError(f"init={scheme.name} works on whole networks, not on the single weight {slot.name}")
     arguments = dict(spec.parameters)
-    if isinstance(arguments.get("gain"), str):
-        arguments["gain"] = gain_value(arguments["gain"], activation)
-    supplied = {"fan": fan, "generator": generator}
-    arguments.update({name: supplied[name] for name in supplied if name in scheme.supplied})
-    scheme.function(weight, **arguments)
+    gain = arguments.get("gain", scheme.defaults.get("gain"))
+    if isinstance(gain, str):
+        gain = arguments["gain"] = gain_value(gain, _known(activation, f"init.gain={gain}"))
+    # At least single precision, and contiguous: what is drawn depends on nothing but the stream and the shape.
+    dtype = torch.float64 if slot.weight.dtype == torch.float64 else torch.float32
+    weight = torch.empty(slot.weight.shape, dtype=dtype)
+    bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=dtype)
+    by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
+    offered: dict[str, Any] = {"fan": slot.fan, "generator": stream(seed, slot.name), "first": first}
+    if "activation" in scheme.supplied:
+        offered["activation"] = _known(activation, f"init={scheme.name}")
+    for number, block in enumerate(slot.maps(weight)):
+        offered["bias"] = bias.unflatten(0, (slot.blocks, -1))[number] if bias is not None and by_scheme else None
+        scheme.function(block, **arguments, **{name: offered[name] for name in scheme.supplied})
+    if isinstance(slot.layer, EMBEDDINGS) and slot.layer.padding_idx is not None:
+        weight[slot.layer.padding_idx] = 0
+    slot.weight.copy_(weight)
+    done = {slot.name: Treatment(scheme.name, slot.fan, gain, f"{slot.blocks} blocks" if slot.blocks > 1 else "")}
+    if bias is not None and slot.bias is not None and slot.bias_name is not None:
+        rule = scheme.bias if spec.bias is None else spec.bias
+        if not by_scheme:
+            fill_bias(bias, rule, fan=slot.fan, generator=stream(seed, slot.bias_name))
+        slot.bias.copy_(bias)
+        done[slot.bias_name] = Treatment(
+            scheme.name if by_scheme else f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}"
+        )
+    return done
 
 
-def _fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
+def _known(activation: Activation | None, where: str) -> Activation:
+    if activation is None:
+        raise UserError(f"{where} depends on the activation: name it, e.g. activation='relu'")
+    return activation
+
+
+def fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
+    """Fill a bias in place: with a number, or like torch from U(±1/sqrt(fan_in)).
+
+    Raises:
+        UserError: another rule.
+    """
     if isinstance(rule, str):
         if rule != BIAS_LIKE_TORCH:
             raise UserError(f"init.bias={rule}: expected a number or {BIAS_LIKE_TORCH}")

@@ -4,10 +4,10 @@ import math
 
 from torch import nn
 
-from initlab.activations import ACTIVATIONS, Activation, second_moment
+from initlab.activations import ACTIVATIONS, Activation, derivative_moment, second_moment
 from initlab.errors import UserError
 
-NAMED_GAINS = ("kaiming", "moment")
+NAMED_GAINS = ("kaiming", "moment", "derivative")
 
 
 def gain_value(gain: float | str, activation: Activation) -> float:
@@ -15,7 +15,8 @@ def gain_value(gain: float | str, activation: Activation) -> float:
 
     Args:
         gain: A number; `"kaiming"` for torch's `calculate_gain`; or `"moment"` for 1/sqrt(E[φ(z)²]), z ~ N(0, 1),
-            which any activation has.
+            which keeps the signal's second moment under any activation; `"derivative"` for 1/sqrt(E[φ'(z)²]),
+            which keeps the gradient's.
         activation: The φ that follows the layer.
 
     Raises:
@@ -23,6 +24,8 @@ def gain_value(gain: float | str, activation: Activation) -> float:
     """
     if gain == "moment":
         return 1 / math.sqrt(second_moment(activation))
+    if gain == "derivative":
+        return 1 / math.sqrt(derivative_moment(activation))
     if gain == "kaiming":
         kind = activation.kind
         if kind.torch_gain is None:

@@ -5,14 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from initlab.errors import UserError, nearest
 
-InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., None])
+InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
+Level = Literal["weight", "model"]
+Need = Literal["batch", "loss", "branches"]
 
 # What the caller hands to a scheme that declares it; the rest of its keywords are the user's to set.
-SUPPLIED = frozenset({"fan", "generator"})
+SUPPLIED: Final = frozenset({"fan", "generator", "activation", "first", "bias", "context"})
+BIAS_LIKE_TORCH: Final = "torch_default"
 
 
 @dataclass(frozen=True)
@@ -21,31 +24,46 @@ class Scheme:
 
     Attributes:
         name: What `init=` names.
-        function: `fn(weight, *, fan, gain, generator, **parameters)`, which fills one weight in place. It declares
-            those of `fan`, `gain` and `generator` that it uses, and its own parameters by keyword.
+        function: Level "weight": `fn(weight, *, …)` fills one weight, shape (out, in, *kernel), in place. It declares
+            by keyword what it uses: `fan`, `gain`, `generator`; `activation`, which follows the layer; `first`,
+            whether it is the network's first weight; `bias`, which it then fills, too, or None; and its own
+            parameters. Level "model": `fn(model, *, context, …)` changes a network whose weights `base` has filled,
+            and may return a remark for each parameter's name; `context` is an `initializers.context.Context`.
         level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
         source: The paper, or the library whose rule it is.
         summary: One line.
         aliases: The short names people type.
+        needs: What a network or its user must offer: a batch of inputs, a loss, residual branches.
+        base: Level "model": the scheme that fills the weights before; None: nothing does.
+        bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
     """
 
     name: str
-    function: Callable[..., None]
-    level: Literal["weight", "model"]
+    function: Callable[..., Any]
+    level: Level
     source: str
     summary: str
     aliases: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    base: str | None = None
+    bias: float | Literal["torch_default"] = 0.0
 
     @cached_property
     def supplied(self) -> frozenset[str]:
-        """Those of `fan` and `generator` that the function declares."""
+        """What of `SUPPLIED` the function declares."""
         return SUPPLIED & inspect.signature(self.function).parameters.keys()
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The parameters that a configuration may set, with their defaults; `inspect.Parameter.empty` for none."""
+        declared = inspect.signature(self.function).parameters.values()
+        own = {p.name: p.default for p in declared if p.kind is p.KEYWORD_ONLY and p.name not in SUPPLIED}
+        return MappingProxyType(own if self.base is None else {"base": self.base, **own})
 
     @property
     def settable(self) -> frozenset[str]:
-        """The keyword parameters that a configuration may set."""
-        declared = inspect.signature(self.function).parameters.values()
-        return frozenset(p.name for p in declared if p.kind is p.KEYWORD_ONLY) - SUPPLIED
+        """The names of `defaults`."""
+        return frozenset(self.defaults)
 
 
 _SCHEMES: dict[str, Scheme] = {}
@@ -53,9 +71,23 @@ _ALIASES: dict[str, str] = {}
 
 
 def register(
-    name: str, *, source: str, aliases: tuple[str, ...] = (), level: Literal["weight", "model"] = "weight"
+    name: str,
+    *,
+    source: str,
+    aliases: tuple[str, ...] = (),
+    level: Level = "weight",
+    needs: tuple[Need, ...] = (),
+    base: str | None = None,
+    bias: float | Literal["torch_default"] = 0.0,
 ) -> Callable[[InitializerFunction], InitializerFunction]:
     """Register the decorated function as a scheme; its docstring's first line becomes the summary.
+
+    The arguments are those of `Scheme`, which says what the function declares.
+
+        @initlab.register_initializer("halved", source="our own")
+        def halved(weight, *, fan, generator):
+            \"\"\"Fill `weight` from N(0, 1/(2 fan_in)).\"\"\"
+            weight.normal_(0, (2 * fan.fan_in) ** -0.5, generator=generator)
 
     Raises:
         ValueError: the name or an alias is taken, or the function has no docstring.
@@ -68,7 +100,7 @@ def register(
         if not function.__doc__:
             raise ValueError(f"the initializer {name} has no docstring to take its summary from")
         summary = function.__doc__.strip().splitlines()[0]
-        _SCHEMES[name] = Scheme(name, function, level, source, summary, aliases)
+        _SCHEMES[name] = Scheme(name, function, level, source, summary, aliases, needs, base, bias)
         _ALIASES.update(dict.fromkeys(aliases, name))
         return function
 

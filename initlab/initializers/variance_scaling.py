@@ -4,6 +4,7 @@ import math
 
 from torch import Generator, Tensor, nn
 
+from initlab.errors import UserError
 from initlab.initializers.fans import Fan
 from initlab.initializers.registry import register
 
@@ -24,6 +25,32 @@ def fill_uniform(weight: Tensor, std: float, *, generator: Generator) -> None:
     """Fill `weight` uniformly around 0 with standard deviation `std`."""
     bound = math.sqrt(3) * std
     nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+
+@register("variance_scaling", source="Keras' and JAX' VarianceScaling")
+def variance_scaling(
+    weight: Tensor,
+    *,
+    fan: Fan,
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    generator: Generator,
+) -> None:
+    """Fill `weight` with variance scale/fan: truncated_normal, cut at two σ, normal, or uniform.
+
+    Raises:
+        UserError: a scale that is not positive, or another distribution.
+    """
+    if scale <= 0:
+        raise UserError(f"init.scale={scale}: expected a positive number")
+    std = math.sqrt(scale / fan.of(mode))
+    if distribution == "uniform":
+        fill_uniform(weight, std, generator=generator)
+    elif distribution in ("normal", "truncated_normal"):
+        fill_normal(weight, std, truncated=distribution == "truncated_normal", generator=generator)
+    else:
+        raise UserError(f"init.distribution={distribution}: expected one of truncated_normal, normal, uniform")
 
 
 @register("xavier_normal", aliases=("xavier", "glorot_normal"), source="Glorot & Bengio 2010, AISTATS, eq. 12")
@@ -75,7 +102,11 @@ def lecun_uniform(weight: Tensor, *, fan: Fan, gain: float = 1.0, generator: Gen
     fill_uniform(weight, gain / math.sqrt(fan.fan_in), generator=generator)
 
 
-@register("torch_default", source="torch's reset_parameters of Linear and Conv: kaiming_uniform_ with a = √5")
+@register(
+    "torch_default",
+    source="torch's reset_parameters of Linear and Conv: kaiming_uniform_ with a = √5",
+    bias="torch_default",
+)
 def torch_default(weight: Tensor, *, fan: Fan, generator: Generator) -> None:
     """Fill `weight` from U(±1/sqrt(fan_in)), what torch does when nothing is said."""
     fill_uniform(weight, 1 / math.sqrt(3 * fan.fan_in), generator=generator)

@@ -1,0 +1,97 @@
+"""Initializers as a library: one call for any network."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from initlab.activations import ACTIVATIONS, Activation
+from initlab.errors import UserError
+from initlab.initializers.apply import initialize_model
+from initlab.initializers.context import Batch
+from initlab.initializers.report import Report
+from initlab.initializers.spec import parse_init
+
+
+def initialize(
+    model: nn.Module,
+    scheme: str,
+    *,
+    activation: str | Activation | None = None,
+    batch: Any = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    seed: int,
+    **params: Any,
+) -> Report:
+    """Fill a network's weights in place by a registered scheme, and say what was done to each parameter.
+
+    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers are filled, biases with
+    zero unless the scheme says otherwise; norm layers start from one and zero; a weight that several layers share is
+    filled once; any other parameter is left as it was, and so are the modes of the modules and torch's random state.
+
+        >>> import torch, initlab
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> report = initlab.initialize(model, "he", seed=0)
+        >>> report["0.weight"].fan_in, round(report["0.weight"].gain, 4)
+        (4, 1.4142)
+
+        >>> report = initlab.initialize(model, "lsuv", batch=torch.randn(64, 4), seed=0)
+        >>> print(report["2.weight"].note)
+        output std 1.0000 after 1 division
+
+        >>> inputs, labels = torch.randn(64, 4), torch.randint(3, (64,))
+        >>> loss = torch.nn.functional.cross_entropy
+        >>> report = initlab.initialize(model, "metainit", batch=(inputs, labels), loss=loss, steps=3, seed=0)
+
+    Args:
+        model: Any network, on any device.
+        scheme: A name or alias; `list_initializers()` has them all.
+        activation: What follows the layers, for gains such as `gain="moment"` and schemes that depend on it: a name,
+            or an `Activation` with parameters. None: the one kind of activation module in the network, if there is one.
+        batch: What schemes that look at data send through: the network's inputs, a tensor, a tuple of positional or a
+            dict of keyword arguments, rows first. With a loss: a pair of those inputs and the targets.
+        loss: From outputs and targets to a scalar, for schemes that look at gradients.
+        seed: The result is a function of it, the scheme, and the network's structure.
+        **params: The scheme's own, e.g. `gain="moment"`; `bias` (a number, or `"torch_default"`); `output`, another
+            scheme for the output layer, and `output_layer`, its name if it is not the last that the network registers;
+            `base`, for schemes that start from another.
+
+    Returns:
+        One row a parameter: rule, fans, gain, mean and standard deviation; it prints as a table.
+
+    Raises:
+        UserError: the scheme does not fit the network, or lacks something it needs; one line.
+    """
+    known = Activation(activation) if isinstance(activation, str) else activation
+    rows = None
+    if batch is not None:
+        rows = Batch(batch) if loss is None else Batch(*_pair(batch))
+    return initialize_model(
+        model,
+        parse_init({"name": scheme, **params}, where="init"),
+        activation=known or find_activation(model),
+        seed=seed,
+        batch=rows,
+        loss=loss,
+    )
+
+
+def find_activation(model: nn.Module) -> Activation | None:
+    """The activation of a network that has modules of a single registered kind and setting; else None."""
+    found = set()
+    for module in model.modules():
+        for name, kind in ACTIVATIONS.items():
+            if type(module) is kind.build and name != "identity":
+                takes = inspect.signature(kind.build).parameters.keys() - {"inplace", "num_parameters", "init"}
+                found.add((name, tuple((key, getattr(module, key)) for key in sorted(takes) if hasattr(module, key))))
+    if len(found) != 1:
+        return None
+    name, parameters = found.pop()
+    return Activation(name, dict(parameters))
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise UserError(f"batch: with a loss, expected a pair of inputs and targets, got {type(batch).__name__}")
+    return batch[0], batch[1]

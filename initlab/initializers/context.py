@@ -1,0 +1,188 @@
+"""What a scheme for whole networks may use: the weights, a batch, the loss, and a look at each layer's output."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils._pytree import tree_leaves, tree_map
+
+from initlab.activations import Activation
+from initlab.errors import UserError
+from initlab.initializers.slots import Slot
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to send through a network.
+
+    Attributes:
+        inputs: What the network is called with: a tensor, a tuple of positional or a dict of keyword arguments;
+            rows go first in every tensor.
+        targets: What the loss compares its output with; None where there is no loss.
+    """
+
+    inputs: Any
+    targets: Any = None
+
+    def __len__(self) -> int:
+        return len(self._tensors()[0])
+
+    def through(self, model: Callable[..., Any]) -> Any:
+        """The network's output."""
+        if isinstance(self.inputs, Mapping):
+            return model(**self.inputs)
+        if isinstance(self.inputs, tuple):
+            return model(*self.inputs)
+        return model(self.inputs)
+
+    def part(self, rows: Tensor) -> "Batch":
+        """Some of the rows, by index."""
+        return self._mapped(lambda value: value[rows.to(value.device)])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        return self._mapped(lambda value: value.to(device))
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        inputs, targets = (
+            tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, part)
+            for part in (self.inputs, self.targets)
+        )
+        return Batch(inputs, targets)
+
+    def _tensors(self) -> list[Tensor]:
+        return [leaf for leaf in tree_leaves((self.inputs, self.targets)) if isinstance(leaf, Tensor)]
+
+    def check(self, model: nn.Module) -> None:
+        """Send the batch through once; the network stays as it was.
+
+        Raises:
+            UserError: no tensor, no rows, tensors of unequal length, a number that is not finite, or inputs that the
+                network cannot take.
+        """
+        tensors = self._tensors()
+        if not tensors:
+            raise UserError(f"batch: expected tensors, got {type(self.inputs).__name__}")
+        if not all(len(tensor) for tensor in tensors) or len({len(tensor) for tensor in tensors}) > 1:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+            raise UserError(f"batch: expected tensors of equally many rows, at least one; got {shapes}")
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+            raise UserError("batch: holds NaN or infinite numbers; clean the data first")
+        try:
+            with measuring(model), torch.no_grad():
+                self.through(model)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the user's network says to inputs that do not fit
+            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in tree_leaves(self.inputs) if isinstance(leaf, Tensor))
+            raise UserError(f"batch of shape {shapes}: {type(model).__name__} cannot take it: {error}") from error
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a scheme for whole networks may use.
+
+    Attributes:
+        slots: The weights it may change: all but the output layer's, where that has a rule of its own.
+        output: The output layer's weight.
+        batch: Rows to look at; None where the scheme does not need them.
+        loss: From outputs and targets to a scalar; None where the scheme does not need it.
+        activation: What follows the layers; None where it is not known.
+        generator: Randomness for this scheme alone.
+    """
+
+    slots: Sequence[Slot]
+    output: Slot
+    batch: Batch | None
+    loss: Callable[[Any, Any], Tensor] | None
+    activation: Activation | None
+    generator: Generator
+
+    def rows(self) -> Batch:
+        """The batch, which a scheme that needs one was given."""
+        assert self.batch is not None
+        return self.batch
+
+    def mean_loss(self, output: Any, batch: Batch) -> Tensor:
+        """The loss of an output, by a scheme that needs one and was given it."""
+        assert self.loss is not None
+        return self.loss(output, batch.targets)
+
+
+@contextlib.contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """Look at a network as it trains, but without dropout; its modes and buffers are put back afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model.eval()
+    for module in modes:
+        if isinstance(module, _NormBase):  # these normalize by the batch while training
+            module.training = True
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
+
+
+@contextlib.contextmanager
+def differentiable_twice() -> Iterator[None]:
+    """Compute attention by operations that have second derivatives, which the fused ones do not have."""
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def visit_layers(
+    model: nn.Module, batch: Batch, slots: Sequence[Slot], adjust: Callable[[Slot, Callable[[], Tensor]], Tensor]
+) -> list[Slot]:
+    """Visit layers in the order in which they run, changing each before the next one sees its output.
+
+    Args:
+        model: The network.
+        batch: What to send through.
+        slots: Weights of the layers to visit. Those whose layer is not called as a module of its own, such as the
+            projections inside multi-head attention, are passed over.
+        adjust: Given a slot and a function that computes its layer's output with the weights as they are, changes
+            the weights and returns the new output. A layer that runs twice is adjusted the first time.
+
+    Returns:
+        The slots visited, in order.
+    """
+    alone = {slot.layer: slot for slot in slots if sum(other.layer is slot.layer for other in slots) == 1}
+    visited: list[Slot] = []
+
+    def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        slot = alone[layer]
+        if slot in visited or not isinstance(output, Tensor):
+            return output
+        visited.append(slot)
+        return adjust(slot, lambda: layer.forward(*args, **kwargs))
+
+    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in alone]
+    try:
+        with measuring(model), torch.no_grad():
+            batch.through(model)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return visited
+
+
+def per_channel(slot: Slot, output: Tensor) -> Tensor:
+    """A layer's output with one row a channel, shape (channels, samples): a convolution's channels go second."""
+    axis = 1 if slot.weight.dim() > 2 else -1
+    return output.movedim(axis, 0).flatten(1)
+
+
+def scale_channels(slot: Slot, factor: Tensor) -> None:
+    """Multiply the weights of each output channel of a slot in place; `factor` has shape (channels,)."""
+    maps = slot.maps()
+    maps.mul_(factor.to(maps).view(*maps.shape[:2], *[1] * (maps.dim() - 2)))

@@ -1,0 +1,13 @@
+"""Weights that pass the signal on as it is."""
+
+from torch import Tensor, nn
+
+from initlab.initializers.kernels import centre_tap
+from initlab.initializers.registry import register
+
+
+@register("identity", aliases=("dirac",), source="torch.nn.init.eye_ and dirac_")
+def identity(weight: Tensor, *, gain: float = 1.0) -> None:
+    """Fill `weight` with gain times the identity, in the centre tap of each group of a convolution; the rest is 0."""
+    weight.zero_()
+    nn.init.eye_(centre_tap(weight)).mul_(gain)

@@ -1,0 +1,76 @@
+"""Norms of weights under which gradient descent meets little curvature."""
+
+import torch
+from torch import Tensor, nn
+
+from initlab.errors import UserError
+from initlab.initializers.context import Batch, Context, differentiable_twice, measuring
+from initlab.initializers.registry import register
+
+
+@register(
+    "metainit",
+    level="model",
+    needs=("batch", "loss"),
+    base="he_normal",
+    source="Dauphin & Schoenholz 2019, NeurIPS, algorithm 1",
+)
+def metainit(
+    model: nn.Module, *, context: Context, steps: int = 100, lr: float = 0.1, momentum: float = 0.9, eps: float = 1e-5
+) -> dict[str, str]:
+    """Tune the norm of each weight by signed gradient descent on the gradient quotient, mean |(g − Hg)/(g ± ε) − 1|.
+
+    The quotient says how much one step of gradient descent would change the gradient.
+
+    Args:
+        model: Whose weights `base` has filled; their directions stay.
+        context: With a batch and a loss.
+        steps: Of the descent; the paper takes 500 and more.
+        lr: How far a norm moves in a step, before momentum.
+        momentum: Of the descent.
+        eps: Keeps the quotient finite.
+
+    Raises:
+        UserError: a number of steps below 0, or an lr or eps that is not positive.
+    """
+    if steps < 0 or lr <= 0 or eps <= 0 or not 0 <= momentum < 1:
+        raise UserError(f"init: steps={steps}, lr={lr}, momentum={momentum}, eps={eps}: out of range")
+    weights = [slot.weight for slot in context.slots if slot.weight.requires_grad and float(slot.weight.norm()) > 0]
+    start = [float(weight.norm()) for weight in weights]
+    velocity = [0.0] * len(weights)
+    quotients = []
+    with measuring(model), differentiable_twice():
+        for _ in range(steps):
+            quotient = gradient_quotient(model, context, context.rows(), eps=eps)
+            quotients.append(float(quotient))
+            slopes = torch.autograd.grad(quotient, weights, allow_unused=True)
+            for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
+                along = 0.0 if slope is None else float((weight * slope).sum().sign())
+                velocity[place] = momentum * velocity[place] - lr * along
+                norm = float(weight.norm())
+                # The paper's rule can step over zero; a norm stays positive here.
+                weight.detach().mul_(max(norm + velocity[place], 0.1 * norm) / norm)
+    names = {slot.weight: slot.name for slot in context.slots}
+    went = f"; quotient {quotients[0]:.3g} → {quotients[-1]:.3g}" if quotients else ""
+    return {
+        names[weight]: f"norm {before:.3g} → {float(weight.norm()):.3g}{went if place == 0 else ''}"
+        for place, (weight, before) in enumerate(zip(weights, start, strict=True))
+    }
+
+
+def gradient_quotient(model: nn.Module, context: Context, batch: Batch, *, eps: float) -> Tensor:
+    """The gradient quotient of all trainable parameters that the loss depends on (equation 1), differentiable."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.enable_grad():
+        loss = context.mean_loss(batch.through(model), batch)
+        found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+        used = [(p, g) for p, g in zip(parameters, found, strict=True) if g is not None and g.requires_grad]
+        half_square = sum((g.square().sum() for _, g in used), torch.zeros(())) / 2
+        products = torch.autograd.grad(half_square, [p for p, _ in used], create_graph=True, allow_unused=True)
+        total, count = torch.zeros(()), 0
+        for (_, gradient), product in zip(used, products, strict=True):
+            curved = gradient if product is None else gradient - product
+            shifted = gradient + torch.where(gradient >= 0, eps, -eps)
+            total = total + (curved / shifted - 1).abs().sum()
+            count += gradient.numel()
+        return total / count

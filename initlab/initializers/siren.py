@@ -1,0 +1,34 @@
+"""Weights for networks with sine activations."""
+
+import math
+
+from torch import Generator, Tensor, nn
+
+from initlab.activations import Activation
+from initlab.errors import UserError
+from initlab.initializers.fans import Fan
+from initlab.initializers.registry import register
+
+
+@register("siren", source="Sitzmann et al. 2020, arXiv:2006.09661, section 3.2", bias="torch_default")
+def siren(
+    weight: Tensor,
+    *,
+    fan: Fan,
+    activation: Activation,
+    first: bool,
+    omega: float | None = None,
+    generator: Generator,
+) -> None:
+    """Fill `weight` from U(±sqrt(6/fan_in)/omega), the first layer's from U(±1/fan_in).
+
+    The activation is sin(omega · z); `omega` is taken from it where None, and is 30 for others.
+
+    Raises:
+        UserError: omega is not positive.
+    """
+    frequency = float(activation.parameters.get("omega", 30.0)) if omega is None else omega
+    if frequency <= 0:
+        raise UserError(f"init.omega={frequency}: expected a positive number")
+    bound = 1 / fan.fan_in if first else math.sqrt(6 / fan.fan_in) / frequency
+    nn.init.uniform_(weight, -bound, bound, generator=generator)

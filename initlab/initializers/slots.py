@@ -1,0 +1,139 @@
+"""Slots: the weights of a network that an initializer fills, each as the linear maps that it holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Final
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import is_parametrized
+
+from initlab.errors import UserError
+from initlab.initializers.fans import Fan
+
+# How many gates a recurrent layer stacks in one weight.
+GATES: Final = {
+    nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3, nn.RNNCell: 1, nn.LSTMCell: 4, nn.GRUCell: 3,
+}  # fmt: skip
+RECURRENT: Final = tuple(GATES)
+EMBEDDINGS: Final = (nn.Embedding, nn.EmbeddingBag)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One weight, and how to read it.
+
+    Attributes:
+        name: Of the parameter in the network.
+        layer_name: Of the module that holds it.
+        layer: That module.
+        weight: The parameter.
+        bias_name: Of the bias that belongs to it; None if there is none.
+        bias: That parameter.
+        blocks: Independent maps that lie one below another: groups of a convolution, gates of a recurrent layer,
+            query, key and value of attention.
+        transposed: Whether a block is stored as (in, out, *kernel).
+        fan: Of one block.
+    """
+
+    name: str
+    layer_name: str
+    layer: nn.Module
+    weight: nn.Parameter
+    bias_name: str | None
+    bias: nn.Parameter | None
+    blocks: int
+    transposed: bool
+    fan: Fan
+
+    def maps(self, weight: Tensor | None = None) -> Tensor:
+        """A view of the weight, or of a tensor of its shape, as (blocks, out, in, *kernel)."""
+        stored = self.weight.detach() if weight is None else weight
+        blocks: Tensor = stored.unflatten(0, (self.blocks, -1))
+        return blocks.transpose(1, 2) if self.transposed else blocks
+
+
+def find_slots(model: nn.Module) -> list[Slot]:
+    """Every weight of a network that an initializer fills, in the order of definition.
+
+    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights. A
+    weight that several layers share is listed once, under the first of them; where an embedding is tied to a linear
+    layer, under the linear one, whose outputs its scale must suit.
+
+    Raises:
+        UserError: a lazy parameter, one on the meta device, or one that is computed from others.
+    """
+    for name, parameter in model.named_parameters():
+        _check_ready(name, parameter)
+    slots: dict[nn.Parameter, Slot] = {}
+    for layer_name, layer in model.named_modules():
+        for slot in _slots_of(layer_name, layer):
+            known = slots.get(slot.weight)
+            if known is None or (isinstance(known.layer, EMBEDDINGS) and not isinstance(layer, EMBEDDINGS)):
+                slots[slot.weight] = slot
+    return list(slots.values())
+
+
+def fan_of_layer(layer: nn.Module) -> Fan:
+    """Fans of a layer with one weight.
+
+    fan_in = C_in/groups · ∏kernel and fan_out = C_out/groups · ∏kernel. torch's own function reads the tensor's
+    shape, which swaps the two for transposed convolutions and ignores the groups in fan_out. An embedding has
+    fan_in 1: it adds up one row at a time.
+
+    Raises:
+        UserError: the layer has no such weight, or several.
+    """
+    slots = list(_slots_of("", layer))
+    if len(slots) != 1:
+        raise UserError(f"{type(layer).__name__} has {len(slots) or 'no'} weights with fans: expected exactly one")
+    return slots[0].fan
+
+
+def _slots_of(layer_name: str, layer: nn.Module) -> Iterator[Slot]:
+    """The slots that a module itself holds, without its children's."""
+    prefix = f"{layer_name}." if layer_name else ""
+
+    def slot(
+        weight: str, bias: str | None, *, blocks: int = 1, transposed: bool = False, one_hot: bool = False
+    ) -> Slot:
+        parameter = getattr(layer, weight)
+        name = f"{prefix}{weight}"
+        if is_parametrized(layer, weight) or not isinstance(parameter, nn.Parameter):
+            raise UserError(f"{name}: computed from other parameters; initialize the model before parametrizing it")
+        given = getattr(layer, bias, None) if bias is not None else None
+        out, entering, *kernel = parameter.shape
+        out, entering = (entering, out // blocks) if transposed else (out // blocks, entering)
+        fan = Fan(1 if one_hot else entering * prod(kernel), out * prod(kernel))
+        bias_name = f"{prefix}{bias}" if given is not None else None
+        return Slot(name, layer_name, layer, parameter, bias_name, given, blocks, transposed, fan)
+
+    if isinstance(layer, nn.Linear):
+        yield slot("weight", "bias")
+    elif isinstance(layer, _ConvNd):
+        yield slot("weight", "bias", blocks=layer.groups, transposed=isinstance(layer, _ConvTransposeNd))
+    elif isinstance(layer, EMBEDDINGS):
+        yield slot("weight", None, transposed=True, one_hot=True)
+    elif isinstance(layer, nn.MultiheadAttention):
+        if layer.in_proj_weight is not None:
+            yield slot("in_proj_weight", "in_proj_bias", blocks=3)
+        else:  # query, key and value of different widths share one bias, which goes with the first
+            yield slot("q_proj_weight", "in_proj_bias")
+            yield slot("k_proj_weight", None)
+            yield slot("v_proj_weight", None)
+    elif isinstance(layer, RECURRENT):
+        gates = next(count for kind, count in GATES.items() if isinstance(layer, kind))
+        for name, _ in layer.named_parameters(recurse=False):
+            if name.startswith("weight_hr"):  # an LSTM's projection
+                yield slot(name, None)
+            elif name.startswith("weight_"):
+                yield slot(name, name.replace("weight_", "bias_"), blocks=gates)
+
+
+def _check_ready(name: str, parameter: nn.Parameter) -> None:
+    if isinstance(parameter, UninitializedParameter):
+        raise UserError(f"{name}: a lazy parameter has no shape yet; send one batch through the model first")
+    if parameter.is_meta:
+        raise UserError(f"{name}: a parameter on the meta device holds no numbers; call model.to_empty(device=…) first")

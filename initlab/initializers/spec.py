@@ -1,0 +1,90 @@
+"""What to do to a network's weights, as a checked record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from initlab.config import check_call, conforms
+from initlab.errors import UserError
+from initlab.initializers.gains import check_gain
+from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, find_scheme
+
+COMMON = ("name", "bias", "output", "output_layer")
+
+
+@dataclass(frozen=True)
+class InitSpec:
+    """What to do to a network's weights and biases.
+
+    Attributes:
+        scheme: A registered name or alias.
+        parameters: The scheme's own, e.g. `{"gain": "moment", "truncated": True}`.
+        bias: A number, or `"torch_default"` for U(±1/sqrt(fan_in)); None: as the scheme says.
+        output: The rule for the output layer; None: the same as for the others.
+        output_layer: Name of that layer in the network; None: the last one that it registers.
+        base: For a scheme of level "model": the rule that fills the weights before; None: the scheme's own choice.
+    """
+
+    scheme: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    bias: float | str | None = None
+    output: "InitSpec | None" = None
+    output_layer: str | None = None
+    base: "InitSpec | None" = None
+
+
+def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str | None = None) -> InitSpec:
+    """Read an `init` group: a scheme's name, its parameters, and the rules for biases and the output layer.
+
+    Args:
+        config: The group, or the scheme's name alone.
+        where: Its key in the configuration, for errors.
+        bias: The rule for biases where the group has none: the output layer follows the others.
+
+    Raises:
+        UserError: an unknown scheme, or a parameter it does not have.
+    """
+    if not isinstance(config, str | Mapping):
+        raise UserError(f"{where}={config}: expected an initializer's name, or a group with a name")
+    settings: dict[str, Any] = {"name": config} if isinstance(config, str) else {str(k): v for k, v in config.items()}
+    scheme = find_scheme(str(settings.pop("name", None)), where=where)
+    own = settings.pop("bias", None)
+    if not conforms(own, float | Literal["torch_default"] | None):
+        raise UserError(f"{where}.bias={own}: expected a number, {BIAS_LIKE_TORCH}, or null for the scheme's own rule")
+    bias = bias if own is None else own
+    output, output_layer, base = (settings.pop(key, None) for key in ("output", "output_layer", "base"))
+    if not conforms(output_layer, str | None):
+        raise UserError(f"{where}.output_layer={output_layer}: expected the name of a layer")
+    known = {*COMMON, *scheme.settable}
+    for key in [*settings, *(["base"] if base is not None else [])]:
+        if key not in known:
+            raise UserError(
+                f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}"
+            )
+    if "gain" in settings:
+        check_gain(settings["gain"])
+    checked = {key: value for key, value in settings.items() if key != "gain"}
+    check_call(scheme.function, checked, where=where, supplied=("weight", "model", *SUPPLIED))
+    inherited = scheme.bias if bias is None else bias
+    return InitSpec(
+        scheme.name,
+        settings,
+        bias,
+        _weight_rule(output, where=f"{where}.output", bias=inherited),
+        output_layer,
+        _weight_rule(base if base is not None else scheme.base, where=f"{where}.base", bias=inherited),
+    )
+
+
+def _weight_rule(config: Mapping[str, Any] | str | None, *, where: str, bias: float | str) -> InitSpec | None:
+    """The rule for single weights that a key holds.
+
+    Raises:
+        UserError: it names a scheme for whole networks.
+    """
+    if config is None:
+        return None
+    spec = parse_init(config, where=where, bias=bias)
+    if find_scheme(spec.scheme).level == "model":
+        raise UserError(f"{where}={spec.scheme}: works on whole networks only; choose one that fills single weights")
+    return spec

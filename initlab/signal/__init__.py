@@ -1,0 +1,1 @@
+"""How a signal runs through a deep network: what theory says."""

@@ -1,0 +1,69 @@
+"""Networks and data that the tests of initializers share, and what the schemes need."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from initlab.activations import Activation
+from initlab.initializers import Batch, Report, initialize_model, parse_init
+
+ROWS = 96
+
+
+def chain(activation: str = "relu", *, width: int = 256, depth: int = 2) -> nn.Sequential:
+    """64 inputs, some hidden layers of one width, 64 outputs, in float64."""
+    layers: list[nn.Module] = []
+    for entering in [64, *[width] * (depth - 1)]:
+        layers += [nn.Linear(entering, width), Activation(activation).module()]
+    return nn.Sequential(*layers, nn.Linear(width, 64)).double()
+
+
+class Residual(nn.Module):
+    """Three residual branches of two layers without a norm, and a classifier, in float64."""
+
+    def __init__(self, width: int = 256) -> None:
+        super().__init__()
+        self.stem = nn.Linear(64, width)
+        self.blocks = nn.ModuleList(nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width)]) for _ in range(3))
+        self.output = nn.Linear(width, 64)
+        self.double()
+
+    def residual_branches(self) -> list[list[nn.Module]]:
+        return [list(block) for block in self.blocks]  # type: ignore[arg-type]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        signal = torch.relu(self.stem(inputs))
+        for first, second in self.blocks:  # type: ignore[misc]
+            signal = torch.relu(signal + second(torch.relu(first(signal))))
+        logits: Tensor = self.output(signal)
+        return logits
+
+
+def batch_for(model: nn.Module, *, seed: int = 1) -> Batch:
+    """Standardized rows with labels, of the width of the network's first layer."""
+    generator = torch.Generator().manual_seed(seed)
+    first = next(module for module in model.modules() if isinstance(module, nn.Linear))
+    inputs = torch.randn(ROWS, first.in_features, generator=generator, dtype=first.weight.dtype)
+    classes = [module for module in model.modules() if isinstance(module, nn.Linear)][-1].out_features
+    return Batch(inputs, torch.randint(classes, (ROWS,), generator=generator))
+
+
+def fill(
+    model: nn.Module, scheme: str, parameters: dict[str, Any] | None = None, *, activation: str = "relu", seed: int = 0
+) -> Report:
+    """Initialize a network, with a batch and a loss."""
+    return initialize_model(
+        model,
+        parse_init({"name": scheme, **(parameters or {})}, where="init"),
+        activation=Activation(activation),
+        seed=seed,
+        batch=batch_for(model),
+        loss=F.cross_entropy,
+    )
+
+
+def weights_of(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of the linear layers and convolutions, in order."""
+    return [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
