@@ -46,7 +46,7 @@ BAD_INPUT = {
     "seedz=3": "seedz: unknown key; did you mean seed or seeds?",
     "optim.lrr=3": "optim.lrr: unknown key; did you mean lr?",
     "+optim.foo=1": "optim.foo: unknown key; known: dampening",
-    "+model.with=3": "model.with: unknown key; known: bias, dropout, hidden, norm",
+    "+model.with=3": "model.with: unknown key; did you mean width? known: bias, depth, dropout, hidden, norm, width",
     "+init.foo=1": "init.foo: init=he_normal has no such parameter; it has bias, gain, mode",
     "+trainer.gradient_clip_val=1": "trainer.gradient_clip_val: unknown key; known: accelerator",
     "optim.lr=abc": "optim.lr=abc: expected a positive number",
@@ -75,7 +75,9 @@ BAD_INPUT = {
     "init.bias=null": "init.bias=None: expected a number or torch_default",
     "init.gain=-1": "init.gain=-1: expected a positive number",
     "model.out_features=abc": "model.out_features=abc: expected a whole number",
-    "data=digits model.dense=0": "dense=0",
+    "model.width=0": "model.width=0: expected a whole number of at least 1",
+    "data=digits model.dense=0": "model.dense=0: expected a whole number of at least 1",
+    "data=digits model=vit model.patch=3": "model.patch=3: does not divide the 8×8 image into whole patches",
     "optim.weight_decay=-1": "optim: torch.optim.SGD refuses this: Invalid weight_decay",
     "optim=adam optim.betas=[2,0.9]": "optim: torch.optim.Adam refuses this: Invalid beta",
     "optim.lr=inf": "optim.lr=inf: expected a positive number",
@@ -300,7 +302,8 @@ def test_one_failing_job_does_not_stop_the_others(
         "        return self.linear(inputs)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    network = "model._target_=fragile.Fragile ~model.hidden ~model.norm ~model.dropout ~model.bias"
+    keys = ("depth", "width", "norm", "scalars", "bias")
+    network = " ".join(["model=residual_mlp model._target_=fragile.Fragile", *(f"~model.{key}" for key in keys)])
     assert run(f"-m {network} +model.breaks=true,false init=he {QUICK}", monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
     assert "initlab: 1 of 2 jobs failed" in said.err

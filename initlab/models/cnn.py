@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.errors import UserError
+from initlab.models.parts import CHANNEL_NORMS, check_sizes, dropout_layer, find_norm, image_shape
 
 
 class CNN(nn.Module):
@@ -44,33 +45,25 @@ class CNN(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if len(input_shape) != 3:
-            raise UserError(
-                f"model=cnn needs images (channels, height, width), but a sample has shape {tuple(input_shape)}; "
-                "use model=mlp"
-            )
-        if min(kernel, dense, *channels, 1) < 1 or not channels or padding < 0:
-            raise UserError(
-                f"model: channels={list(channels)}, kernel={kernel}, dense={dense}, padding={padding}: "
-                "expected positive sizes, and a padding that is not negative"
-            )
-        if norm not in ("none", "batch"):
-            raise UserError(f"model.norm={norm}: expected one of none, batch")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout}: expected a probability in [0, 1)")
-        height, width = _size_after(input_shape[1:], len(channels), kernel, padding)
-        sizes = [input_shape[0], *channels]
+        image_channels, *sides = image_shape(input_shape, model="cnn")
+        check_sizes(channels=channels, kernel=kernel, dense=dense)
+        check_sizes(0, padding=padding)
+        if not channels:
+            raise UserError("model.channels=[]: expected at least one convolution")
+        build_norm = find_norm(norm, CHANNEL_NORMS)
+        height, width = _size_after(sides, len(channels), kernel, padding)
+        sizes = [image_channels, *channels]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(fan_in, fan_out, kernel, padding=padding, bias=bias)
             for fan_in, fan_out in zip(sizes, channels, strict=False)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(size) if norm == "batch" else nn.Identity() for size in channels)
+        self.norms = nn.ModuleList(build_norm(size) for size in channels)
         self.activations = nn.ModuleList(activation.module() for _ in channels)
         self.pool = nn.MaxPool2d(2)
         self.pool_first = activation.monotone
         self.dense = nn.Linear(sizes[-1] * height * width, dense, bias)
         self.dense_activation = activation.module()
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = dropout_layer(dropout)
         self.output = nn.Linear(dense, out_features, bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -91,7 +84,7 @@ class CNN(nn.Module):
         return logits
 
 
-def _size_after(size: tuple[int, ...], convolutions: int, kernel: int, padding: int) -> list[int]:
+def _size_after(size: Sequence[int], convolutions: int, kernel: int, padding: int) -> list[int]:
     """Height and width after all convolutions and the pools between them.
 
     Raises:

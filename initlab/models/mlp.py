@@ -1,28 +1,24 @@
 """A multilayer perceptron."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
-
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "none": lambda _: nn.Identity(),
-    "batch": nn.BatchNorm1d,
-    "layer": nn.LayerNorm,
-}
+from initlab.models.parts import UNIT_NORMS, check_sizes, dropout_layer, find_norm
 
 
 class MLP(nn.Module):
-    """Fully connected layers: (linear, norm, activation, dropout) for each hidden size, then linear logits.
+    """Fully connected layers: (linear, norm, activation, dropout) for each hidden layer, then linear logits.
 
     Args:
         input_shape: Shape of one sample; images are flattened.
         out_features: Number of logits.
         activation: Follows every hidden layer.
-        hidden: Units of each hidden layer; `[]` leaves a linear classifier.
+        depth: Number of hidden layers; 0 leaves a linear classifier.
+        width: Units of each.
+        hidden: Units of each hidden layer, instead of depth × width; `[]` leaves a linear classifier.
         norm: Between a hidden layer and its activation: none, batch or layer.
         dropout: Probability of zeroing a hidden unit while training.
         bias: Whether the linear layers have biases.
@@ -36,25 +32,25 @@ class MLP(nn.Module):
         out_features: int,
         activation: Activation,
         *,
-        hidden: Sequence[int] = (64, 64),
+        depth: int = 2,
+        width: int = 64,
+        hidden: Sequence[int] | None = None,
         norm: str = "none",
         dropout: float = 0.0,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise UserError(f"model.norm={norm}: expected one of {', '.join(NORMS)}")
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout}: expected a probability in [0, 1)")
-        if any(units < 1 for units in hidden):
-            raise UserError(f"model.hidden={list(hidden)}: expected at least one unit in each layer")
-        sizes = [prod(input_shape), *hidden]
+        check_sizes(0, depth=depth)
+        check_sizes(width=width, hidden=hidden or ())
+        build_norm = find_norm(norm, UNIT_NORMS)
+        layers = [width] * depth if hidden is None else list(hidden)
+        sizes = [prod(input_shape), *layers]
         self.hidden = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, bias) for fan_in, fan_out in zip(sizes, hidden, strict=False)
+            nn.Linear(fan_in, fan_out, bias) for fan_in, fan_out in zip(sizes, layers, strict=False)
         )
-        self.norms = nn.ModuleList(NORMS[norm](units) for units in hidden)
-        self.activations = nn.ModuleList(activation.module() for _ in hidden)
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.norms = nn.ModuleList(build_norm(units) for units in layers)
+        self.activations = nn.ModuleList(activation.module() for _ in layers)
+        self.dropout = dropout_layer(dropout)
         self.output = nn.Linear(sizes[-1], out_features, bias)
 
     def forward(self, inputs: Tensor) -> Tensor:

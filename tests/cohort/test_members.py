@@ -187,10 +187,12 @@ class Unused(nn.Module):
 def test_weight_decay_spares_what_has_no_gradient(engine: str) -> None:
     """As torch does: no gradient, no step."""
     own = (
+        "model=residual_mlp",
         "model._target_=tests.cohort.test_members.Unused",
-        "~model.hidden",
+        "~model.depth",
+        "~model.width",
         "~model.norm",
-        "~model.dropout",
+        "~model.scalars",
         "~model.bias",
     )
     job = make_job(*SHORT, *own, "optim=adamw", "optim.weight_decay=0.5", f"engine={engine}")
