@@ -19,6 +19,7 @@ from initlab.cohort.engines import has_convolutions
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_trainer, rows_of, train_cohort
 from initlab.cohort.tracking import JobTracking
+from initlab.console import open_console
 from initlab.errors import InitializationWarning, JobsFailedError, RefusedError, UserError
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
@@ -27,7 +28,7 @@ from initlab.machine import describe_machine, device_name
 from initlab.results.store import write_description, write_table, write_whole
 from initlab.results.summary import read_study, summarize, write_summary
 from initlab.results.tables import JobTables
-from initlab.terminal import ProgressCallback, SweepProgress, open_console, progress_bar, summary_table
+from initlab.terminal import ProgressCallback, SweepProgress, progress_bar, summary_table
 
 
 def run_study(jobs: Sequence[Job]) -> None:

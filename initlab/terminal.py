@@ -25,12 +25,6 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:,.0f} member-epochs/s" if task.speed else "", style="cyan")
 
 
-def open_console() -> Console:
-    """The terminal; a file or pipe has no width to keep to."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
 @contextmanager
 def progress_bar(console: Console, member_epochs: int) -> Iterator["SweepProgress"]:
     """A bar for a whole sweep; nothing where the output is no terminal.

@@ -2,7 +2,9 @@
 
 import gzip
 import struct
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
     import torch.utils.tensorboard  # noqa: F401
 
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
+from initlab.initializers import registry
 from initlab.study import quiet_libraries
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +29,23 @@ quiet_libraries()
 def _no_data_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads the user's cache by accident."""
     monkeypatch.setenv("INITLAB_DATA", str(tmp_path / "no-data"))
+
+
+@pytest.fixture
+def own_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A user's module, importable while the test runs, that registers `halved`."""
+    (tmp_path / "own_schemes.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('halved', source='our own', aliases=('half',))\n"
+        "def halved(weight, *, fan, share: float = 0.5, generator):\n"
+        "    'Fill `weight` from N(0, share/fan_in).'\n"
+        "    weight.normal_(0, (share / fan.fan_in) ** 0.5, generator=generator)\n"
+    )
+    for name in ("_SCHEMES", "_ALIASES"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_schemes"
+    sys.modules.pop("own_schemes", None)
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:

@@ -72,7 +72,19 @@ BAD_INPUT = {
     "engine=turbo": "engine=turbo: expected one of auto, vmap, loop",
     "seeds": "seeds: ",
     "init=constant init.value=x": "init.value=x: expected a number",
-    "init.bias=null": "init.bias=None: expected a number or torch_default",
+    "init.bias=none": "init.bias=none: expected a number, torch_default, or null for the scheme's own rule",
+    "init=normal init.gain=2": "init.gain: init=normal has no such parameter; known: bias, name, output",
+    "-m init=normal,he init.std=0.1": "init.std: init=he_normal has no such parameter",
+    "init=fixup": "init=fixup works on residual branches, and MLP names none; choose a residual network",
+    "init=pretrained": "init=pretrained: name the checkpoint, init.path=FILE",
+    "init=pretrained init.path=nowhere.pt": "init.path=nowhere.pt: no such file",
+    "init=mean_field init.sigma_b=0.1": "no σ_w makes relu critical at σ_b² = 0.01; only σ_b = 0 does",
+    "init=he init.output=lsuv": "init.output=lsuv: works on whole networks only",
+    "init=lsuv init.base=metainit": "init.base=metainit: works on whole networks only",
+    "init=he init.output_layer=head": "init.output_layer=head: the network has no such layer with a weight",
+    "init=lsuv init.tries=0": "init.tolerance=0.1, init.tries=0: expected positive numbers",
+    "init_rows=1": "init_rows=1: expected a whole number of at least 2",
+    "plugins=my_module": "plugins=[my_module]: cannot import it",
     "init.gain=-1": "init.gain=-1: expected a positive number",
     "model.out_features=abc": "model.out_features=abc: expected a whole number",
     "model.width=0": "model.width=0: expected a whole number of at least 1",
@@ -273,6 +285,32 @@ def test_hydras_own_launcher_gives_the_same_tables(monkeypatch: pytest.MonkeyPat
     pd.testing.assert_frame_equal(
         tables["vectorized"].drop(columns="seconds"), tables["basic"].drop(columns="seconds"), rtol=1e-4
     )
+
+
+def test_pairs_that_do_not_exist_are_left_out_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"-m model=mlp,residual_mlp model.depth=2 init=fixup,he,mean_field activation=relu,softplus {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "4 of 12 jobs are left out" in said
+    reasons = [line for line in said.splitlines() if line.startswith("left out: ")]
+    assert len(reasons) == 2
+    assert "works on residual branches, and MLP names none" in reasons[0]
+    assert "no σ_w makes softplus critical" in reasons[1]
+    assert reasons[1].count("init=mean_field") == 3  # two jobs, and the reason
+    assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == 8
+
+
+def test_what_an_initializer_does_not_reach_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"init=lsuv init.base=torch_default init.bias=torch_default init.tolerance=1e-9 init.tries=2 {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("initlab: init=lsuv,")
+    assert "the output of hidden.0 has standard deviation" in line
+    assert line.endswith("(and 8 more like this in its networks)")
 
 
 def test_a_diverged_job_is_a_row(

@@ -72,6 +72,9 @@ def initialize_model(
             generator=stream(seed, scheme.name),
         )
         notes = scheme.function(model, context=context, **spec.parameters) or {}
+        for slot in context.slots:
+            if slot.name in treatments and slot.name not in notes:
+                treatments[slot.name] = replace(treatments[slot.name], note=f"as {scheme.name} found it")
         for name, note in notes.items():
             former = treatments.get(name, Treatment(""))
             done = f"{former.rule}, then {scheme.name}" if former.rule else scheme.name

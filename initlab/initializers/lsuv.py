@@ -41,7 +41,11 @@ def lsuv(model: nn.Module, *, context: Context, tolerance: float = 0.1, tries: i
             std = float(output.std(correction=0))
         notes[slot.name] = f"output std {std:.4f} after {done} {'division' if done == 1 else 'divisions'}"
         if not abs(std - 1) < tolerance:
-            reason = "it is the same for every row" if std == 0 else f"after {done} divisions"
+            reason = (
+                "it is the same for every row"
+                if std == 0
+                else f"after {done} {'division' if done == 1 else 'divisions'}"
+            )
             warnings.warn(
                 f"init=lsuv: the output of {slot.layer_name or type(slot.layer).__name__} has standard deviation "
                 f"{std:.3g}, not 1 ({reason})",

@@ -1,6 +1,7 @@
 """Weights from a file."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,7 +78,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             ) from error
         raise UserError(f"init.path={path}: damaged, or no checkpoint") from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"init.path={path}: damaged, or no checkpoint ({str(error).splitlines()[0]})") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"init.path={path}: damaged, or no checkpoint ({reason})") from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"init.path={path}: holds no state dict: expected tensors by name")
@@ -85,7 +87,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _read_tensors(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other pickle protocols: what it cannot read it refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _read_safetensors(path: Path) -> Any:

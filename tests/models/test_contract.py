@@ -16,7 +16,6 @@ from initlab.cohort.stack import stack_members
 from initlab.config import import_target
 from initlab.data.module import InMemoryData
 from initlab.errors import UserError
-from initlab.initializers.fans import WeightedLayer
 from initlab.train import CONF
 from tests.cohort.test_members import plain_training, state_of
 from tests.helpers import make_job, train
@@ -54,7 +53,7 @@ def weights_called(model: nn.Module, inputs: Tensor) -> list[nn.Module]:
     hooks = [
         layer.register_forward_hook(lambda layer, *_: called.append(layer))
         for layer in model.modules()
-        if isinstance(layer, WeightedLayer)
+        if isinstance(layer, nn.Linear | nn.Conv2d)
     ]
     model(inputs)
     for hook in hooks:
@@ -147,7 +146,7 @@ def test_residual_branches_are_complete_and_in_order(name: str) -> None:
     idle = {
         layer
         for layer in model.modules()
-        if isinstance(layer, WeightedLayer) and not layer.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+        if isinstance(layer, nn.Linear | nn.Conv2d) and not layer.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
     }
     # Queries and keys only choose which tokens a branch mixes.
     choosing = {layer for key, layer in model.named_modules() if key.endswith((".query", ".key"))}
