@@ -67,7 +67,9 @@ def run_study(jobs: Sequence[Job]) -> None:
         raise
     report(study, console)
     for reason, jobs_refused in refused.items():
-        console.print(f"left out: {', '.join(jobs_refused)}: {reason}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"left out: {reason}", soft_wrap=True, highlight=False, markup=False)
+        for name in jobs_refused:
+            console.print(f"  {name}", soft_wrap=True, highlight=False, markup=False)
     if failed:
         names = ", ".join(job.name for job in failed)
         where = failed[0].directory / "error.txt"

@@ -1,11 +1,13 @@
 """The LightningModule that trains a cohort."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins import DoublePrecision
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
@@ -126,7 +128,9 @@ class CohortModule(pl.LightningModule):
         self._splits = {name: self._on_device(getattr(self._dataset, name), dtype) for name in ("train", "val", "test")}
         sample = self._splits["train"].inputs[:2]
         self.engine_name = choose_engine(self._training.engine, self.stack, sample)
-        autocast = self.trainer.precision_plugin.forward_context
+        plugin = self.trainer.precision_plugin
+        # In 64-true Lightning's context sets torch's default dtype, which threads share; all tensors are double anyway.
+        autocast = nullcontext if isinstance(plugin, DoublePrecision) else plugin.forward_context
         if self.engine_name == "vmap":
             self._engine = VmapEngine(self.stack, self._training.loss, autocast)
             return
