@@ -105,11 +105,14 @@ class Job:
     def build_model(self) -> Callable[[], nn.Module]:
         """Builds the network; its weights are torch's until an initializer fills them."""
         arguments = dict(self.config.model)
-        classes = arguments.pop("out_features", None) or self.dataset.classes
-        if classes < self.dataset.classes:
-            raise UserError(f"model.out_features={classes}: the data has {self.dataset.classes} classes")
+        data = self.dataset
+        width = arguments.pop("out_features", None) or data.outputs
+        if width < data.outputs and data.classes is not None:
+            raise UserError(f"model.out_features={width}: the data has {data.classes} classes")
+        if width != data.outputs and data.classes is None:
+            raise UserError(f"model.out_features={width}: the data asks for {data.outputs}, one a target; set null")
         build = target("model", arguments)
-        shape = {"input_shape": self.dataset.input_shape, "out_features": classes}
+        shape = {"input_shape": data.input_shape, "out_features": width}
         return partial(build, **shape, activation=self.activation)
 
     def build_member(self, member: Member) -> nn.Module:
@@ -190,7 +193,15 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
 
 @lru_cache(maxsize=8)
 def _load_dataset(config: str) -> Dataset:
-    dataset = target("data", OmegaConf.to_container(OmegaConf.create(config)))()  # type: ignore[arg-type]
+    settings = OmegaConf.to_container(OmegaConf.create(config))
+    assert isinstance(settings, dict)
+    load = target("data", {str(key): value for key, value in settings.items()})
+    try:
+        dataset = load()
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's own function brings about
+        raise UserError(f"data._target_={settings['_target_']}: {type(error).__name__}: {error}") from error
     if not isinstance(dataset, Dataset):
         raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
     return dataset
