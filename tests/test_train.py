@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torchvision.datasets import MNIST
+from torchvision.datasets import CIFAR10, KMNIST, MNIST
 
 from initlab.data import tabular
 from initlab.results.schema import HISTORY, MEMBERS
@@ -41,7 +41,7 @@ BAD_INPUT = {
     "init=xaver": "init=xaver: unknown init; did you mean xavier",
     "-m init=he,hee": "init=hee: unknown init; did you mean he?",
     "activation=rellu": "activation=rellu: unknown activation; did you mean relu",
-    "data=winee": "data=winee: unknown data; did you mean wine? known: digits, fashion_mnist, mnist, wine",
+    "data=winee": "data=winee: unknown data; did you mean wine? known: cifar10, csv, digits",
     "experiment=classic": "experiment=classic: unknown experiment",
     "seedz=3": "seedz: unknown key; did you mean seed or seeds?",
     "optim.lrr=3": "optim.lrr: unknown key; did you mean lr?",
@@ -87,6 +87,16 @@ BAD_INPUT = {
     "model=null": "choose by name",
     "-m threads=1,2": "do not sweep where or how to run",
     "-m output_dir=a,b": "a sweep writes to one folder",
+    "threshold=2": "threshold=2: expected a score in (0, 1]",
+    "data=cifar10 data.download=false": "data=cifar10: cannot read CIFAR10 from",
+    "data=csv": "data=csv needs data.path=FILE, a table with a header line, and data.target=COLUMN",
+    "data=csv data.path=no.csv data.target=y": "data.path=no.csv: there is no such file",
+    "data=csv data.path=no.csv data.target=y data.task=sort": "data.task=sort: expected one of auto, classification",
+    "data=csv data.path=no.csv data.target=y data.ignore=x": "data.ignore=x: expected a list with a word in each place",
+    "data=teacher data.activation=rellu": "data.activation=rellu: unknown activation; did you mean relu",
+    "data=teacher data.rows=3": "data.rows=3: expected at least 10",
+    "data=teacher model.out_features=2": "model.out_features=2: the data asks for 1, one a target; set null",
+    "data=teacher data.outputs=3 model.out_features=2": "model.out_features=2: the data asks for 3, one a target",
 }
 
 
@@ -102,13 +112,15 @@ def test_bad_input_is_one_line_before_anything_trains(
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-@pytest.mark.parametrize("name", ["mnist", "wine_quality"])
+@pytest.mark.parametrize("name", ["mnist", "kmnist", "cifar10", "wine_quality"])
 def test_no_network(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The download is tried, at an address where nobody answers."""
     nobody = "http://127.0.0.1:9/"
     monkeypatch.setattr(MNIST, "mirrors", [nobody])
+    monkeypatch.setattr(KMNIST, "mirrors", [nobody])
+    monkeypatch.setattr(CIFAR10, "url", nobody + CIFAR10.filename)
     monkeypatch.setattr(tabular, "WINE_QUALITY_URL", nobody + tabular.WINE_QUALITY_FILE)
     assert run(f"data={name} data.dir={tmp_path}/files", monkeypatch, tmp_path) == 2
     said = capsys.readouterr().err
@@ -196,7 +208,7 @@ def test_the_main_job_leaves_tables(main_job: tuple[Path, str]) -> None:
         assert list(members["seed"]) == list(range(10))
         assert set(members["job"]) == {name}
         last = history[(history["split"] == "val") & (history["epoch"] == 30)]
-        assert list(last["accuracy"]) == list(members["val_accuracy"])
+        assert list(last["score"]) == list(members["val_score"])
         config = yaml.safe_load((study / name / "config.yaml").read_text())
         assert config["seeds"] == 10
         metadata = json.loads((study / name / "metadata.json").read_text())
@@ -211,13 +223,13 @@ def test_the_main_jobs_summary_is_the_members_tables(main_job: tuple[Path, str])
     assert list(summary["seeds"]) == [10] * 4
     for name, row in summary.iterrows():
         members = read_table(study / row["job"], "members")
-        assert row["test_accuracy_mean"] == pytest.approx(members["test_accuracy"].mean())
+        assert row["test_score_mean"] == pytest.approx(members["test_score"].mean())
         assert row["test_loss_low"] <= row["test_loss_mean"] <= row["test_loss_high"]
         assert row["diverged"] == 0
         assert set(members["init"]) == {name}
     # Knowing only the commonest class: what zeros can learn.
-    assert summary.loc["zeros", "test_accuracy_mean"] == pytest.approx(14 / 36)
-    assert summary.loc["xavier_normal", "test_accuracy_low"] > 0.9
+    assert summary.loc["zeros", "test_score_mean"] == pytest.approx(14 / 36)
+    assert summary.loc["xavier_normal", "test_score_low"] > 0.9
 
 
 def test_the_main_job_draws_curves(main_job: tuple[Path, str]) -> None:
@@ -234,7 +246,7 @@ def test_the_main_job_logs_to_tensorboard(main_job: tuple[Path, str]) -> None:
     scalars = events.Tags()["scalars"]
     assert {f"{split}_{metric}/{key}" for split in ("train", "val") for metric in ("loss", "accuracy")
             for key in ("mean", "std")} <= set(scalars)  # fmt: skip
-    val = history[history["split"] == "val"].groupby("epoch")["accuracy"]
+    val = history[history["split"] == "val"].groupby("epoch")["score"]
     logged = events.Scalars("val_accuracy/mean")
     assert [event.step for event in logged] == list(range(31))
     np.testing.assert_allclose([event.value for event in logged], val.mean(), rtol=1e-5)
@@ -242,7 +254,7 @@ def test_the_main_job_logs_to_tensorboard(main_job: tuple[Path, str]) -> None:
         [event.value for event in events.Scalars("val_accuracy/std")], val.std(ddof=0), rtol=1e-4, atol=1e-6
     )
     assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 30]
-    assert events.Scalars("final/test_accuracy")[-1].value == pytest.approx(members["test_accuracy"].mean())
+    assert events.Scalars("final/test_accuracy")[-1].value == pytest.approx(members["test_score"].mean())
     assert "_hparams_/session_start_info" in events.summary_metadata
     assert "_hparams_/experiment" in events.summary_metadata
 
@@ -280,7 +292,7 @@ def test_a_diverged_job_is_a_row(
     assert "3 of 3" in capsys.readouterr().out
     summary = pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv").set_index("optim.lr")
     assert summary.loc[1e6, "diverged"] == 3
-    assert np.isnan(summary.loc[1e6, "test_accuracy_mean"])
+    assert np.isnan(summary.loc[1e6, "test_score_mean"])
     assert summary.loc[0.05, "diverged"] == 0
 
 
@@ -330,7 +342,7 @@ def test_classic_wine_without_signal_knows_the_majority_only(
     assert "choose nothing by them" in capsys.readouterr().out
     (path,) = (tmp_path / "outputs" / "study").glob("*/members.parquet")
     members = read_table(path.parent, "members")
-    assert list(members["test_accuracy"]) == [179 / 320] * 4
+    assert list(members["test_score"]) == [179 / 320] * 4
     assert members["test_loss"].to_numpy() == pytest.approx(np.full(4, 0.7049), abs=5e-4)
 
 
