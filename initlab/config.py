@@ -55,7 +55,7 @@ class Config:
         if self.gradient_clip is not None and self.gradient_clip <= 0:
             raise UserError(f"gradient_clip={self.gradient_clip}: expected a positive norm, or null for none")
         if not 0 < self.threshold <= 1:
-            raise UserError(f"threshold={self.threshold}: expected an accuracy in (0, 1]")
+            raise UserError(f"threshold={self.threshold}: expected a score in (0, 1]")
         if self.threads != "auto" and self.threads < 1:
             raise UserError(f"threads={self.threads}: expected a whole number of at least 1, or auto")
         if "/" in self.name or self.name in ("", ".", ".."):
@@ -101,7 +101,7 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
         raise UserError(f"optim.lr={rate}: expected a positive number")
     width = resolved["model"].get("out_features")
     if not conforms(width, int | None) or width == 0:
-        raise UserError(f"model.out_features={width}: expected a whole number, or null for one logit a class")
+        raise UserError(f"model.out_features={width}: expected a whole number, or null for what the data asks for")
     return Config(**resolved)
 
 

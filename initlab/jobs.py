@@ -1,13 +1,13 @@
 """Jobs: one cell of the benchmark each, data × model × activation × init × optimizer, with its members."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -16,9 +16,13 @@ from initlab.activations import Activation
 from initlab.config import Config, check_call, import_target, job_name, parse_config, without_leftovers
 from initlab.data.dataset import Dataset
 from initlab.errors import RefusedError, UserError
-from initlab.initializers import Batch, InitSpec, initialize_model, parse_init
+from initlab.initializers import Batch, InitSpec, find_scheme, initialize_model, parse_init
 from initlab.plugins import load_plugins
 from initlab.randomness import stream
+from initlab.tasks import TASKS
+
+# What a network's constructor is given, as far as it declares it.
+SUPPLIED_TO_MODELS: Final = ("input_shape", "out_features", "num_classes", "activation")
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,21 @@ class Job:
     def build_model(self) -> Callable[[], nn.Module]:
         """Builds the network; its weights are torch's until an initializer fills them."""
         arguments = dict(self.config.model)
-        classes = arguments.pop("out_features", None) or self.dataset.classes
-        if classes < self.dataset.classes:
-            raise UserError(f"model.out_features={classes}: the data has {self.dataset.classes} classes")
+        data = self.dataset
+        width = arguments.pop("out_features", None) or data.outputs
+        if width < data.outputs and data.classes is not None:
+            raise UserError(f"model.out_features={width}: the data has {data.classes} classes")
+        if width != data.outputs and data.classes is None:
+            raise UserError(f"model.out_features={width}: the data asks for {data.outputs}, one a target; set null")
         build = target("model", arguments)
-        shape = {"input_shape": self.dataset.input_shape, "out_features": classes}
-        return partial(build, **shape, activation=self.activation)
+        known = {
+            "input_shape": data.input_shape,
+            "out_features": width,
+            "num_classes": width,
+            "activation": self.activation,
+        }
+        declared = inspect.signature(import_target(arguments.get("_target_"), where="model")).parameters
+        return partial(build, **{name: value for name, value in known.items() if name in declared})
 
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights; the global random state stays as it was.
@@ -122,21 +135,28 @@ class Job:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
             model = self.build_model()
-        rows = self.dataset.train
-        chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
-        chosen = chosen[: self.config.init_rows]
+        loss = TASKS[self.dataset.task].loss
         try:
             initialize_model(
                 model,
                 member.init,
                 activation=self.activation,
                 seed=member.seed,
-                batch=Batch(rows.inputs[chosen], rows.targets[chosen]),
-                loss=F.cross_entropy,
+                batch=self._batch_for(member),
+                loss=lambda outputs, targets: loss(outputs, targets).mean(),
             )
         except UserError as error:
             raise RefusedError(str(error)) from error
         return model
+
+    def _batch_for(self, member: Member) -> Batch | None:
+        """Training rows for an initializer that looks at data, drawn by the member's seed."""
+        if not find_scheme(member.init.scheme).needs:
+            return None
+        rows = self.dataset.train
+        chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
+        chosen = chosen[: self.config.init_rows]
+        return Batch(rows.inputs[chosen], rows.targets[chosen])
 
 
 def job_from(config: DictConfig, overrides: list[str]) -> Job:
@@ -171,8 +191,9 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
     Raises:
         UserError: it cannot be imported, or does not take such an argument.
     """
-    supplied = {"model": ("input_shape", "out_features", "activation"), "logger": ("save_dir",)}.get(group, ())
     function = import_target(config.get("_target_"), where=group)
+    offered = {"model": SUPPLIED_TO_MODELS, "logger": ("save_dir",)}.get(group, ())
+    supplied = [name for name in offered if name in inspect.signature(function).parameters]
     labels = ("_target_",) if group == "logger" else ("_target_", "name")
     arguments = {key: value for key, value in config.items() if key not in labels}
     check_call(function, arguments, where=group, supplied=supplied)
@@ -181,7 +202,15 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
 
 @lru_cache(maxsize=8)
 def _load_dataset(config: str) -> Dataset:
-    dataset = target("data", OmegaConf.to_container(OmegaConf.create(config)))()  # type: ignore[arg-type]
+    settings = OmegaConf.to_container(OmegaConf.create(config))
+    assert isinstance(settings, dict)
+    load = target("data", {str(key): value for key, value in settings.items()})
+    try:
+        dataset = load()
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's own function brings about
+        raise UserError(f"data._target_={settings['_target_']}: {type(error).__name__}: {error}") from error
     if not isinstance(dataset, Dataset):
         raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
     return dataset

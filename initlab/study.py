@@ -129,22 +129,25 @@ def check_job(job: Job) -> None:
         build_trainer(job, [])
     except (MisconfigurationException, ImportError) as error:
         raise UserError(f"trainer: {error}") from error
-    classes, rows = job.dataset.classes, job.dataset.train.inputs[:2]
+    data = job.dataset
+    rows = data.train.inputs[:2]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InitializationWarning)  # given where the member is built to train
             model = job.build_member(job.members()[0])
-        model.eval()
-        with torch.no_grad():
-            logits = model(rows)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model(rows[: job.config.batch_size])  # as it trains: batch norm, for one, refuses a single row
+            model.eval()
+            outputs = model(rows)
     except UserError:
         raise
     except Exception as error:  # whatever the user's network or parameters bring about
         raise UserError(f"model: building and running it failed: {type(error).__name__}: {error}") from error
-    if logits.dim() != 2 or logits.shape[1] < classes:
+    # Logits that belong to no class are allowed, as some published networks have them.
+    if outputs.dim() != 2 or outputs.shape[1] < data.outputs or (outputs.shape[1] > data.outputs and not data.classes):
         raise UserError(
-            f"model._target_={job.config.model['_target_']}: expected logits of shape ({len(rows)}, {classes}) for "
-            f"{len(rows)} rows, got {tuple(logits.shape)}"
+            f"model._target_={job.config.model['_target_']}: expected outputs of shape ({len(rows)}, {data.outputs}) "
+            f"for {len(rows)} rows, got {tuple(outputs.shape)}"
         )
 
 
@@ -276,5 +279,6 @@ def _note(job: Job) -> str:
         if data.validates_on_test
         else f"{len(data.val)} to validate, {len(data.test)} to test on"
     )
-    known = f"Knowing only the commonest class scores {data.majority_share:.3f}"
-    return f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known}."
+    known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
+    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
+    return f"{note}\n{job.identity['data']}: {data.note}" if data.note else note

@@ -1,5 +1,6 @@
 """What a person sees while a sweep runs and when it is done."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from initlab.data.module import InMemoryData
+from initlab.results.schema import METRICS
 from initlab.results.summary import shortest
 
 
@@ -96,9 +98,13 @@ def summary_table(summary: pd.DataFrame) -> Table:
     counts = summary[["diverged", "reached", "seeds"]].to_numpy(np.int64)
     if summary["diverged"].any():
         columns["diverged"] = [f"[red]{lost} of {seeds}[/red]" if lost else "0" for lost, _, seeds in counts]
-    for metric in ("test_accuracy", "test_loss"):
-        ends = summary[[f"{metric}_mean", f"{metric}_low", f"{metric}_high"]].to_numpy(np.float64)
-        columns[metric.replace("_", " ")] = [interval_text(*row) for row in ends]
+    metrics = [METRICS[metric] for metric in summary["metric"]]
+    mixed = len(set(metrics)) > 1
+    if mixed:
+        columns["metric"] = metrics
+    for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
+        ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
+        columns[title] = [interval_text(*row) for row in ends]
     thresholds = list(summary["threshold"])
     several = len(set(thresholds)) > 1
     medians = summary["epochs_to_threshold"].to_numpy(np.float64)
@@ -123,10 +129,15 @@ def interval_text(mean: float, low: float, high: float) -> str:
     """A mean and its interval as text, escaped for rich; a dash where there is none."""
     if not np.isfinite(mean):
         return "—"
-    digits = 3 if abs(mean) < 100 else 0
+    largest = max(abs(value) for value in (mean, low, high) if np.isfinite(value))
+    style = "z.3f" if abs(mean) < 100 else ".0f"
+    if mean > 0 and largest < 0.01:  # a small loss, of which three digits would leave nothing to compare
+        style = f".{1 - math.floor(math.log10(largest))}f" if largest > 1e-5 else ".1e"
+    elif largest >= 1e6:
+        style = ".1e"
     if not np.isfinite(low):
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} \\[{low:.{digits}f}, {high:.{digits}f}]"
+        return f"{mean:{style}}"
+    return f"{mean:{style}} \\[{low:{style}}, {high:{style}}]"
 
 
 def _epochs_text(median: float, reached: int, seeds: int) -> str:

@@ -60,7 +60,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with small files of the real formats: 200 + 60 images, and 1,599 made-up wines."""
     folder = tmp_path_factory.mktemp("small-data")
     rng = np.random.default_rng(0)
-    for name in ("MNIST", "FashionMNIST"):
+    for name in ("MNIST", "FashionMNIST", "KMNIST"):
         for part, rows in (("train", 200), ("t10k", 60)):
             labels = np.arange(rows) % 10
             images = rng.integers(0, 256, (rows, 28, 28))

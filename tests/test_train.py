@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torchvision.datasets import MNIST
+from torchvision.datasets import CIFAR10, KMNIST, MNIST
 
 from initlab.data import tabular
 from initlab.results.schema import HISTORY, MEMBERS
@@ -41,7 +41,7 @@ BAD_INPUT = {
     "init=xaver": "init=xaver: unknown init; did you mean xavier",
     "-m init=he,hee": "init=hee: unknown init; did you mean he?",
     "activation=rellu": "activation=rellu: unknown activation; did you mean relu",
-    "data=winee": "data=winee: unknown data; did you mean wine? known: digits, fashion_mnist, mnist, wine",
+    "data=winee": "data=winee: unknown data; did you mean wine? known: cifar10, csv, digits",
     "experiment=classic": "experiment=classic: unknown experiment",
     "seedz=3": "seedz: unknown key; did you mean seed or seeds?",
     "optim.lrr=3": "optim.lrr: unknown key; did you mean lr?",
@@ -85,6 +85,7 @@ BAD_INPUT = {
     "init=lsuv init.tries=0": "init.tolerance=0.1, init.tries=0: expected positive numbers",
     "init_rows=1": "init_rows=1: expected a whole number of at least 2",
     "plugins=my_module": "plugins=[my_module]: cannot import it",
+    "batch_size=1 model.norm=batch": "Expected more than 1 value per channel when training",
     "init.gain=-1": "init.gain=-1: expected a positive number",
     "model.out_features=abc": "model.out_features=abc: expected a whole number",
     "model.width=0": "model.width=0: expected a whole number of at least 1",
@@ -101,6 +102,16 @@ BAD_INPUT = {
     "model=null": "choose by name",
     "-m threads=1,2": "do not sweep where or how to run",
     "-m output_dir=a,b": "a sweep writes to one folder",
+    "threshold=2": "threshold=2: expected a score in (0, 1]",
+    "data=cifar10 data.download=false": "data=cifar10: cannot read CIFAR10 from",
+    "data=csv": "data=csv needs data.path=FILE, a table with a header line, and data.target=COLUMN",
+    "data=csv data.path=no.csv data.target=y": "data.path=no.csv: there is no such file",
+    "data=csv data.path=no.csv data.target=y data.task=sort": "data.task=sort: expected one of auto, classification",
+    "data=csv data.path=no.csv data.target=y data.ignore=x": "data.ignore=x: expected a list with a word in each place",
+    "data=teacher data.activation=rellu": "data.activation=rellu: unknown activation; did you mean relu",
+    "data=teacher data.rows=3": "data.rows=3: expected at least 10",
+    "data=teacher model.out_features=2": "model.out_features=2: the data asks for 1, one a target; set null",
+    "data=teacher data.outputs=3 model.out_features=2": "model.out_features=2: the data asks for 3, one a target",
 }
 
 
@@ -116,13 +127,15 @@ def test_bad_input_is_one_line_before_anything_trains(
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-@pytest.mark.parametrize("name", ["mnist", "wine_quality"])
+@pytest.mark.parametrize("name", ["mnist", "kmnist", "cifar10", "wine_quality"])
 def test_no_network(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The download is tried, at an address where nobody answers."""
     nobody = "http://127.0.0.1:9/"
     monkeypatch.setattr(MNIST, "mirrors", [nobody])
+    monkeypatch.setattr(KMNIST, "mirrors", [nobody])
+    monkeypatch.setattr(CIFAR10, "url", nobody + CIFAR10.filename)
     monkeypatch.setattr(tabular, "WINE_QUALITY_URL", nobody + tabular.WINE_QUALITY_FILE)
     assert run(f"data={name} data.dir={tmp_path}/files", monkeypatch, tmp_path) == 2
     said = capsys.readouterr().err
@@ -210,7 +223,7 @@ def test_the_main_job_leaves_tables(main_job: tuple[Path, str]) -> None:
         assert list(members["seed"]) == list(range(10))
         assert set(members["job"]) == {name}
         last = history[(history["split"] == "val") & (history["epoch"] == 30)]
-        assert list(last["accuracy"]) == list(members["val_accuracy"])
+        assert list(last["score"]) == list(members["val_score"])
         config = yaml.safe_load((study / name / "config.yaml").read_text())
         assert config["seeds"] == 10
         metadata = json.loads((study / name / "metadata.json").read_text())
@@ -225,13 +238,13 @@ def test_the_main_jobs_summary_is_the_members_tables(main_job: tuple[Path, str])
     assert list(summary["seeds"]) == [10] * 4
     for name, row in summary.iterrows():
         members = read_table(study / row["job"], "members")
-        assert row["test_accuracy_mean"] == pytest.approx(members["test_accuracy"].mean())
+        assert row["test_score_mean"] == pytest.approx(members["test_score"].mean())
         assert row["test_loss_low"] <= row["test_loss_mean"] <= row["test_loss_high"]
         assert row["diverged"] == 0
         assert set(members["init"]) == {name}
     # Knowing only the commonest class: what zeros can learn.
-    assert summary.loc["zeros", "test_accuracy_mean"] == pytest.approx(14 / 36)
-    assert summary.loc["xavier_normal", "test_accuracy_low"] > 0.9
+    assert summary.loc["zeros", "test_score_mean"] == pytest.approx(14 / 36)
+    assert summary.loc["xavier_normal", "test_score_low"] > 0.9
 
 
 def test_the_main_job_draws_curves(main_job: tuple[Path, str]) -> None:
@@ -248,7 +261,7 @@ def test_the_main_job_logs_to_tensorboard(main_job: tuple[Path, str]) -> None:
     scalars = events.Tags()["scalars"]
     assert {f"{split}_{metric}/{key}" for split in ("train", "val") for metric in ("loss", "accuracy")
             for key in ("mean", "std")} <= set(scalars)  # fmt: skip
-    val = history[history["split"] == "val"].groupby("epoch")["accuracy"]
+    val = history[history["split"] == "val"].groupby("epoch")["score"]
     logged = events.Scalars("val_accuracy/mean")
     assert [event.step for event in logged] == list(range(31))
     np.testing.assert_allclose([event.value for event in logged], val.mean(), rtol=1e-5)
@@ -256,7 +269,7 @@ def test_the_main_job_logs_to_tensorboard(main_job: tuple[Path, str]) -> None:
         [event.value for event in events.Scalars("val_accuracy/std")], val.std(ddof=0), rtol=1e-4, atol=1e-6
     )
     assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 30]
-    assert events.Scalars("final/test_accuracy")[-1].value == pytest.approx(members["test_accuracy"].mean())
+    assert events.Scalars("final/test_accuracy")[-1].value == pytest.approx(members["test_score"].mean())
     assert "_hparams_/session_start_info" in events.summary_metadata
     assert "_hparams_/experiment" in events.summary_metadata
 
@@ -323,7 +336,7 @@ def test_a_diverged_job_is_a_row(
     assert "3 of 3" in capsys.readouterr().out
     summary = pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv").set_index("optim.lr")
     assert summary.loc[1e6, "diverged"] == 3
-    assert np.isnan(summary.loc[1e6, "test_accuracy_mean"])
+    assert np.isnan(summary.loc[1e6, "test_score_mean"])
     assert summary.loc[0.05, "diverged"] == 0
 
 
@@ -332,20 +345,20 @@ def test_one_failing_job_does_not_stop_the_others(
 ) -> None:
     """A network that fails only once it trains."""
     (tmp_path / "fragile.py").write_text(
+        "import torch\n"
         "from torch import nn\n"
         "class Fragile(nn.Module):\n"
         "    def __init__(self, input_shape, out_features, activation, *, breaks: bool = False):\n"
         "        super().__init__()\n"
         "        self.linear, self.breaks = nn.Linear(13, out_features), breaks\n"
         "    def forward(self, inputs):\n"
-        "        if self.breaks and self.training:\n"
+        "        if self.breaks and torch.is_grad_enabled():\n"
         "            raise ArithmeticError('broken on purpose')\n"
         "        return self.linear(inputs)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    keys = ("depth", "width", "norm", "scalars", "bias")
-    network = " ".join(["model=residual_mlp model._target_=fragile.Fragile", *(f"~model.{key}" for key in keys)])
-    assert run(f"-m {network} +model.breaks=true,false init=he {QUICK}", monkeypatch, tmp_path) == 1
+    command = f"-m model._target_=fragile.Fragile +model.breaks=true,false init=he {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
     assert "initlab: 1 of 2 jobs failed" in said.err
     study = tmp_path / "outputs" / "study"
@@ -354,6 +367,38 @@ def test_one_failing_job_does_not_stop_the_others(
     assert "breaks=False" in finished.parent.name
     assert "broken on purpose" in failed.read_text()
     assert len(pd.read_csv(study / "summary.csv")) == 1
+
+
+OWN_NETWORKS = {
+    "takes what it declares": (
+        "def __init__(self, num_classes, input_shape, units=5):\n"
+        "        super().__init__(nn.Linear(input_shape[0], units), nn.ReLU(), nn.Linear(units, num_classes))\n"
+    ),
+    "takes anything": (
+        "def __init__(self, *, units=5, **rest):\n"
+        "        super().__init__(nn.Linear(13, units), nn.ReLU(), nn.Linear(units, rest.get('num_classes', 3)))\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("constructor", OWN_NETWORKS)
+def test_a_network_of_ones_own_in_place_of_the_data_sets(
+    constructor: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The keys of the network it replaces are not handed to it; what was typed is, and is checked."""
+    module = f"own_{len(OWN_NETWORKS[constructor])}"
+    (tmp_path / f"{module}.py").write_text(
+        f"from torch import nn\nclass Net(nn.Sequential):\n    {OWN_NETWORKS[constructor]}"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run(f"-m model._target_={module}.Net +model.units=7 init=he,lsuv {QUICK}", monkeypatch, tmp_path) == 0
+    (folder, _) = sorted((tmp_path / "outputs" / "study").glob("*/members.parquet"))
+    assert set(read_table(folder.parent, "members")["model"]) == {"Net"}
+    config = yaml.safe_load((folder.parent / "config.yaml").read_text())
+    assert config["model"] == {"_target_": f"{module}.Net", "name": "Net", "out_features": None, "units": 7}
+    if "anything" not in constructor:
+        assert run(f"model._target_={module}.Net +model.unit=7 {QUICK}", monkeypatch, tmp_path) == 2
+        assert "model.unit: unknown key; did you mean units?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("experiment", [path.stem for path in (CONF / "experiment").glob("*.yaml")])
@@ -374,7 +419,7 @@ def test_classic_wine_without_signal_knows_the_majority_only(
     assert "choose nothing by them" in capsys.readouterr().out
     (path,) = (tmp_path / "outputs" / "study").glob("*/members.parquet")
     members = read_table(path.parent, "members")
-    assert list(members["test_accuracy"]) == [179 / 320] * 4
+    assert list(members["test_score"]) == [179 / 320] * 4
     assert members["test_loss"].to_numpy() == pytest.approx(np.full(4, 0.7049), abs=5e-4)
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.conv import _ConvNd
 
-from initlab.cohort.losses import cross_entropy
 from initlab.cohort.stack import Stack
 from initlab.data.dataset import Split
 from initlab.errors import UserError
+from initlab.tasks import cross_entropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Autocast = Callable[[], AbstractContextManager[None]]
@@ -31,12 +31,12 @@ class Engine(Protocol):
             batches: Which rows each member sees, shape (members, batch).
 
         Returns:
-            Before the update, detached, float32 or float64: logits, shape (members, batch, classes), and losses of
+            Before the update, detached, float32 or float64: outputs, shape (members, batch, outputs), and losses of
             the rows, shape (members, batch).
         """
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Logits of all members in evaluation mode for shared inputs, shape (members, rows, classes)."""
+        """Outputs of all members in evaluation mode for shared inputs, shape (members, rows, outputs)."""
 
 
 class VmapEngine:
@@ -44,7 +44,7 @@ class VmapEngine:
 
     Args:
         stack: On the device that trains.
-        loss: Per-row losses from logits (rows, classes) and targets (rows,).
+        loss: Per-row losses from outputs (rows, outputs) and targets (rows, …).
         autocast: The context of a forward pass.
     """
 
@@ -54,8 +54,8 @@ class VmapEngine:
         self._shared = vmap(self._call, in_dims=(0, 0, None), randomness="different")
 
     def _call(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self._stack.template, (dict(parameters), dict(buffers)), (inputs,))
-        return logits
+        outputs: Tensor = functional_call(self._stack.template, (dict(parameters), dict(buffers)), (inputs,))
+        return outputs
 
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
         """See `Engine.gradients`."""
@@ -64,11 +64,11 @@ class VmapEngine:
         for parameter in stack.parameters.values():
             parameter.grad = None
         with self._autocast():
-            logits = _at_least_float(self._per_member(stack.parameters, stack.buffers, rows.inputs[batches]))
+            outputs = _at_least_float(self._per_member(stack.parameters, stack.buffers, rows.inputs[batches]))
         # The sum over members, so that each member's gradient is its own.
-        losses = self._loss(logits.flatten(0, 1), rows.targets[batches].flatten())
+        losses = self._loss(outputs.flatten(0, 1), rows.targets[batches].flatten(0, 1))
         (losses.sum() / batches.shape[1]).backward()
-        return logits.detach(), losses.detach().view(batches.shape)
+        return outputs.detach(), losses.detach().view(batches.shape)
 
     @torch.no_grad()
     def trace(self, inputs: Tensor) -> None:
@@ -97,7 +97,7 @@ class LoopEngine:
 
     Args:
         stack: On the device that trains.
-        loss: Per-row losses from logits (rows, classes) and targets (rows,).
+        loss: Per-row losses from outputs (rows, outputs) and targets (rows, …).
         autocast: The context of a forward pass.
         workers: Threads that share the members. Unlike threads inside an operation they hardly wait for each other.
     """
@@ -155,19 +155,19 @@ class LoopEngine:
 
         def work(member: int) -> Tensor:
             batch = batches[member]
-            logits = self._forward(member, rows.inputs[batch], training=True)
-            loss = self._loss(logits, rows.targets[batch])
+            outputs = self._forward(member, rows.inputs[batch], training=True)
+            loss = self._loss(outputs, rows.targets[batch])
             loss.mean().backward()
             losses[member] = loss.detach()
-            return logits.detach()
+            return outputs.detach()
 
-        logits = self._each_member(work)
+        outputs = self._each_member(work)
         torch.clear_autocast_cache()  # where autocast is on around several steps it would keep this one's weights
         while self._watches:  # the first backward pass told
             self._watches.pop().remove()
         for name, parameter in self._stack.parameters.items():
             parameter.grad = self._gradients[name] if name in self._used else None
-        return logits, losses
+        return outputs, losses
 
     def predict(self, inputs: Tensor) -> Tensor:
         """See `Engine.predict`."""
@@ -220,5 +220,5 @@ def _result_dtype(stack: Stack) -> torch.dtype:
     return next(iter(stack.parameters.values())).dtype
 
 
-def _at_least_float(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+def _at_least_float(outputs: Tensor) -> Tensor:
+    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs

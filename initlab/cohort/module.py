@@ -1,6 +1,6 @@
 """The LightningModule that trains a cohort."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -13,25 +13,25 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
-from initlab.cohort.losses import cross_entropy
 from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms
 from initlab.cohort.stack import Stack, images_last
 from initlab.data.dataset import Dataset, Split
 from initlab.data.module import InMemoryData
+from initlab.tasks import TASKS, Task
 
 
 @dataclass(frozen=True)
 class EpochRow:
     """What one epoch measured on one split: a number a member, shape (members,), on the CPU in float64.
 
-    `epoch` 0 is before any training. A member whose logits are not finite has accuracy NaN: such a network
-    classifies nothing.
+    `epoch` 0 is before any training. A member whose outputs are not finite has score NaN: such a network predicts
+    nothing.
     """
 
     epoch: int
     split: str
     loss: Tensor
-    accuracy: Tensor
+    score: Tensor
     gradient_norm: Tensor | None = None
 
 
@@ -39,24 +39,25 @@ class EpochRow:
 class _Tally:
     """Sums over the rows of an epoch, in float64 on the CPU: not every device has it."""
 
+    task: Task
     loss: Tensor | float = 0.0
-    correct: Tensor | float = 0.0
+    sums: Tensor | float = 0.0
     rows: int = 0
     gradient_norm: Tensor | None = None
 
-    def add(self, logits: Tensor, losses: Tensor, targets: Tensor) -> None:
-        """Add rows: logits (members, rows, classes), losses and targets (members, rows)."""
+    def add(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> None:
+        """Add rows: outputs (members, rows, outputs), losses (members, rows) and targets (members, rows, …)."""
         self.loss = self.loss + losses.sum(1).cpu().double()
-        self.correct = self.correct + (logits.argmax(-1) == targets).sum(1).cpu().double()
+        self.sums = self.sums + self.task.sums(outputs, targets)
         self.rows += targets.shape[1]
 
     def row(self, epoch: int, split: str) -> EpochRow:
-        """Averages over the rows so far."""
+        """Loss and score over the rows so far."""
         assert isinstance(self.loss, Tensor)
-        assert isinstance(self.correct, Tensor)
-        loss, accuracy = self.loss / self.rows, self.correct / self.rows
+        assert isinstance(self.sums, Tensor)
+        loss, score = self.loss / self.rows, self.task.score(self.sums, self.rows)
         norm = None if self.gradient_norm is None else self.gradient_norm.cpu().double()
-        return EpochRow(epoch, split, loss, accuracy.where(loss.isfinite(), torch.nan), norm)
+        return EpochRow(epoch, split, loss, score.where(loss.isfinite(), torch.nan), norm)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,6 @@ class Training:
     gradient_clip: float | None = None
     engine: str = "auto"
     threads: int = 1
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
 
 
 class CohortModule(pl.LightningModule):
@@ -93,6 +93,7 @@ class CohortModule(pl.LightningModule):
         self.automatic_optimization = False
         self.history: list[EpochRow] = []
         self.engine_name = ""
+        self.task = TASKS[dataset.task]
         self._dataset, self._training = dataset, training
         self._template = [stack.template]  # in a list, so that Lightning does not take its weights for ours
         self._names = (list(stack.parameters), list(stack.buffers))
@@ -100,7 +101,7 @@ class CohortModule(pl.LightningModule):
         for position, buffer in enumerate(stack.buffers.values()):
             self.register_buffer(f"buffer_{position}", buffer)
         self._engine: Engine | None = None
-        self._tally = _Tally()
+        self._tally = _Tally(self.task)
 
     @property
     def stack(self) -> Stack:
@@ -132,7 +133,7 @@ class CohortModule(pl.LightningModule):
         # In 64-true Lightning's context sets torch's default dtype, which threads share; all tensors are double anyway.
         autocast = nullcontext if isinstance(plugin, DoublePrecision) else plugin.forward_context
         if self.engine_name == "vmap":
-            self._engine = VmapEngine(self.stack, self._training.loss, autocast)
+            self._engine = VmapEngine(self.stack, self.task.loss, autocast)
             return
         on_cpu = self.device.type == "cpu"
         if on_cpu:
@@ -142,10 +143,11 @@ class CohortModule(pl.LightningModule):
         alone = not on_cpu or any(isinstance(layer, _DropoutNd) for layer in self._template[0].modules())
         workers = 1 if alone else min(self._training.threads, self.stack.members)
         torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-        self._engine = LoopEngine(self.stack, self._training.loss, autocast, workers=workers)
+        self._engine = LoopEngine(self.stack, self.task.loss, autocast, workers=workers)
 
     def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
-        return Split(split.inputs.to(self.device, dtype), split.targets.to(self.device))
+        targets = split.targets.to(self.device)
+        return Split(split.inputs.to(self.device, dtype), targets.to(dtype) if targets.is_floating_point() else targets)
 
     @property
     def engine(self) -> Engine:
@@ -160,10 +162,10 @@ class CohortModule(pl.LightningModule):
     def training_step(self, block: Tensor, _: int) -> None:
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
-        logits, losses = [], []
+        outputs, losses = [], []
         for step, batches in enumerate(block, start=1):
-            step_logits, step_losses = self.engine.gradients(rows, batches)
-            logits.append(step_logits)
+            step_outputs, step_losses = self.engine.gradients(rows, batches)
+            outputs.append(step_outputs)
             losses.append(step_losses)
             if step == len(block):
                 self._tally.gradient_norm = gradient_norms(self._gradients())
@@ -171,7 +173,7 @@ class CohortModule(pl.LightningModule):
                 clip_members(self._gradients(), self._training.gradient_clip)
             self._optimizer.step()
         targets = rows.targets[block.transpose(0, 1).flatten(1)]
-        self._tally.add(torch.cat(logits, 1), torch.cat(losses, 1), targets)
+        self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self.parameter_stack if parameter.grad is not None]
@@ -205,11 +207,12 @@ class CohortModule(pl.LightningModule):
 
     def _evaluate(self, name: str, chunk: Tensor) -> None:
         split = self._splits[name]
-        logits = self.engine.predict(split.inputs[chunk])
-        targets = split.targets[chunk].expand(len(logits), -1)
-        losses = self._training.loss(logits.flatten(0, 1), targets.flatten()).view(targets.shape)
-        self._tally.add(logits, losses, targets)
+        outputs = self.engine.predict(split.inputs[chunk])
+        targets = split.targets[chunk].unsqueeze(0)
+        targets = targets.expand(len(outputs), *targets.shape[1:])
+        losses = self.task.loss(outputs.flatten(0, 1), targets.flatten(0, 1)).view(targets.shape[:2])
+        self._tally.add(outputs, losses, targets)
 
     def _record(self, split: str, *, epoch: int) -> None:
         self.history.append(self._tally.row(epoch, split))
-        self._tally = _Tally()
+        self._tally = _Tally(self.task)

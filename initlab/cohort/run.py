@@ -59,6 +59,7 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
             job.identity,
             list(job.seeds),
             [_record(row, rows) for row in module.history],
+            metric=module.task.metric,
             threshold=first.config.threshold,
             seconds=seconds,
         )
@@ -146,4 +147,4 @@ def _threads(configured: int | str, convolutional: bool) -> int:
 
 def _record(row: EpochRow, rows: slice) -> Record:
     norm = None if row.gradient_norm is None else row.gradient_norm[rows].numpy()
-    return Record(row.epoch, row.split, row.loss[rows].numpy(), row.accuracy[rows].numpy(), norm)
+    return Record(row.epoch, row.split, row.loss[rows].numpy(), row.score[rows].numpy(), norm)

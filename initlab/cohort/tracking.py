@@ -51,8 +51,9 @@ class JobTracking(Callback):
         """Log the configuration with the job's final metrics, which is what the HParams tab shows, and close."""
         if self._logger is None:
             return
-        metrics = ("test_accuracy", "test_loss", "best_val_accuracy", "val_loss", "train_loss", "auc")
-        final = {f"final/{name}": float(members[name].mean()) for name in metrics}
+        metric = members["metric"].iloc[0]
+        columns = ("test_score", "test_loss", "best_val_score", "val_loss", "train_loss", "auc")
+        final = {f"final/{name.replace('score', metric)}": float(members[name].mean()) for name in columns}
         final["final/diverged"] = float((members["status"] == "diverged").sum())
         parameters = hyperparameters(self._job)
         if isinstance(self._logger, TensorBoardLogger):
@@ -67,7 +68,7 @@ class JobTracking(Callback):
         assert isinstance(module, CohortModule)
         for row in module.history[self._logged :]:
             if self._logger is not None:
-                measured = {"loss": row.loss, "accuracy": row.accuracy, "gradient_norm": row.gradient_norm}
+                measured = {"loss": row.loss, module.task.metric: row.score, "gradient_norm": row.gradient_norm}
                 spread = {
                     f"{row.split}_{name}/{key}": value
                     for name, values in measured.items()

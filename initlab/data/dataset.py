@@ -1,23 +1,54 @@
-"""A data set in memory, and how its rows are told apart."""
+"""A data set in memory, and how its rows are told apart.
+
+One of your own is a function that returns a `Dataset`. Its keyword arguments are the keys of its configuration,
+checked against their annotations before it is called; the helpers of `initlab.data.assemble` do the rest:
+
+    # mine.py, in the folder where you start initlab
+    from initlab.data.assemble import split_and_assemble
+    from initlab.data.dataset import Dataset
+
+    def rings(*, rows: int = 500, test_fraction: float = 0.2, val_fraction: float = 0.2) -> Dataset:
+        inputs, labels = ...  # arrays, a row each: (rows, features) or (rows, channels, height, width), and (rows,)
+        return split_and_assemble(
+            (inputs, labels), test_fraction=test_fraction, val_fraction=val_fraction, split_seed=0, stratify=True,
+            standardize=True,
+        )
+
+    # my_conf/data/rings.yaml, with the recipe that every data set brings
+    # @package _global_
+    defaults: [{/model: mlp}, {/optim: adam}, _self_]
+    data: {name: rings, _target_: mine.rings, rows: 1000}
+    batch_size: 32
+    trainer: {max_epochs: 20}
+
+    python -m initlab.train --config-dir my_conf data=rings
+
+It must give the same rows whenever it is called with the same arguments: members are compared on equal rows. What the
+user can mend it raises as `UserError`.
+"""
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from initlab.errors import UserError
 
-Arrays = tuple[np.ndarray, np.ndarray]
+TaskName = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows for one use: inputs, shape (rows, *input_shape), float32; targets, shape (rows,), int64."""
+    """Rows for one use.
+
+    Attributes:
+        inputs: Shape (rows, *input_shape), float32.
+        targets: Classes, shape (rows,), int64; or numbers, shape (rows, outputs), float32.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -28,21 +59,55 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of a classification problem.
+    """Three splits of a classification or regression problem.
 
     Attributes:
         train: Rows to fit on.
         val: Rows to watch and choose on; the test rows themselves where `validates_on_test`.
         test: Rows to report on.
-        classes: Number of classes; targets are 0, …, classes - 1.
+        classes: Number of classes, where targets are 0, …, classes - 1; None where they are numbers.
         validates_on_test: Whether val is test, as in classic scripts.
+        note: What a reader of the results must know besides, one line; it is printed before training.
     """
 
     train: Split
     val: Split
     test: Split
-    classes: int
+    classes: int | None
     validates_on_test: bool
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no network could be trained on.
+
+        Raises:
+            UserError: rows that are absent, not finite, of another shape or type than documented; a single class;
+                or targets among which there is nothing to tell apart.
+        """
+        for name in ("train", "val", "test"):
+            problem = self._problem(getattr(self, name))
+            if problem:
+                raise UserError(f"data: the {name} rows: {problem}")
+
+    def _problem(self, split: Split) -> str | None:
+        inputs, targets = split.inputs, split.targets
+        if len(inputs) == 0 or len(inputs) != len(targets):
+            return f"{len(inputs)} inputs and {len(targets)} targets; expected as many, and at least one"
+        if inputs.dtype != torch.float32 or inputs.dim() < 2 or inputs.shape[1:] != self.train.inputs.shape[1:]:
+            return (
+                f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}; expected float32 of shape "
+                f"(rows, {', '.join(map(str, self.input_shape)) or '…'})"
+            )
+        if not all(map(torch.isfinite, inputs.aminmax())):
+            return "an input is not a finite number"
+        if self.classes is not None:
+            return _problem_of_classes(targets, self.classes)
+        return _problem_of_numbers(targets, like=self.train.targets)
+
+    @property
+    def task(self) -> TaskName:
+        """Whether targets are classes or numbers."""
+        return "regression" if self.classes is None else "classification"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -50,10 +115,19 @@ class Dataset:
         return tuple(self.train.inputs.shape[1:])
 
     @property
-    def majority_share(self) -> float:
-        """Share of the test rows that the most frequent class of the training rows has: what knowing nothing gets."""
-        majority = self.train.targets.bincount(minlength=self.classes).argmax()
-        return float((self.test.targets == majority).double().mean())
+    def outputs(self) -> int:
+        """How many numbers a network must give at least: one logit a class, or one output a target."""
+        return self.train.targets.shape[1] if self.classes is None else self.classes
+
+    @property
+    def baseline(self) -> float:
+        """Score on the test rows of who knows the training targets alone: their commonest class, or their mean."""
+        known, asked = self.train.targets, self.test.targets
+        if self.classes is not None:
+            majority = known.bincount(minlength=self.classes).argmax()
+            return float((asked == majority).double().mean())
+        missed = (asked.double() - known.double().mean(0)).square().mean(0)
+        return float((1 - missed / asked.double().var(0, correction=0)).mean())
 
     @cached_property
     def checksum(self) -> str:
@@ -61,114 +135,31 @@ class Dataset:
         digest = hashlib.sha256()
         for split in (self.train, self.val, self.test):
             digest.update(split.inputs.contiguous().numpy().tobytes())
-            digest.update(split.targets.numpy().tobytes())
+            digest.update(split.targets.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
-def split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str) -> tuple[Arrays, Arrays]:
-    """Split off a fraction of the rows with scikit-learn's `train_test_split`.
-
-    Args:
-        arrays: Inputs and targets, a row each.
-        fraction: Share of the rows to split off, in (0, 1).
-        seed: scikit-learn's random_state.
-        stratify: Whether each class keeps its share.
-        where: The configuration key of the fraction, for the error.
-
-    Returns:
-        The remaining rows and the ones split off.
-
-    Raises:
-        UserError: the fraction leaves a part without rows, or without a row of each class.
-    """
-    inputs, targets = arrays
-    if not 0 < fraction < 1:
-        raise UserError(f"{where}={fraction}: expected a share in (0, 1)")
-    try:
-        kept, taken, kept_targets, taken_targets = train_test_split(
-            inputs, targets, test_size=fraction, random_state=seed, stratify=targets if stratify else None
-        )
-    except ValueError as error:
-        raise UserError(f"{where}={fraction}: {' '.join(str(error).split())}") from error
-    return (kept, kept_targets), (taken, taken_targets)
+def _problem_of_classes(targets: Tensor, classes: int) -> str | None:
+    """What is wrong with targets that should be 0, …, classes - 1; None if nothing is."""
+    if classes < 2:
+        return "there is a single class; nothing can be learned"
+    if targets.dtype != torch.int64 or targets.dim() != 1:
+        return f"targets are {targets.dtype} of shape {tuple(targets.shape)}; expected classes, int64 of shape (rows,)"
+    if int(targets.min()) < 0 or int(targets.max()) >= classes:
+        return f"classes from {int(targets.min())} to {int(targets.max())}; expected 0 to {classes - 1}"
+    return None
 
 
-def assemble(
-    train: Arrays,
-    test: Arrays,
-    *,
-    val_fraction: float,
-    split_seed: int,
-    stratify: bool,
-    standardize: str | None,
-) -> Dataset:
-    """Build a data set from official training and test rows.
-
-    Args:
-        train: Inputs and targets to fit and validate on.
-        test: Inputs and targets kept apart.
-        val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of that split; the same for all members, so that they are compared on equal rows.
-        stratify: Whether each class keeps its share in the split.
-        standardize: Mean 0 and variance 1, with moments of the remaining training rows only: `"feature"`, each
-            column by its own; `"all"`, one mean and variance over all entries; None, leave as is.
-
-    Raises:
-        UserError: a fraction out of range.
-    """
-    if not 0 <= val_fraction < 1:
-        raise UserError(f"data.val_fraction={val_fraction}: expected a share in [0, 1)")
-    classes = int(max(train[1].max(), test[1].max())) + 1
-    if val_fraction:
-        train, val = split_rows(
-            train, fraction=val_fraction, seed=split_seed, stratify=stratify, where="data.val_fraction"
-        )
-    else:
-        val = test
-    mean, std = _moments(train[0], standardize)
-    train_split, test_split = (_to_split(rows, mean, std) for rows in (train, test))
-    val_split = _to_split(val, mean, std) if val_fraction else test_split
-    return Dataset(train_split, val_split, test_split, classes, validates_on_test=not val_fraction)
-
-
-def split_and_assemble(
-    rows: Arrays,
-    *,
-    test_fraction: float,
-    val_fraction: float,
-    split_seed: int,
-    stratify: bool,
-    standardize: str | None,
-) -> Dataset:
-    """Build a data set without official test rows: they are split off first. The arguments are those of `assemble`.
-
-    Raises:
-        UserError: a fraction out of range.
-    """
-    train, test = split_rows(
-        rows, fraction=test_fraction, seed=split_seed, stratify=stratify, where="data.test_fraction"
-    )
-    return assemble(
-        train,
-        test,
-        val_fraction=val_fraction,
-        split_seed=split_seed,
-        stratify=stratify,
-        standardize=standardize,
-    )
-
-
-def _moments(inputs: np.ndarray, standardize: str | None) -> tuple[np.ndarray, np.ndarray]:
-    if standardize is None:
-        return np.zeros(1), np.ones(1)
-    axis = 0 if standardize == "feature" else None
-    mean, std = inputs.mean(axis, dtype=np.float64), inputs.std(axis, dtype=np.float64)
-    return np.asarray(mean), np.where(std > 0, std, 1.0)  # a constant column becomes 0, not NaN
-
-
-def _to_split(rows: Arrays, mean: np.ndarray, std: np.ndarray) -> Split:
-    inputs = ((rows[0] - mean) / std).astype(np.float32)
-    return Split(torch.from_numpy(inputs), torch.from_numpy(rows[1].astype(np.int64)))
+def _problem_of_numbers(targets: Tensor, *, like: Tensor) -> str | None:
+    """What is wrong with targets that should be numbers, as many a row as others; None if nothing is."""
+    if targets.dtype != torch.float32 or targets.dim() != 2 or targets.shape[1:] != like.shape[1:]:
+        shape = tuple(targets.shape)
+        return f"targets are {targets.dtype} of shape {shape}; expected numbers, float32 of shape (rows, outputs)"
+    if not bool(targets.isfinite().all()):
+        return "a target is not a finite number"
+    if bool((targets == targets[0]).all(0).any()):
+        return "a target is the same number in all rows; R² needs two different ones"
+    return None
 
 
 def data_directory(directory: str | None) -> Path:

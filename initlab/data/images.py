@@ -2,17 +2,44 @@
 
 import contextlib
 import io
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
-from initlab.data.dataset import Arrays, Dataset, assemble, data_directory, split_and_assemble
+from initlab.data.assemble import Arrays, assemble, split_and_assemble
+from initlab.data.dataset import Dataset, data_directory
 from initlab.errors import UserError
 
-GREY_LEVELS = 255.0
+LEVELS = 255.0
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A data set of torchvision.
+
+    Attributes:
+        name: What `data=` calls it.
+        read: torchvision's class.
+        folder: Where its files lie, below `data.dir`.
+        files: What there is to put there.
+    """
+
+    name: str
+    read: Callable[..., Any]
+    folder: str
+    files: str
+
+
+MNIST = _Source("mnist", datasets.MNIST, "MNIST/raw", "its four IDX files")
+FASHION_MNIST = _Source("fashion_mnist", datasets.FashionMNIST, "FashionMNIST/raw", "its four IDX files")
+KMNIST = _Source("kmnist", datasets.KMNIST, "KMNIST/raw", "its four IDX files")
+CIFAR10 = _Source("cifar10", datasets.CIFAR10, "cifar-10-batches-py", "the files of cifar-10-python.tar.gz")
 
 
 def digits(
@@ -35,7 +62,7 @@ def digits(
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
-        standardize="all" if standardize else None,
+        standardize=standardize,
     )
 
 
@@ -56,12 +83,12 @@ def mnist(
         val_fraction: Share of the 60,000 to validate on; 0 validates on the 10,000 test images.
         split_seed: Seed of that split.
         stratify: Whether each class keeps its share in the split.
-        standardize: Whether pixels get mean 0 and variance 1 over all training pixels; else they lie in [0, 1].
+        standardize: Whether each channel gets mean 0 and variance 1 over all training pixels; else they lie in [0, 1].
 
     Raises:
         UserError: the files are absent and cannot be fetched, or are damaged.
     """
-    return _idx_dataset(datasets.MNIST, dir, download, val_fraction, split_seed, stratify, standardize)
+    return _images(MNIST, dir, download, val_fraction, split_seed, stratify, standardize)
 
 
 def fashion_mnist(
@@ -80,11 +107,49 @@ def fashion_mnist(
     Raises:
         UserError: the files are absent and cannot be fetched, or are damaged.
     """
-    return _idx_dataset(datasets.FashionMNIST, dir, download, val_fraction, split_seed, stratify, standardize)
+    return _images(FASHION_MNIST, dir, download, val_fraction, split_seed, stratify, standardize)
 
 
-def _idx_dataset(
-    source: type[datasets.MNIST],
+def kmnist(
+    *,
+    dir: str | None = None,
+    download: bool = True,
+    val_fraction: float = 0.1,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv:1812.01718): 60,000 and 10,000 cursive Japanese characters, 28×28.
+
+    The arguments are those of `mnist`; the files lie under KMNIST/raw/.
+
+    Raises:
+        UserError: the files are absent and cannot be fetched, or are damaged.
+    """
+    return _images(KMNIST, dir, download, val_fraction, split_seed, stratify, standardize)
+
+
+def cifar10(
+    *,
+    dir: str | None = None,
+    download: bool = True,
+    val_fraction: float = 0.1,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """CIFAR-10 (Krizhevsky 2009): 50,000 and 10,000 photographs of 10 kinds of things, 32×32 pixels in 3 colours.
+
+    The arguments are those of `mnist`; the files lie under cifar-10-batches-py/.
+
+    Raises:
+        UserError: the files are absent and cannot be fetched, or are damaged.
+    """
+    return _images(CIFAR10, dir, download, val_fraction, split_seed, stratify, standardize)
+
+
+def _images(
+    source: _Source,
     folder: str | None,
     download: bool,
     val_fraction: float,
@@ -92,31 +157,31 @@ def _idx_dataset(
     stratify: bool,
     standardize: bool,
 ) -> Dataset:
-    train, test = (_read_idx(source, data_directory(folder), part, download) for part in (True, False))
+    train, test = (_read(source, folder, part, download) for part in (True, False))
     return assemble(
         train,
         test,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
-        standardize="all" if standardize else None,
+        standardize=standardize,
     )
 
 
-def _read_idx(source: type[datasets.MNIST], directory: Path, train: bool, download: bool) -> Arrays:
-    """Read one part through torchvision: images in [0, 1], shape (rows, 1, 28, 28), and labels."""
-    name = source.__name__
-    raw = directory / name / "raw"
+def _read(source: _Source, folder: str | None, train: bool, download: bool) -> Arrays:
+    """Read one part through torchvision: images in [0, 1], shape (rows, channels, height, width), and labels."""
+    directory = data_directory(folder)
     try:
         # torchvision reports each mirror that failed with print.
         with contextlib.redirect_stdout(io.StringIO()):
-            part = source(str(directory), train=train, download=download)
-    except (RuntimeError, URLError, OSError, ValueError, AssertionError) as error:
+            part = source.read(str(directory), train=train, download=download)
+    except (RuntimeError, URLError, HTTPException, OSError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"data={'mnist' if source is datasets.MNIST else 'fashion_mnist'}: cannot read {name} from {raw} "
-            f"({reason}); put its four IDX files there, point data.dir or INITLAB_DATA to a folder that has "
-            f"{name}/raw, or use an embedded data set: data=digits or data=wine"
+            f"data={source.name}: cannot read {source.read.__name__} from {directory / source.folder} ({reason}); put "
+            f"{source.files} there, point data.dir or INITLAB_DATA to a folder that has {source.folder}, or use an "
+            "embedded data set: data=digits or data=wine"
         ) from error
-    images = part.data.unsqueeze(1).numpy().astype(np.float32) / np.float32(GREY_LEVELS)
-    return images, part.targets.numpy()
+    pixels = np.asarray(part.data)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)  # torchvision: colours last
+    return pixels.astype(np.float32, order="C") / np.float32(LEVELS), np.asarray(part.targets)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_wine
 
-from initlab.data.dataset import Arrays, Dataset, data_directory, split_and_assemble
+from initlab.data.assemble import Arrays, split_and_assemble
+from initlab.data.dataset import Dataset, data_directory
 from initlab.errors import UserError
 
 WINE_QUALITY_FILE = "winequality-red.csv"
@@ -39,7 +40,7 @@ def wine(
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
-        standardize="feature" if standardize else None,
+        standardize=standardize,
     )
 
 
@@ -76,7 +77,7 @@ def wine_quality(
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
-        standardize="feature" if standardize else None,
+        standardize=standardize,
     )
 
 

@@ -122,20 +122,21 @@ def _explained_by(key: str) -> tuple[str, ...]:
 
 
 def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
-    """One row a job, best first within each data set: accuracies on different data do not compare.
+    """One row a job, best first within each data set: scores on different data do not compare.
 
     Means and intervals are over the members that did not diverge; these are counted in `diverged`. For the order
-    a diverged member counts as accuracy 0, so that a scheme does not rank by its few survivors.
+    a diverged member counts as score 0, so that a scheme does not rank by its few survivors, and a job's negative R²
+    as 0, too, so that it is not worse to have survived.
 
     Args:
         study: Finished jobs.
         seed: Of the bootstrap; equal tables give equal numbers.
 
     Returns:
-        job, the differing keys, seeds, diverged, mean, low and high end of the 95 % bootstrap interval of test
-        accuracy and test loss, the threshold, and epochs_to_threshold: the median over all members, where those that
-        never reached it count as later than all others; NaN unless more than half did. `reached` counts those that
-        did, whatever became of them later.
+        job, the differing keys, seeds, diverged, the metric, mean, low and high end of the 95 % bootstrap interval
+        of test score and test loss, the threshold, and epochs_to_threshold: the median over all members, where those
+        that never reached it count as later than all others; NaN unless more than half did. `reached` counts those
+        that did, whatever became of them later.
     """
     rows = []
     data_sets = list(study.members["data"].unique())
@@ -147,11 +148,12 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
             **{str(key): value for key, value in study.differing.loc[str(job)].items()},
             "seeds": len(members),
             "diverged": int((~finished).sum()),
+            "metric": members["metric"].iloc[0],
         }
-        for metric in ("test_accuracy", "test_loss"):
-            values = members[metric].to_numpy(np.float64, na_value=np.nan)
+        for column in ("test_score", "test_loss"):
+            values = members[column].to_numpy(np.float64, na_value=np.nan)
             mean, low, high = mean_and_interval(np.where(finished, values, np.nan), rng=rng)
-            row |= {f"{metric}_mean": mean, f"{metric}_low": low, f"{metric}_high": high}
+            row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
         epochs = members["epochs_to_threshold"].to_numpy(np.float64, na_value=np.inf)
         # The upper of the two middle values: half of the members need not have reached it.
         median = np.sort(epochs)[len(epochs) // 2]
@@ -161,9 +163,9 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
             "reached": int(np.isfinite(epochs).sum()),
         }
         row["_data"] = data_sets.index(members["data"].iloc[0])
-        row["_order"] = np.nan_to_num(row["test_accuracy_mean"]) * finished.mean()
+        row["_order"] = max(np.nan_to_num(row["test_score_mean"]), 0.0) * finished.mean()
         rows.append(row)
-    order = {"_data": True, "_order": False, "test_loss_mean": True}
+    order = {"_data": True, "metric": True, "_order": False, "test_loss_mean": True}
     table = pd.DataFrame(rows).sort_values(list(order), ascending=list(order.values()), kind="stable")
     return table.drop(columns=["_data", "_order"]).reset_index(drop=True)
 

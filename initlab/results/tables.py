@@ -17,7 +17,7 @@ class Record:
     epoch: int
     split: str
     loss: FloatArray
-    accuracy: FloatArray
+    score: FloatArray
     gradient_norm: FloatArray | None
 
 
@@ -34,6 +34,7 @@ def job_tables(
     seeds: Sequence[int],
     records: Sequence[Record],
     *,
+    metric: str,
     threshold: float,
     seconds: float,
 ) -> JobTables:
@@ -43,7 +44,8 @@ def job_tables(
         identity: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
         seeds: One a member.
         records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
-        threshold: Validation accuracy that counts as reached.
+        metric: What the scores are, a name of `schema.METRICS`.
+        threshold: Validation score that counts as reached.
         seconds: Training time of a member.
     """
     history = pd.concat(
@@ -54,8 +56,9 @@ def job_tables(
                     "member": np.arange(len(seeds)),
                     "epoch": record.epoch,
                     "split": record.split,
+                    "metric": metric,
                     "loss": record.loss,
-                    "accuracy": record.accuracy,
+                    "score": record.score,
                     "gradient_norm": np.nan if record.gradient_norm is None else record.gradient_norm,
                 }
             )
@@ -65,26 +68,27 @@ def job_tables(
         ignore_index=True,
     )
     of = {split: [r for r in records if r.split == split] for split in ("train", "val", "test")}
-    val_accuracy = np.stack([record.accuracy for record in of["val"]])
+    val_score = np.stack([record.score for record in of["val"]])
     epochs = of["val"][-1].epoch
     diverged = first_epoch(~np.isfinite(np.stack([r.loss for r in records])), [r.epoch for r in records])
     columns = {
         **identity,
         "member": np.arange(len(seeds)),
         "seed": list(seeds),
+        "metric": metric,
         "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
         "diverged_epoch": pd.array(diverged, dtype="Int64"),
         "epochs": epochs,
         "train_loss": of["train"][-1].loss,
         "val_loss": of["val"][-1].loss,
-        "val_accuracy": of["val"][-1].accuracy,
-        "best_val_accuracy": np.fmax.reduce(val_accuracy),
+        "val_score": of["val"][-1].score,
+        "best_val_score": np.fmax.reduce(val_score),
         "test_loss": of["test"][-1].loss,
-        "test_accuracy": of["test"][-1].accuracy,
-        "auc": area_under_curve(val_accuracy, [record.epoch for record in of["val"]]),
+        "test_score": of["test"][-1].score,
+        "auc": area_under_curve(val_score, [record.epoch for record in of["val"]]),
         "threshold": threshold,
         "epochs_to_threshold": pd.array(
-            first_epoch(val_accuracy >= threshold, [record.epoch for record in of["val"]]), dtype="Int64"
+            first_epoch(val_score >= threshold, [record.epoch for record in of["val"]]), dtype="Int64"
         ),
         "seconds": seconds,
     }
@@ -102,11 +106,13 @@ def first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int 
     return [epochs[first[member]] if happened[:, member].any() else None for member in range(happened.shape[1])]
 
 
-def area_under_curve(accuracy: FloatArray, epochs: Sequence[int]) -> FloatArray:
-    """Mean height of each member's accuracy curve, by the trapezoidal rule; NaN if it has diverged.
+def area_under_curve(scores: FloatArray, epochs: Sequence[int]) -> FloatArray:
+    """Mean height of each member's score curve, by the trapezoidal rule; NaN if it has diverged.
+
+    A score below 0 counts as 0: the R² of an untrained network may be anything.
 
     Args:
-        accuracy: Shape (measurements, members).
+        scores: Shape (measurements, members).
         epochs: Of each measurement, ascending.
     """
-    return np.asarray(np.trapezoid(accuracy, epochs, axis=0) / (epochs[-1] - epochs[0]))
+    return np.asarray(np.trapezoid(np.maximum(scores, 0), epochs, axis=0) / (epochs[-1] - epochs[0]))

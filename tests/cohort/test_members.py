@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import r2_score
 from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine
-from initlab.cohort.losses import cross_entropy
 from initlab.cohort.module import CohortModule
 from initlab.cohort.optimizers import clip_members
 from initlab.cohort.stack import stack_members
 from initlab.cohort.tracking import JobTracking
 from initlab.data.module import InMemoryData
 from initlab.jobs import Job, Member
+from initlab.tasks import cross_entropy
 from tests.helpers import make_job, train
 
 SHORT = ("trainer.max_epochs=3", "seeds=4")
@@ -36,11 +37,12 @@ def plain_training(
     model.train()
     optimizer = optimizer_of(model.parameters(), lr=member.learning_rate)
     place = engine_data.seeds.index(member.seed)
+    loss_of = F.cross_entropy if job.dataset.task == "classification" else F.mse_loss
     for epoch in range(job.config.trainer["max_epochs"]):
         for block in engine_data.blocks(epoch):
             for batch in block[:, place]:
                 optimizer.zero_grad()
-                loss = F.cross_entropy(model(job.dataset.train.inputs[batch]), job.dataset.train.targets[batch])
+                loss = loss_of(model(job.dataset.train.inputs[batch]), job.dataset.train.targets[batch])
                 loss.backward()
                 if job.config.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(model.parameters(), job.config.gradient_clip)
@@ -70,8 +72,9 @@ def state_of(module: CohortModule, place: int) -> dict[str, Tensor]:
             "model.bias=false",
             "gradient_clip=0.5",
         ),
+        ("data=teacher", "data.rows=100", "data.outputs=3", "model.hidden=[8]"),
     ],
-    ids=["plain", "batch norm", "layer norm, clipped", "convolutions"],
+    ids=["plain", "batch norm", "layer norm, clipped", "convolutions", "regression"],
 )
 def test_a_member_equals_the_network_trained_alone(model: tuple[str, ...], optimizer: str, engine: str) -> None:
     """Four members of different learning rates, each against plain PyTorch."""
@@ -114,7 +117,7 @@ def test_both_engines_measure_the_same() -> None:
     assert [(row.epoch, row.split) for row in vmap.history] == [(row.epoch, row.split) for row in loop.history]
     for one, other in zip(vmap.history, loop.history, strict=True):
         torch.testing.assert_close(one.loss, other.loss, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(one.accuracy, other.accuracy, rtol=0, atol=0.04)
+        torch.testing.assert_close(one.score, other.score, rtol=0, atol=0.04)
 
 
 def test_what_is_recorded_is_what_the_networks_do() -> None:
@@ -134,7 +137,30 @@ def test_what_is_recorded_is_what_the_networks_do() -> None:
         with torch.no_grad():
             logits = model(split.inputs)
         assert float(rows[key].loss[1]) == pytest.approx(float(F.cross_entropy(logits, split.targets)), rel=1e-5)
-        assert float(rows[key].accuracy[1]) == pytest.approx(float((logits.argmax(1) == split.targets).float().mean()))
+        assert float(rows[key].score[1]) == pytest.approx(float((logits.argmax(1) == split.targets).float().mean()))
+
+
+def test_what_is_recorded_of_a_regression_is_what_the_networks_do() -> None:
+    """The test rows come in two chunks."""
+    job = make_job(*SHORT, "data=teacher", "data.rows=1200", "data.outputs=2")
+    assert len(InMemoryData(job.dataset, batch_size=32, seeds=[0]).chunks(len(job.dataset.test))) == 2
+    module = train(job)
+    network = job.build_member(job.members()[1]).eval()
+    network.load_state_dict(state_of(module, 1))
+    with torch.no_grad():
+        outputs = network(job.dataset.test.inputs)
+    row = module.history[-1]
+    assert row.split == "test"
+    assert float(row.loss[1]) == pytest.approx(float(F.mse_loss(outputs, job.dataset.test.targets)), rel=1e-5)
+    assert float(row.score[1]) == pytest.approx(r2_score(job.dataset.test.targets, outputs), rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_a_linear_teacher_is_understood(engine: str) -> None:
+    teacher = ("data=teacher", "data.depth=0", "data.noise=0", "data.rows=500", "model.hidden=[]")
+    module = train(make_job(*teacher, "seeds=2", "trainer.max_epochs=30", "optim.lr=0.01", f"engine={engine}"))
+    assert module.history[0].score.max() < 0.9
+    assert module.history[-1].score.min() > 0.99
 
 
 def test_measuring_does_not_change_the_weights(tmp_path: Path) -> None:
@@ -151,7 +177,7 @@ def test_a_diverged_member_leaves_the_others_alone() -> None:
     module = train(job, [first, wild, third, fourth])
     calm = train(job, [first, third, fourth])
     assert not module.history[-1].loss[1].isfinite()
-    assert module.history[-1].accuracy[1].isnan()  # not the share of class 0, which argmax of NaN would give
+    assert module.history[-1].score[1].isnan()  # not the share of class 0, which argmax of NaN would give
     for place, calm_place in ((0, 0), (2, 1), (3, 2)):
         for name, value in state_of(calm, calm_place).items():
             torch.testing.assert_close(state_of(module, place)[name], value, rtol=1e-4, atol=1e-6)
@@ -256,10 +282,11 @@ def test_bfloat16_learns_what_float32_learns(engine: str) -> None:
     assert not torch.equal(rough.history[-1].loss, exact.history[-1].loss)  # it is in use
 
 
-def test_double_precision() -> None:
-    module = train(make_job(*SHORT, "trainer.precision=64-true"))
+@pytest.mark.parametrize("data", ["wine", "teacher"])
+def test_double_precision(data: str) -> None:
+    module = train(make_job(*SHORT, f"data={data}", "trainer.precision=64-true"))
     assert module.parameter_stack[0].dtype == torch.float64
-    assert module.history[-1].accuracy.min() > 0.5
+    assert module.history[-1].score.min() > 0.5
 
 
 @pytest.mark.cuda

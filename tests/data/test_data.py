@@ -59,43 +59,10 @@ def test_bad_fractions(fraction: float) -> None:
         tabular.wine(test_fraction=2.0)
 
 
-def test_small_idx_files_are_read(small_data: Path) -> None:
-    for load in (images.mnist, images.fashion_mnist):
-        dataset = load(dir=str(small_data), download=False, val_fraction=0.2, standardize=False)
-        assert dataset.input_shape == (1, 28, 28)
-        assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (160, 40, 60)
-        assert float(dataset.train.inputs.min()) == 0.0
-        assert float(dataset.train.inputs.max()) == 1.0
-        assert torch.equal(dataset.test.targets[:12], torch.arange(12) % 10)
-    standard = images.mnist(dir=str(small_data), download=False).train.inputs
-    assert float(standard.mean()) == pytest.approx(0, abs=1e-5)
-    assert float(standard.std()) == pytest.approx(1, abs=1e-3)
-
-
-def test_absent_images_say_where_they_were_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"cannot read MNIST from {tmp_path}/MNIST/raw .*data=digits or data=wine"):
-        images.mnist(dir=str(tmp_path), download=False)
-
-
-def test_damaged_images(tmp_path: Path, small_data: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for file in (small_data / "MNIST" / "raw").iterdir():
-        (raw / file.name).write_bytes(file.read_bytes()[:-7])
-    with pytest.raises(UserError, match="cannot read MNIST"):
-        images.mnist(dir=str(tmp_path), download=False)
-
-
-def test_the_real_images(real_data: Path) -> None:
-    dataset = images.mnist(dir=str(real_data), download=False, val_fraction=0)
-    assert (len(dataset.train), len(dataset.test)) == (60_000, 10_000)
-    assert dataset.majority_share == pytest.approx(0.1135)
-
-
 def test_the_real_wines(real_data: Path) -> None:
     dataset = tabular.wine_quality(dir=str(real_data), download=False, val_fraction=0, stratify=False)
     assert (len(dataset.train), len(dataset.test)) == (1279, 320)
-    assert dataset.majority_share == 179 / 320
+    assert dataset.baseline == 179 / 320
 
 
 def wines(rows: int = 1599) -> np.ndarray:

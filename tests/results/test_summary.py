@@ -56,22 +56,23 @@ def test_flat_config() -> None:
     assert flat_config({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": 1, "a.c.d": "[1, 2]", "e": None}
 
 
-def study(**accuracies: list[float]) -> Study:
+def study(metric: str = "accuracy", **scores: list[float]) -> Study:
     members = pd.concat(
         pd.DataFrame(
             {
                 "job": job,
                 "data": job.split("_")[0] if "_" in job else "wine",
+                "metric": metric,
                 "status": ["finished" if np.isfinite(value) else "diverged" for value in values],
-                "test_accuracy": values,
+                "test_score": values,
                 "test_loss": [1 - value for value in values],
                 "threshold": 0.9,
                 "epochs_to_threshold": pd.array([3 if value >= 0.9 else None for value in values], dtype="Int64"),
             }
         )
-        for job, values in accuracies.items()
+        for job, values in scores.items()
     )
-    differing = pd.DataFrame({"init": list(accuracies)}, index=pd.Index(accuracies, name="job"))
+    differing = pd.DataFrame({"init": list(scores)}, index=pd.Index(scores, name="job"))
     return Study(members, pd.DataFrame(), differing)
 
 
@@ -81,9 +82,19 @@ def test_best_first_and_survivors_do_not_win() -> None:
     assert list(summary["job"]) == ["best", "fair", "lucky", "dead"]
     row = summary.set_index("job")
     assert list(row["diverged"]) == [0, 0, 1, 2]
-    assert row.loc["lucky", "test_accuracy_mean"] == 0.99  # of those that are left, and said so
-    assert np.isnan(row.loc["dead", "test_accuracy_mean"])
-    assert row.loc["best", "test_accuracy_low"] == 0.9
+    assert row.loc["lucky", "test_score_mean"] == 0.99  # of those that are left, and said so
+    assert np.isnan(row.loc["dead", "test_score_mean"])
+    assert row.loc["best", "test_score_low"] == 0.9
+
+
+def test_having_survived_with_a_negative_r2_is_not_worse_than_having_diverged() -> None:
+    nan = np.nan
+    summary = summarize(
+        study("r2", wild=[-50.0, -40.0], bad=[-0.5, -0.4], dead=[nan, nan], half=[0.2, nan], ok=[0.3, 0.2])
+    )
+    assert list(summary["job"]) == ["ok", "half", "bad", "wild", "dead"]  # those at 0 by their loss
+    assert set(summary["metric"]) == {"r2"}
+    assert summary.set_index("job").loc["wild", "test_score_mean"] == -45  # shown as it is
 
 
 def test_data_sets_do_not_compete() -> None:
@@ -110,6 +121,10 @@ def test_equal_tables_give_equal_numbers() -> None:
         ((0.5, np.nan, np.nan), "0.500"),
         ((np.nan, np.nan, np.nan), "—"),
         ((12345.6, 1000.0, 99999.0), "12346 \\[1000, 99999]"),
+        ((0.0034, 0.0021, 0.0049), "0.0034 \\[0.0021, 0.0049]"),  # a small loss
+        ((3.2e-8, np.nan, np.nan), "3.2e-08"),
+        ((-0.0004, -0.0006, -0.0002), "0.000 \\[-0.001, 0.000]"),  # R² of what predicts the mean
+        ((-4.2e30, -9e30, -1e29), "-4.2e+30 \\[-9.0e+30, -1.0e+29]"),
     ],
 )
 def test_interval_text(values: tuple[float, float, float], text: str) -> None:
@@ -121,6 +136,20 @@ def test_the_table_counts_diverged_members() -> None:
     headers = [column.header for column in table.columns]
     assert headers == ["init", "diverged", "test accuracy", "test loss", "epochs to 0.9"]
     assert list(table.columns[1].cells) == ["0", "[red]1 of 2[/red]"]
+
+
+def test_the_table_names_what_it_scores() -> None:
+    def headers(found: Study) -> list[object]:
+        return [column.header for column in summary_table(summarize(found)).columns]
+
+    accuracy, fit = study(a=[0.9, 0.8]), study("r2", b=[0.7, -0.2])
+    assert headers(fit) == ["init", "test R²", "test loss", "epochs to 0.9"]
+    both = Study(
+        pd.concat([accuracy.members, fit.members]), pd.DataFrame(), pd.concat([accuracy.differing, fit.differing])
+    )
+    assert headers(both) == ["init", "metric", "test score", "test loss", "epochs to 0.9"]
+    table = summary_table(summarize(both))
+    assert list(table.columns[1].cells) == ["accuracy", "R²"]
 
 
 def test_one_seed_is_no_result() -> None:

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from initlab.errors import UserError
-from initlab.results.schema import HISTORY, MEMBERS
+from initlab.results.schema import HISTORY, MEMBERS, SCHEMA_VERSION
 from initlab.results.store import read_table, write_table, write_whole
-from initlab.results.tables import JobTables, Record, job_tables
+from initlab.results.tables import JobTables, Record, area_under_curve, job_tables
 
 IDENTITY = {
     "job": "init=he", "data": "wine", "model": "mlp", "init": "he_normal", "activation": "relu", "optim": "sgd",
@@ -18,8 +18,8 @@ IDENTITY = {
 }  # fmt: skip
 
 
-def record(epoch: int, split: str, loss: list[float], accuracy: list[float], norm: list[float] | None = None) -> Record:
-    return Record(epoch, split, np.array(loss), np.array(accuracy), None if norm is None else np.array(norm))
+def record(epoch: int, split: str, loss: list[float], score: list[float], norm: list[float] | None = None) -> Record:
+    return Record(epoch, split, np.array(loss), np.array(score), None if norm is None else np.array(norm))
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def tables() -> JobTables:
             record(2, "val", [0.5, 0.6, nan], [0.9, 0.8, nan]),
             record(2, "test", [0.6, 0.7, nan], [0.85, 0.75, nan]),
         ],
+        metric="accuracy",
         threshold=0.85,
         seconds=0.25,
     )
@@ -49,12 +50,19 @@ def test_members(tables: JobTables) -> None:
     assert members["diverged_epoch"].isna().sum() == 2
     assert list(members["epochs_to_threshold"][:2]) == [2, 1]
     assert members["epochs_to_threshold"].isna().iloc[2]
-    assert list(members["best_val_accuracy"]) == [0.9, 0.9, 0.3]
+    assert list(members["best_val_score"]) == [0.9, 0.9, 0.3]
     # (0.2 + 0.4)/2 and (0.4 + 0.9)/2, over two epochs
     assert members.loc[5, "auc"] == pytest.approx((0.3 + 0.65) / 2)
-    assert members.loc[6, "test_accuracy"] == 0.75
-    assert np.isnan(members.loc[7, "test_accuracy"])
+    assert members.loc[6, "test_score"] == 0.75
+    assert np.isnan(members.loc[7, "test_score"])
     assert members.loc[5, "train_loss"] == 0.5
+
+
+def test_a_score_below_zero_does_not_drown_the_area() -> None:
+    """The R² of an untrained network may be anything."""
+    scores = np.array([[-50.0, 0.0, np.nan], [0.5, 0.5, 0.5], [1.0, 1.0, 1.0]])
+    assert list(area_under_curve(scores, [0, 1, 2])[:2]) == [0.5, 0.5]
+    assert np.isnan(area_under_curve(scores, [0, 1, 2])[2])
 
 
 def test_history(tables: JobTables) -> None:
@@ -62,7 +70,7 @@ def test_history(tables: JobTables) -> None:
     assert len(history) == 3 * 5
     assert set(history["split"]) == {"train", "val"}
     row = history.query("member == 1 and epoch == 1 and split == 'train'").iloc[0]
-    assert (row["loss"], row["accuracy"], row["gradient_norm"]) == (0.8, 0.6, 2.0)
+    assert (row["loss"], row["score"], row["gradient_norm"]) == (0.8, 0.6, 2.0)
 
 
 @pytest.mark.parametrize(("name", "schema"), [("members", MEMBERS), ("history", HISTORY)])
@@ -96,5 +104,5 @@ def test_damaged_and_foreign_tables_are_refused(tables: JobTables, tmp_path: Pat
     with pytest.raises(UserError, match=r"members.parquet: unreadable"):
         read_table(tmp_path, "members")
     tables.members.to_parquet(path)
-    with pytest.raises(UserError, match="schema version none, expected 1"):
+    with pytest.raises(UserError, match=f"schema version none, expected {SCHEMA_VERSION}"):
         read_table(tmp_path, "members")

@@ -1,0 +1,180 @@
+"""From arrays to a `Dataset`: splitting, and what is fitted on training rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from initlab.data.dataset import Dataset, Split, TaskName
+from initlab.errors import UserError
+
+Arrays = tuple[Any, np.ndarray]  # inputs, an array or a table, and targets, a row each
+Transform = Callable[[Any], np.ndarray]
+ROWS_AT_ONCE = 4096  # whose copy in float64 needs little memory
+
+
+def split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str) -> tuple[Arrays, Arrays]:
+    """Split off a fraction of the rows with scikit-learn's `train_test_split`.
+
+    Args:
+        arrays: Inputs and targets, a row each.
+        fraction: Share of the rows to split off, in (0, 1).
+        seed: scikit-learn's random_state.
+        stratify: Whether each class keeps its share.
+        where: The configuration key of the fraction, for the error.
+
+    Returns:
+        The remaining rows and the ones split off.
+
+    Raises:
+        UserError: the fraction leaves a part without rows, or without a row of each class.
+    """
+    inputs, targets = arrays
+    if not 0 < fraction < 1:
+        raise UserError(f"{where}={fraction}: expected a share in (0, 1)")
+    try:
+        kept, taken, kept_targets, taken_targets = train_test_split(
+            inputs, targets, test_size=fraction, random_state=seed, stratify=targets if stratify else None
+        )
+    except ValueError as error:
+        hint = "; data.stratify=false splits without regard to classes" if stratify and "class" in str(error) else ""
+        raise UserError(f"{where}={fraction}: {' '.join(str(error).split())}{hint}") from error
+    return (kept, kept_targets), (taken, taken_targets)
+
+
+def assemble(
+    train: Arrays,
+    test: Arrays,
+    *,
+    val_fraction: float,
+    split_seed: int,
+    stratify: bool,
+    standardize: bool,
+    task: TaskName = "classification",
+    prepare: Callable[[Any], Transform] | None = None,
+    note: str = "",
+) -> Dataset:
+    """Build a data set from official training and test rows.
+
+    Whatever is fitted sees the remaining training rows only. Targets of a regression always get mean 0 and variance 1
+    by them: R² is what it was, and a loss of 1 is that of predicting the mean.
+
+    Args:
+        train: Inputs and targets to fit and validate on. Classes are whole numbers from 0, shape (rows,); numbers to
+            fit have shape (rows,) or (rows, outputs).
+        test: Inputs and targets kept apart.
+        val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of that split; the same for all members, so that they are compared on equal rows.
+        stratify: Whether each class keeps its share in the split; nothing to a regression.
+        standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images.
+        task: What the targets are.
+        prepare: In place of `standardize`, for inputs that are no numbers yet: is given the remaining training
+            inputs and returns the function that makes numbers of any inputs.
+        note: Of the data set.
+
+    Raises:
+        UserError: a fraction out of range, or rows that no network could be trained on.
+    """
+    if not 0 <= val_fraction < 1:
+        raise UserError(f"data.val_fraction={val_fraction}: expected a share in [0, 1)")
+    train, test = ((inputs, _checked_targets(targets, task)) for inputs, targets in (train, test))
+    classes = int(max(train[1].max(), test[1].max())) + 1 if task == "classification" else None
+    val = test
+    if val_fraction:
+        by_class = stratify and task == "classification"
+        train, val = split_rows(
+            train, fraction=val_fraction, seed=split_seed, stratify=by_class, where="data.val_fraction"
+        )
+    transform = (prepare or _fit_moments)(train[0]) if prepare or standardize else np.asarray
+    rescale = np.asarray if task == "classification" else _fit_moments(train[1])
+
+    def to_split(rows: Arrays) -> Split:
+        inputs, targets = transform(rows[0]), rescale(rows[1])
+        kind = np.int64 if task == "classification" else np.float32
+        return Split(_to_tensor(inputs, np.float32), _to_tensor(targets, kind))
+
+    train_split, test_split = to_split(train), to_split(test)
+    val_split = to_split(val) if val_fraction else test_split
+    return Dataset(train_split, val_split, test_split, classes, validates_on_test=not val_fraction, note=note)
+
+
+def split_and_assemble(
+    rows: Arrays,
+    *,
+    test_fraction: float,
+    val_fraction: float,
+    split_seed: int,
+    stratify: bool,
+    standardize: bool,
+    task: TaskName = "classification",
+    prepare: Callable[[Any], Transform] | None = None,
+    note: str = "",
+) -> Dataset:
+    """Build a data set without official test rows: they are split off first. The arguments are those of `assemble`.
+
+    Raises:
+        UserError: a fraction out of range, or rows that no network could be trained on.
+    """
+    by_class = stratify and task == "classification"
+    checked = (rows[0], _checked_targets(rows[1], task))
+    train, test = split_rows(
+        checked, fraction=test_fraction, seed=split_seed, stratify=by_class, where="data.test_fraction"
+    )
+    return assemble(
+        train,
+        test,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize=standardize,
+        task=task,
+        prepare=prepare,
+        note=note,
+    )
+
+
+def _fit_moments(values: np.ndarray) -> Transform:
+    """Standardize each column of a table, or each channel of images, by the moments of these rows.
+
+    In float64, but a few rows at a time: images would fill the memory.
+    """
+    axes = (0, *range(2, values.ndim))
+    parts = np.array_split(values, 1 + len(values) // ROWS_AT_ONCE)
+    count = values.size / values.shape[1]
+    mean = np.sum([part.sum(axes, dtype=np.float64, keepdims=True) for part in parts], axis=0) / count
+    variance = np.sum([np.square(part - mean).sum(axes, keepdims=True) for part in parts], axis=0) / count
+    constant = values.max(axes, keepdims=True) == values.min(axes, keepdims=True)
+    scale = np.where(constant, 1.0, np.sqrt(variance))  # a constant column becomes 0, not NaN
+
+    def transform(rows: np.ndarray) -> np.ndarray:
+        result = np.empty(rows.shape, np.float32)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            result[part] = (rows[part] - mean) / scale
+        return result
+
+    return transform
+
+
+def _to_tensor(values: np.ndarray, kind: type[np.generic]) -> Tensor:
+    return torch.from_numpy(np.require(values, kind, ["C", "W"]))
+
+
+def _checked_targets(targets: np.ndarray, task: TaskName) -> np.ndarray:
+    """Targets as they are documented, numbers as columns.
+
+    Raises:
+        UserError: classes that are not whole numbers, or targets of another shape.
+    """
+    targets = np.asarray(targets)
+    if task == "regression":
+        return targets.reshape(len(targets), -1)
+    if targets.ndim != 1 or targets.dtype.kind not in "biu":
+        raise UserError(
+            f"data: targets of type {targets.dtype} and shape {targets.shape} are no classes, whole numbers from 0 in "
+            "shape (rows,); is it a regression?"
+        )
+    return targets

@@ -1,0 +1,265 @@
+"""Any table in a text file: `data=csv data.path=table.csv data.target=column`."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pandas import DataFrame, Series
+
+from initlab.data.assemble import assemble, split_and_assemble
+from initlab.data.columns import columns_of_names, fit_columns
+from initlab.data.dataset import Dataset, TaskName
+from initlab.errors import UserError, nearest
+
+SEPARATORS = ",;\t|"
+MISSING = "?"  # beside what pandas takes for missing: an empty field, NA, nan, null, …
+MOST_CLASSES = 20  # whole numbers of more values are not taken for classes
+LEAST_ROWS_A_CLASS = 5
+FEW_NAMES = 5
+
+
+def csv_table(
+    *,
+    path: str | None = None,
+    target: str | None = None,
+    test_path: str | None = None,
+    separator: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    ignore: Sequence[str] = (),
+    test_fraction: float = 0.2,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """A table with a header line, one row a sample: columns of numbers and of words in, a class or a number out.
+
+    What becomes of missing values and words is in `initlab.data.columns.fit_columns`; it is learned from the training
+    rows, without those that validate. Numbers to fit get mean 0 and variance 1 by the training rows: R² is
+    unaffected, and a loss of 1 is that of predicting the mean. Columns without a name, as a saved index has, are left
+    out.
+
+    Args:
+        path: The file, in UTF-8.
+        target: The column to predict; rows without it are left out.
+        test_path: A file with the same columns, of rows to test on; None: `test_fraction` of the rows of `path`.
+        separator: Between fields, one character or the word tab; None: whichever of , ; tab and | the header line has
+            most of.
+        task: classification or regression; auto: text is classes, and so are whole numbers of at most 20 values
+            with 5 rows each on average; other numbers are to be fitted.
+        ignore: Columns to leave out.
+        test_fraction: Share of all rows to test on.
+        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
+        split_seed: Seed of both splits.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether columns of numbers get mean 0 and variance 1.
+
+    Raises:
+        UserError: a file or column that is absent, or a table that cannot be learned from.
+    """
+    if path is None or target is None:
+        raise UserError("data=csv needs data.path=FILE, a table with a header line, and data.target=COLUMN")
+    table = _read_table("data.path", path, target, separator, ignore)
+    goal = _Goal.of(table, task)
+    values = goal.parse(table)
+    if stratify:
+        goal.refuse_rare_classes(values, table, splits=(test_path is None) + (val_fraction > 0))
+    columns = {str(name): _is_numeric(table.inputs[name]) for name in table.inputs}
+    inputs = table.parse_inputs(columns)
+    notes = [goal.remark if task == "auto" else "", _remark_on_names(inputs), table.remark]
+    options: dict[str, Any] = {
+        "val_fraction": val_fraction, "split_seed": split_seed, "stratify": stratify, "standardize": standardize,
+        "task": goal.task, "prepare": partial(fit_columns, standardize=standardize),
+    }  # fmt: skip
+    if test_path is None:
+        return split_and_assemble((inputs, values), test_fraction=test_fraction, note=_sentences(notes), **options)
+    test = _read_table("data.test_path", test_path, target, separator, ignore)
+    tested = (test.parse_inputs(columns), goal.parse(test))
+    return assemble((inputs, values), tested, note=_sentences([*notes, test.remark]), **options)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A file's rows that have a target, all fields as text; a row's index is its place in the file.
+
+    Attributes:
+        where: The configuration key of the file, and its path.
+        target: Name of the target.
+        inputs: The other columns.
+        labels: The target.
+        lost: How many rows had none.
+    """
+
+    where: str
+    target: str
+    inputs: DataFrame
+    labels: Series
+    lost: int
+
+    @property
+    def remark(self) -> str:
+        return f"{self.lost} rows without {self.target} are left out of {self.where}" if self.lost else ""
+
+    def parse_inputs(self, columns: dict[str, bool]) -> DataFrame:
+        """The inputs in a given order, as numbers where the columns have them.
+
+        Raises:
+            UserError: other columns, text among numbers, or an infinite number.
+        """
+        lacks, more = sorted(columns.keys() - {*self.inputs}), sorted({*self.inputs} - columns.keys())
+        if lacks or more:
+            differences = [f"it lacks {', '.join(lacks)}"] * bool(lacks) + [f"it has {', '.join(more)}"] * bool(more)
+            raise UserError(f"{self.where}: other columns than data.path: {' and '.join(differences)}; see data.ignore")
+        parsed = {
+            name: self.numbers(self.inputs[name]) if numeric else self.inputs[name].astype(object)
+            for name, numeric in columns.items()
+        }
+        return DataFrame(parsed, index=self.inputs.index)
+
+    def numbers(self, column: Series) -> Series:
+        """A column's numbers, NaN where they are missing.
+
+        Raises:
+            UserError: text among them, or an infinite one.
+        """
+        numbers = pd.to_numeric(column, errors="coerce").astype(float)
+        bad = (numbers.isna() & column.notna()) | np.isinf(numbers)
+        if bad.any():
+            place = int(bad.to_numpy().argmax())
+            row, found = int(column.index[place]) + 1, column.iloc[place]
+            raise UserError(f"{self.where}, row {row}, column {column.name}: {found!r} is no finite number")
+        return numbers
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What is to be predicted.
+
+    Attributes:
+        task: Whether classes or numbers.
+        numeric: Whether the target is made of numbers.
+        classes: The distinct targets in order, text or numbers, where they are classes.
+        remark: What was concluded from the numbers, and how to have it otherwise.
+    """
+
+    task: TaskName
+    numeric: bool
+    classes: list[Any]
+    remark: str
+
+    @classmethod
+    def of(cls, table: _Table, task: str) -> "_Goal":
+        """See what a table's target is.
+
+        Raises:
+            UserError: text to be fitted, an infinite number, or a single class.
+        """
+        numeric = _is_numeric(table.labels)
+        if task == "regression" and not numeric:
+            raise UserError(
+                f"data.task=regression: the target {table.target} is text, such as {table.labels.iloc[0]!r}; "
+                "it can be classified only"
+            )
+        keys = table.numbers(table.labels) if numeric else table.labels
+        classes = sorted(keys.unique())
+        if len(classes) < 2:
+            raise UserError(f"data.target={table.target}: it is {table.labels.iloc[0]} in all rows of {table.where}")
+        if not numeric:
+            return cls("classification", numeric, classes, "")
+        whole = bool((keys % 1 == 0).all())
+        few = whole and len(classes) <= min(MOST_CLASSES, len(keys) / LEAST_ROWS_A_CLASS)
+        if task == "classification" or (task == "auto" and few):
+            remark = f"target {table.target} taken as {len(classes)} classes; data.task=regression to fit its number"
+            return cls("classification", numeric, classes, remark)
+        otherwise = f"; data.task=classification for its {len(classes)} classes" if whole else ""
+        return cls("regression", numeric, [], f"target {table.target} taken as a number{otherwise}")
+
+    def parse(self, table: _Table) -> np.ndarray:
+        """A table's targets: class indices, or numbers.
+
+        Raises:
+            UserError: a class that is not known, or no finite number.
+        """
+        if self.task == "regression":
+            return table.numbers(table.labels).to_numpy()
+        keys = pd.to_numeric(table.labels, errors="coerce") if self.numeric else table.labels
+        found = pd.Index(self.classes).get_indexer(pd.Index(keys))
+        if (found < 0).any():
+            unknown = ", ".join(sorted(table.labels[found < 0].unique()))
+            raise UserError(f"{table.where}: the target {table.target} has classes that data.path lacks: {unknown}")
+        return np.asarray(found, np.int64)
+
+    def refuse_rare_classes(self, values: np.ndarray, table: _Table, *, splits: int) -> None:
+        """See that each class has a row for each part, so that it can keep its share.
+
+        Raises:
+            UserError: a class has too few rows.
+        """
+        counts = np.bincount(values) if self.task == "classification" else np.empty(0)
+        rare = table.labels[np.isin(values, np.flatnonzero(counts <= splits))].unique()
+        if len(rare):
+            names = ", ".join(sorted(rare)[:FEW_NAMES]) + ", …" * (len(rare) > FEW_NAMES)
+            fit = "; data.task=regression fits its number" * self.numeric
+            raise UserError(
+                f"data.target={table.target}: too few rows of {names} to keep its share in each part; "
+                f"data.stratify=false splits without regard to classes{fit}"
+            )
+
+
+def _read_table(key: str, path: str, target: str, separator: str | None, ignore: Sequence[str]) -> _Table:
+    """Read a file, without the columns to ignore and those without a name.
+
+    Raises:
+        UserError: it is absent, no table, empty, or lacks a column.
+    """
+    where, file = f"{key}={path}", Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f"{where}: there is no such file (seen from {Path.cwd()})")
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
+    if separator is not None and len(separator) != 1:
+        raise UserError(f"data.separator={separator}: expected one character, tab, or null to see for itself")
+    try:
+        separator = separator or _separator(file)
+        rows = pd.read_csv(file, sep=separator, dtype=str, na_values=[MISSING], skipinitialspace=True)
+    except (OSError, ValueError, csv.Error) as error:  # pandas' own errors and those of decoding are ValueErrors
+        raise UserError(f"{where}: no table in UTF-8 ({' '.join(str(error).split())})") from error
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise UserError(f"{where}: no table: the first row has more fields than the header line has names")
+    rows = rows.loc[:, ~rows.columns.str.fullmatch(r"Unnamed: \d+(\.\d+)*")]  # which pandas makes of an empty name
+    for name, setting in [(target, f"data.target={target}"), *((name, f"data.ignore={name}") for name in ignore)]:
+        if name not in rows and (name == target or key == "data.path"):
+            hint = "; is data.separator right?" if rows.shape[1] < 2 else ""
+            raise UserError(f"{setting}: no such column in {path}; {nearest(name, rows.columns)}{hint}")
+    if target in ignore:
+        raise UserError(f"data.ignore={target}: it is the target")
+    kept = rows[rows[target].notna()]
+    if kept.empty:
+        raise UserError(f"{where}: no row has a {target}")
+    inputs = kept.drop(columns=[target, *(name for name in ignore if name in kept)])
+    return _Table(where, target, inputs, kept[target], len(rows) - len(kept))
+
+
+def _separator(file: Path) -> str:
+    """Whichever of the usual separators splits the header line into most names."""
+    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+        header = next((line for line in lines if line.strip()), "")
+    return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark))))
+
+
+def _is_numeric(column: Series) -> bool:
+    """Whether all that is there of a column are numbers."""
+    return bool(pd.to_numeric(column, errors="coerce").notna().eq(column.notna()).all())
+
+
+def _remark_on_names(inputs: DataFrame) -> str:
+    names = columns_of_names(inputs)
+    return f"{', '.join(names)}: words that hardly recur; data.ignore=[{','.join(names)}] leaves them out" * bool(names)
+
+
+def _sentences(remarks: Sequence[str]) -> str:
+    return " ".join(f"{remark}." for remark in remarks if remark)

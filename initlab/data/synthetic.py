@@ -1,0 +1,140 @@
+"""Made-up data of any size: the same arguments give the same rows, whatever the seeds of the networks."""
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from initlab.activations import ACTIVATIONS, Activation, second_moment
+from initlab.data.assemble import split_and_assemble
+from initlab.data.dataset import Dataset, TaskName
+from initlab.errors import UserError, nearest
+
+FloatArray = NDArray[np.float64]
+
+
+def teacher(
+    *,
+    rows: int = 4000,
+    features: int = 10,
+    outputs: int = 1,
+    width: int = 10,
+    depth: int = 2,
+    activation: str = "tanh",
+    noise: float = 0.1,
+    task: TaskName = "regression",
+    seed: int = 0,
+    test_fraction: float = 0.25,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+) -> Dataset:
+    """A random network's answers to standard normal inputs, with noise: what students of it can learn is known.
+
+    Each output has mean 0 and variance 1 before the noise. So a regression reaches an R² of 1 / (1 + noise²) at best,
+    and an untrained network that predicts nothing one of 0.
+
+    Args:
+        rows: Samples in all.
+        features: Inputs.
+        outputs: Numbers to fit; in a classification the classes, the largest of them being a sample's.
+        width: Units of each hidden layer of the teacher.
+        depth: Hidden layers of the teacher; 0: it is linear.
+        activation: Its nonlinearity, an activation's name.
+        noise: Standard deviation of the normal noise that is added to each output.
+        task: regression or classification.
+        seed: Of inputs, teacher and noise.
+        test_fraction: Share of all rows to test on.
+        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
+        split_seed: Seed of both splits.
+
+    Raises:
+        UserError: a size or a name that cannot be, or a fraction that leaves a part without rows.
+    """
+    _at_least(rows=(rows, 10), features=(features, 1), outputs=(outputs, 1), width=(width, 1), depth=(depth, 0),
+              noise=(noise, 0), seed=(seed, 0))  # fmt: skip
+    if activation not in ACTIVATIONS:
+        raise UserError(f"data.activation={activation}: unknown activation; {nearest(activation, ACTIVATIONS)}")
+    if task == "classification" and outputs < 2:
+        raise UserError(f"data.outputs={outputs}: a classification needs at least 2, one a class")
+    rng = np.random.default_rng(seed)
+    inputs = rng.standard_normal((rows, features))
+    answers = _answers(inputs, [width] * depth + [outputs], Activation(activation), rng=rng)
+    answers = (answers - answers.mean(0)) / answers.std(0) + noise * rng.standard_normal(answers.shape)
+    return split_and_assemble(
+        (inputs, answers if task == "regression" else answers.argmax(1)),
+        test_fraction=test_fraction,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=False,
+        standardize=False,
+        task=task,
+        note=f"the noise leaves an R² of {1 / (1 + noise**2):.3f} at best" if noise and task == "regression" else "",
+    )
+
+
+def spirals(
+    *,
+    rows: int = 1500,
+    classes: int = 3,
+    turns: float = 1.5,
+    noise: float = 0.02,
+    seed: int = 0,
+    test_fraction: float = 0.2,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """Interleaved spirals in the plane, one a class: easy to see, and not to be had without hidden layers.
+
+    Args:
+        rows: Points in all, spread evenly over the spirals.
+        classes: Spirals.
+        turns: How often each winds around the origin, on its way from radius 0 to 1.
+        noise: Standard deviation of the normal noise that is added to both coordinates.
+        seed: Of the points.
+        test_fraction: Share of all rows to test on.
+        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
+        split_seed: Seed of both splits.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether both coordinates get mean 0 and variance 1, fitted on training rows.
+
+    Raises:
+        UserError: a size that cannot be, or a fraction that leaves a part without rows.
+    """
+    _at_least(rows=(rows, 10), classes=(classes, 2), turns=(turns, 0), noise=(noise, 0), seed=(seed, 0))
+    rng = np.random.default_rng(seed)
+    labels = np.arange(rows) % classes
+    radius = rng.uniform(size=rows)
+    angle = 2 * np.pi * (turns * radius + labels / classes)
+    points = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    return split_and_assemble(
+        (points + noise * rng.standard_normal(points.shape), labels),
+        test_fraction=test_fraction,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize=standardize,
+    )
+
+
+def _answers(inputs: FloatArray, sizes: list[int], activation: Activation, *, rng: Generator) -> FloatArray:
+    """Outputs of a random network without biases, shape (rows, sizes[-1]).
+
+    The weights are normal, of a variance that keeps every layer's sums at about 1, so that a deep teacher still tells
+    its inputs apart.
+    """
+    signal, power = inputs, 1.0
+    for position, size in enumerate(sizes):
+        fan_in = signal.shape[1]
+        signal = signal @ rng.normal(0.0, (fan_in * power) ** -0.5, (fan_in, size))
+        if position < len(sizes) - 1:
+            signal, power = activation.function(torch.from_numpy(signal)).numpy(), second_moment(activation)
+    return signal
+
+
+def _at_least(**limits: tuple[float, float]) -> None:
+    """Refuse arguments below their least value, each given as (value, least)."""
+    for key, (value, least) in limits.items():
+        if not least <= value < np.inf:
+            raise UserError(f"data.{key}={value}: expected at least {least}")

@@ -1,0 +1,118 @@
+"""Small images, read from files of the real formats."""
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.datasets import CIFAR10
+
+from initlab.data import images
+from initlab.data.dataset import Dataset
+from initlab.errors import UserError
+from tests.helpers import make_job, train
+
+IDX = {"MNIST": images.mnist, "FashionMNIST": images.fashion_mnist, "KMNIST": images.kmnist}
+
+
+@pytest.mark.parametrize("name", IDX)
+def test_small_idx_files_are_read(name: str, small_data: Path) -> None:
+    load = IDX[name]
+    dataset = load(dir=str(small_data), download=False, val_fraction=0.2, standardize=False)
+    assert dataset.input_shape == (1, 28, 28)
+    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (160, 40, 60)
+    assert float(dataset.train.inputs.min()) == 0.0
+    assert float(dataset.train.inputs.max()) == 1.0
+    assert torch.equal(dataset.test.targets[:12], torch.arange(12) % 10)
+    standard = load(dir=str(small_data), download=False).train.inputs
+    assert float(standard.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(standard.std()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", IDX)
+def test_absent_images_say_where_they_were_looked_for(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"cannot read {name} from {tmp_path}/{name}/raw .*INITLAB_DATA.*data=digits"):
+        IDX[name](dir=str(tmp_path), download=False)
+
+
+@pytest.mark.parametrize("name", IDX)
+def test_damaged_images(name: str, tmp_path: Path, small_data: Path) -> None:
+    raw = tmp_path / name / "raw"
+    raw.mkdir(parents=True)
+    for file in (small_data / name / "raw").iterdir():
+        (raw / file.name).write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(UserError, match=f"cannot read {name}"):
+        IDX[name](dir=str(tmp_path), download=False)
+
+
+@pytest.fixture
+def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory with 5 batches of 20 training images and one of 30, each colour of its own brightness."""
+    folder = tmp_path / "cifar" / CIFAR10.base_folder
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+
+    def write(name: str, content: object) -> list[str]:
+        data = pickle.dumps(content)
+        (folder / name).write_bytes(data)
+        return [name, hashlib.md5(data).hexdigest()]
+
+    def batch(rows: int) -> dict[str, object]:
+        pixels = np.concatenate([rng.integers(0, top, (rows, 1024)) for top in (50, 150, 256)], axis=1)
+        return {"data": pixels.astype(np.uint8), "labels": [int(row) % 10 for row in range(rows)]}
+
+    monkeypatch.setattr(CIFAR10, "train_list", [write(f"data_batch_{k}", batch(20)) for k in range(1, 6)])
+    monkeypatch.setattr(CIFAR10, "test_list", [write("test_batch", batch(30))])
+    name, digest = write("batches.meta", {"label_names": list("abcdefghij")})
+    monkeypatch.setattr(CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": digest})
+    return tmp_path / "cifar"
+
+
+def test_small_cifar_files_are_read(cifar: Path) -> None:
+    dataset = images.cifar10(dir=str(cifar), download=False, val_fraction=0, standardize=False)
+    assert dataset.input_shape == (3, 32, 32)
+    assert (len(dataset.train), len(dataset.test), dataset.classes) == (100, 30, 10)
+    assert dataset.test.targets.tolist() == [row % 10 for row in range(30)]
+    stored = pickle.loads((cifar / CIFAR10.base_folder / "data_batch_2").read_bytes())["data"]
+    expected = torch.from_numpy(stored[3].reshape(3, 32, 32) / 255).float()  # colour, then row, then column
+    torch.testing.assert_close(dataset.train.inputs[23], expected)
+
+
+def test_each_colour_is_standardized_by_its_own_training_pixels(cifar: Path) -> None:
+    raw = images.cifar10(dir=str(cifar), download=False, standardize=False)
+    dataset = images.cifar10(dir=str(cifar), download=False)
+    for colour in range(3):
+        pixels = raw.train.inputs[:, colour].double()
+        expected = (raw.test.inputs[:, colour] - pixels.mean()) / pixels.std(correction=0)
+        torch.testing.assert_close(dataset.test.inputs[:, colour], expected.float())
+    assert raw.train.inputs[:, 0].mean() < 0.2 < raw.train.inputs[:, 2].mean()
+
+
+def test_the_recipe_trains_on_cifar(cifar: Path) -> None:
+    module = train(make_job("data=cifar10", f"data.dir={cifar}", "seeds=2", "trainer.max_epochs=1"))
+    assert module.history[-1].score.isfinite().all()
+
+
+@pytest.mark.parametrize("damage", ["absent", "cut off", "other bytes"])
+def test_missing_and_damaged_cifar_files(cifar: Path, damage: str) -> None:
+    path = cifar / CIFAR10.base_folder / "data_batch_3"
+    content = path.read_bytes()
+    path.unlink() if damage == "absent" else path.write_bytes(content[:-9] if damage == "cut off" else content[::-1])
+    with pytest.raises(UserError, match=f"data=cifar10: cannot read CIFAR10 from {cifar}/cifar-10-batches-py "):
+        images.cifar10(dir=str(cifar), download=False)
+
+
+def test_the_real_images(real_data: Path) -> None:
+    dataset = images.mnist(dir=str(real_data), download=False, val_fraction=0)
+    assert (len(dataset.train), len(dataset.test)) == (60_000, 10_000)
+    assert dataset.baseline == pytest.approx(0.1135)
+
+
+def test_standardizing_a_few_rows_at_a_time_is_standardizing(monkeypatch: pytest.MonkeyPatch) -> None:
+    load: Callable[[], Dataset] = images.digits
+    whole = load()
+    monkeypatch.setattr("initlab.data.assemble.ROWS_AT_ONCE", 7)
+    torch.testing.assert_close(load().test.inputs, whole.test.inputs)
