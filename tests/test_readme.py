@@ -7,6 +7,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from initlab.initializers import registry
 from tests.conftest import ROOT
 from tests.helpers import make_job
 
@@ -42,6 +43,14 @@ def test_the_second_block_is_what_ci_runs() -> None:
     assert "-m initlab.train -m init=zeros,normal,xavier,he" in BLOCKS[0]
     assert "pytest" in BLOCKS[1]
     assert "n == 2" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+def test_its_python_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("_SCHEMES", "_ALIASES"):  # what an example registers is forgotten again
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    exec(block, {})
+    assert "print" not in block or "layer4.1.conv2.weight" in capsys.readouterr().out
 
 
 def test_its_picture_is_there() -> None:

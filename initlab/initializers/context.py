@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
 from initlab.activations import Activation
@@ -134,10 +135,32 @@ def measuring(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def differentiable_twice() -> Iterator[None]:
-    """Compute attention by operations that have second derivatives, which the fused ones do not have."""
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
+def differentiable(model: nn.Module) -> Iterator[None]:
+    """Let a network that is being measured be differentiated as often as one likes.
+
+    torch's fused attention has no second derivative, and its batch norm no third.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+    handles = [norm.register_forward_hook(_normalize_by_batch) for norm in norms]
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _normalize_by_batch(norm: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+    """What a batch or instance norm gives while training, in elementary operations."""
+    assert isinstance(norm, _NormBase)
+    inputs = args[0]
+    axes = [axis for axis in range(inputs.dim()) if axis != 1 and (axis or not isinstance(norm, _InstanceNorm))]
+    variance, mean = torch.var_mean(inputs, axes, correction=0, keepdim=True)
+    normal = (inputs - mean) / (variance + norm.eps).sqrt()
+    if norm.weight is None:
+        return normal
+    shape = [1, -1, *[1] * (inputs.dim() - 2)]
+    return normal * norm.weight.view(shape) + norm.bias.view(shape)
 
 
 def visit_layers(

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from initlab.errors import UserError
-from initlab.initializers.context import Batch, Context, differentiable_twice, measuring
+from initlab.initializers.context import Batch, Context, differentiable, measuring
 from initlab.initializers.registry import register
 
 LARGEST_SLOPE = 1.0  # to which the gradient of each scale is clipped
@@ -60,7 +60,7 @@ def gradinit(
         if name not in own_rule and bool(tensor.any())  # nothing scales a bias of zero
     }
     learner = torch.optim.Adam(scales.values(), lr=lr)
-    with measuring(model), differentiable_twice(), torch.enable_grad():
+    with measuring(model), differentiable(model), torch.enable_grad():
         for _ in range(steps):
             objective = _objective(model, context, tensors, scales, eta=eta, gamma=gamma, optimizer=optimizer)
             slopes = torch.autograd.grad(objective, list(scales.values()), allow_unused=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import UserError
-from initlab.initializers.context import Batch, Context, differentiable_twice, measuring
+from initlab.initializers.context import Batch, Context, differentiable, measuring
 from initlab.initializers.registry import register
 
 
@@ -39,7 +39,7 @@ def metainit(
     start = [float(weight.norm()) for weight in weights]
     velocity = [0.0] * len(weights)
     quotients = []
-    with measuring(model), differentiable_twice():
+    with measuring(model), differentiable(model):
         for _ in range(steps):
             quotient = gradient_quotient(model, context, context.rows(), eps=eps)
             quotients.append(float(quotient))

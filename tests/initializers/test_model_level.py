@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from initlab.activations import Activation
 from initlab.errors import InitializationWarning, UserError
 from initlab.initializers import Batch, initialize_model, list_initializers, parse_init
-from initlab.initializers.context import Context, measuring
+from initlab.initializers.context import Context, differentiable, measuring
 from initlab.initializers.metainit import gradient_quotient
 from initlab.initializers.slots import find_slots
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
@@ -203,6 +203,27 @@ class TestMetaInit:
         report = run(model, "metainit", batch_for(model), steps=40)
         first, last = (float(word) for word in report["0.weight"].note.split("quotient ")[1].split(" → ")[:2])
         assert last < 0.8 * first
+
+
+@pytest.mark.parametrize("scheme", ["metainit", "gradinit"])
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(6), nn.InstanceNorm2d(6, affine=True), nn.InstanceNorm2d(6), nn.GroupNorm(2, 6)]
+)
+def test_norms_have_as_many_derivatives_as_are_needed(scheme: str, norm: nn.Module) -> None:
+    model = convolutional()
+    model[6] = norm.double()
+    report = run(model, scheme, Batch(images(), torch.arange(64) % 4), steps=2)
+    assert all(math.isfinite(row.std) for row in report)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(6), nn.InstanceNorm1d(6, affine=True)])
+def test_norms_are_rewritten_faithfully(norm: nn.Module) -> None:
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    inputs = torch.randn(5, 6, 7)
+    expected = norm(inputs)
+    with differentiable(norm):
+        torch.testing.assert_close(norm(inputs), expected)
 
 
 class TestGradInit:
