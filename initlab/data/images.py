@@ -2,10 +2,11 @@
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 from urllib.error import URLError
 
 import numpy as np
@@ -36,10 +37,15 @@ class _Source:
     files: str
 
 
-MNIST = _Source("mnist", datasets.MNIST, "MNIST/raw", "its four IDX files")
-FASHION_MNIST = _Source("fashion_mnist", datasets.FashionMNIST, "FashionMNIST/raw", "its four IDX files")
-KMNIST = _Source("kmnist", datasets.KMNIST, "KMNIST/raw", "its four IDX files")
-CIFAR10 = _Source("cifar10", datasets.CIFAR10, "cifar-10-batches-py", "the files of cifar-10-python.tar.gz")
+IDX_FILES = "its four IDX files"
+SOURCES: Mapping[str, _Source] = MappingProxyType(
+    {
+        "MNIST": _Source("mnist", datasets.MNIST, "MNIST/raw", IDX_FILES),
+        "FashionMNIST": _Source("fashion_mnist", datasets.FashionMNIST, "FashionMNIST/raw", IDX_FILES),
+        "KMNIST": _Source("kmnist", datasets.KMNIST, "KMNIST/raw", IDX_FILES),
+        "CIFAR10": _Source("cifar10", datasets.CIFAR10, "cifar-10-batches-py", "the files of cifar-10-python.tar.gz"),
+    }
+)
 
 
 def digits(
@@ -66,8 +72,9 @@ def digits(
     )
 
 
-def mnist(
+def torchvision_images(
     *,
+    source: Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10"],
     dir: str | None = None,
     download: bool = True,
     val_fraction: float = 0.1,
@@ -75,12 +82,17 @@ def mnist(
     stratify: bool = True,
     standardize: bool = True,
 ) -> Dataset:
-    """MNIST (LeCun et al. 1998): 60,000 and 10,000 handwritten digits of 28×28 pixels.
+    """Pictures with official training and test rows, of 10 classes, that torchvision reads and downloads.
+
+    MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747) and Kuzushiji-MNIST (Clanuwat et al.
+    2018, arXiv:1812.01718) have 60,000 and 10,000 grey pictures of 28×28 pixels; CIFAR-10 (Krizhevsky 2009) has 50,000
+    and 10,000 of 32×32 in colour.
 
     Args:
-        dir: Folder with MNIST/raw/, torchvision's layout; None: the user's cache.
+        source: torchvision's name.
+        dir: Folder with the files in torchvision's layout, e.g. MNIST/raw/; None: the user's cache.
         download: Whether to fetch the files where they are absent.
-        val_fraction: Share of the 60,000 to validate on; 0 validates on the 10,000 test images.
+        val_fraction: Share of the training rows to validate on; 0 validates on the test rows.
         split_seed: Seed of that split.
         stratify: Whether each class keeps its share in the split.
         standardize: Whether each channel gets mean 0 and variance 1 over all training pixels; else they lie in [0, 1].
@@ -88,76 +100,7 @@ def mnist(
     Raises:
         UserError: the files are absent and cannot be fetched, or are damaged.
     """
-    return _images(MNIST, dir, download, val_fraction, split_seed, stratify, standardize)
-
-
-def fashion_mnist(
-    *,
-    dir: str | None = None,
-    download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 42,
-    stratify: bool = True,
-    standardize: bool = True,
-) -> Dataset:
-    """Fashion-MNIST (Xiao et al. 2017): 60,000 and 10,000 pictures of clothes, 28×28 pixels.
-
-    The arguments are those of `mnist`; the files lie under FashionMNIST/raw/.
-
-    Raises:
-        UserError: the files are absent and cannot be fetched, or are damaged.
-    """
-    return _images(FASHION_MNIST, dir, download, val_fraction, split_seed, stratify, standardize)
-
-
-def kmnist(
-    *,
-    dir: str | None = None,
-    download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 42,
-    stratify: bool = True,
-    standardize: bool = True,
-) -> Dataset:
-    """Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv:1812.01718): 60,000 and 10,000 cursive Japanese characters, 28×28.
-
-    The arguments are those of `mnist`; the files lie under KMNIST/raw/.
-
-    Raises:
-        UserError: the files are absent and cannot be fetched, or are damaged.
-    """
-    return _images(KMNIST, dir, download, val_fraction, split_seed, stratify, standardize)
-
-
-def cifar10(
-    *,
-    dir: str | None = None,
-    download: bool = True,
-    val_fraction: float = 0.1,
-    split_seed: int = 42,
-    stratify: bool = True,
-    standardize: bool = True,
-) -> Dataset:
-    """CIFAR-10 (Krizhevsky 2009): 50,000 and 10,000 photographs of 10 kinds of things, 32×32 pixels in 3 colours.
-
-    The arguments are those of `mnist`; the files lie under cifar-10-batches-py/.
-
-    Raises:
-        UserError: the files are absent and cannot be fetched, or are damaged.
-    """
-    return _images(CIFAR10, dir, download, val_fraction, split_seed, stratify, standardize)
-
-
-def _images(
-    source: _Source,
-    folder: str | None,
-    download: bool,
-    val_fraction: float,
-    split_seed: int,
-    stratify: bool,
-    standardize: bool,
-) -> Dataset:
-    train, test = (_read(source, folder, part, download) for part in (True, False))
+    train, test = (_read(SOURCES[source], dir, part, download) for part in (True, False))
     return assemble(
         train,
         test,

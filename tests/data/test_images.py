@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from initlab.data.dataset import Dataset
 from initlab.errors import UserError
 from tests.helpers import make_job, train
 
-IDX = {"MNIST": images.mnist, "FashionMNIST": images.fashion_mnist, "KMNIST": images.kmnist}
+CIFAR = partial(images.torchvision_images, source="CIFAR10")
+IDX = {name: partial(images.torchvision_images, source=name) for name in ("MNIST", "FashionMNIST", "KMNIST")}
 
 
 @pytest.mark.parametrize("name", IDX)
@@ -72,7 +74,9 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_small_cifar_files_are_read(cifar: Path) -> None:
-    dataset = images.cifar10(dir=str(cifar), download=False, val_fraction=0, standardize=False)
+    dataset = images.torchvision_images(
+        source="CIFAR10", dir=str(cifar), download=False, val_fraction=0, standardize=False
+    )
     assert dataset.input_shape == (3, 32, 32)
     assert (len(dataset.train), len(dataset.test), dataset.classes) == (100, 30, 10)
     assert dataset.test.targets.tolist() == [row % 10 for row in range(30)]
@@ -82,8 +86,8 @@ def test_small_cifar_files_are_read(cifar: Path) -> None:
 
 
 def test_each_colour_is_standardized_by_its_own_training_pixels(cifar: Path) -> None:
-    raw = images.cifar10(dir=str(cifar), download=False, standardize=False)
-    dataset = images.cifar10(dir=str(cifar), download=False)
+    raw = CIFAR(dir=str(cifar), download=False, standardize=False)
+    dataset = CIFAR(dir=str(cifar), download=False)
     for colour in range(3):
         pixels = raw.train.inputs[:, colour].double()
         expected = (raw.test.inputs[:, colour] - pixels.mean()) / pixels.std(correction=0)
@@ -102,11 +106,11 @@ def test_missing_and_damaged_cifar_files(cifar: Path, damage: str) -> None:
     content = path.read_bytes()
     path.unlink() if damage == "absent" else path.write_bytes(content[:-9] if damage == "cut off" else content[::-1])
     with pytest.raises(UserError, match=f"data=cifar10: cannot read CIFAR10 from {cifar}/cifar-10-batches-py "):
-        images.cifar10(dir=str(cifar), download=False)
+        CIFAR(dir=str(cifar), download=False)
 
 
 def test_the_real_images(real_data: Path) -> None:
-    dataset = images.mnist(dir=str(real_data), download=False, val_fraction=0)
+    dataset = images.torchvision_images(source="MNIST", dir=str(real_data), download=False, val_fraction=0)
     assert (len(dataset.train), len(dataset.test)) == (60_000, 10_000)
     assert dataset.baseline == pytest.approx(0.1135)
 
