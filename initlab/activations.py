@@ -139,7 +139,9 @@ def _mean_square(
     """
     grid = torch.arange(-cutoff, cutoff + 1, dtype=torch.float64)
     splits = torch.tensor([kink / std for kink in kinks if std and abs(kink) < cutoff * std], dtype=torch.float64)
-    edges = torch.cat([grid, splits]).unique()
+    # Where φ bends, around 0, is narrow beside z if the variance is large.
+    near = torch.tensor([10.0**k / std for k in range(-1, 6) if 10.0**k < std], dtype=torch.float64)
+    edges = torch.cat([grid, splits, near, -near]).unique()
     points, weights = _gauss_legendre(nodes)
     half = (edges[1:] - edges[:-1]).unsqueeze(1) / 2
     z = half * points + (edges[1:] + edges[:-1]).unsqueeze(1) / 2

@@ -22,7 +22,8 @@ def explain(error: Exception, conf: Path) -> UserError | None:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or sorted(path.stem for path in (conf / group).glob("*.yaml"))
-        return UserError(f"{group}={option}: unknown {group}; {nearest(option, options)}")
+        hint = "; one of your own needs plugins=[MODULE]" if group == "init" else ""
+        return UserError(f"{group}={option}: unknown {group}; {nearest(option, options)}{hint}")
     if isinstance(error, OverrideParseException):
         return UserError(f"{error.override}: {_one_line(error.message)}")
     if isinstance(error, HydraException) and "Ambiguous value for argument" in str(error):
@@ -36,7 +37,10 @@ def explain(error: Exception, conf: Path) -> UserError | None:
             allowed = [str(key) for key in cause.parent_node if key != "hydra"]
             scheme = cause.parent_node.get("name") if str(cause.full_key).startswith("init.") else None
             what = f"init={scheme} has no such parameter" if scheme else "unknown key"
-            return UserError(f"{cause.full_key}: {what}; {nearest(str(cause.key), allowed)}")
+            hint = "; in a sweep it is set for every init: give each its own command, with one name=STUDY" * bool(
+                scheme
+            )
+            return UserError(f"{cause.full_key}: {what}; {nearest(str(cause.key), allowed)}{hint}")
         return UserError(f"{cause.full_key}: {_one_line(str(cause.msg or cause))}")
     if isinstance(error, HydraException | OmegaConfBaseException):
         return UserError(_one_line(str(error)))

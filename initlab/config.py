@@ -204,7 +204,7 @@ def conforms(value: Any, hint: Any) -> bool:
     if hint in (bool, str):
         return isinstance(value, hint)
     if hint is Path:
-        return isinstance(value, str)
+        return isinstance(value, str | Path)
     container = origin or hint
     if isinstance(container, type) and issubclass(container, Mapping):
         return isinstance(value, Mapping)

@@ -24,6 +24,11 @@ class InitializationWarning(UserWarning):
     """An initializer did not reach what it aims at; training goes on with what it reached."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line: its first, or its kind where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which of the known names were probably meant, and which there are."""
     names = sorted(known)

@@ -135,6 +135,9 @@ class Job:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
             model = self.build_model()
+        if not isinstance(model, nn.Module):
+            built = f"model._target_={self.config.model['_target_']} gives a {type(model).__name__}"
+            raise UserError(f"{built}: expected a torch.nn.Module")
         loss = TASKS[self.dataset.task].loss
         try:
             initialize_model(
@@ -174,6 +177,8 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
     )
     assert isinstance(plain, dict)
     resolved = without_leftovers({str(key): value for key, value in plain.items()}, overrides)
+    if isinstance(resolved.get("plugins"), str):
+        resolved["plugins"] = [resolved["plugins"]]
     load_plugins(resolved.get("plugins") or [])
     job = Job(job_name(overrides), parse_config(resolved), resolved)
     check_call(

@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.path.insert(0, str(Path.cwd()))
     try:
         load_plugins(chosen.plugins)
-        schemes = [find_scheme(name) for name in chosen.names] or sorted(
+        schemes = [find_scheme(name, where="schemes") for name in chosen.names] or sorted(
             list_initializers().values(), key=lambda scheme: scheme.name
         )
     except UserError as error:
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     if chosen.json:
         data = {"schemes": [describe(scheme) for scheme in schemes], "gains": [asdict(row) for row in gains()]}
-        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
         return
     console = open_console()
     if chosen.names:

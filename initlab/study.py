@@ -14,10 +14,11 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from rich.console import Console
+from torch import nn
 
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.optimizers import check_optimizer
-from initlab.cohort.run import build_trainer, rows_of, train_cohort
+from initlab.cohort.run import build_networks, build_trainer, rows_of, train_cohort
 from initlab.cohort.tracking import JobTracking
 from initlab.console import open_console
 from initlab.errors import InitializationWarning, JobsFailedError, RefusedError, UserError
@@ -109,7 +110,7 @@ def usable_jobs(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, list[str]]]:
         except RefusedError as refusal:
             refused.setdefault(str(refusal), []).append(job.name)
     if not usable:
-        others = f" (and {len(refused) - 1} more reasons for other jobs)" if len(refused) > 1 else ""
+        others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
     return usable, refused
 
@@ -142,7 +143,14 @@ def check_job(job: Job) -> None:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network or parameters bring about
-        raise UserError(f"model: building and running it failed: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"model: building and running it on rows of shape {data.input_shape} failed: {reason}"
+        ) from error
+    if not isinstance(outputs, torch.Tensor):
+        raise UserError(
+            f"model._target_={job.config.model['_target_']}: expected a tensor of outputs, got {type(outputs).__name__}"
+        )
     # Logits that belong to no class are allowed, as some published networks have them.
     if outputs.dim() != 2 or outputs.shape[1] < data.outputs or (outputs.shape[1] > data.outputs and not data.classes):
         raise UserError(
@@ -187,16 +195,26 @@ def prepare_directory(directory: Path) -> None:
 
 def _run_cohort(cohort: Sequence[Job], progress: SweepProgress) -> list[Job]:
     """Train a cohort and write its jobs; return those that failed, with the traceback in each one's error.txt."""
-    tracking: list[JobTracking] = []
+    networks: dict[str, list[nn.Module]] = {}
+    for job in cohort:
+        try:
+            networks[job.name] = build_networks(job)
+        except Exception:  # an initializer may fail at one seed, and not at another
+            _write_error(job)
+    built = [job for job in cohort if job.name in networks]
+    failed = [job for job in cohort if job.name not in networks]
+    if not built:
+        return failed
     try:
-        tracking = [JobTracking(job, rows) for job, rows in zip(cohort, rows_of(cohort), strict=True)]
-        tables = train_cohort(cohort, [*tracking, ProgressCallback(progress)])
+        tracking = [JobTracking(job, rows) for job, rows in zip(built, rows_of(built), strict=True)]
+        members = (network for job in built for network in networks.pop(job.name))  # not kept beside their stack
+        tables = train_cohort(built, members, [*tracking, ProgressCallback(progress)])
     except Exception:  # one failing cohort does not stop the others
-        for job in cohort:
+        for job in built:
             _write_error(job)
         return list(cohort)
-    return [
-        job for job, table, tracker in zip(cohort, tables, tracking, strict=True) if not _write_job(job, table, tracker)
+    return failed + [
+        job for job, table, tracker in zip(built, tables, tracking, strict=True) if not _write_job(job, table, tracker)
     ]
 
 

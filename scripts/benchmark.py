@@ -33,7 +33,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from initlab.cohort.run import train_cohort
+from initlab.cohort.run import build_networks, train_cohort
 from initlab.jobs import Job, job_from
 from initlab.machine import describe_machine, usable_cores
 from initlab.study import quiet_libraries
@@ -173,7 +173,7 @@ def benchmark_wine(runs: int) -> dict[str, Any]:
         for _ in range(runs):
             sample = {
                 "initlab, whole process": seconds(whole),
-                "initlab, training": seconds(lambda: train_cohort([job])),
+                "initlab, training": seconds(lambda: train_cohort([job], build_networks(job))),
                 "floor": seconds(lambda: floor_run(job, WINE_RUNS)),
                 "lightning, scaled": seconds(lambda: lightning_run(job)) * WINE_RUNS,
                 "plain, scaled": seconds(lambda: plain_run(job)) * WINE_RUNS,
@@ -234,7 +234,7 @@ class EpochTimer(Callback):
 def member_epoch(job: Job) -> float:
     """Seconds of an epoch, a member."""
     timer = EpochTimer()
-    train_cohort([job], [timer])
+    train_cohort([job], build_networks(job), [timer])
     return timer.seconds / job.config.seeds
 
 

@@ -65,6 +65,15 @@ def test_derivative_moment(name: str, variance: float) -> None:
             assert derivative_moment(activation) == pytest.approx(PUBLISHED_SLOPES[name], abs=1e-5)
 
 
+@pytest.mark.parametrize("variance", [1e-6, 100.0, 1e6])
+def test_moments_at_extreme_variances(variance: float) -> None:
+    """E[tanh'²] in its own variable: the slope is a narrow peak beside a wide normal law."""
+    std = math.sqrt(variance)
+    cut = min(9 * std, 40.0)
+    expected, _ = quad(lambda h: math.cosh(h) ** -4 * stats.norm.pdf(h, scale=std), -cut, cut, limit=500)
+    assert derivative_moment(Activation("tanh"), variance=variance) == pytest.approx(expected, rel=1e-6)
+
+
 def test_moments_at_another_variance() -> None:
     """A sine's moments are known in closed form."""
     sine = Activation("sine", {"omega": 3.0})

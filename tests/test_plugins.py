@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
+import initlab
+from initlab.errors import UserError
+from initlab.plugins import load_plugins
 from initlab.results.store import read_config
 from tests.test_train import QUICK, run
 
@@ -77,3 +82,56 @@ def test_a_plugin_that_cannot_be_imported(
     assert said.count("\n") == 1
     assert said.startswith("initlab: plugins=[broken_plugin]: cannot import it: ")
     assert reason in said
+
+
+def test_plugins_that_do_not_do_what_they_should(own_scheme: str, tmp_path: Path) -> None:
+    """One that returns its weight instead of filling it, and one that draws from torch's own generator."""
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab, torch\n"
+        "@initlab.register_initializer('returns', source='our own')\n"
+        "def returns(weight):\n"
+        "    'Fill nothing.'\n"
+        "    return torch.ones_like(weight)\n"
+        "@initlab.register_initializer('careless', source='our own')\n"
+        "def careless(weight):\n"
+        "    'Fill `weight` from N(0, 1).'\n"
+        "    torch.nn.init.normal_(weight)\n"
+    )
+    load_plugins([own_scheme])
+    with pytest.raises(UserError, match="init=returns returned a Tensor: it must fill `weight` in place"):
+        initlab.initialize(nn.Linear(4, 4), "returns", seed=0)
+    layers = [nn.Linear(4, 4) for _ in range(3)]
+    before = torch.random.get_rng_state()
+    for layer, seed in zip(layers, (0, 0, 1), strict=True):
+        initlab.initialize(layer, "careless", seed=seed)
+    assert torch.equal(layers[0].weight, layers[1].weight)
+    assert not torch.equal(layers[0].weight, layers[2].weight)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], own_scheme: str
+) -> None:
+    """Though the others share its cohort; at every seed, it is left out before anything trains."""
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('flaky', source='our own')\n"
+        "def flaky(weight, *, gain: float, at: float = 0.0, generator):\n"
+        "    'Fill `weight`, or not.'\n"
+        "    weight.normal_(0, gain, generator=generator)\n"
+        "    if float(weight[0, 0]) > at:\n"
+        "        raise ArithmeticError('not this seed')\n"
+    )
+    command = f"-m plugins={own_scheme} init=flaky,he,xavier +init.gain=0.1 seed=28 {QUICK}"
+    assert run(command.replace("+init.gain=0.1", ""), monkeypatch, tmp_path) == 2
+    assert "init.gain: missing; flaky needs it" in capsys.readouterr().err
+    assert run(command.replace("+init", "++init"), monkeypatch, tmp_path) == 1
+    said = capsys.readouterr()
+    assert "1 of 3 jobs failed: " in said.err
+    study = tmp_path / "outputs" / "study"
+    assert len(pd.read_csv(study / "summary.csv")) == 2
+    (error,) = study.glob("*/error.txt")
+    assert "init=flaky failed: ArithmeticError: not this seed" in error.read_text()
+    always = f"-m plugins=[{own_scheme}] init=flaky,he ++init.gain=0.1 {QUICK} name=other"
+    assert run(always, monkeypatch, tmp_path) == 0  # at seed 0, which is checked before
+    assert "left out: init=flaky failed: ArithmeticError: not this seed" in capsys.readouterr().out

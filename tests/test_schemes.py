@@ -54,4 +54,4 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["lsvu"])
     assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith("initlab: init=lsvu: unknown initializer; did you mean lsuv?")
+    assert capsys.readouterr().err.startswith("initlab: schemes=lsvu: unknown initializer; did you mean lsuv?")

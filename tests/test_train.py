@@ -78,7 +78,7 @@ BAD_INPUT = {
     "init=fixup": "init=fixup works on residual branches, and MLP names none; choose a residual network",
     "init=pretrained": "init=pretrained: name the checkpoint, init.path=FILE",
     "init=pretrained init.path=nowhere.pt": "init.path=nowhere.pt: no such file",
-    "init=mean_field init.sigma_b=0.1": "no σ_w makes relu critical at σ_b² = 0.01; only σ_b = 0 does",
+    "init=mean_field init.sigma_b=0.1": "no σ_w makes relu critical at σ_b² = 0.01",
     "init=he init.output=lsuv": "init.output=lsuv: works on whole networks only",
     "init=lsuv init.base=metainit": "init.base=metainit: works on whole networks only",
     "init=he init.output_layer=head": "init.output_layer=head: the network has no such layer with a weight",
@@ -379,6 +379,47 @@ OWN_NETWORKS = {
         "        super().__init__(nn.Linear(13, units), nn.ReLU(), nn.Linear(units, rest.get('num_classes', 3)))\n"
     ),
 }
+
+
+FORWARD = "def forward(self, rows):\n        return "
+NOT_NETWORKS = {
+    "Pair": (f"{FORWARD}self.linear(rows), rows", "expected a tensor of outputs, got tuple"),
+    "Narrow": (f"{FORWARD}self.linear(rows)[:, :2]", "expected outputs of shape (2, 3)"),
+    "Breaks": (f"{FORWARD}self.other(rows)", "on rows of shape (13,) failed: AttributeError"),
+    "Nothing": ("def __new__(cls, **_):\n        return None", "gives a NoneType: expected a torch.nn.Module"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_NETWORKS)
+def test_what_is_no_network_for_this_data_is_one_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method, reason = NOT_NETWORKS[name]
+    (tmp_path / f"own_{name}.py").write_text(
+        f"from torch import nn\nclass {name}(nn.Module):\n"
+        "    def __init__(self, out_features):\n        super().__init__()\n"
+        f"        self.linear = nn.Linear(13, out_features)\n    {method}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run(f"model._target_=own_{name}.{name} {QUICK}", monkeypatch, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert reason in said
+
+
+def test_a_network_whose_path_depends_on_the_data_trains_without_being_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """vmap cannot trace it, so that members train one after another."""
+    (tmp_path / "own_branching.py").write_text(
+        "from torch import nn\nclass Net(nn.Module):\n"
+        "    def __init__(self, out_features):\n        super().__init__()\n"
+        "        self.linear = nn.Linear(13, out_features)\n"
+        "    def forward(self, rows):\n"
+        "        return self.linear(rows if rows.mean() > 0 else -rows)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run(f"-m model._target_=own_branching.Net init=he,xavier {QUICK}", monkeypatch, tmp_path) == 0
 
 
 @pytest.mark.parametrize("constructor", OWN_NETWORKS)

@@ -79,7 +79,8 @@ class VmapEngine:
         """
         set_training(self._stack.template, True)
         buffers = {name: buffer.clone() for name, buffer in self._stack.buffers.items()}
-        self._shared(self._stack.parameters, buffers, inputs)
+        # A batch for each member, as in training: data-dependent branches show with inputs that differ.
+        self._per_member(self._stack.parameters, buffers, inputs.expand(self._stack.members, *inputs.shape))
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 import lightning.pytorch as pl
@@ -22,11 +22,14 @@ from initlab.machine import usable_cores
 from initlab.results.tables import JobTables, Record, job_tables
 
 
-def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> list[JobTables]:
+def train_cohort(
+    jobs: Sequence[Job], networks: Iterable[nn.Module], callbacks: Sequence[Callback] = ()
+) -> list[JobTables]:
     """Train all members of some jobs together.
 
     Args:
         jobs: Of one program; they may differ in init, seeds and learning rate.
+        networks: Of their members, one job's after another's, as `build_networks` makes them.
         callbacks: Lightning's, for progress and tracking.
 
     Returns:
@@ -37,7 +40,7 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
     """
     first = jobs[0]
     members = [(job, member) for job in jobs for member in job.members()]
-    stack = stack_members(network for job in jobs for network in build_networks(job))
+    stack = stack_members(networks)
     threads = _threads(first.config.threads, has_convolutions(stack.template))
     training = Training(
         optim=first.config.optim,
@@ -69,7 +72,8 @@ def train_cohort(jobs: Sequence[Job], callbacks: Sequence[Callback] = ()) -> lis
 
 def build_networks(job: Job) -> list[nn.Module]:
     """Build a job's members; what their initializer warns of is said once for all of them."""
-    with warnings.catch_warnings(record=True) as caught:
+    threads = _threads(job.config.threads, has_convolutions(job.build_model()))
+    with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in job.members()]
     missed = [warning.message for warning in caught if issubclass(warning.category, InitializationWarning)]

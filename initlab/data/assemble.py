@@ -175,6 +175,6 @@ def _checked_targets(targets: np.ndarray, task: TaskName) -> np.ndarray:
     if targets.ndim != 1 or targets.dtype.kind not in "biu":
         raise UserError(
             f"data: targets of type {targets.dtype} and shape {targets.shape} are no classes, whole numbers from 0 in "
-            "shape (rows,); is it a regression?"
+            "shape (rows,); number them, or fit them with task='regression'"
         )
     return targets

@@ -63,13 +63,19 @@ def initialize(
     Raises:
         UserError: the scheme does not fit the network, or lacks something it needs; one line.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model: expected a torch.nn.Module, got {model}")
+    if not isinstance(seed, int):
+        raise UserError(f"seed={seed}: expected a whole number")
+    if not isinstance(activation, str | Activation | None):
+        raise UserError(f"activation={activation}: expected a name, such as 'relu', or an initlab Activation")
     known = Activation(activation) if isinstance(activation, str) else activation
     rows = None
     if batch is not None:
         rows = Batch(batch) if loss is None else Batch(*_pair(batch))
     return initialize_model(
         model,
-        parse_init({"name": scheme, **params}, where="init"),
+        parse_init({**params, "name": scheme}, where="init"),
         activation=known or find_activation(model),
         seed=seed,
         batch=rows,

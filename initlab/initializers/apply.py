@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.errors import UserError, first_line
 from initlab.initializers.context import Batch, Context
 from initlab.initializers.fans import Fan
 from initlab.initializers.gains import gain_value
@@ -50,28 +50,30 @@ def initialize_model(
         UserError: an unknown scheme, a parameter that does not fit it, something that it needs and neither network
             nor caller offers, or a network without any weight to fill.
     """
+    model = getattr(model, "_orig_mod", model)  # of torch.compile, which hides layers and changes names
     slots = find_slots(model)
     if not slots:
         raise UserError(f"{type(model).__name__} has no Linear, convolution or other weight for init={spec.scheme}")
     scheme = find_scheme(spec.scheme)
-    output = output_slot(slots, spec.output_layer)
+    output = output_slots(slots, spec.output_layer)
     check_needs(model, scheme, batch, loss)
+    rows = _checked_batch(model, batch) if {"batch", "loss"} & set(scheme.needs) else None
     treatments = dict(_reset_norms(model))
     rule = spec if scheme.level == "weight" else _base_of(spec, scheme)
     for position, slot in enumerate(slots):
-        chosen = spec.output if spec.output is not None and slot is output else rule
+        chosen = spec.output if spec.output is not None and slot in output else rule
         if chosen is not None:
             treatments.update(_fill(slot, chosen, activation=activation, seed=seed, first=position == 0))
     if scheme.level == "model":
         context = Context(
-            slots=[slot for slot in slots if spec.output is None or slot is not output],
-            output=output,
-            batch=_checked_batch(model, batch) if {"batch", "loss"} & set(scheme.needs) else None,
+            slots=[slot for slot in slots if spec.output is None or slot not in output],
+            output=output[-1],
+            batch=rows,
             loss=loss,
             activation=activation,
             generator=stream(seed, scheme.name),
         )
-        notes = scheme.function(model, context=context, **spec.parameters) or {}
+        notes = _calling(scheme, model, context=context, **spec.parameters) or {}
         for slot in context.slots:
             if slot.name in treatments and slot.name not in notes:
                 treatments[slot.name] = replace(treatments[slot.name], note=f"as {scheme.name} found it")
@@ -79,22 +81,38 @@ def initialize_model(
             former = treatments.get(name, Treatment(""))
             done = f"{former.rule}, then {scheme.name}" if former.rule else scheme.name
             treatments[name] = replace(former, rule=done, note=note)
+    bad = [slot.name for slot in slots if slot.name in treatments and not bool(slot.weight.isfinite().all())]
+    if bad:
+        raise UserError(f"init={scheme.name} makes weights that are not finite: {', '.join(bad[:3])}")
     return report_on(model, scheme.name, treatments)
 
 
-def output_slot(slots: Sequence[Slot], layer: str | None) -> Slot:
-    """The slot of the output layer: of the layer named, or the last one that the network registers.
+def _calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
+    """Call a scheme's function.
+
+    Raises:
+        UserError: whatever goes wrong in it: the network, the loss, or a user's own scheme does not do what it should.
+    """
+    try:
+        return scheme.function(*arguments, **keywords)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"init={scheme.name} failed: {type(error).__name__}: {first_line(error)}") from error
+
+
+def output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:
+    """The slots of the output layer: of the layer named, or the last one that the network registers.
 
     Raises:
         UserError: no such layer.
     """
-    if layer is None:
-        return slots[-1]
-    named = [slot for slot in slots if slot.layer_name == layer]
+    name = slots[-1].layer_name if layer is None else layer
+    named = [slot for slot in slots if slot.layer_name == name]
     if not named:
         known = ", ".join(dict.fromkeys(slot.layer_name for slot in slots))
         raise UserError(f"init.output_layer={layer}: the network has no such layer with a weight; it has {known}")
-    return named[-1]
+    return named
 
 
 def check_needs(
@@ -154,27 +172,33 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
         gain = arguments["gain"] = gain_value(gain, _known(activation, f"init.gain={gain}"))
     # At least single precision, and contiguous: what is drawn depends on nothing but the stream and the shape.
     dtype = torch.float64 if slot.weight.dtype == torch.float64 else torch.float32
-    weight = torch.empty(slot.weight.shape, dtype=dtype)
-    bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=dtype)
+    weight = torch.zeros(slot.weight.shape, dtype=dtype, device="cpu")
+    bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
     offered: dict[str, Any] = {"fan": slot.fan, "generator": stream(seed, slot.name), "first": first}
     if "activation" in scheme.supplied:
         offered["activation"] = _known(activation, f"init={scheme.name}")
     for number, block in enumerate(slot.maps(weight)):
         offered["bias"] = bias.unflatten(0, (slot.blocks, -1))[number] if bias is not None and by_scheme else None
-        scheme.function(block, **arguments, **{name: offered[name] for name in scheme.supplied})
+        with torch.random.fork_rng(devices=[]):  # what ignores its generator is reproducible all the same
+            torch.default_generator.manual_seed(stream(seed, f"{slot.name}, unasked").initial_seed())
+            given = _calling(scheme, block, **arguments, **{name: offered[name] for name in scheme.supplied})
+        if given is not None:
+            raise UserError(f"init={scheme.name} returned a {type(given).__name__}: it must fill `weight` in place")
     if isinstance(slot.layer, EMBEDDINGS) and slot.layer.padding_idx is not None:
         weight[slot.layer.padding_idx] = 0
     slot.weight.copy_(weight)
     done = {slot.name: Treatment(scheme.name, slot.fan, gain, f"{slot.blocks} blocks" if slot.blocks > 1 else "")}
-    if bias is not None and slot.bias is not None and slot.bias_name is not None:
-        rule = scheme.bias if spec.bias is None else spec.bias
-        if not by_scheme:
-            fill_bias(bias, rule, fan=slot.fan, generator=stream(seed, slot.bias_name))
+    rule = scheme.bias if spec.bias is None else spec.bias
+    if bias is not None and slot.bias is not None and slot.bias_name is not None and by_scheme:
         slot.bias.copy_(bias)
-        done[slot.bias_name] = Treatment(
-            scheme.name if by_scheme else f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}"
-        )
+        done[slot.bias_name] = Treatment(scheme.name)
+    own = () if by_scheme or slot.bias is None or slot.bias_name is None else ((slot.bias_name, slot.bias),)
+    for name, parameter in (*own, *slot.more_biases):
+        values = torch.zeros(parameter.shape, dtype=dtype, device="cpu")
+        fill_bias(values, rule, fan=slot.fan, generator=stream(seed, name))
+        parameter.copy_(values)
+        done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}")
     return done
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_map
 
+from initlab.errors import UserError
 from initlab.initializers.context import Batch, Context, measuring
 from initlab.initializers.registry import register
 from initlab.initializers.slots import Slot
@@ -36,8 +37,8 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
     notes: dict[str, str] = {}
 
     def normal_like(value: Any) -> Any:
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            return value
+        if not isinstance(value, Tensor) or not value.is_floating_point() or not bool(value.isfinite().all()):
+            return value  # an index, or a mask of -inf
         mean, std = value.mean(), value.std(correction=0)
         return mean + std * _standard_normal(value, context.generator)
 
@@ -62,6 +63,8 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
     finally:
         for handle in handles:
             handle.remove()
+    if not notes:
+        raise UserError(f"init=autoinit: no layer of {type(model).__name__} is called as a module")
     return notes
 
 
@@ -85,10 +88,10 @@ def _is_leaf(layer: nn.Module) -> bool:
 
 
 def _standard_normal(like: Tensor, generator: Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=torch.float32).to(like)
+    return torch.randn(like.shape, generator=generator, dtype=torch.float32, device="cpu").to(like)
 
 
 def _enlarged(batch: Batch) -> Batch:
     """The batch, repeated until it has enough rows to sample moments from."""
-    rows = torch.arange(max(len(batch), LEAST_ROWS)) % len(batch)
+    rows = torch.arange(max(len(batch), LEAST_ROWS), device="cpu") % len(batch)
     return batch.part(rows)

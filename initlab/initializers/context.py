@@ -13,7 +13,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._pytree import tree_leaves, tree_map
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.errors import UserError, first_line
 from initlab.initializers.slots import Slot
 
 
@@ -67,8 +67,8 @@ class Batch:
                 network cannot take.
         """
         tensors = self._tensors()
-        if not tensors:
-            raise UserError(f"batch: expected tensors, got {type(self.inputs).__name__}")
+        if not tensors or any(tensor.dim() == 0 for tensor in tensors):
+            raise UserError(f"batch: expected tensors with rows first, got {type(self.inputs).__name__}")
         if not all(len(tensor) for tensor in tensors) or len({len(tensor) for tensor in tensors}) > 1:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
             raise UserError(f"batch: expected tensors of equally many rows, at least one; got {shapes}")
@@ -81,7 +81,8 @@ class Batch:
             raise
         except Exception as error:  # whatever the user's network says to inputs that do not fit
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in tree_leaves(self.inputs) if isinstance(leaf, Tensor))
-            raise UserError(f"batch of shape {shapes}: {type(model).__name__} cannot take it: {error}") from error
+            reason = first_line(error)
+            raise UserError(f"batch of shape {shapes}: {type(model).__name__} cannot take it: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -117,21 +118,36 @@ class Context:
 
 @contextlib.contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
-    """Look at a network as it trains, but without dropout; its modes and buffers are put back afterwards."""
+    """Look at a network as it trains, but without dropout, and put everything back afterwards.
+
+    Modes and buffers are the network's own; a forward pass that draws random numbers draws the same ones each time,
+    and leaves torch's random state as it was.
+    """
     modes = {module: module.training for module in model.modules()}
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    model.eval()
-    for module in modes:
-        if isinstance(module, _NormBase):  # these normalize by the batch while training
-            module.training = True
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                buffer.copy_(buffers[name])
+    buffers = [(module, dict(module._buffers)) for module in modes]
+    values = {id(b): b.clone() for _, kept in buffers for b in kept.values() if b is not None and not b.is_meta}
+    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    with torch.random.fork_rng(devices):
+        torch.random.manual_seed(0)
+        torch.backends.mha.set_fastpath_enabled(False)  # it passes by the layers that are to be seen
+        model.eval()
+        for module in modes:
+            if isinstance(module, _NormBase):  # these normalize by the batch while training
+                module.training = True
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_attention)
+            for module, training in modes.items():
+                module.training = training
+            for module, kept in buffers:
+                module._buffers.clear()
+                module._buffers.update(kept)
+                for buffer in kept.values():
+                    if buffer is not None and id(buffer) in values and not torch.equal(buffer, values[id(buffer)]):
+                        with torch.no_grad():
+                            buffer.copy_(values[id(buffer)])
 
 
 @contextlib.contextmanager
@@ -196,6 +212,8 @@ def visit_layers(
     finally:
         for handle in handles:
             handle.remove()
+    if not visited:
+        raise UserError(f"no layer of {type(model).__name__} is called as a module, so that none can be looked at")
     return visited
 
 

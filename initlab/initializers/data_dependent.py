@@ -64,8 +64,9 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
     Multiplying the weights of a layer by s divides their relative rate of change by s².
     """
     rates = change_rates(model, batch, layers, generator)
-    if not bool((rates > 0).all()):
-        return {layers[0].name: "each channel of variance 1; not balanced: a layer gets no gradient"}
+    if rates is None:
+        reason = "not balanced: the output does not depend on it, or it is frozen"
+        return {slot.name: f"each channel of variance 1; {reason}" for slot in layers}
     factors = (rates / rates.log().mean().exp()).sqrt()
     before = _output(model, batch)
     kept = [(slot.weight.clone(), None if slot.bias is None else slot.bias.clone()) for slot in layers]
@@ -85,17 +86,23 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
     }
 
 
-def change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> Tensor:
+def change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> Tensor | None:
     """Relative rate at which each layer's columns change under a random linear loss, shape (layers,).
 
-    The root mean square of the gradient of each column, divided by the column's norm, averaged over columns.
+    The norm of the gradient of each column, divided by the column's norm, averaged over columns. None where a layer
+    gets no gradient.
     """
+    weights = [slot.weight for slot in layers]
     with measuring(model), torch.enable_grad():
         output = _first_tensor(batch.through(model))
-        noise = torch.randn(output.shape, generator=generator).to(output)
-        gradients = torch.autograd.grad((output * noise).sum(), [slot.weight for slot in layers])
+        if not output.requires_grad or not all(weight.requires_grad for weight in weights):
+            return None
+        noise = torch.randn(output.shape, generator=generator, dtype=torch.float32, device="cpu").to(output)
+        gradients = torch.autograd.grad((output * noise).sum(), weights, allow_unused=True)
     rates = []
     for slot, gradient in zip(layers, gradients, strict=True):
+        if gradient is None or not bool(gradient.any()):
+            return None
         columns = slot.maps().transpose(0, 1).flatten(1).norm(dim=0)
         slopes = slot.maps(gradient).transpose(0, 1).flatten(1).norm(dim=0)
         rates.append((slopes / columns.clamp(min=torch.finfo(columns.dtype).tiny)).mean())
@@ -108,4 +115,6 @@ def _output(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def _first_tensor(output: object) -> Tensor:
-    return next(leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
+    """The first tensor of numbers in an output of any structure; one without gradient where there is none."""
+    found = (leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point())
+    return next(found, torch.zeros(()))

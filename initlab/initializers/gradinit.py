@@ -59,10 +59,14 @@ def gradinit(
         for name, tensor in tensors.items()
         if name not in own_rule and bool(tensor.any())  # nothing scales a bias of zero
     }
+    if not scales:
+        raise UserError("init=gradinit: no tensor to scale: all are zero or frozen")
     learner = torch.optim.Adam(scales.values(), lr=lr)
     with measuring(model), differentiable(model), torch.enable_grad():
         for _ in range(steps):
             objective = _objective(model, context, tensors, scales, eta=eta, gamma=gamma, optimizer=optimizer)
+            if not bool(objective.isfinite()):
+                raise UserError("init=gradinit: loss or gradient is not finite; choose another init.base")
             slopes = torch.autograd.grad(objective, list(scales.values()), allow_unused=True)
             for scale, slope in zip(scales.values(), slopes, strict=True):
                 scale.grad = None if slope is None else slope.clamp(-LARGEST_SLOPE, LARGEST_SLOPE)
@@ -98,6 +102,8 @@ def _objective(
         norm = torch.stack([g.abs().sum() for g in gradients.values()]).sum()
     if float(norm.detach()) > gamma:
         return norm
+    if float(norm.detach()) == 0:  # nowhere to step to
+        return _loss(model, scaled, second, context)
     step = {name: g / norm if optimizer == "sgd" else g.sign() for name, g in gradients.items()}
     moved = {name: value - eta * step[name] if name in step else value for name, value in scaled.items()}
     return _loss(model, moved, second, context)
@@ -111,6 +117,6 @@ def _loss(model: nn.Module, parameters: dict[str, Tensor], batch: Batch, context
 def _overlapping_parts(context: Context) -> tuple[Batch, Batch]:
     """Two parts of the batch, two thirds each, that share half of their rows."""
     batch = context.rows()
-    order = torch.randperm(len(batch), generator=context.generator)
+    order = torch.randperm(len(batch), generator=context.generator, device="cpu")
     third = len(batch) // 3
     return batch.part(order[: len(batch) - third]), batch.part(order[third:])

@@ -1,6 +1,6 @@
 """Weights that pass the signal on as it is."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from initlab.initializers.kernels import centre_tap
 from initlab.initializers.registry import register
@@ -10,4 +10,4 @@ from initlab.initializers.registry import register
 def identity(weight: Tensor, *, gain: float = 1.0) -> None:
     """Fill `weight` with gain times the identity, in the centre tap of each group of a convolution; the rest is 0."""
     weight.zero_()
-    nn.init.eye_(centre_tap(weight)).mul_(gain)
+    centre_tap(weight).fill_diagonal_(gain)

@@ -1,5 +1,6 @@
 """Weights and biases at the edge of chaos."""
 
+import contextlib
 import math
 
 from torch import Generator, Tensor
@@ -8,9 +9,10 @@ from initlab.activations import Activation
 from initlab.errors import UserError
 from initlab.initializers.fans import Fan
 from initlab.initializers.registry import register
-from initlab.signal.mean_field import critical_point, positively_homogeneous
+from initlab.signal.mean_field import CriticalPoint, critical_point, positively_homogeneous
 
-USUAL_BIAS_VARIANCE = 0.05  # of Schoenholz et al., figures 1 to 5
+# The first is that of Schoenholz et al., figures 1 to 5; GELU, Mish and SiLU have no attracting variance there.
+USUAL_BIAS_VARIANCES = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @register(
@@ -29,18 +31,32 @@ def mean_field(
 ) -> None:
     """Fill `weight` from N(0, σ_w²/fan_in) and biases from N(0, σ_b²), with σ_w such that χ₁ = 1 at σ_b.
 
-    `sigma_b` None: 0 for positively homogeneous activations like ReLU, which allow no other, else sqrt(0.05).
+    `sigma_b` None: 0 for positively homogeneous activations like ReLU, which allow no other; else the square root of
+    the first of 0.05, 0.1, 0.2, 0.5 and 1 at which there is such a σ_w.
 
     Raises:
         UserError: sigma_b is negative, or no σ_w is critical there.
     """
     if sigma_b is not None and sigma_b < 0:
         raise UserError(f"init.sigma_b={sigma_b}: expected a number that is not negative")
-    usual = 0.0 if positively_homogeneous(activation) else USUAL_BIAS_VARIANCE
     try:
-        point = critical_point(activation, usual if sigma_b is None else sigma_b**2)
+        point = usual_point(activation) if sigma_b is None else critical_point(activation, sigma_b**2)
     except UserError as error:
         raise UserError(f"init=mean_field: {error}") from error
     weight.normal_(0.0, math.sqrt(point.weight_variance / fan.fan_in), generator=generator)
     if bias is not None:
         bias.normal_(0.0, math.sqrt(point.bias_variance), generator=generator)
+
+
+def usual_point(activation: Activation) -> CriticalPoint:
+    """The critical point at the first of the usual σ_b² that has one.
+
+    Raises:
+        UserError: none has.
+    """
+    if positively_homogeneous(activation):
+        return critical_point(activation, 0.0)
+    for variance in USUAL_BIAS_VARIANCES[:-1]:
+        with contextlib.suppress(UserError):
+            return critical_point(activation, variance)
+    return critical_point(activation, USUAL_BIAS_VARIANCES[-1])

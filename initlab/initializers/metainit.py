@@ -7,6 +7,8 @@ from initlab.errors import UserError
 from initlab.initializers.context import Batch, Context, differentiable, measuring
 from initlab.initializers.registry import register
 
+LEAST_NORM = 0.01  # of what it was at the start
+
 
 @register(
     "metainit",
@@ -22,6 +24,8 @@ def metainit(
 
     The quotient says how much one step of gradient descent would change the gradient.
 
+    Unlike the paper's, which draws random inputs and labels for every step, it looks at one batch of real rows.
+
     Args:
         model: Whose weights `base` has filled; their directions stay.
         context: With a batch and a loss.
@@ -35,7 +39,11 @@ def metainit(
     """
     if steps < 0 or lr <= 0 or eps <= 0 or not 0 <= momentum < 1:
         raise UserError(f"init: steps={steps}, lr={lr}, momentum={momentum}, eps={eps}: out of range")
-    weights = [slot.weight for slot in context.slots if slot.weight.requires_grad and float(slot.weight.norm()) > 0]
+    weights: list[nn.Parameter] = [
+        slot.weight for slot in context.slots if slot.weight.requires_grad and float(slot.weight.norm()) > 0
+    ]
+    if not weights:
+        raise UserError("init=metainit: no weight to tune: all are zero or frozen")
     start = [float(weight.norm()) for weight in weights]
     velocity = [0.0] * len(weights)
     quotients = []
@@ -47,9 +55,11 @@ def metainit(
             for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
                 along = 0.0 if slope is None else float((weight * slope).sum().sign())
                 velocity[place] = momentum * velocity[place] - lr * along
-                norm = float(weight.norm())
-                # The paper's rule can step over zero; a norm stays positive here.
-                weight.detach().mul_(max(norm + velocity[place], 0.1 * norm) / norm)
+                norm, least = float(weight.norm()), LEAST_NORM * start[place]
+                # The paper's rule steps over zero; here a norm stops short of it.
+                if norm + velocity[place] < least:
+                    velocity[place] = least - norm
+                weight.detach().mul_((norm + velocity[place]) / norm)
     names = {slot.weight: slot.name for slot in context.slots}
     went = f"; quotient {quotients[0]:.3g} → {quotients[-1]:.3g}" if quotients else ""
     return {

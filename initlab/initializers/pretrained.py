@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import UserError
+from initlab.errors import UserError, first_line
 from initlab.initializers.context import Context
 from initlab.initializers.registry import register
 
@@ -18,7 +18,7 @@ SHOWN = 4  # names of each kind of mismatch
 
 
 @register("pretrained", level="model", source="a checkpoint: safetensors, or a state dict that torch.save wrote")
-def pretrained(model: nn.Module, *, context: Context, path: str | None = None, prefix: str = "") -> dict[str, str]:
+def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, prefix: str = "") -> dict[str, str]:
     """Load all parameters and buffers from a checkpoint whose names and shapes fit.
 
     Nothing in the file is run: `.safetensors` cannot hold code, and everything else is read with `weights_only`. A
@@ -36,8 +36,11 @@ def pretrained(model: nn.Module, *, context: Context, path: str | None = None, p
     """
     if path is None:
         raise UserError("init=pretrained: name the checkpoint, init.path=FILE")
-    file = Path(path).expanduser()
+    file = Path(path)
     found = {name.removeprefix(prefix): value for name, value in read_checkpoint(file).items()}
+    for names in _shared_names(model):  # a file may hold a shared tensor once
+        present = [name for name in names if name in found]
+        found |= {name: found[present[0]] for name in names if present and name not in found}
     own = context.output in context.slots
     ours = {context.output.name, context.output.bias_name} if not own else set()
     expected = {name: value for name, value in model.state_dict().items() if name not in ours}
@@ -56,6 +59,8 @@ def pretrained(model: nn.Module, *, context: Context, path: str | None = None, p
     ]
     if any(problems):
         what = "; ".join(problem for problem in problems if problem)
+        if prefix_that_fits := _prefix(expected, given):
+            what += f"; init.prefix={prefix}{prefix_that_fits} would fit"
         raise UserError(f"init.path={path}: does not fit {type(model).__name__}: {what}")
     model.load_state_dict(given, strict=False)
     return dict.fromkeys(given, f"from {file.name}")
@@ -67,7 +72,12 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: no such file, a damaged one, or one that holds anything else than tensors.
     """
-    if not path.is_file():
+    try:
+        path = path.expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"init.path={path}: no such file ({first_line(error)})") from error
+    if not there:
         raise UserError(f"init.path={path}: no such file")
     try:
         loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_tensors(path)
@@ -77,11 +87,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
                 f"init.path={path}: wants to run code, or holds more than tensors; save model.state_dict() alone"
             ) from error
         raise UserError(f"init.path={path}: damaged, or no checkpoint") from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"init.path={path}: damaged, or no checkpoint ({reason})") from error
+    except UserError:
+        raise
+    except Exception as error:  # damaged files bring about errors of any kind
+        raise UserError(
+            f"init.path={path}: damaged, or no checkpoint ({type(error).__name__}: {first_line(error)})"
+        ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
+        for name, value in state.items()
+    ):
         raise UserError(f"init.path={path}: holds no state dict: expected tensors by name")
     return dict(state)
 
@@ -102,6 +118,24 @@ def _read_safetensors(path: Path) -> Any:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
+
+
+def _shared_names(model: nn.Module) -> list[list[str]]:
+    """The names of each tensor that has several."""
+    names: dict[int, list[str]] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        names.setdefault(id(value), []).append(name)
+    return [shared for shared in names.values() if len(shared) > 1]
+
+
+def _prefix(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """With what all expected names begin in the file; empty if there is no such thing."""
+    first = next(iter(expected))
+    for name in given:
+        prefix = name.removesuffix(first)
+        if prefix and prefix != name and all(prefix + other in given for other in expected):
+            return prefix
+    return ""
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:

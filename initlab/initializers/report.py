@@ -59,7 +59,8 @@ class Report:
         return len(self.rows)
 
     def __getitem__(self, name: str) -> ParameterReport:
-        return next(row for row in self.rows if row.name == name)
+        found = {row.name: row for row in self.rows}
+        return found[name]
 
     def __str__(self) -> str:
         head = ("parameter", "shape", "rule", "fan_in", "fan_out", "gain", "mean", "std", "note")
@@ -77,7 +78,7 @@ def report_on(model: nn.Module, scheme: str, treatments: Mapping[str, Treatment]
     for first_name, parameter in model.named_parameters():
         name = names.get(id(parameter), first_name)
         treatment = treatments.get(name, Treatment("left as it was"))
-        values = parameter.detach().double()
+        values = parameter.detach().cpu().double()
         fan = treatment.fan
         rows.append(
             ParameterReport(

@@ -1,7 +1,7 @@
 """Slots: the weights of a network that an initializer fills, each as the linear maps that it holds."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
 
@@ -32,6 +32,7 @@ class Slot:
         weight: The parameter.
         bias_name: Of the bias that belongs to it; None if there is none.
         bias: That parameter.
+        more_biases: Biases, with their names, of further layers that share the weight.
         blocks: Independent maps that lie one below another: groups of a convolution, gates of a recurrent layer,
             query, key and value of attention.
         transposed: Whether a block is stored as (in, out, *kernel).
@@ -47,6 +48,7 @@ class Slot:
     blocks: int
     transposed: bool
     fan: Fan
+    more_biases: tuple[tuple[str, nn.Parameter], ...] = ()
 
     def maps(self, weight: Tensor | None = None) -> Tensor:
         """A view of the weight, or of a tensor of its shape, as (blocks, out, in, *kernel)."""
@@ -71,8 +73,14 @@ def find_slots(model: nn.Module) -> list[Slot]:
     for layer_name, layer in model.named_modules():
         for slot in _slots_of(layer_name, layer):
             known = slots.get(slot.weight)
-            if known is None or (isinstance(known.layer, EMBEDDINGS) and not isinstance(layer, EMBEDDINGS)):
+            if known is None:
                 slots[slot.weight] = slot
+            elif isinstance(known.layer, EMBEDDINGS) and not isinstance(layer, EMBEDDINGS):
+                del slots[slot.weight]  # it takes its place in the order, too
+                slots[slot.weight] = slot
+            elif slot.bias is not None and slot.bias_name is not None and slot.bias is not known.bias:
+                more = (*known.more_biases, (slot.bias_name, slot.bias))
+                slots[slot.weight] = replace(known, more_biases=more)
     return list(slots.values())
 
 
@@ -125,7 +133,8 @@ def _slots_of(layer_name: str, layer: nn.Module) -> Iterator[Slot]:
             yield slot("v_proj_weight", None)
     elif isinstance(layer, RECURRENT):
         gates = next(count for kind, count in GATES.items() if isinstance(layer, kind))
-        for name, _ in layer.named_parameters(recurse=False):
+        names = layer._flat_weights_names if isinstance(layer, nn.RNNBase) else ["weight_ih", "weight_hh"]
+        for name in names:
             if name.startswith("weight_hr"):  # an LSTM's projection
                 yield slot(name, None)
             elif name.startswith("weight_"):

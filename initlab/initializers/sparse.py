@@ -34,6 +34,6 @@ def sparse(
     matrix = weight.flatten(1)
     axis = 0 if per == "input" else 1
     zeros = math.ceil(sparsity * matrix.shape[axis])
-    order = torch.rand(matrix.shape, generator=generator).argsort(axis)
+    order = torch.rand(matrix.shape, generator=generator, dtype=torch.float32, device="cpu").argsort(axis)
     matrix.scatter_(axis, order.narrow(axis, 0, zeros), 0.0)
     weight.copy_(matrix.view(weight.shape))  # flattening a transposed weight has copied it

@@ -1,5 +1,6 @@
 """What to do to a network's weights, as a checked record."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -47,6 +48,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
     if not isinstance(config, str | Mapping):
         raise UserError(f"{where}={config}: expected an initializer's name, or a group with a name")
     settings: dict[str, Any] = {"name": config} if isinstance(config, str) else {str(k): v for k, v in config.items()}
+    settings = {key: value for key, value in settings.items() if value != "???"}  # Hydra's mark of what must be given
     scheme = find_scheme(str(settings.pop("name", None)), where=where)
     own = settings.pop("bias", None)
     if not conforms(own, float | Literal["torch_default"] | None):
@@ -64,7 +66,12 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
     if "gain" in settings:
         check_gain(settings["gain"])
     checked = {key: value for key, value in settings.items() if key != "gain"}
-    check_call(scheme.function, checked, where=where, supplied=("weight", "model", *SUPPLIED))
+    check_call(
+        scheme.function, checked, where=where, supplied=("weight", "model", *SUPPLIED, *settings.keys() & {"gain"})
+    )
+    for key, value in {**checked, "bias": own}.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{where}.{key}={value}: expected a finite number")
     inherited = scheme.bias if bias is None else bias
     return InitSpec(
         scheme.name,

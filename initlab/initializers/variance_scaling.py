@@ -108,5 +108,8 @@ def lecun_uniform(weight: Tensor, *, fan: Fan, gain: float = 1.0, generator: Gen
     bias="torch_default",
 )
 def torch_default(weight: Tensor, *, fan: Fan, generator: Generator) -> None:
-    """Fill `weight` from U(±1/sqrt(fan_in)), what torch does when nothing is said."""
+    """Fill `weight` from U(±1/sqrt(fan_in)), what torch does with dense layers and convolutions when nothing is said.
+
+    Here other layers get it, too, which torch treats in ways of their own.
+    """
     fill_uniform(weight, 1 / math.sqrt(3 * fan.fan_in), generator=generator)

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from initlab.initializers.kernels import centre_tap
 from initlab.initializers.registry import register
@@ -20,16 +20,16 @@ def zero_hadamard(weight: Tensor) -> None:
     centre = centre_tap(weight)
     out, entering = centre.shape
     if out <= entering:
-        nn.init.eye_(centre)
+        centre.fill_diagonal_(1.0)
         return
     power = math.ceil(math.log2(out))
-    centre.copy_(2 ** (-(power - 1) / 2) * hadamard(power)[:out, :entering])
+    centre.copy_(2 ** (-(power - 1) / 2) * hadamard(out, entering))
 
 
-def hadamard(power: int) -> Tensor:
-    """Sylvester's Hadamard matrix of side 2^power: ±1, with orthogonal rows."""
-    matrix = torch.ones(1, 1)
-    step = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
-    for _ in range(power):
-        matrix = torch.kron(step, matrix)
+def hadamard(rows: int, columns: int) -> Tensor:
+    """The first rows and columns of Sylvester's Hadamard matrix: (−1) to the number of bits that i and j share."""
+    i, j = (torch.arange(count, device="cpu") for count in (rows, columns))
+    matrix = torch.ones(rows, columns, dtype=torch.float32, device="cpu")
+    for bit in range(max(rows, columns).bit_length()):
+        matrix *= 1 - 2 * torch.outer(i >> bit & 1, j >> bit & 1)
     return matrix

@@ -343,6 +343,11 @@ class TestPretrained:
             "1 of another shape (0.weight 3×64 instead of 256×64)"
         )
 
+    def test_a_prefix_that_would_fit_is_named(self, tmp_path: Path) -> None:
+        torch.save({f"module.{name}": value for name, value in chain().state_dict().items()}, tmp_path / "a.pt")
+        with pytest.raises(UserError, match=r"6 missing .*; 6 unknown .*; init.prefix=module. would fit"):
+            run(chain(), "pretrained", None, path=str(tmp_path / "a.pt"))
+
     def test_nothing_is_run(self, tmp_path: Path) -> None:
         """A pickle that would touch a file: it is refused, and the file is not there."""
 

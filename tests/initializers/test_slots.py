@@ -115,7 +115,7 @@ class Tied(nn.Module):
 
 def test_tied_weights_are_listed_once_and_for_their_outputs() -> None:
     slots = slots_by_name(Tied())
-    assert list(slots) == ["output.weight", "hidden.weight"]
+    assert list(slots) == ["hidden.weight", "output.weight"]  # whose place is that of the output layer
     assert slots["output.weight"].fan == Fan(8, 20)
 
 

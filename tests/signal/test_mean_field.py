@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from scipy.integrate import quad
 
-from initlab.activations import Activation
+from initlab.activations import Activation, second_moment
 from initlab.errors import UserError
 from initlab.signal.mean_field import critical_point, positively_homogeneous
 
@@ -27,8 +27,23 @@ def test_relu_is_critical_at_two_and_zero_alone() -> None:
     point = critical_point(Activation("relu"), 0.0)
     assert point.weight_variance == pytest.approx(2.0, abs=1e-9)
     assert point.fixed_point is None
-    with pytest.raises(UserError, match=r"no σ_w makes relu critical at σ_b² = 0.1; only σ_b = 0 does"):
+    with pytest.raises(UserError, match=r"no σ_w makes relu critical at σ_b² = 0.1 .*; only σ_b = 0 does"):
         critical_point(Activation("relu"), 0.1)
+
+
+@pytest.mark.parametrize(("name", "least"), [("gelu", 0.2), ("mish", 0.1), ("silu", 1.0)])
+def test_a_fixed_point_that_repels_does_not_count(name: str, least: float) -> None:
+    """Slightly off it, a deep network's variance runs away; at the first one that counts it comes back."""
+    activation = Activation(name)
+    for variance in (0.0, 0.05):
+        with pytest.raises(UserError, match="around a variance that attracts; try a larger σ_b"):
+            critical_point(activation, variance)
+    point = critical_point(activation, least)
+    assert point.fixed_point is not None
+    q = 1.05 * point.fixed_point
+    for _ in range(300):
+        q = point.weight_variance * second_moment(activation, variance=q) + point.bias_variance
+    assert abs(q / point.fixed_point - 1) < 0.045
 
 
 def test_softplus_never_is() -> None:
@@ -36,11 +51,14 @@ def test_softplus_never_is() -> None:
         critical_point(Activation("softplus"), 0.05)
 
 
+@pytest.mark.parametrize("bias_variance", [0.05, 1.0])
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "silu", "mish", "elu", "selu", "softsign", "hardtanh"])
-def test_critical_points_solve_both_equations(name: str) -> None:
+def test_critical_points_solve_both_equations(name: str, bias_variance: float) -> None:
     """q* = σ_w²·E[φ²] + σ_b² and σ_w²·E[φ'²] = 1, by adaptive quadrature and differences."""
     activation, h = Activation(name), 1e-5
-    point = critical_point(activation, 0.05)
+    if bias_variance < 1 and name in ("gelu", "silu", "mish"):
+        pytest.skip("no variance attracts there")
+    point = critical_point(activation, bias_variance)
     assert point.fixed_point is not None
     std = math.sqrt(point.fixed_point)
 
@@ -55,7 +73,7 @@ def test_critical_points_solve_both_equations(name: str) -> None:
         for integrand_of in (partial(integrand, slope=False), partial(integrand, slope=True))
     )
     assert point.weight_variance * slope == pytest.approx(1, abs=1e-4)
-    assert point.weight_variance * square + 0.05 == pytest.approx(point.fixed_point, rel=1e-4)
+    assert point.weight_variance * square + bias_variance == pytest.approx(point.fixed_point, rel=1e-4)
 
 
 def test_positively_homogeneous() -> None:
