@@ -123,7 +123,7 @@ class Job:
             "num_classes": width,
             "activation": self.activation,
         }
-        declared = inspect.signature(import_target(arguments.get("_target_"), where="model")).parameters
+        declared = inspect.signature(build).parameters
         return partial(build, **{name: value for name, value in known.items() if name in declared})
 
     def build_member(self, member: Member) -> nn.Module:

@@ -170,35 +170,32 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
     gain = arguments.get("gain", scheme.defaults.get("gain"))
     if isinstance(gain, str):
         gain = arguments["gain"] = gain_value(gain, _known(activation, f"init.gain={gain}"))
-    # At least single precision, and contiguous: what is drawn depends on nothing but the stream and the shape.
-    dtype = torch.float64 if slot.weight.dtype == torch.float64 else torch.float32
-    weight = torch.zeros(slot.weight.shape, dtype=dtype, device="cpu")
-    bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=dtype, device="cpu")
+    # Contiguous, on the CPU: what is drawn depends on nothing but the stream and the shape.
+    weight = torch.zeros(slot.weight.shape, dtype=_drawn_dtype(slot.weight), device="cpu")
+    bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
     offered: dict[str, Any] = {"fan": slot.fan, "generator": stream(seed, slot.name), "first": first}
     if "activation" in scheme.supplied:
         offered["activation"] = _known(activation, f"init={scheme.name}")
-    for number, block in enumerate(slot.maps(weight)):
-        offered["bias"] = bias.unflatten(0, (slot.blocks, -1))[number] if bias is not None and by_scheme else None
-        with torch.random.fork_rng(devices=[]):  # what ignores its generator is reproducible all the same
-            torch.default_generator.manual_seed(stream(seed, f"{slot.name}, unasked").initial_seed())
+    with torch.random.fork_rng(devices=[]):  # what ignores its generator is reproducible all the same
+        torch.default_generator.manual_seed(stream(seed, f"{slot.name}, unasked").initial_seed())
+        for number, block in enumerate(slot.maps(weight)):
+            offered["bias"] = bias.unflatten(0, (slot.blocks, -1))[number] if bias is not None and by_scheme else None
             given = _calling(scheme, block, **arguments, **{name: offered[name] for name in scheme.supplied})
-        if given is not None:
-            raise UserError(f"init={scheme.name} returned a {type(given).__name__}: it must fill `weight` in place")
+            if given is not None:
+                raise UserError(f"init={scheme.name} returned a {type(given).__name__}: it must fill `weight` in place")
     if isinstance(slot.layer, EMBEDDINGS) and slot.layer.padding_idx is not None:
         weight[slot.layer.padding_idx] = 0
     slot.weight.copy_(weight)
     done = {slot.name: Treatment(scheme.name, slot.fan, gain, f"{slot.blocks} blocks" if slot.blocks > 1 else "")}
     rule = scheme.bias if spec.bias is None else spec.bias
-    if bias is not None and slot.bias is not None and slot.bias_name is not None and by_scheme:
-        slot.bias.copy_(bias)
-        done[slot.bias_name] = Treatment(scheme.name)
-    own = () if by_scheme or slot.bias is None or slot.bias_name is None else ((slot.bias_name, slot.bias),)
-    for name, parameter in (*own, *slot.more_biases):
-        values = torch.zeros(parameter.shape, dtype=dtype, device="cpu")
-        fill_bias(values, rule, fan=slot.fan, generator=stream(seed, name))
-        parameter.copy_(values)
-        done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}")
+    for name, parameter in slot.biases:
+        if by_scheme and parameter is slot.bias and bias is not None:
+            parameter.copy_(bias)
+            done[name] = Treatment(scheme.name)
+        else:
+            fill_bias(parameter, rule, fan=slot.fan, generator=stream(seed, name))
+            done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}")
     return done
 
 
@@ -206,6 +203,11 @@ def _known(activation: Activation | None, where: str) -> Activation:
     if activation is None:
         raise UserError(f"{where} depends on the activation: name it, e.g. activation='relu'")
     return activation
+
+
+def _drawn_dtype(parameter: Tensor) -> torch.dtype:
+    """Numbers are drawn in at least single precision."""
+    return torch.float64 if parameter.dtype == torch.float64 else torch.float32
 
 
 def fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
@@ -218,6 +220,7 @@ def fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator
         if rule != BIAS_LIKE_TORCH:
             raise UserError(f"init.bias={rule}: expected a number or {BIAS_LIKE_TORCH}")
         bound = 1 / math.sqrt(fan.fan_in)
-        nn.init.uniform_(bias, -bound, bound, generator=generator)
+        drawn = torch.empty(bias.shape, dtype=_drawn_dtype(bias), device="cpu")
+        bias.copy_(nn.init.uniform_(drawn, -bound, bound, generator=generator))
     else:
         nn.init.constant_(bias, rule)

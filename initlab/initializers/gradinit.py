@@ -55,7 +55,7 @@ def gradinit(
     own_rule = set() if context.output in context.slots else {context.output.name, context.output.bias_name}
     tensors = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     scales = {
-        name: torch.ones((), device=tensor.device, requires_grad=True)
+        name: torch.ones((), dtype=torch.float32, device=tensor.device, requires_grad=True)
         for name, tensor in tensors.items()
         if name not in own_rule and bool(tensor.any())  # nothing scales a bias of zero
     }

@@ -50,6 +50,12 @@ class Slot:
     fan: Fan
     more_biases: tuple[tuple[str, nn.Parameter], ...] = ()
 
+    @property
+    def biases(self) -> list[tuple[str, nn.Parameter]]:
+        """All biases that go with the weight, with their names."""
+        own = [] if self.bias is None or self.bias_name is None else [(self.bias_name, self.bias)]
+        return [*own, *self.more_biases]
+
     def maps(self, weight: Tensor | None = None) -> Tensor:
         """A view of the weight, or of a tensor of its shape, as (blocks, out, in, *kernel)."""
         stored = self.weight.detach() if weight is None else weight
