@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 with warnings.catch_warnings():  # what third parties warn about while they are imported is not ours to mend
     warnings.simplefilter("ignore")
     import lightning.pytorch  # noqa: F401
-    import torch.utils.tensorboard  # noqa: F401
+    import torch.utils.tensorboard
 
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
@@ -23,6 +24,12 @@ ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 quiet_libraries()
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_each_time() -> None:
+    """What a test draws without saying from where is the same in every run."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
