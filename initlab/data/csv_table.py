@@ -169,6 +169,11 @@ class _Goal:
         classes = sorted(keys.unique())
         if len(classes) < 2:
             raise UserError(f"data.target={table.target}: it is {table.labels.iloc[0]} in all rows of {table.where}")
+        if not numeric and len(classes) > max(MOST_CLASSES, len(keys) / 2):
+            raise UserError(
+                f"data.target={table.target}: text, such as {table.labels.iloc[0]!r}, and most rows have one of their "
+                "own: no classes; write numbers with a point and dates as numbers, or choose another target"
+            )
         if not numeric:
             return cls("classification", numeric, classes, "")
         whole = bool((keys % 1 == 0).all())

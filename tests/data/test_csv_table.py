@@ -241,6 +241,11 @@ def broken(table: pd.DataFrame, place: int, column: str, value: object) -> pd.Da
         (lambda t: t.assign(price=3), {"target": "price"}, "data.target=price: it is 3 in all rows"),
         (lambda t: t.iloc[:4], {}, r"data.target=kind: too few rows of cat, dog to keep .*data.stratify=false"),
         (lambda t: t.iloc[:6], {}, r"data.val_fraction=0.2: .*data.stratify=false"),
+        (
+            lambda t: t.assign(kind=[f"{place},5" for place in range(len(t))]),
+            {},
+            r"data.target=kind: text, such as '0,5', and most rows have one of their own: no classes; write numbers",
+        ),
         (lambda t: broken(t, 0, "kind", "cow"), {}, r"data.target=kind: too few rows of cow to keep its share"),
         (None, {"target": "price", "task": "classification"}, r"too few rows of .*, … .*data.task=regression fits"),
         (lambda t: t.iloc[:1], {"target": "price"}, "it is .* in all rows"),
