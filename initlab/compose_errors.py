@@ -35,12 +35,13 @@ def explain(error: Exception, conf: Path) -> UserError | None:
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
         if "is not in struct" in str(cause):
             allowed = [str(key) for key in cause.parent_node if key != "hydra"]
-            scheme = cause.parent_node.get("name") if str(cause.full_key).startswith("init.") else None
-            what = f"init={scheme} has no such parameter" if scheme else "unknown key"
-            hint = "; in a sweep it is set for every init: give each its own command, with one name=STUDY" * bool(
-                scheme
+            known = nearest(str(cause.key), allowed)
+            if not str(cause.full_key).startswith("init."):
+                return UserError(f"{cause.full_key}: unknown key; {known}")
+            return UserError(
+                f"{cause.full_key}: init={cause.parent_node.get('name')} has no such parameter; {known}; "
+                "a sweep sets it for every init: give each its own command, with one name=STUDY"
             )
-            return UserError(f"{cause.full_key}: {what}; {nearest(str(cause.key), allowed)}{hint}")
         return UserError(f"{cause.full_key}: {_one_line(str(cause.msg or cause))}")
     if isinstance(error, HydraException | OmegaConfBaseException):
         return UserError(_one_line(str(error)))

@@ -16,9 +16,8 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from torch import nn
 
-from initlab.cohort.engines import has_convolutions
 from initlab.cohort.optimizers import check_optimizer
-from initlab.cohort.run import build_networks, build_trainer, rows_of, train_cohort
+from initlab.cohort.run import build_networks, build_trainer, convolves, rows_of, train_cohort
 from initlab.cohort.tracking import JobTracking
 from initlab.console import open_console
 from initlab.errors import InitializationWarning, JobsFailedError, RefusedError, UserError
@@ -174,7 +173,7 @@ def group_by_program(jobs: Sequence[Job]) -> list[list[Job]]:
 def runs_vectorized(job: Job) -> bool:
     """Whether a job's members can train by vmap, as far as can be told before its cohort is built."""
     if job.config.engine == "auto":
-        return not (has_convolutions(job.build_model()) and device_name(job.config.trainer["accelerator"]) == "cpu")
+        return not (convolves(job) and device_name(job.config.trainer["accelerator"]) == "cpu")
     return job.config.engine == "vmap"
 
 

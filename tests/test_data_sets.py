@@ -129,14 +129,14 @@ def test_one_table_as_classes_and_as_numbers(
 OWN = """
 from sklearn.datasets import make_circles
 
-from initlab.data.assemble import split_and_assemble
+from initlab.data.assemble import assemble
 from initlab.data.dataset import Dataset
 
 
 def rings(*, rows: int = 100, test_fraction: float = 0.2, val_fraction: float = 0.2) -> Dataset:
     inputs, labels = make_circles(rows, random_state=0)
-    return split_and_assemble(
-        (inputs, labels), test_fraction=test_fraction, val_fraction=val_fraction, split_seed=0, stratify=True,
+    return assemble(
+        (inputs, labels), test_fraction, val_fraction=val_fraction, split_seed=0, stratify=True,
         standardize=True, note=f"{rows} points on two circles",
     )
 
@@ -199,5 +199,5 @@ def test_the_documented_example_is_this_one() -> None:
 
     described = textwrap.dedent(dataset.__doc__ or "")
     for line in ("--config-dir my_conf data=rings", "defaults: [{/model: mlp}, {/optim: adam}, _self_]",
-                 "from initlab.data.assemble import split_and_assemble"):  # fmt: skip
+                 "from initlab.data.assemble import assemble"):  # fmt: skip
         assert line in described

@@ -82,7 +82,7 @@ BAD_INPUT = {
     "init=he init.output=lsuv": "init.output=lsuv: works on whole networks only",
     "init=lsuv init.base=metainit": "init.base=metainit: works on whole networks only",
     "init=he init.output_layer=head": "init.output_layer=head: the network has no such layer with a weight",
-    "init=lsuv init.tries=0": "init.tolerance=0.1, init.tries=0: expected positive numbers",
+    "init=lsuv init.tries=0": "init.tries=0: expected a positive number",
     "init_rows=1": "init_rows=1: expected a whole number of at least 2",
     "plugins=my_module": "plugins=[my_module]: cannot import it",
     "batch_size=1 model.norm=batch": "Expected more than 1 value per channel when training",

@@ -72,7 +72,7 @@ def train_cohort(
 
 def build_networks(job: Job) -> list[nn.Module]:
     """Build a job's members; what their initializer warns of is said once for all of them."""
-    threads = _threads(job.config.threads, has_convolutions(job.build_model()))
+    threads = _threads(job.config.threads, convolves(job))
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in job.members()]
@@ -84,6 +84,12 @@ def build_networks(job: Job) -> list[nn.Module]:
         others = f" (and {len(missed) - 1} more like this in its networks)" if len(missed) > 1 else ""
         warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
     return networks
+
+
+def convolves(job: Job) -> bool:
+    """Whether a job's networks convolve; torch's random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return has_convolutions(job.build_model())
 
 
 def rows_of(jobs: Sequence[Job]) -> list[slice]:

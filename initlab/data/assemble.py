@@ -47,7 +47,7 @@ def split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, wh
 
 def assemble(
     train: Arrays,
-    test: Arrays,
+    test: Arrays | float,
     *,
     val_fraction: float,
     split_seed: int,
@@ -57,7 +57,7 @@ def assemble(
     prepare: Callable[[Any], Transform] | None = None,
     note: str = "",
 ) -> Dataset:
-    """Build a data set from official training and test rows.
+    """Build a data set from official training and test rows, or from rows that are split here.
 
     Whatever is fitted sees the remaining training rows only. Targets of a regression always get mean 0 and variance 1
     by them: R² is what it was, and a loss of 1 is that of predicting the mean.
@@ -65,7 +65,7 @@ def assemble(
     Args:
         train: Inputs and targets to fit and validate on. Classes are whole numbers from 0, shape (rows,); numbers to
             fit have shape (rows,) or (rows, outputs).
-        test: Inputs and targets kept apart.
+        test: Inputs and targets kept apart; or the share of the given rows to split off for them, in (0, 1).
         val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
         split_seed: Seed of that split; the same for all members, so that they are compared on equal rows.
         stratify: Whether each class keeps its share in the split; nothing to a regression.
@@ -80,11 +80,15 @@ def assemble(
     """
     if not 0 <= val_fraction < 1:
         raise UserError(f"data.val_fraction={val_fraction}: expected a share in [0, 1)")
-    train, test = ((inputs, _checked_targets(targets, task)) for inputs, targets in (train, test))
+    by_class = stratify and task == "classification"
+    train = (train[0], _checked_targets(train[1], task))
+    if isinstance(test, tuple):
+        test = (test[0], _checked_targets(test[1], task))
+    else:
+        train, test = split_rows(train, fraction=test, seed=split_seed, stratify=by_class, where="data.test_fraction")
     classes = int(max(train[1].max(), test[1].max())) + 1 if task == "classification" else None
     val = test
     if val_fraction:
-        by_class = stratify and task == "classification"
         train, val = split_rows(
             train, fraction=val_fraction, seed=split_seed, stratify=by_class, where="data.val_fraction"
         )
@@ -99,41 +103,6 @@ def assemble(
     train_split, test_split = to_split(train), to_split(test)
     val_split = to_split(val) if val_fraction else test_split
     return Dataset(train_split, val_split, test_split, classes, validates_on_test=not val_fraction, note=note)
-
-
-def split_and_assemble(
-    rows: Arrays,
-    *,
-    test_fraction: float,
-    val_fraction: float,
-    split_seed: int,
-    stratify: bool,
-    standardize: bool,
-    task: TaskName = "classification",
-    prepare: Callable[[Any], Transform] | None = None,
-    note: str = "",
-) -> Dataset:
-    """Build a data set without official test rows: they are split off first. The arguments are those of `assemble`.
-
-    Raises:
-        UserError: a fraction out of range, or rows that no network could be trained on.
-    """
-    by_class = stratify and task == "classification"
-    checked = (rows[0], _checked_targets(rows[1], task))
-    train, test = split_rows(
-        checked, fraction=test_fraction, seed=split_seed, stratify=by_class, where="data.test_fraction"
-    )
-    return assemble(
-        train,
-        test,
-        val_fraction=val_fraction,
-        split_seed=split_seed,
-        stratify=stratify,
-        standardize=standardize,
-        task=task,
-        prepare=prepare,
-        note=note,
-    )
 
 
 def _fit_moments(values: np.ndarray) -> Transform:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
 
-from initlab.data.assemble import assemble, split_and_assemble
+from initlab.data.assemble import Arrays, assemble
 from initlab.data.columns import columns_of_names, fit_columns
 from initlab.data.dataset import Dataset, TaskName
 from initlab.errors import UserError, nearest
@@ -72,15 +72,22 @@ def csv_table(
     columns = {str(name): _is_numeric(table.inputs[name]) for name in table.inputs}
     inputs = table.parse_inputs(columns)
     notes = [goal.remark if task == "auto" else "", _remark_on_names(inputs), table.remark]
-    options: dict[str, Any] = {
-        "val_fraction": val_fraction, "split_seed": split_seed, "stratify": stratify, "standardize": standardize,
-        "task": goal.task, "prepare": partial(fit_columns, standardize=standardize),
-    }  # fmt: skip
-    if test_path is None:
-        return split_and_assemble((inputs, values), test_fraction=test_fraction, note=_sentences(notes), **options)
-    test = _read_table("data.test_path", test_path, target, separator, ignore)
-    tested = (test.parse_inputs(columns), goal.parse(test))
-    return assemble((inputs, values), tested, note=_sentences([*notes, test.remark]), **options)
+    tested: Arrays | float = test_fraction
+    if test_path is not None:
+        test = _read_table("data.test_path", test_path, target, separator, ignore)
+        tested = (test.parse_inputs(columns), goal.parse(test))
+        notes.append(test.remark)
+    return assemble(
+        (inputs, values),
+        tested,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize=standardize,
+        task=goal.task,
+        prepare=partial(fit_columns, standardize=standardize),
+        note=_sentences(notes),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
 """A data set in memory, and how its rows are told apart.
 
 One of your own is a function that returns a `Dataset`. Its keyword arguments are the keys of its configuration,
-checked against their annotations before it is called; the helpers of `initlab.data.assemble` do the rest:
+checked against their annotations before it is called; `initlab.data.assemble.assemble` does the rest:
 
     # mine.py, in the folder where you start initlab
-    from initlab.data.assemble import split_and_assemble
+    from initlab.data.assemble import assemble
     from initlab.data.dataset import Dataset
 
     def rings(*, rows: int = 500, test_fraction: float = 0.2, val_fraction: float = 0.2) -> Dataset:
         inputs, labels = ...  # arrays, a row each: (rows, features) or (rows, channels, height, width), and (rows,)
-        return split_and_assemble(
-            (inputs, labels), test_fraction=test_fraction, val_fraction=val_fraction, split_seed=0, stratify=True,
-            standardize=True,
+        return assemble(
+            (inputs, labels), test_fraction, val_fraction=val_fraction, split_seed=0, stratify=True, standardize=True
         )
 
     # my_conf/data/rings.yaml, with the recipe that every data set brings

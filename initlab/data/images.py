@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
-from initlab.data.assemble import Arrays, assemble, split_and_assemble
+from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
 from initlab.errors import UserError
 
@@ -62,9 +62,9 @@ def digits(
         UserError: a fraction leaves a part without rows.
     """
     pixels, labels = load_digits(return_X_y=True)
-    return split_and_assemble(
+    return assemble(
         (pixels.reshape(-1, 1, 8, 8) / 16.0, labels),
-        test_fraction=test_fraction,
+        test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,

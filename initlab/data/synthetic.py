@@ -6,7 +6,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from initlab.activations import ACTIVATIONS, Activation, second_moment
-from initlab.data.assemble import split_and_assemble
+from initlab.data.assemble import assemble
 from initlab.data.dataset import Dataset, TaskName
 from initlab.errors import UserError, nearest
 
@@ -60,9 +60,9 @@ def teacher(
     inputs = rng.standard_normal((rows, features))
     answers = _answers(inputs, [width] * depth + [outputs], Activation(activation), rng=rng)
     answers = (answers - answers.mean(0)) / answers.std(0) + noise * rng.standard_normal(answers.shape)
-    return split_and_assemble(
+    return assemble(
         (inputs, answers if task == "regression" else answers.argmax(1)),
-        test_fraction=test_fraction,
+        test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=False,
@@ -108,9 +108,9 @@ def spirals(
     radius = rng.uniform(size=rows)
     angle = 2 * np.pi * (turns * radius + labels / classes)
     points = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    return split_and_assemble(
+    return assemble(
         (points + noise * rng.standard_normal(points.shape), labels),
-        test_fraction=test_fraction,
+        test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_wine
 
-from initlab.data.assemble import Arrays, split_and_assemble
+from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
 from initlab.errors import UserError
 
@@ -34,9 +34,9 @@ def wine(
     Raises:
         UserError: a fraction leaves a part without rows.
     """
-    return split_and_assemble(
+    return assemble(
         load_wine(return_X_y=True),
-        test_fraction=test_fraction,
+        test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
@@ -71,9 +71,9 @@ def wine_quality(
     path = data_directory(dir) / WINE_QUALITY_FILE
     if not path.exists():
         _download(WINE_QUALITY_URL, path, allowed=download)
-    return split_and_assemble(
+    return assemble(
         read_wine_quality(path),
-        test_fraction=test_fraction,
+        test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,

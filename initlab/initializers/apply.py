@@ -1,7 +1,7 @@
 """Applying a scheme to a network: which parameter gets what, and from which stream of randomness."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -57,34 +57,47 @@ def initialize_model(
     scheme = find_scheme(spec.scheme)
     output = output_slots(slots, spec.output_layer)
     check_needs(model, scheme, batch, loss)
-    rows = _checked_batch(model, batch) if {"batch", "loss"} & set(scheme.needs) else None
+    rows = _checked_batch(model, batch) if "batch" in scheme.needs else None
     treatments = dict(_reset_norms(model))
     rule = spec if scheme.level == "weight" else _base_of(spec, scheme)
+    apart = output if spec.output is not None else []
     for position, slot in enumerate(slots):
-        chosen = spec.output if spec.output is not None and slot in output else rule
+        chosen = spec.output if slot in apart else rule
         if chosen is not None:
             treatments.update(_fill(slot, chosen, activation=activation, seed=seed, first=position == 0))
     if scheme.level == "model":
         context = Context(
-            slots=[slot for slot in slots if spec.output is None or slot not in output],
+            slots=[slot for slot in slots if slot not in apart],
             output=output[-1],
+            apart=frozenset(name for slot in apart for name in (slot.name, *(bias for bias, _ in slot.biases))),
             batch=rows,
             loss=loss,
             activation=activation,
             generator=stream(seed, scheme.name),
         )
-        notes = _calling(scheme, model, context=context, **spec.parameters) or {}
-        for slot in context.slots:
-            if slot.name in treatments and slot.name not in notes:
-                treatments[slot.name] = replace(treatments[slot.name], note=f"as {scheme.name} found it")
-        for name, note in notes.items():
-            former = treatments.get(name, Treatment(""))
-            done = f"{former.rule}, then {scheme.name}" if former.rule else scheme.name
-            treatments[name] = replace(former, rule=done, note=note)
+        _refine(model, scheme, context, spec.parameters, treatments)
     bad = [slot.name for slot in slots if slot.name in treatments and not bool(slot.weight.isfinite().all())]
     if bad:
         raise UserError(f"init={scheme.name} makes weights that are not finite: {', '.join(bad[:3])}")
     return report_on(model, scheme.name, treatments)
+
+
+def _refine(
+    model: nn.Module,
+    scheme: Scheme,
+    context: Context,
+    parameters: Mapping[str, Any],
+    treatments: dict[str, Treatment],
+) -> None:
+    """Let a scheme for whole networks work on one that is filled; add to the treatments what it says it did."""
+    notes = _calling(scheme, model, context=context, **parameters) or {}
+    for slot in context.slots:
+        if slot.name in treatments and slot.name not in notes:
+            treatments[slot.name] = replace(treatments[slot.name], note=f"as {scheme.name} found it")
+    for name, note in notes.items():
+        former = treatments.get(name, Treatment(""))
+        done = f"{former.rule}, then {scheme.name}" if former.rule else scheme.name
+        treatments[name] = replace(former, rule=done, note=note)
 
 
 def _calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
@@ -138,7 +151,8 @@ def check_needs(
 
 
 def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:
-    assert batch is not None
+    """The batch on the network's device, once it went through."""
+    assert batch is not None  # the scheme needs one, and was given it
     placed = batch.to(next(model.parameters()).device)
     placed.check(model)
     return placed
@@ -169,14 +183,14 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
     arguments = dict(spec.parameters)
     gain = arguments.get("gain", scheme.defaults.get("gain"))
     if isinstance(gain, str):
-        gain = arguments["gain"] = gain_value(gain, _known(activation, f"init.gain={gain}"))
+        gain = arguments["gain"] = gain_value(gain, required_activation(activation, f"init.gain={gain}"))
     # Contiguous, on the CPU: what is drawn depends on nothing but the stream and the shape.
     weight = torch.zeros(slot.weight.shape, dtype=_drawn_dtype(slot.weight), device="cpu")
     bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
     offered: dict[str, Any] = {"fan": slot.fan, "generator": stream(seed, slot.name), "first": first}
     if "activation" in scheme.supplied:
-        offered["activation"] = _known(activation, f"init={scheme.name}")
+        offered["activation"] = required_activation(activation, f"init={scheme.name}")
     with torch.random.fork_rng(devices=[]):  # what ignores its generator is reproducible all the same
         torch.default_generator.manual_seed(stream(seed, f"{slot.name}, unasked").initial_seed())
         for number, block in enumerate(slot.maps(weight)):
@@ -199,7 +213,12 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
     return done
 
 
-def _known(activation: Activation | None, where: str) -> Activation:
+def required_activation(activation: Activation | None, where: str) -> Activation:
+    """The activation, for what depends on it.
+
+    Raises:
+        UserError: it is not known.
+    """
     if activation is None:
         raise UserError(f"{where} depends on the activation: name it, e.g. activation='relu'")
     return activation

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.utils._pytree import tree_map
 
 from initlab.errors import UserError
-from initlab.initializers.context import Batch, Context, measuring
+from initlab.initializers.context import Batch, Context, by_layer, run_hooked
 from initlab.initializers.registry import register
 from initlab.initializers.slots import Slot
 
@@ -33,7 +33,7 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
         model: Whose weights `base` has filled.
         context: With a batch, of which the mean, the variance and the shape are used.
     """
-    alone = {slot.layer: slot for slot in context.slots if _weights(slot.layer, context) == 1}
+    alone = by_layer(context.slots)
     notes: dict[str, str] = {}
 
     def normal_like(value: Any) -> Any:
@@ -53,16 +53,10 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
     def after(_layer: nn.Module, _args: Any, output: Any) -> Any:
         return _standard_normal(output, context.generator) if isinstance(output, Tensor) else output
 
-    handles = [
-        layer.register_forward_pre_hook(before, with_kwargs=True) for layer in model.modules() if _is_leaf(layer)
-    ]
-    handles += [layer.register_forward_hook(after) for layer in alone]
-    try:
-        with measuring(model), torch.no_grad():
-            _enlarged(context.rows()).through(model)
-    finally:
-        for handle in handles:
-            handle.remove()
+    leaves = [layer for layer in model.modules() if not any(True for _ in layer.children())]
+    hooks = [layer.register_forward_pre_hook(before, with_kwargs=True) for layer in leaves]
+    hooks += [layer.register_forward_hook(after) for layer in alone]
+    run_hooked(model, _enlarged(context.rows()), hooks)
     if not notes:
         raise UserError(f"init=autoinit: no layer of {type(model).__name__} is called as a module")
     return notes
@@ -77,14 +71,6 @@ def _rescale(slot: Slot, entering: Tensor) -> str:
         return "not scaled: nothing reaches it" if square else "not scaled: it is zero"
     slot.weight.mul_(1 / math.sqrt(square * slot.fan.fan_in * (variance + mean**2)))
     return f"for inputs of mean {mean:.3g} and variance {variance:.3g}"
-
-
-def _weights(layer: nn.Module, context: Context) -> int:
-    return sum(slot.layer is layer for slot in context.slots)
-
-
-def _is_leaf(layer: nn.Module) -> bool:
-    return not any(True for _ in layer.children())
 
 
 def _standard_normal(like: Tensor, generator: Generator) -> Tensor:

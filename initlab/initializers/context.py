@@ -1,6 +1,7 @@
 """What a scheme for whole networks may use: the weights, a batch, the loss, and a look at each layer's output."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.hooks import RemovableHandle
 
 from initlab.activations import Activation
 from initlab.errors import UserError, first_line
@@ -92,6 +94,7 @@ class Context:
     Attributes:
         slots: The weights it may change: all but the output layer's, where that has a rule of its own.
         output: The output layer's weight.
+        apart: Names of the output layer's parameters, where it has a rule of its own; they stay as they are.
         batch: Rows to look at; None where the scheme does not need them.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
         activation: What follows the layers; None where it is not known.
@@ -100,6 +103,7 @@ class Context:
 
     slots: Sequence[Slot]
     output: Slot
+    apart: frozenset[str]
     batch: Batch | None
     loss: Callable[[Any, Any], Tensor] | None
     activation: Activation | None
@@ -195,7 +199,7 @@ def visit_layers(
     Returns:
         The slots visited, in order.
     """
-    alone = {slot.layer: slot for slot in slots if sum(other.layer is slot.layer for other in slots) == 1}
+    alone = by_layer(slots)
     visited: list[Slot] = []
 
     def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -205,16 +209,26 @@ def visit_layers(
         visited.append(slot)
         return adjust(slot, lambda: layer.forward(*args, **kwargs))
 
-    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in alone]
+    run_hooked(model, batch, [layer.register_forward_hook(hook, with_kwargs=True) for layer in alone])
+    if not visited:
+        raise UserError(f"no layer of {type(model).__name__} is called as a module, so that none can be looked at")
+    return visited
+
+
+def by_layer(slots: Sequence[Slot]) -> dict[nn.Module, Slot]:
+    """The slots of layers that have just one, by the layer: its output is that weight's."""
+    count = Counter(slot.layer for slot in slots)
+    return {slot.layer: slot for slot in slots if count[slot.layer] == 1}
+
+
+def run_hooked(model: nn.Module, batch: Batch, hooks: Sequence[RemovableHandle]) -> None:
+    """Send a batch through a network without gradients, and remove the hooks that were put into it for that."""
     try:
         with measuring(model), torch.no_grad():
             batch.through(model)
     finally:
-        for handle in handles:
-            handle.remove()
-    if not visited:
-        raise UserError(f"no layer of {type(model).__name__} is called as a module, so that none can be looked at")
-    return visited
+        for hook in hooks:
+            hook.remove()
 
 
 def per_channel(slot: Slot, output: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
             notes[slot.name] = f"× {factor:.3g}: in one of {len(branches)} branches of {depth} layers"
         weights[-1].weight.zero_()
         notes[weights[-1].name] = "zero: the last of its branch"
-    if context.output in context.slots:
+    if context.output in context.slots:  # else it has a rule of its own
         context.output.weight.zero_()
         notes[context.output.name] = "zero: the output layer"
         if context.output.bias is not None:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from initlab.errors import UserError
+from initlab.initializers.checks import check_choice, check_not_negative, check_positive
 from initlab.initializers.context import Batch, Context, differentiable, measuring
 from initlab.initializers.registry import register
 
@@ -48,16 +49,14 @@ def gradinit(
     Raises:
         UserError: a value out of range.
     """
-    if steps < 0 or min(lr, eta, gamma, least) <= 0:
-        raise UserError(f"init: steps={steps}, lr={lr}, eta={eta}, gamma={gamma}, least={least}: out of range")
-    if optimizer not in ("sgd", "adam"):
-        raise UserError(f"init.optimizer={optimizer}: expected one of sgd, adam")
-    own_rule = set() if context.output in context.slots else {context.output.name, context.output.bias_name}
+    check_not_negative(steps=steps)
+    check_positive(lr=lr, eta=eta, gamma=gamma, least=least)
+    check_choice("optimizer", optimizer, "sgd", "adam")
     tensors = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     scales = {
         name: torch.ones((), dtype=torch.float32, device=tensor.device, requires_grad=True)
         for name, tensor in tensors.items()
-        if name not in own_rule and bool(tensor.any())  # nothing scales a bias of zero
+        if name not in context.apart and bool(tensor.any())  # nothing scales a bias of zero
     }
     if not scales:
         raise UserError("init=gradinit: no tensor to scale: all are zero or frozen")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from initlab.errors import InitializationWarning, UserError
+from initlab.errors import InitializationWarning
+from initlab.initializers.checks import check_positive
 from initlab.initializers.context import Context, visit_layers
 from initlab.initializers.registry import register
 from initlab.initializers.slots import Slot
@@ -28,8 +29,7 @@ def lsuv(model: nn.Module, *, context: Context, tolerance: float = 0.1, tries: i
     Raises:
         UserError: a tolerance that is not positive, or no tries.
     """
-    if tolerance <= 0 or tries < 1:
-        raise UserError(f"init.tolerance={tolerance}, init.tries={tries}: expected positive numbers")
+    check_positive(tolerance=tolerance, tries=tries)
     notes = {}
 
     def adjust(slot: Slot, compute: Callable[[], Tensor]) -> Tensor:
@@ -39,13 +39,10 @@ def lsuv(model: nn.Module, *, context: Context, tolerance: float = 0.1, tries: i
             slot.weight.div_(std)
             output, done = compute(), done + 1
             std = float(output.std(correction=0))
-        notes[slot.name] = f"output std {std:.4f} after {done} {'division' if done == 1 else 'divisions'}"
+        effort = f"after {done} {'division' if done == 1 else 'divisions'}"
+        notes[slot.name] = f"output std {std:.4f} {effort}"
         if not abs(std - 1) < tolerance:
-            reason = (
-                "it is the same for every row"
-                if std == 0
-                else f"after {done} {'division' if done == 1 else 'divisions'}"
-            )
+            reason = "it is the same for every row" if std == 0 else effort
             warnings.warn(
                 f"init=lsuv: the output of {slot.layer_name or type(slot.layer).__name__} has standard deviation "
                 f"{std:.3g}, not 1 ({reason})",

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from initlab.activations import Activation
 from initlab.errors import UserError
+from initlab.initializers.checks import check_not_negative
 from initlab.initializers.fans import Fan
 from initlab.initializers.registry import register
 from initlab.signal.mean_field import CriticalPoint, critical_point, positively_homogeneous
@@ -37,8 +38,7 @@ def mean_field(
     Raises:
         UserError: sigma_b is negative, or no σ_w is critical there.
     """
-    if sigma_b is not None and sigma_b < 0:
-        raise UserError(f"init.sigma_b={sigma_b}: expected a number that is not negative")
+    check_not_negative(sigma_b=sigma_b or 0.0)
     try:
         point = usual_point(activation) if sigma_b is None else critical_point(activation, sigma_b**2)
     except UserError as error:

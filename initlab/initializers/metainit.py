@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import UserError
-from initlab.initializers.context import Batch, Context, differentiable, measuring
+from initlab.initializers.checks import check_not_negative, check_positive
+from initlab.initializers.context import Context, differentiable, measuring
 from initlab.initializers.registry import register
 
 LEAST_NORM = 0.01  # of what it was at the start
@@ -35,13 +36,14 @@ def metainit(
         eps: Keeps the quotient finite.
 
     Raises:
-        UserError: a number of steps below 0, or an lr or eps that is not positive.
+        UserError: a value out of range, or no weight to tune.
     """
-    if steps < 0 or lr <= 0 or eps <= 0 or not 0 <= momentum < 1:
-        raise UserError(f"init: steps={steps}, lr={lr}, momentum={momentum}, eps={eps}: out of range")
-    weights: list[nn.Parameter] = [
-        slot.weight for slot in context.slots if slot.weight.requires_grad and float(slot.weight.norm()) > 0
-    ]
+    check_not_negative(steps=steps)
+    check_positive(lr=lr, eps=eps)
+    if not 0 <= momentum < 1:
+        raise UserError(f"init.momentum={momentum}: expected a share in [0, 1)")
+    slots = [slot for slot in context.slots if slot.weight.requires_grad and bool(slot.weight.any())]
+    weights = [slot.weight for slot in slots]
     if not weights:
         raise UserError("init=metainit: no weight to tune: all are zero or frozen")
     start = [float(weight.norm()) for weight in weights]
@@ -49,7 +51,7 @@ def metainit(
     quotients = []
     with measuring(model), differentiable(model):
         for _ in range(steps):
-            quotient = gradient_quotient(model, context, context.rows(), eps=eps)
+            quotient = gradient_quotient(model, context, eps=eps)
             quotients.append(float(quotient))
             slopes = torch.autograd.grad(quotient, weights, allow_unused=True)
             for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
@@ -60,18 +62,21 @@ def metainit(
                 if norm + velocity[place] < least:
                     velocity[place] = least - norm
                 weight.detach().mul_((norm + velocity[place]) / norm)
-    names = {slot.weight: slot.name for slot in context.slots}
-    went = f"; quotient {quotients[0]:.3g} → {quotients[-1]:.3g}" if quotients else ""
-    return {
-        names[weight]: f"norm {before:.3g} → {float(weight.norm()):.3g}{went if place == 0 else ''}"
-        for place, (weight, before) in enumerate(zip(weights, start, strict=True))
-    }
+    ends = zip(slots, start, strict=True)
+    notes = {slot.name: f"norm {before:.3g} → {float(slot.weight.norm()):.3g}" for slot, before in ends}
+    if quotients:
+        notes[slots[0].name] += f"; quotient {quotients[0]:.3g} → {quotients[-1]:.3g}"
+    return notes
 
 
-def gradient_quotient(model: nn.Module, context: Context, batch: Batch, *, eps: float) -> Tensor:
-    """The gradient quotient of all trainable parameters that the loss depends on (equation 1), differentiable."""
+def gradient_quotient(model: nn.Module, context: Context, *, eps: float) -> Tensor:
+    """The gradient quotient over all trainable parameters that the loss depends on: one number, differentiable.
+
+    Source: Dauphin & Schoenholz 2019, NeurIPS, equation 1.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with torch.enable_grad():
+        batch = context.rows()
         loss = context.mean_loss(batch.through(model), batch)
         found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
         used = [(p, g) for p, g in zip(parameters, found, strict=True) if g is not None and g.requires_grad]

@@ -36,15 +36,13 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
     """
     if path is None:
         raise UserError("init=pretrained: name the checkpoint, init.path=FILE")
-    file = Path(path)
-    found = {name.removeprefix(prefix): value for name, value in read_checkpoint(file).items()}
+    path = Path(path)  # a configuration holds a word
+    found = {name.removeprefix(prefix): value for name, value in read_checkpoint(path).items()}
     for names in _shared_names(model):  # a file may hold a shared tensor once
         present = [name for name in names if name in found]
         found |= {name: found[present[0]] for name in names if present and name not in found}
-    own = context.output in context.slots
-    ours = {context.output.name, context.output.bias_name} if not own else set()
-    expected = {name: value for name, value in model.state_dict().items() if name not in ours}
-    given = {name: value for name, value in found.items() if name not in ours}
+    expected = {name: value for name, value in model.state_dict().items() if name not in context.apart}
+    given = {name: value for name, value in found.items() if name not in context.apart}
     problems = [
         _listed("missing", sorted(expected.keys() - given.keys())),
         _listed("unknown", sorted(given.keys() - expected.keys())),
@@ -63,7 +61,7 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
             what += f"; init.prefix={prefix}{prefix_that_fits} would fit"
         raise UserError(f"init.path={path}: does not fit {type(model).__name__}: {what}")
     model.load_state_dict(given, strict=False)
-    return dict.fromkeys(given, f"from {file.name}")
+    return dict.fromkeys(given, f"from {path.name}")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

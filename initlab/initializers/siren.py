@@ -5,7 +5,7 @@ import math
 from torch import Generator, Tensor, nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.initializers.checks import check_positive
 from initlab.initializers.fans import Fan
 from initlab.initializers.registry import register
 
@@ -28,7 +28,6 @@ def siren(
         UserError: omega is not positive.
     """
     frequency = float(activation.parameters.get("omega", 30.0)) if omega is None else omega
-    if frequency <= 0:
-        raise UserError(f"init.omega={frequency}: expected a positive number")
+    check_positive(omega=frequency)
     bound = 1 / fan.fan_in if first else math.sqrt(6 / fan.fan_in) / frequency
     nn.init.uniform_(weight, -bound, bound, generator=generator)

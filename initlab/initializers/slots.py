@@ -21,7 +21,7 @@ RECURRENT: Final = tuple(GATES)
 EMBEDDINGS: Final = (nn.Embedding, nn.EmbeddingBag)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a slot equals itself alone: tensors have no single truth
 class Slot:
     """One weight, and how to read it.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from initlab.errors import UserError
+from initlab.initializers.checks import check_choice, check_not_negative
 from initlab.initializers.registry import register
 
 
@@ -26,10 +27,10 @@ def sparse(
     Raises:
         UserError: a fraction outside [0, 1], a negative std, or another `per`.
     """
-    if not 0 <= sparsity <= 1 or std < 0:
-        raise UserError(f"init.sparsity={sparsity}, init.std={std}: expected a share in [0, 1], and no negative std")
-    if per not in ("input", "unit"):
-        raise UserError(f"init.per={per}: expected one of input, unit")
+    if not 0 <= sparsity <= 1:
+        raise UserError(f"init.sparsity={sparsity}: expected a share in [0, 1]")
+    check_not_negative(std=std)
+    check_choice("per", per, "input", "unit")
     weight.normal_(0.0, std, generator=generator)
     matrix = weight.flatten(1)
     axis = 0 if per == "input" else 1

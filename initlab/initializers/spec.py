@@ -63,12 +63,12 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
             raise UserError(
                 f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}"
             )
-    if "gain" in settings:
+    supplied = ["weight", "model", *SUPPLIED]
+    if "gain" in settings:  # a number, or the name of a rule, which no annotation tells
         check_gain(settings["gain"])
+        supplied.append("gain")
     checked = {key: value for key, value in settings.items() if key != "gain"}
-    check_call(
-        scheme.function, checked, where=where, supplied=("weight", "model", *SUPPLIED, *settings.keys() & {"gain"})
-    )
+    check_call(scheme.function, checked, where=where, supplied=supplied)
     for key, value in {**checked, "bias": own}.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{where}.{key}={value}: expected a finite number")
@@ -79,7 +79,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
         bias,
         _weight_rule(output, where=f"{where}.output", bias=inherited),
         output_layer,
-        _weight_rule(base if base is not None else scheme.base, where=f"{where}.base", bias=inherited),
+        _weight_rule(base, where=f"{where}.base", bias=inherited),
     )
 
 

@@ -4,7 +4,7 @@ import math
 
 from torch import Generator, Tensor, nn
 
-from initlab.errors import UserError
+from initlab.initializers.checks import check_choice, check_positive
 from initlab.initializers.fans import Fan
 from initlab.initializers.registry import register
 
@@ -42,15 +42,13 @@ def variance_scaling(
     Raises:
         UserError: a scale that is not positive, or another distribution.
     """
-    if scale <= 0:
-        raise UserError(f"init.scale={scale}: expected a positive number")
+    check_positive(scale=scale)
+    check_choice("distribution", distribution, "truncated_normal", "normal", "uniform")
     std = math.sqrt(scale / fan.of(mode))
     if distribution == "uniform":
         fill_uniform(weight, std, generator=generator)
-    elif distribution in ("normal", "truncated_normal"):
-        fill_normal(weight, std, truncated=distribution == "truncated_normal", generator=generator)
     else:
-        raise UserError(f"init.distribution={distribution}: expected one of truncated_normal, normal, uniform")
+        fill_normal(weight, std, truncated=distribution == "truncated_normal", generator=generator)
 
 
 @register("xavier_normal", aliases=("xavier", "glorot_normal"), source="Glorot & Bengio 2010, AISTATS, eq. 12")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.dummy import DummyRegressor
 
-from initlab.data.assemble import assemble, split_and_assemble
+from initlab.data.assemble import assemble
 from initlab.data.dataset import Dataset, Split, TaskName
 from initlab.errors import UserError
 
@@ -19,8 +19,8 @@ PLAIN = {"val_fraction": 0.25, "split_seed": 0, "stratify": True, "standardize":
 
 
 def build(targets: np.ndarray, task: TaskName = "classification", **changes: object) -> Dataset:
-    options = {"test_fraction": 0.2, **PLAIN, "task": task, **changes}
-    return split_and_assemble((INPUTS, targets), **options)  # type: ignore[arg-type]
+    options = {"test": 0.2, **PLAIN, "task": task, **changes}
+    return assemble((INPUTS, targets), **options)  # type: ignore[arg-type]
 
 
 def test_a_regression() -> None:
@@ -70,7 +70,7 @@ def test_prepare_sees_the_remaining_training_rows_only() -> None:
 def test_constant_columns_become_zero() -> None:
     inputs = INPUTS.copy()
     inputs[:, 1] = 0.1  # whose mean is not 0.1 to the last bit
-    dataset = split_and_assemble((inputs, LABELS), test_fraction=0.2, **PLAIN)  # type: ignore[arg-type]
+    dataset = assemble((inputs, LABELS), 0.2, **PLAIN)  # type: ignore[arg-type]
     assert (dataset.train.inputs[:, 1].abs() < 1e-6).all()
 
 

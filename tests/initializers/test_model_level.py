@@ -195,8 +195,10 @@ class TestMetaInit:
         hessian = torch.autograd.functional.hessian(loss, flat)
         shifted = gradient + torch.where(gradient >= 0, 1e-5, -1e-5)
         expected = ((gradient - hessian @ gradient) / shifted - 1).abs().mean()
-        context = Context(find_slots(model), find_slots(model)[-1], rows, F.cross_entropy, None, torch.Generator())
-        torch.testing.assert_close(gradient_quotient(model, context, rows, eps=1e-5).detach(), expected)
+        context = Context(
+            find_slots(model), find_slots(model)[-1], frozenset(), rows, F.cross_entropy, None, torch.Generator()
+        )
+        torch.testing.assert_close(gradient_quotient(model, context, eps=1e-5).detach(), expected)
 
     def test_it_falls(self) -> None:
         model = chain("tanh")
