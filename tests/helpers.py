@@ -1,9 +1,12 @@
 """Ways into the program that several tests take."""
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
+import pytest
 from hydra import compose, initialize_config_dir
 
 from initlab.cohort.module import CohortModule, Training
@@ -11,7 +14,7 @@ from initlab.cohort.run import build_trainer, fit, intra_op_threads
 from initlab.cohort.stack import stack_members
 from initlab.data.module import InMemoryData
 from initlab.jobs import Job, Member, job_from
-from initlab.train import CONF
+from initlab.train import CONF, main
 
 
 def make_job(*overrides: str, output_dir: Path | None = None) -> Job:
@@ -41,3 +44,17 @@ def train(
     with intra_op_threads(1):
         fit(build_trainer(job, callbacks), module, data)
     return module
+
+
+QUICK = "seeds=3 trainer.max_epochs=2 logger=none name=study"
+
+
+def run(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    """Run `python -m initlab.train COMMAND` in this process, from a folder; return its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["initlab.train", *shlex.split(command)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0

@@ -11,8 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from initlab.results.store import read_table
 from initlab.train import CONF
-from tests.helpers import make_job
-from tests.test_train import QUICK, run
+from tests.helpers import QUICK, make_job, run
 
 EMBEDDED = ("wine", "digits", "teacher", "spirals")
 ALL = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))

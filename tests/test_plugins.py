@@ -13,7 +13,7 @@ import initlab
 from initlab.errors import UserError
 from initlab.plugins import load_plugins
 from initlab.results.store import read_config
-from tests.test_train import QUICK, run
+from tests.helpers import QUICK, run
 
 
 def test_a_plugin_adds_its_names_to_the_sweep(own_scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

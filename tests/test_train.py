@@ -15,161 +15,12 @@ import pytest
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torchvision.datasets import CIFAR10, KMNIST, MNIST
 
-from initlab.data import tabular
 from initlab.results.schema import HISTORY, MEMBERS
 from initlab.results.store import read_table
-from initlab.train import CONF, main
+from initlab.train import CONF
 from tests.conftest import ROOT
-
-QUICK = "seeds=3 trainer.max_epochs=2 logger=none name=study"
-
-
-def run(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    """Run `python -m initlab.train COMMAND` in this process, from a folder; return its exit code."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["initlab.train", *shlex.split(command)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-BAD_INPUT = {
-    "init=xaver": "init=xaver: unknown init; did you mean xavier",
-    "-m init=he,hee": "init=hee: unknown init; did you mean he?",
-    "activation=rellu": "activation=rellu: unknown activation; did you mean relu",
-    "data=winee": "data=winee: unknown data; did you mean wine? known: cifar10, csv, digits",
-    "experiment=classic": "experiment=classic: unknown experiment",
-    "seedz=3": "seedz: unknown key; did you mean seed or seeds?",
-    "optim.lrr=3": "optim.lrr: unknown key; did you mean lr?",
-    "+optim.foo=1": "optim.foo: unknown key; known: dampening",
-    "+model.with=3": "model.with: unknown key; did you mean width? known: bias, depth, dropout, hidden, norm, width",
-    "+init.foo=1": "init.foo: init=he_normal has no such parameter; it has bias, gain, mode",
-    "+trainer.gradient_clip_val=1": "trainer.gradient_clip_val: unknown key; known: accelerator",
-    "optim.lr=abc": "optim.lr=abc: expected a positive number",
-    "optim.lr=-1": "optim.lr=-1: expected a positive number",
-    "seeds=0": "seeds=0: expected a whole number of at least 1",
-    "-m seeds=1,0": "seeds=0: expected a whole number of at least 1",
-    "seeds=1.5": "seeds=1.5: expected a whole number",
-    "model.hidden=64": "model.hidden=64: expected a list with a whole number in each place",
-    "trainer.max_epochs=0": "trainer.max_epochs=0: expected a whole number of at least 1",
-    "trainer.precision=16-mixed": "trainer.precision=16-mixed: expected one of 32-true, 64-true, bf16-mixed",
-    "trainer.accelerator=tpu": "trainer: ",
-    "init.gain=big": "init.gain=big: expected a positive number or one of kaiming, moment",
-    "init.gain=kaiming activation=gelu": "torch knows no gain for gelu",
-    "init.output=hee": "init.output=hee: unknown initializer; did you mean he",
-    "data=wine model=cnn": "model=cnn needs images",
-    "data=mnist data.download=false": "cannot read MNIST from",
-    "data=wine_quality data.download=false": "winequality-red.csv is not there (data.download=false)",
-    "data.test_fraction=0.001": "data.test_fraction=0.001: ",
-    "model.out_features=2": "model.out_features=2: the data has 3 classes",
-    "model._target_=nowhere.Net": "model._target_=nowhere.Net: cannot import it: No module named 'nowhere'",
-    "optim._target_=torch.optim.LBFGS": "members can share an elementwise optimizer only",
-    "name=a/b": "name=a/b: expected the plain name of a folder",
-    "engine=turbo": "engine=turbo: expected one of auto, vmap, loop",
-    "seeds": "seeds: ",
-    "init=constant init.value=x": "init.value=x: expected a number",
-    "init.bias=none": "init.bias=none: expected a number, torch_default, or null for the scheme's own rule",
-    "init=normal init.gain=2": "init.gain: init=normal has no such parameter; known: bias, name, output",
-    "-m init=normal,he init.std=0.1": "init.std: init=he_normal has no such parameter",
-    "init=fixup": "init=fixup works on residual branches, and MLP names none; choose a residual network",
-    "init=pretrained": "init=pretrained: name the checkpoint, init.path=FILE",
-    "init=pretrained init.path=nowhere.pt": "init.path=nowhere.pt: no such file",
-    "init=mean_field init.sigma_b=0.1": "no σ_w makes relu critical at σ_b² = 0.01",
-    "init=he init.output=lsuv": "init.output=lsuv: works on whole networks only",
-    "init=lsuv init.base=metainit": "init.base=metainit: works on whole networks only",
-    "init=he init.output_layer=head": "init.output_layer=head: the network has no such layer with a weight",
-    "init=lsuv init.tries=0": "init.tries=0: expected a positive number",
-    "init_rows=1": "init_rows=1: expected a whole number of at least 2",
-    "plugins=my_module": "plugins=[my_module]: cannot import it",
-    "batch_size=1 model.norm=batch": "Expected more than 1 value per channel when training",
-    "init.gain=-1": "init.gain=-1: expected a positive number",
-    "model.out_features=abc": "model.out_features=abc: expected a whole number",
-    "model.width=0": "model.width=0: expected a whole number of at least 1",
-    "data=digits model.dense=0": "model.dense=0: expected a whole number of at least 1",
-    "data=digits model=vit model.patch=3": "model.patch=3: does not divide the 8×8 image into whole patches",
-    "optim.weight_decay=-1": "optim: torch.optim.SGD refuses this: Invalid weight_decay",
-    "optim=adam optim.betas=[2,0.9]": "optim: torch.optim.Adam refuses this: Invalid beta",
-    "optim.lr=inf": "optim.lr=inf: expected a positive number",
-    "data.test_fraction=10": "data.test_fraction=10: expected a share in (0, 1)",
-    "logger._target_=nowhere.X": "logger._target_=nowhere.X: cannot import it",
-    "trainer._target_=nowhere.X": "trainer._target_=nowhere.X: cannot import it",
-    "~data.name": "data.name: missing",
-    "init=xavier,he": "init=xavier,he: to sweep over several values, put -m before the first argument",
-    "model=null": "choose by name",
-    "-m threads=1,2": "do not sweep where or how to run",
-    "-m output_dir=a,b": "a sweep writes to one folder",
-    "threshold=2": "threshold=2: expected a score in (0, 1]",
-    "data=cifar10 data.download=false": "data=cifar10: cannot read CIFAR10 from",
-    "data=csv": "data=csv needs data.path=FILE, a table with a header line, and data.target=COLUMN",
-    "data=csv data.path=no.csv data.target=y": "data.path=no.csv: there is no such file",
-    "data=csv data.path=no.csv data.target=y data.task=sort": "data.task=sort: expected one of auto, classification",
-    "data=csv data.path=no.csv data.target=y data.ignore=x": "data.ignore=x: expected a list with a word in each place",
-    "data=teacher data.activation=rellu": "data.activation=rellu: unknown activation; did you mean relu",
-    "data=teacher data.rows=3": "data.rows=3: expected at least 10",
-    "data=teacher model.out_features=2": "model.out_features=2: the data asks for 1, one a target; set null",
-    "data=teacher data.outputs=3 model.out_features=2": "model.out_features=2: the data asks for 3, one a target",
-}
-
-
-@pytest.mark.parametrize("command", BAD_INPUT)
-def test_bad_input_is_one_line_before_anything_trains(
-    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(command, monkeypatch, tmp_path) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1
-    assert said.err.startswith("initlab: ")
-    assert BAD_INPUT[command] in said.err
-    assert not list(tmp_path.rglob("*.parquet"))
-
-
-@pytest.mark.parametrize("name", ["mnist", "kmnist", "cifar10", "wine_quality"])
-def test_no_network(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The download is tried, at an address where nobody answers."""
-    nobody = "http://127.0.0.1:9/"
-    monkeypatch.setattr(MNIST, "mirrors", [nobody])
-    monkeypatch.setattr(KMNIST, "mirrors", [nobody])
-    monkeypatch.setattr(CIFAR10, "url", nobody + CIFAR10.filename)
-    monkeypatch.setattr(tabular, "WINE_QUALITY_URL", nobody + tabular.WINE_QUALITY_FILE)
-    assert run(f"data={name} data.dir={tmp_path}/files", monkeypatch, tmp_path) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    for word in (
-        f"data={name}: ",
-        f"{tmp_path}/files",
-        "Connection refused",
-        "data=wine",
-        "data=digits",
-        "INITLAB_DATA",
-    ):
-        assert word in said
-
-
-def test_a_damaged_table_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / tabular.WINE_QUALITY_FILE).write_text("a;b\n1;2;3;4\n1\n2;3;4;5;6;7\n")
-    assert run(f"data=wine_quality data.dir={tmp_path}", monkeypatch, tmp_path) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert tabular.WINE_QUALITY_FILE in said
-
-
-def test_a_folder_that_cannot_be_reported_on_is_known_before_anything_trains(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    old = tmp_path / "outputs" / "study" / "old"
-    old.mkdir(parents=True)
-    (old / "members.parquet").write_text("no table")
-    assert run(f"init=he {QUICK}", monkeypatch, tmp_path) == 2
-    assert f"{Path('outputs/study/old')}" in capsys.readouterr().err
-    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+from tests.helpers import QUICK, run
 
 
 def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,15 +30,6 @@ def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_
     events = EventAccumulator(str(logs))
     events.Reload()
     assert [event.step for event in events.Scalars("val_accuracy/mean")] == [0, 1, 2]
-
-
-@pytest.mark.parametrize("mode", ["", "-m"])
-def test_an_unwritable_output_directory(
-    mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").touch()
-    assert run(f"{mode} init=he output_dir={tmp_path}/file/out", monkeypatch, tmp_path) == 2
-    assert "set output_dir=DIR" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -300,23 +142,6 @@ def test_hydras_own_launcher_gives_the_same_tables(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_pairs_that_do_not_exist_are_left_out_with_the_reason(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = f"-m model=mlp,residual_mlp model.depth=2 init=fixup,he,mean_field activation=relu,softplus {QUICK}"
-    assert run(command, monkeypatch, tmp_path) == 0
-    said = capsys.readouterr().out
-    assert "4 of 12 jobs are left out" in said
-    reasons = [line for line in said.splitlines() if line.startswith("left out: ")]
-    assert len(reasons) == 2
-    assert "works on residual branches, and MLP names none" in reasons[0]
-    assert "no σ_w makes softplus critical" in reasons[1]
-    names = [line for line in said.splitlines() if line.startswith("  ") and "init=" in line]
-    assert sum("init=mean_field" in name and "activation=softplus" in name for name in names) == 2
-    assert sum("init=fixup" in name and "model=mlp" in name for name in names) == 2
-    assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == 8
-
-
 @pytest.mark.filterwarnings("default::initlab.errors.InitializationWarning")
 def test_what_an_initializer_does_not_reach_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -367,79 +192,6 @@ def test_one_failing_job_does_not_stop_the_others(
     assert "breaks=False" in finished.parent.name
     assert "broken on purpose" in failed.read_text()
     assert len(pd.read_csv(study / "summary.csv")) == 1
-
-
-OWN_NETWORKS = {
-    "takes what it declares": (
-        "def __init__(self, num_classes, input_shape, units=5):\n"
-        "        super().__init__(nn.Linear(input_shape[0], units), nn.ReLU(), nn.Linear(units, num_classes))\n"
-    ),
-    "takes anything": (
-        "def __init__(self, *, units=5, **rest):\n"
-        "        super().__init__(nn.Linear(13, units), nn.ReLU(), nn.Linear(units, rest.get('num_classes', 3)))\n"
-    ),
-}
-
-
-FORWARD = "def forward(self, rows):\n        return "
-NOT_NETWORKS = {
-    "Pair": (f"{FORWARD}self.linear(rows), rows", "expected a tensor of outputs, got tuple"),
-    "Narrow": (f"{FORWARD}self.linear(rows)[:, :2]", "expected outputs of shape (2, 3)"),
-    "Breaks": (f"{FORWARD}self.other(rows)", "on rows of shape (13,) failed: AttributeError"),
-    "Nothing": ("def __new__(cls, **_):\n        return None", "gives a NoneType: expected a torch.nn.Module"),
-}
-
-
-@pytest.mark.parametrize("name", NOT_NETWORKS)
-def test_what_is_no_network_for_this_data_is_one_line(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    method, reason = NOT_NETWORKS[name]
-    (tmp_path / f"own_{name}.py").write_text(
-        f"from torch import nn\nclass {name}(nn.Module):\n"
-        "    def __init__(self, out_features):\n        super().__init__()\n"
-        f"        self.linear = nn.Linear(13, out_features)\n    {method}\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert run(f"model._target_=own_{name}.{name} {QUICK}", monkeypatch, tmp_path) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert reason in said
-
-
-def test_a_network_whose_path_depends_on_the_data_trains_without_being_asked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """vmap cannot trace it, so that members train one after another."""
-    (tmp_path / "own_branching.py").write_text(
-        "from torch import nn\nclass Net(nn.Module):\n"
-        "    def __init__(self, out_features):\n        super().__init__()\n"
-        "        self.linear = nn.Linear(13, out_features)\n"
-        "    def forward(self, rows):\n"
-        "        return self.linear(rows if rows.mean() > 0 else -rows)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert run(f"-m model._target_=own_branching.Net init=he,xavier {QUICK}", monkeypatch, tmp_path) == 0
-
-
-@pytest.mark.parametrize("constructor", OWN_NETWORKS)
-def test_a_network_of_ones_own_in_place_of_the_data_sets(
-    constructor: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The keys of the network it replaces are not handed to it; what was typed is, and is checked."""
-    module = f"own_{len(OWN_NETWORKS[constructor])}"
-    (tmp_path / f"{module}.py").write_text(
-        f"from torch import nn\nclass Net(nn.Sequential):\n    {OWN_NETWORKS[constructor]}"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert run(f"-m model._target_={module}.Net +model.units=7 init=he,lsuv {QUICK}", monkeypatch, tmp_path) == 0
-    (folder, _) = sorted((tmp_path / "outputs" / "study").glob("*/members.parquet"))
-    assert set(read_table(folder.parent, "members")["model"]) == {"Net"}
-    config = yaml.safe_load((folder.parent / "config.yaml").read_text())
-    assert config["model"] == {"_target_": f"{module}.Net", "name": "Net", "out_features": None, "units": 7}
-    if "anything" not in constructor:
-        assert run(f"model._target_={module}.Net +model.unit=7 {QUICK}", monkeypatch, tmp_path) == 2
-        assert "model.unit: unknown key; did you mean units?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("experiment", [path.stem for path in (CONF / "experiment").glob("*.yaml")])

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.initializers import Batch, Report, initialize_model, parse_init
+from initlab.initializers.context import measuring
+from initlab.initializers.slots import find_slots
 
 ROWS = 96
 
@@ -53,17 +55,55 @@ def batch_for(model: nn.Module, *, seed: int = 1) -> Batch:
 def fill(
     model: nn.Module, scheme: str, parameters: dict[str, Any] | None = None, *, activation: str = "relu", seed: int = 0
 ) -> Report:
-    """Initialize a network, with a batch and a loss."""
-    return initialize_model(
-        model,
-        parse_init({"name": scheme, **(parameters or {})}, where="init"),
-        activation=Activation(activation),
-        seed=seed,
-        batch=batch_for(model),
-        loss=F.cross_entropy,
-    )
+    """Initialize a network by a scheme, with `batch_for` it, and a loss."""
+    return refine(model, scheme, batch_for(model), activation=activation, seed=seed, **(parameters or {}))
 
 
 def weights_of(model: nn.Module) -> list[nn.Parameter]:
     """The weights of the linear layers and convolutions, in order."""
     return [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+
+
+def convolutional(activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Convolutions, a pool, a norm and a dense layer for images of 8×8."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), activation(), nn.MaxPool2d(2),
+        nn.ConvTranspose2d(8, 6, 2, stride=2, groups=2), activation(),
+        nn.Conv2d(6, 6, 3, padding=1, groups=6), nn.BatchNorm2d(6), activation(),
+        nn.Flatten(), nn.Linear(6 * 64, 4),
+    ).double()  # fmt: skip
+
+
+def images(rows: int = 64) -> Tensor:
+    return torch.randn(rows, 3, 8, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def outputs_of(model: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """The output of each layer with a weight, as the network trains."""
+    seen: list[Tensor] = []
+    hooks = [slot.layer.register_forward_hook(lambda _, __, output: seen.append(output)) for slot in find_slots(model)]
+    with measuring(model), torch.no_grad():
+        model(inputs)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def refine(
+    model: nn.Module,
+    scheme: str,
+    batch: Batch | None,
+    *,
+    activation: str | None = "relu",
+    seed: int = 0,
+    **parameters: Any,
+) -> Report:
+    """Initialize a network by a scheme, with a batch and a loss."""
+    return initialize_model(
+        model,
+        parse_init({"name": scheme, **parameters}, where="init"),
+        activation=Activation(activation) if activation else None,
+        seed=seed,
+        batch=batch,
+        loss=F.cross_entropy,
+    )

@@ -1,0 +1,77 @@
+"""Batches that do not fit, and how networks are looked at."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from initlab.errors import UserError
+from initlab.initializers import Batch, list_initializers
+from initlab.initializers.context import differentiable
+from tests.initializers.networks import batch_for, chain, convolutional, fill, images, refine
+
+LOOKING = [scheme.name for scheme in list_initializers().values() if "batch" in scheme.needs]
+
+
+@pytest.mark.parametrize("scheme", LOOKING)
+def test_without_a_batch(scheme: str) -> None:
+    with pytest.raises(UserError, match=f"init={scheme} looks at data: give it a batch"):
+        refine(chain(), scheme, None)
+
+
+@pytest.mark.parametrize("scheme", LOOKING)
+def test_a_batch_with_nan(scheme: str) -> None:
+    rows = batch_for(chain())
+    rows.inputs[3, 2] = math.nan
+    with pytest.raises(UserError, match="batch: holds NaN or infinite numbers"):
+        refine(chain(), scheme, rows)
+
+
+@pytest.mark.parametrize("scheme", LOOKING)
+def test_a_batch_of_the_wrong_shape(scheme: str) -> None:
+    with pytest.raises(UserError, match=r"batch of shape \(8, 3\): Sequential cannot take it: .*8x3 and 64x256"):
+        refine(chain(), scheme, Batch(torch.zeros(8, 3, dtype=torch.float64), torch.zeros(8, dtype=torch.long)))
+
+
+@pytest.mark.parametrize("scheme", LOOKING)
+def test_a_batch_without_rows(scheme: str) -> None:
+    with pytest.raises(UserError, match=r"expected tensors of equally many rows, at least one; got \(0, 64\)"):
+        refine(chain(), scheme, Batch(torch.zeros(0, 64), torch.zeros(0)))
+
+
+def test_what_a_scheme_passes_over_is_said() -> None:
+    """Projections inside attention are no modules of their own."""
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    report = refine(model, "lsuv", Batch(torch.randn(32, 5, 8)))
+    assert report["self_attn.in_proj_weight"].note == "as lsuv found it"
+    assert report["linear1.weight"].note.startswith("output std 1.0000")
+
+
+def test_no_warning_where_everything_is_reached() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for scheme in ("lsuv", "data_dependent", "autoinit"):
+            fill(chain(), scheme)
+
+
+@pytest.mark.parametrize("scheme", ["metainit", "gradinit"])
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(6), nn.InstanceNorm2d(6, affine=True), nn.InstanceNorm2d(6), nn.GroupNorm(2, 6)]
+)
+def test_norms_have_as_many_derivatives_as_are_needed(scheme: str, norm: nn.Module) -> None:
+    model = convolutional()
+    model[6] = norm.double()
+    report = refine(model, scheme, Batch(images(), torch.arange(64) % 4), steps=2)
+    assert all(math.isfinite(row.std) for row in report)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(6), nn.InstanceNorm1d(6, affine=True)])
+def test_norms_are_rewritten_faithfully(norm: nn.Module) -> None:
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    inputs = torch.randn(5, 6, 7)
+    expected = norm(inputs)
+    with differentiable(norm):
+        torch.testing.assert_close(norm(inputs), expected)

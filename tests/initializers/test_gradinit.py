@@ -1,0 +1,50 @@
+"""Scales of tensors: the bound on the gradient, and the loss after a step."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tests.initializers.networks import batch_for, chain, refine
+
+
+def gradient_norm(model: nn.Module) -> float:
+    batch = batch_for(model)
+    gradients = torch.autograd.grad(F.cross_entropy(model(batch.inputs), batch.targets), list(model.parameters()))
+    return math.sqrt(sum(float(g.square().sum()) for g in gradients))
+
+
+def test_an_exploding_gradient_is_brought_under_the_bound() -> None:
+    model = chain(depth=4)
+    base = {"name": "he_normal", "gain": 2.5}
+    refine(model, "gradinit", batch_for(model), base=base, steps=0)
+    assert gradient_norm(model) > 50
+    refine(model, "gradinit", batch_for(model), base=base, steps=300, lr=0.02, gamma=3.0)
+    assert gradient_norm(model) < 4.0
+
+
+def test_the_loss_after_a_step_falls() -> None:
+    def loss_after_step(model: nn.Module) -> float:
+        batch, eta = batch_for(model), 0.1
+        parameters = list(model.parameters())
+        gradients = torch.autograd.grad(F.cross_entropy(model(batch.inputs), batch.targets), parameters)
+        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.sub_(eta * gradient / norm)
+            return float(F.cross_entropy(model(batch.inputs), batch.targets))
+
+    before, after = chain(), chain()
+    refine(before, "gradinit", batch_for(before), steps=0, gamma=1e9)
+    refine(after, "gradinit", batch_for(after), steps=60, gamma=1e9)
+    assert loss_after_step(after) < loss_after_step(before) - 0.05
+
+
+def test_for_adam_it_runs_and_no_scale_falls_below_the_least() -> None:
+    model = chain()
+    report = refine(model, "gradinit", batch_for(model), steps=30, lr=0.2, least=0.7, optimizer="adam")
+    scales = [float(row.note[2:]) for row in report if row.note.startswith("× ")]
+    assert len(scales) == 3
+    assert min(scales) == pytest.approx(0.7)
