@@ -1,7 +1,9 @@
 """Jobs: one cell of the benchmark each, data × model × activation × init × optimizer, with its members."""
 
+import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -13,12 +15,21 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.config import Config, check_call, import_target, job_name, parse_config, without_leftovers
+from initlab.config import (
+    NOT_IDENTITY,
+    Config,
+    check_call,
+    import_target,
+    job_name,
+    parse_config,
+    without_leftovers,
+)
 from initlab.data.dataset import Dataset
 from initlab.errors import RefusedError, UserError
 from initlab.initializers import Batch, InitSpec, find_scheme, initialize_model, parse_init
 from initlab.plugins import load_plugins
 from initlab.randomness import stream
+from initlab.results.schema import SCHEMA_VERSION
 from initlab.tasks import TASKS
 
 # What a network's constructor is given, as far as it declares it.
@@ -92,14 +103,23 @@ class Job:
     @property
     def dataset(self) -> Dataset:
         """The data; the last few that were used stay in memory."""
-        return _load_dataset(OmegaConf.to_yaml(OmegaConf.create(dict(self.config.data)), sort_keys=True))
+        return _load_dataset(json.dumps(self.config.data, sort_keys=True))
 
     @cached_property
     def program(self) -> str:
         """What members must share to train in one cohort: everything but initializers, seeds and learning rates."""
-        shared = {k: v for k, v in self.resolved.items() if k not in ("name", "output_dir", "init", "seeds", "seed")}
-        shared["optim"] = {key: value for key, value in self.config.optim.items() if key != "lr"}
-        return str(OmegaConf.to_yaml(OmegaConf.create(shared), sort_keys=True))
+        return json.dumps(without_keys(self.resolved, {"init", "seeds", "seed", "optim.lr"}), sort_keys=True)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that decides its results: configuration, data, and the schema of the tables."""
+        what = [without_keys(self.resolved, NOT_IDENTITY), self.dataset.checksum, SCHEMA_VERSION]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Networks are derived again in another process; the fingerprint is not, as it needs the data.
+        kept = {*self.__dataclass_fields__, "fingerprint"}
+        return {key: value for key, value in self.__dict__.items() if key in kept}
 
     def members(self) -> list[Member]:
         """Its members, one a seed."""
@@ -162,6 +182,38 @@ class Job:
         return Batch(rows.inputs[chosen], rows.targets[chosen])
 
 
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Some members of one job, that train in one cohort.
+
+    Attributes:
+        job: Theirs.
+        seeds: Of these members; a part of the job's.
+    """
+
+    job: Job
+    seeds: range
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all of the job's members."""
+        return self.seeds == self.job.seeds
+
+    def members(self) -> list[Member]:
+        """Its members, one a seed."""
+        return [member for member in self.job.members() if member.seed in self.seeds]
+
+
+def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """A nested configuration without some keys; those of a group are named by a dot."""
+    kept = {}
+    for key, value in config.items():
+        inner = {name.partition(".")[2] for name in keys if name.startswith(f"{key}.")}
+        if key not in keys:
+            kept[key] = without_keys(value, inner) if inner and isinstance(value, Mapping) else value
+    return kept
+
+
 def job_from(config: DictConfig, overrides: list[str]) -> Job:
     """Make a job of a composed configuration.
 
@@ -172,9 +224,9 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
     Raises:
         UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.
     """
-    plain = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
-    )
+    if "hydra" in config:
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     resolved = without_leftovers({str(key): value for key, value in plain.items()}, overrides)
     if isinstance(resolved.get("plugins"), str):
@@ -202,14 +254,15 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
     labels = ("_target_",) if group == "logger" else ("_target_", "name")
     arguments = {key: value for key, value in config.items() if key not in labels}
     check_call(function, arguments, where=group, supplied=supplied)
-    return partial(function, **instantiate(arguments, _convert_="all"))  # arguments may have targets of their own
+    if any(isinstance(value, Mapping | list) for value in arguments.values()):  # which may have targets of their own
+        arguments = instantiate(arguments, _convert_="all")
+    return partial(function, **arguments)
 
 
 @lru_cache(maxsize=8)
 def _load_dataset(config: str) -> Dataset:
-    settings = OmegaConf.to_container(OmegaConf.create(config))
-    assert isinstance(settings, dict)
-    load = target("data", {str(key): value for key, value in settings.items()})
+    settings = json.loads(config)
+    load = target("data", settings)
     try:
         dataset = load()
     except UserError:

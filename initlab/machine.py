@@ -32,7 +32,8 @@ def describe_machine(accelerator: str) -> dict[str, Any]:
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": _versions(),
+        "host": platform.node(),
         "platform": platform.platform(),
         "cores": usable_cores(),
         "device": device_name(accelerator),
@@ -44,11 +45,23 @@ def device_name(accelerator: str) -> str:
     """What the configured accelerator stands for here."""
     import torch
 
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+    if trains_on_cuda(accelerator):
         return torch.cuda.get_device_name(0)
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return "mps"
     return "cpu"
+
+
+def trains_on_cuda(accelerator: str) -> bool:
+    """Whether the configured accelerator is an Nvidia GPU here."""
+    import torch
+
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 @cache

@@ -1,8 +1,9 @@
 """The LightningModule that trains a cohort."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,6 +18,7 @@ from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_no
 from initlab.cohort.stack import Stack, images_last
 from initlab.data.dataset import Dataset, Split
 from initlab.data.module import InMemoryData
+from initlab.results.tables import Record
 from initlab.tasks import TASKS, Task
 
 
@@ -33,6 +35,11 @@ class EpochRow:
     loss: Tensor
     score: Tensor
     gradient_norm: Tensor | None = None
+
+    def of(self, rows: slice) -> Record:
+        """The part that belongs to one job."""
+        norm = None if self.gradient_norm is None else self.gradient_norm[rows].numpy()
+        return Record(self.epoch, self.split, self.loss[rows].numpy(), self.score[rows].numpy(), norm)
 
 
 @dataclass
@@ -102,6 +109,13 @@ class CohortModule(pl.LightningModule):
             self.register_buffer(f"buffer_{position}", buffer)
         self._engine: Engine | None = None
         self._tally = _Tally(self.task)
+        self._random_states: dict[str, Tensor] | None = None
+        self._started, self._seconds_before = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since this cohort was made, and what it took before the checkpoint that it went on from."""
+        return self._seconds_before + time.perf_counter() - self._started
 
     @property
     def stack(self) -> Stack:
@@ -156,8 +170,30 @@ class CohortModule(pl.LightningModule):
         return self._engine
 
     def on_train_start(self) -> None:
-        """Measure the untrained networks: epoch 0."""
-        self._evaluate_all("val", epoch=0)
+        """Measure the untrained networks, epoch 0; or go on with the random numbers of a checkpoint."""
+        if self._random_states is None:
+            self._evaluate_all("val", epoch=0)
+            return
+        torch.default_generator.set_state(self._random_states["cpu"])
+        if "cuda" in self._random_states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(self._random_states["cuda"], self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what was measured, and where the random numbers of dropout stand."""
+        states = {"cpu": torch.default_generator.get_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["initlab"] = {
+            "history": [asdict(row) for row in self.history],
+            "random_states": states,
+            "seconds": self.seconds,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self.history = [EpochRow(**row) for row in checkpoint["initlab"]["history"]]
+        self._random_states = checkpoint["initlab"]["random_states"]
+        self._seconds_before = checkpoint["initlab"]["seconds"]
 
     def training_step(self, block: Tensor, _: int) -> None:
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""

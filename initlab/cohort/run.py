@@ -1,81 +1,100 @@
-"""Training one cohort: the jobs' members stacked, trained together, and told apart again."""
+"""Training one cohort: its shares' members stacked, trained together, and told apart again."""
 
 import contextlib
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.engines import has_convolutions
-from initlab.cohort.module import CohortModule, EpochRow, Training
+from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.stack import stack_members
 from initlab.config import import_target
 from initlab.data.module import InMemoryData
 from initlab.errors import InitializationWarning
-from initlab.jobs import Job
+from initlab.jobs import Job, Share
 from initlab.machine import usable_cores
-from initlab.results.tables import JobTables, Record, job_tables
+from initlab.results.tables import JobTables, job_tables
+
+# Members of a dense cohort whose stacked operations are large enough to be shared among cores.
+LARGE_COHORT = 1000
 
 
 def train_cohort(
-    jobs: Sequence[Job], networks: Iterable[nn.Module], callbacks: Sequence[Callback] = ()
+    shares: Sequence[Share],
+    networks: Iterable[nn.Module],
+    callbacks: Sequence[Callback] = (),
+    *,
+    threads: int | None = None,
+    device: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[JobTables]:
-    """Train all members of some jobs together.
+    """Train the members of some jobs together.
 
     Args:
-        jobs: Of one program; they may differ in init, seeds and learning rate.
-        networks: Of their members, one job's after another's, as `build_networks` makes them.
+        shares: Of jobs of one program; they may differ in init, seeds and learning rate.
+        networks: Of their members, one share's after another's, as `build_networks` makes them.
         callbacks: Lightning's, for progress and tracking.
+        threads: At most so many, where the configuration leaves it open; None: as many as there are cores.
+        device: Index of the GPU, where there are several; None: the first.
+        checkpoint: Where to go on from, if something is there, and what to keep.
 
     Returns:
-        The tables of each job.
+        The tables of each share.
 
     Raises:
         KeyboardInterrupt: the user stopped it.
     """
-    first = jobs[0]
-    members = [(job, member) for job in jobs for member in job.members()]
+    first = shares[0].job
+    members = [member for share in shares for member in share.members()]
     stack = stack_members(networks)
-    threads = _threads(first.config.threads, has_convolutions(stack.template))
+    work_for_all = has_convolutions(stack.template) or len(members) >= LARGE_COHORT
+    threads = member_threads(first.config.threads, work_for_all, threads)
     training = Training(
         optim=first.config.optim,
-        learning_rates=[member.learning_rate for _, member in members],
+        learning_rates=[member.learning_rate for member in members],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
         threads=threads,
     )
     module = CohortModule(stack, first.dataset, training)
-    seeds = [member.seed for _, member in members]
-    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=seeds)
-    trainer = build_trainer(first, callbacks)
-    started = time.perf_counter()
+    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
+    trainer = build_trainer(first, [*callbacks, *([checkpoint] if checkpoint else [])], device=device)
     with intra_op_threads(threads):
-        fit(trainer, module, data)
-    seconds = (time.perf_counter() - started) / len(members)
+        fit(trainer, module, data, resume_from=checkpoint.found if checkpoint else None)
+    seconds = module.seconds / len(members)
     return [
         job_tables(
-            job.identity,
-            list(job.seeds),
-            [_record(row, rows) for row in module.history],
+            share.job.identity,
+            list(share.seeds),
+            [row.of(rows) for row in module.history],
+            first_seed=share.job.config.seed,
             metric=module.task.metric,
             threshold=first.config.threshold,
             seconds=seconds,
         )
-        for job, rows in zip(jobs, rows_of(jobs), strict=True)
+        for share, rows in zip(shares, rows_of(shares), strict=True)
     ]
 
 
-def build_networks(job: Job) -> list[nn.Module]:
-    """Build a job's members; what their initializer warns of is said once for all of them."""
-    threads = _threads(job.config.threads, convolves(job))
+def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Module]:
+    """Build a share's members; what their initializer warns of is said once for all of them.
+
+    Args:
+        share: Of a job.
+        threads: For an initializer that computes much; None: as for training.
+    """
+    job = share.job
+    threads = member_threads(job.config.threads, convolves(job), None) if threads is None else threads
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
-        networks = [job.build_member(member) for member in job.members()]
+        networks = [job.build_member(member) for member in share.members()]
     missed = [warning.message for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:
         if not issubclass(warning.category, InitializationWarning):
@@ -92,18 +111,18 @@ def convolves(job: Job) -> bool:
         return has_convolutions(job.build_model())
 
 
-def rows_of(jobs: Sequence[Job]) -> list[slice]:
-    """Where each job's members stand in the stack."""
-    ends = list(accumulate(len(job.seeds) for job in jobs))
-    return [slice(end - len(job.seeds), end) for job, end in zip(jobs, ends, strict=True)]
+def rows_of(shares: Sequence[Share]) -> list[slice]:
+    """Where each share's members stand in the stack."""
+    ends = list(accumulate(len(share.seeds) for share in shares))
+    return [slice(end - len(share.seeds), end) for share, end in zip(shares, ends, strict=True)]
 
 
-def build_trainer(job: Job, callbacks: Sequence[Callback]) -> pl.Trainer:
+def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:
     """Build the Lightning trainer of a job's cohort; progress, logging and checkpoints are the cohort's own."""
     settings = dict(job.config.trainer)
     trainer: pl.Trainer = import_target(settings.pop("_target_", None), where="trainer")(
         **settings,
-        devices=1,
+        devices=1 if device is None else [device],
         callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
@@ -116,7 +135,7 @@ def build_trainer(job: Job, callbacks: Sequence[Callback]) -> pl.Trainer:
     return trainer
 
 
-def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData) -> None:
+def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData, *, resume_from: Path | None = None) -> None:
     """Run the trainer; dropout, alone, draws from the global generators, seeded here and left as they were.
 
     Raises:
@@ -132,7 +151,10 @@ def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData) -> None:
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # Lightning 2.6's own, on torch 2.14.
             warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-            trainer.fit(module, datamodule=data)
+            # Ours are cut at the end of an epoch, and each epoch has its own loader.
+            warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended before.*")
+            warnings.filterwarnings("ignore", message=".*dirpath of ModelCheckpoint.*")
+            trainer.fit(module, datamodule=data, ckpt_path=None if resume_from is None else str(resume_from))
     except SystemExit as stop:
         raise KeyboardInterrupt from stop
 
@@ -148,13 +170,8 @@ def intra_op_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _threads(configured: int | str, convolutional: bool) -> int:
-    """Threads of a cohort: one for small dense nets, which only wait for each other, else the cores there are."""
+def member_threads(configured: int | str, work_for_all: bool, most: int | None) -> int:
+    """Threads of a cohort: one for some small dense nets, which only wait for each other, else the cores there are."""
     if configured == "auto":
-        return usable_cores() if convolutional else 1
+        return (most or usable_cores()) if work_for_all else 1
     return int(configured)
-
-
-def _record(row: EpochRow, rows: slice) -> Record:
-    norm = None if row.gradient_norm is None else row.gradient_norm[rows].numpy()
-    return Record(row.epoch, row.split, row.loss[rows].numpy(), row.score[rows].numpy(), norm)

@@ -1,18 +1,19 @@
-"""One job's view of a running cohort, sent to its Lightning logger."""
+"""What a job's Lightning logger is told: each epoch, the weights, and in the end what came out."""
 
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
-import pandas as pd
+import numpy as np
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from omegaconf import OmegaConf
-from torch import Tensor
 
 from initlab.cohort.module import CohortModule
 from initlab.jobs import Job, target
+from initlab.results.store import config_text
 from initlab.results.summary import flat_config
+from initlab.results.tables import FloatArray, JobTables, Record, records_of
 
 
 class JobTracking(Callback):
@@ -22,10 +23,10 @@ class JobTracking(Callback):
 
     Args:
         job: Whose logger and directory are used.
-        rows: Where its members stand in the cohort's stack.
+        rows: Where its members stand in the cohort's stack; None: they train elsewhere, and `finish` logs all.
     """
 
-    def __init__(self, job: Job, rows: slice) -> None:
+    def __init__(self, job: Job, rows: slice | None) -> None:
         self._job, self._rows = job, rows
         self._logged = 0
         configured = job.config.logger.get("_target_") is not None
@@ -35,52 +36,57 @@ class JobTracking(Callback):
         if isinstance(self._logger, TensorBoardLogger):  # which would draw a former run's curves into these
             shutil.rmtree(self._logger.log_dir, ignore_errors=True)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log the untrained networks."""
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Log the untrained networks, before a checkpoint may replace them."""
         self._log_histograms(pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log the epoch."""
-        self._log_new_rows(pl_module)
+        """Log the epoch, and with the first one what a checkpoint knows of those before."""
+        assert isinstance(pl_module, CohortModule)
+        if self._rows is not None:
+            self._log([row.of(self._rows) for row in pl_module.history[self._logged :]], pl_module.task.metric)
+            self._logged = len(pl_module.history)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the trained weights."""
         self._log_histograms(pl_module, epoch=trainer.current_epoch)
 
-    def finish(self, members: pd.DataFrame) -> None:
+    def finish(self, tables: JobTables) -> None:
         """Log the configuration with the job's final metrics, which is what the HParams tab shows, and close."""
         if self._logger is None:
             return
+        members = tables.members
         metric = members["metric"].iloc[0]
+        if not self._logged:
+            self._log(records_of(tables.history), metric)
         columns = ("test_score", "test_loss", "best_val_score", "val_loss", "train_loss", "auc")
         final = {f"final/{name.replace('score', metric)}": float(members[name].mean()) for name in columns}
         final["final/diverged"] = float((members["status"] == "diverged").sum())
         parameters = hyperparameters(self._job)
         if isinstance(self._logger, TensorBoardLogger):
             self._logger.log_hyperparams(parameters, final, step=int(members["epochs"].iloc[0]))
-            self._logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(dict(self._job.resolved))}```")
+            self._logger.experiment.add_text("config", f"```yaml\n{config_text(self._job.resolved)}```")
+            self._logger.experiment.close()  # not `finalize`, which would write the parameters once more, slowly
         else:
             self._logger.log_hyperparams(parameters)
             self._logger.log_metrics(final)
-        self._logger.finalize("success")
+            self._logger.finalize("success")
 
-    def _log_new_rows(self, module: pl.LightningModule) -> None:
-        assert isinstance(module, CohortModule)
-        for row in module.history[self._logged :]:
+    def _log(self, records: Sequence[Record], metric: str) -> None:
+        for record in records:
             if self._logger is not None:
-                measured = {"loss": row.loss, module.task.metric: row.score, "gradient_norm": row.gradient_norm}
+                measured = {"loss": record.loss, metric: record.score, "gradient_norm": record.gradient_norm}
                 spread = {
-                    f"{row.split}_{name}/{key}": value
+                    f"{record.split}_{name}/{key}": value
                     for name, values in measured.items()
                     if values is not None
-                    for key, value in mean_and_spread(values[self._rows]).items()
+                    for key, value in mean_and_spread(values).items()
                 }
-                self._logger.log_metrics(spread, step=row.epoch)
-        self._logged = len(module.history)
+                self._logger.log_metrics(spread, step=record.epoch)
 
     def _log_histograms(self, module: pl.LightningModule, *, epoch: int) -> None:
         assert isinstance(module, CohortModule)
-        if not isinstance(self._logger, TensorBoardLogger):
+        if self._rows is None or not isinstance(self._logger, TensorBoardLogger):
             return
         for name, parameter in module.stack.parameters.items():
             values = parameter.detach()[self._rows].flatten().float().cpu()
@@ -96,9 +102,9 @@ def hyperparameters(job: Job) -> dict[str, Any]:
     return {**identity, **init, "batch_size": job.config.batch_size, "seeds": job.config.seeds}
 
 
-def mean_and_spread(values: Tensor) -> dict[str, float]:
+def mean_and_spread(values: FloatArray) -> dict[str, float]:
     """Mean and standard deviation of the finite values, shape (members,); empty if there are none."""
-    finite = values[values.isfinite()]
+    finite = values[np.isfinite(values)]
     if not len(finite):
         return {}
-    return {"mean": float(finite.mean()), "std": float(finite.std(correction=0))}
+    return {"mean": float(finite.mean()), "std": float(finite.std())}

@@ -13,6 +13,15 @@ from initlab.randomness import stream
 # Optimizer steps in a block: enough to hide what Lightning costs, few enough for a lively progress bar.
 BLOCK_STEPS = 100
 
+# Rows that are evaluated at a time, at least: no more than a few training steps need.
+CHUNK_ROWS = 256
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Optimizer steps in an epoch; a single row that remains is left out."""
+    whole, rest = divmod(rows, min(batch_size, rows))
+    return whole + (rest > 1)
+
 
 class InMemoryData(pl.LightningDataModule):
     """Batches of a data set for a cohort.
@@ -36,8 +45,7 @@ class InMemoryData(pl.LightningDataModule):
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
-        whole, rest = divmod(len(self.dataset.train), min(self.batch_size, len(self.dataset.train)))
-        return whole + (rest > 1)
+        return steps_per_epoch(len(self.dataset.train), self.batch_size)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Blocks of the current epoch; the order is a function of seed and epoch alone."""
@@ -66,7 +74,7 @@ class InMemoryData(pl.LightningDataModule):
 
     def chunks(self, rows: int) -> list[Tensor]:
         """All row indices in order, in chunks that need no more memory than a training step."""
-        return list(torch.arange(rows).split(max(4 * self.batch_size, 256)))
+        return list(torch.arange(rows).split(max(4 * self.batch_size, CHUNK_ROWS)))
 
 
 def _in_order(items: list[Tensor]) -> DataLoader[Tensor]:

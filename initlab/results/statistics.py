@@ -46,12 +46,13 @@ def mean_and_interval(scores: NDArray[np.float64], *, rng: Generator) -> tuple[f
     return float(finite.mean()), *bootstrap_interval(finite, rng=rng)
 
 
-def mean_bands(scores: NDArray[np.float64], *, rng: Generator) -> NDArray[np.float64]:
+def mean_bands(scores: NDArray[np.float64], *, rng: Generator, resamples: int = RESAMPLES) -> NDArray[np.float64]:
     """Mean and 95 % percentile-bootstrap band of curves, over the members that are finite at each epoch.
 
     Args:
         scores: Shape (members, epochs); NaN where a member has diverged.
         rng: The only randomness; members are resampled whole.
+        resamples: 0: no band, which then is NaN.
 
     Returns:
         Mean, lower and upper end, shape (3, epochs); NaN where no member is left.
@@ -61,13 +62,13 @@ def mean_bands(scores: NDArray[np.float64], *, rng: Generator) -> NDArray[np.flo
     filled = np.where(finite, scores, 0.0)
     # Row 0 counts every member once: the mean itself. The others draw members with replacement.
     counts = np.ones((1, members))
-    if members > 1:
-        counts = np.concatenate([counts, rng.multinomial(members, np.full(members, 1 / members), size=RESAMPLES)])
+    if members > 1 and resamples:
+        counts = np.concatenate([counts, rng.multinomial(members, np.full(members, 1 / members), size=resamples)])
     with np.errstate(invalid="ignore"):
         means = (counts @ filled) / (counts @ finite)
     band = np.full((3, scores.shape[1]), np.nan)
     band[0] = means[0]
     some = finite.any(0)
-    if members > 1 and some.any():
+    if len(counts) > 1 and some.any():
         band[1:, some] = np.nanpercentile(means[1:, some], [2.5, 97.5], axis=0)
     return band

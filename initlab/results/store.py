@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,25 +10,38 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+import yaml
 
 from initlab.errors import UserError
 from initlab.results.schema import SCHEMA_VERSION, TABLES
 
+# Plain values as they are: OmegaConf, which would also resolve them, takes many times as long.
+Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 VERSION_KEY = b"initlab_schema_version"
+
+
+class OtherVersionError(UserError):
+    """A table that another version of initlab has written."""
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file under a temporary name and rename it, so that it is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # another process may write the same file
+    # Another process may write the same file, and not only on this machine.
+    partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
     try:
         write(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partial(directory: Path) -> None:
+    """Remove what a killed process was writing, below a directory that no other process writes to."""
+    for path in directory.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def write_table(directory: Path, name: str, table: pd.DataFrame) -> None:
@@ -39,7 +53,8 @@ def write_table(directory: Path, name: str, table: pd.DataFrame) -> None:
         table: Rows.
     """
     schema = TABLES[name].with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
-    arrow = pa.Table.from_pandas(table[schema.names], schema=schema, preserve_index=False)
+    columns = [pa.Array.from_pandas(table[field.name], type=field.type) for field in schema]
+    arrow = pa.Table.from_arrays(columns, schema=schema)
     write_whole(directory / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
 
 
@@ -47,25 +62,42 @@ def read_table(directory: Path, name: str) -> pd.DataFrame:
     """Read one table of a job.
 
     Raises:
-        UserError: the file is damaged, or of another schema version.
+        OtherVersionError: the file is of another schema version.
+        UserError: the file is damaged.
     """
     path = directory / f"{name}.parquet"
     try:
-        arrow = pq.read_table(path)
+        arrow = pq.ParquetFile(path).read(use_threads=False)  # small: threads would only cost
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path}: unreadable ({' '.join(str(error).split())}); remove {directory}") from error
     version = (arrow.schema.metadata or {}).get(VERSION_KEY, b"none").decode()
     if version != str(SCHEMA_VERSION):
-        raise UserError(f"{path}: written with schema version {version}, expected {SCHEMA_VERSION}; train it anew")
-    frame: pd.DataFrame = arrow.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        raise OtherVersionError(
+            f"{path}: written with schema version {version}, expected {SCHEMA_VERSION}; train it anew"
+        )
+    frame: pd.DataFrame = arrow.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
     return frame
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """A resolved configuration as YAML."""
+    text: str = yaml.dump(dict(config), Dumper=Dumper, sort_keys=False)
+    return text
 
 
 def write_description(directory: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
     """Write a job's resolved configuration (config.yaml) and how it ran (metadata.json)."""
-    text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
-    write_whole(directory / "config.yaml", lambda path: path.write_text(text))
+    write_whole(directory / "config.yaml", lambda path: path.write_text(config_text(config)))
     write_whole(directory / "metadata.json", lambda path: path.write_text(json.dumps(dict(metadata), indent=2) + "\n"))
+
+
+def read_metadata(directory: Path) -> dict[str, Any]:
+    """How a job ran; empty if that is absent or damaged."""
+    try:
+        metadata = json.loads((directory / "metadata.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -76,8 +108,8 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     path = directory / "config.yaml"
     try:
-        config = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        config = yaml.load(path.read_text(), Loader=Loader)
+    except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: unreadable ({error}); remove {directory}") from error
     if not isinstance(config, dict):
         raise UserError(f"{path}: no configuration; remove {directory}")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from initlab.config import NOT_IDENTITY
+from initlab.errors import UserError
 from initlab.results.statistics import mean_and_interval
 from initlab.results.store import finished_jobs, read_config, read_table, write_whole
 
@@ -23,7 +25,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES)
-NOT_COMPARED = ("name", "output_dir", "data.dir", "data.download", "threads", "seeds")
+NOT_COMPARED = NOT_IDENTITY | {"seeds"}
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,27 @@ def shortest(value: object) -> str:
     return str(value)
 
 
-def read_study(directory: Path) -> Study | None:
-    """Read the tables of all finished jobs of a sweep; None if there is none.
+def read_study(directory: Path) -> tuple[Study | None, list[str]]:
+    """Read the tables of all finished jobs of a sweep, and say which cannot be read.
 
-    Raises:
-        UserError: a table that is damaged or of another version.
+    Returns:
+        The study, None if there is nothing to read; and for each job with a damaged table, or one of another schema
+        version, a line that says so.
     """
-    jobs = finished_jobs(directory)
-    if not jobs:
-        return None
-    configs = {job.name: flat_config(read_config(job)) for job in jobs}
-    return Study(
-        pd.concat([read_table(job, "members") for job in jobs], ignore_index=True),
-        pd.concat([read_table(job, "history") for job in jobs], ignore_index=True),
-        differing_keys(configs),
-    )
+    members, history, configs, unreadable = [], [], {}, []
+    for job in finished_jobs(directory):
+        try:
+            tables = [read_table(job, name) for name in ("members", "history")]
+            configs[job.name] = flat_config(read_config(job))
+        except UserError as error:
+            unreadable.append(str(error))
+            continue
+        members.append(tables[0])
+        history.append(tables[1])
+    if not members:
+        return None, unreadable
+    study = Study(pd.concat(members, ignore_index=True), pd.concat(history, ignore_index=True), differing_keys(configs))
+    return study, unreadable
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -97,7 +105,8 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     Returns:
         One row a job, indexed by its name; one column a key, `init` for `init.name`. Where nothing differs, `init`.
     """
-    others = sorted({key for config in configs.values() for key in config} - {*NAMES, *NOT_COMPARED})
+    keys = {key for config in configs.values() for key in config} - {*NAMES, *NOT_COMPARED}
+    others = sorted(key for key in keys if key.partition(".")[0] not in NOT_COMPARED)
     shown: dict[str, list[Any]] = {}
     for key in [*NAMES, *others]:
         by = NAMES.get(key, _explained_by(key))

@@ -34,38 +34,36 @@ def job_tables(
     seeds: Sequence[int],
     records: Sequence[Record],
     *,
+    first_seed: int,
     metric: str,
     threshold: float,
     seconds: float,
 ) -> JobTables:
-    """Build a job's tables.
+    """Build a job's tables, or those of some of its members.
 
     Args:
         identity: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
         seeds: One a member.
         records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
+        first_seed: The job's; members count from it.
         metric: What the scores are, a name of `schema.METRICS`.
         threshold: Validation score that counts as reached.
         seconds: Training time of a member.
     """
-    history = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "job": identity["job"],
-                    "member": np.arange(len(seeds)),
-                    "epoch": record.epoch,
-                    "split": record.split,
-                    "metric": metric,
-                    "loss": record.loss,
-                    "score": record.score,
-                    "gradient_norm": np.nan if record.gradient_norm is None else record.gradient_norm,
-                }
-            )
-            for record in records
-            if record.split != "test"
-        ],
-        ignore_index=True,
+    numbers = np.asarray(seeds) - first_seed
+    shown = [record for record in records if record.split != "test"]
+    none = np.full(len(seeds), np.nan)
+    history = pd.DataFrame(
+        {
+            "job": identity["job"],
+            "member": np.tile(numbers, len(shown)),
+            "epoch": np.repeat([record.epoch for record in shown], len(seeds)),
+            "split": np.repeat([record.split for record in shown], len(seeds)),
+            "metric": metric,
+            "loss": np.concatenate([record.loss for record in shown]),
+            "score": np.concatenate([record.score for record in shown]),
+            "gradient_norm": np.concatenate([none if r.gradient_norm is None else r.gradient_norm for r in shown]),
+        }
     )
     of = {split: [r for r in records if r.split == split] for split in ("train", "val", "test")}
     val_score = np.stack([record.score for record in of["val"]])
@@ -73,7 +71,7 @@ def job_tables(
     diverged = first_epoch(~np.isfinite(np.stack([r.loss for r in records])), [r.epoch for r in records])
     columns = {
         **identity,
-        "member": np.arange(len(seeds)),
+        "member": numbers,
         "seed": list(seeds),
         "metric": metric,
         "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
@@ -93,6 +91,28 @@ def job_tables(
         "seconds": seconds,
     }
     return JobTables(pd.DataFrame(columns), history)
+
+
+def records_of(history: pd.DataFrame) -> list[Record]:
+    """What a history table was made of."""
+    columns = {name: history[name].to_numpy() for name in ("epoch", "split")}
+    values = [history[name].to_numpy(np.float64) for name in ("loss", "score", "gradient_norm")]
+    records = []
+    for rows in history.groupby(["epoch", "split"]).indices.values():
+        split = str(columns["split"][rows[0]])
+        loss, score, norm = (column[rows] for column in values)
+        records.append(Record(int(columns["epoch"][rows[0]]), split, loss, score, norm if split == "train" else None))
+    return records
+
+
+def joined(parts: Sequence[JobTables]) -> JobTables:
+    """One job's tables from those of its shares."""
+    members = pd.concat([part.members for part in parts], ignore_index=True)
+    history = pd.concat([part.history for part in parts], ignore_index=True)
+    return JobTables(
+        members.sort_values("member", ignore_index=True),
+        history.sort_values(["epoch", "split", "member"], ignore_index=True),  # train stands before val
+    )
 
 
 def first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int | None]:

@@ -37,6 +37,7 @@ def tables() -> JobTables:
             record(2, "val", [0.5, 0.6, nan], [0.9, 0.8, nan]),
             record(2, "test", [0.6, 0.7, nan], [0.85, 0.75, nan]),
         ],
+        first_seed=5,
         metric="accuracy",
         threshold=0.85,
         seconds=0.25,
