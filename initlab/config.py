@@ -15,7 +15,12 @@ from typing import Any, Literal, Union
 from initlab.errors import UserError, nearest
 
 # Keys that say where and how to run, not what: they do not name a job's directory.
-NOT_IDENTITY = frozenset({"name", "output_dir", "data.dir", "data.download", "threads", "logger", "plugins"})
+NOT_IDENTITY = frozenset(
+    {
+        *("name", "output_dir", "data.dir", "data.download", "logger", "plugins"),
+        *("threads", "n_jobs", "backend", "max_members", "checkpoint_seconds", "resume", "fail_fast", "dry_run"),
+    }
+)
 LONGEST_NAME = 120
 
 
@@ -34,6 +39,13 @@ class Config:
     gradient_clip: float | None
     engine: Literal["auto", "vmap", "loop"]
     threads: int | Literal["auto"]
+    n_jobs: int | Literal["auto"]
+    backend: Literal["loky", "ray", "dask"]
+    max_members: int | Literal["auto"]
+    checkpoint_seconds: float | None
+    resume: bool
+    fail_fast: bool
+    dry_run: bool
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     init: Mapping[str, Any]
@@ -56,8 +68,14 @@ class Config:
             raise UserError(f"gradient_clip={self.gradient_clip}: expected a positive norm, or null for none")
         if not 0 < self.threshold <= 1:
             raise UserError(f"threshold={self.threshold}: expected a score in (0, 1]")
-        if self.threads != "auto" and self.threads < 1:
-            raise UserError(f"threads={self.threads}: expected a whole number of at least 1, or auto")
+        for key in ("threads", "max_members"):
+            value = getattr(self, key)
+            if value != "auto" and value < 1:
+                raise UserError(f"{key}={value}: expected a whole number of at least 1, or auto")
+        if self.n_jobs != "auto" and self.n_jobs < 1 and self.n_jobs != -1:
+            raise UserError(f"n_jobs={self.n_jobs}: expected a whole number of at least 1, -1 for all cores, or auto")
+        if self.checkpoint_seconds is not None and not 0 <= self.checkpoint_seconds < math.inf:
+            raise UserError(f"checkpoint_seconds={self.checkpoint_seconds}: expected seconds, or null for never")
         if "/" in self.name or self.name in ("", ".", ".."):
             raise UserError(f"name={self.name}: expected the plain name of a folder")
 

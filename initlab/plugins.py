@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from inspect import Parameter
 from typing import Any
@@ -22,7 +23,7 @@ def load_plugins(modules: Sequence[str]) -> None:
     Raises:
         UserError: one that cannot be imported.
     """
-    for module in [*modules, *(point.value for point in entry_points(group=ENTRY_POINTS))]:
+    for module in [*modules, *_announced()]:
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever importing the user's module raises
@@ -40,7 +41,7 @@ def offer_plugins(arguments: Sequence[str]) -> None:
         UserError: a plugin that cannot be imported.
     """
     named = [argument.lstrip("+") for argument in arguments if argument.lstrip("+").startswith("plugins=")]
-    if not named and not entry_points(group=ENTRY_POINTS):
+    if not named and not _announced():
         return
     modules = [module for argument in named for module in _modules_in(argument)]
     load_plugins(modules)
@@ -52,6 +53,12 @@ def offer_plugins(arguments: Sequence[str]) -> None:
             for name in (scheme.name, *scheme.aliases):
                 defaults = {k: "???" if v is Parameter.empty else v for k, v in scheme.defaults.items()}
                 store.store(group="init", name=name, node={"name": scheme.name, **defaults})
+
+
+@cache
+def _announced() -> tuple[str, ...]:
+    """The modules that installed packages announce; looking through all packages takes a while."""
+    return tuple(point.value for point in entry_points(group=ENTRY_POINTS))
 
 
 def _modules_in(argument: str) -> list[str]:

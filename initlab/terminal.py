@@ -1,23 +1,27 @@
 """What a person sees while a sweep runs and when it is done."""
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
-import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
-from lightning.pytorch.callbacks import Callback
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
-from initlab.data.module import InMemoryData
+from initlab.errors import counted
+from initlab.jobs import Job
 from initlab.results.schema import METRICS
 from initlab.results.summary import shortest
+from initlab.sweep.cohorts import Cohort, runs_vectorized
+
+MOST_ROWS = 200  # of the table in the terminal; summary.csv has all
 
 
 class _Speed(ProgressColumn):
@@ -28,13 +32,8 @@ class _Speed(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(console: Console, member_epochs: int) -> Iterator["SweepProgress"]:
-    """A bar for a whole sweep; nothing where the output is no terminal.
-
-    Args:
-        console: Where to draw.
-        member_epochs: Members times epochs, over all cohorts.
-    """
+def progress_bar(console: Console, cohorts: Sequence[Cohort]) -> Iterator["SweepProgress"]:
+    """A bar for a whole sweep; where the output is no terminal, a line a cohort."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(
         *columns,
@@ -44,46 +43,80 @@ def progress_bar(console: Console, member_epochs: int) -> Iterator["SweepProgres
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        yield SweepProgress(bar, bar.add_task("training", total=member_epochs))
+        yield SweepProgress(console, bar, cohorts)
 
 
 class SweepProgress:
     """Counts member-epochs over the cohorts of a sweep."""
 
-    def __init__(self, bar: Progress, task: TaskID) -> None:
-        self._bar, self._task = bar, task
+    def __init__(self, console: Console, bar: Progress, cohorts: Sequence[Cohort]) -> None:
+        self._console, self._bar = console, bar
+        self._cohorts, self._finished, self._started = len(cohorts), 0, time.monotonic()
+        self._task = bar.add_task(self._title, total=sum(cohort.member_epochs for cohort in cohorts))
 
-    def start(self, description: str) -> None:
-        """Name the cohort that trains now."""
-        self._bar.update(self._task, description=description)
+    @property
+    def _title(self) -> str:
+        return f"{self._finished} of {counted(self._cohorts, 'cohort')}"
+
+    def start(self, cohort: Cohort) -> None:
+        """Name the cohort that trains now, where it is a single one."""
+        place = "" if self._cohorts == 1 else f"cohort {self._finished + 1} of {self._cohorts}: "
+        self._bar.update(self._task, description=f"{place}{cohort.description}")
 
     def advance(self, member_epochs: float) -> None:
         """Count work done."""
         self._bar.advance(self._task, member_epochs)
 
+    def finish(self, cohort: Cohort) -> None:
+        """Count a cohort."""
+        self._finished += 1
+        self._cohorts = max(self._cohorts, self._finished)  # some may have been halved
+        self._bar.update(self._task, description=self._title)
+        if not self._console.is_terminal:
+            seconds = time.monotonic() - self._started
+            line = f"cohort {self._finished} of {self._cohorts}: {cohort.description}, after {seconds:.1f} s"
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
-class ProgressCallback(Callback):
-    """Reports a cohort's blocks of steps to the sweep's bar."""
 
-    def __init__(self, progress: SweepProgress) -> None:
-        self._progress = progress
+def failure_table(reasons: Mapping[str, str]) -> Table:
+    """The jobs that failed, each with its reason."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("failed", overflow="fold", style="red")
+    table.add_column("reason", overflow="fold")
+    for name, reason in reasons.items():
+        table.add_row(escape(name), escape(reason))
+    return table
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,  # noqa: ARG002
-        outputs: object,  # noqa: ARG002
-        batch: Tensor,
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
-        """Count a block; it has shape (steps, members, batch)."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, InMemoryData)
-        self._progress.advance(batch.shape[1] * batch.shape[0] / data.steps_per_epoch)
+
+def plan_tables(finished: Sequence[Job], cohorts: Sequence[Cohort], memory: Sequence[int]) -> list[Table]:
+    """What a dry run shows: every job with its cohort, and every cohort.
+
+    Args:
+        finished: Jobs that are not trained again.
+        cohorts: What would be trained.
+        memory: Bytes that each of these is expected to need.
+    """
+    jobs, sizes = Table(box=SIMPLE_HEAD, pad_edge=False), Table(box=SIMPLE_HEAD, pad_edge=False)
+    jobs.add_column("job", overflow="fold")
+    jobs.add_column("members", justify="right")
+    jobs.add_column("cohort")
+    rows: dict[str, tuple[int, list[str]]] = {job.name: (len(job.seeds), ["finished"]) for job in finished}
+    for number, cohort in enumerate(cohorts, start=1):
+        for share in cohort.shares:
+            rows.setdefault(share.job.name, (len(share.job.seeds), []))[1].append(str(number))
+    for name, (members, places) in sorted(rows.items()):
+        jobs.add_row(escape(name), str(members), ", ".join(places))
+    for name in ("cohort", "jobs", "members", "members × epochs", "engine", "memory"):
+        sizes.add_column(name, justify="right")
+    for number, (cohort, size) in enumerate(zip(cohorts, memory, strict=True), start=1):
+        engine = "vmap" if runs_vectorized(cohort.shares[0].job) else "loop"
+        counts = (number, len({share.job.name for share in cohort.shares}), cohort.members, cohort.member_epochs)
+        sizes.add_row(*map(str, counts), engine, f"≈ {size / 2**20:,.0f} MiB")
+    return [jobs, sizes]
 
 
 def summary_table(summary: pd.DataFrame) -> Table:
-    """The summary as a table for a terminal, best first.
+    """The summary as a table for a terminal, best first; of very many jobs the best.
 
     Args:
         summary: Of `results.summary.summarize`.
@@ -119,8 +152,10 @@ def summary_table(summary: pd.DataFrame) -> Table:
     table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold", justify="left" if name in differing else "right")
+    if len(summary) > MOST_ROWS:
+        table.caption = f"the best {MOST_ROWS} of {len(summary)} jobs; {caption}"
     data = columns.get("data", [])
-    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+    for place, cells in enumerate(islice(zip(*columns.values(), strict=True), MOST_ROWS)):
         table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
     return table
 

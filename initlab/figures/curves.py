@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from initlab.figures.style import LINES
 from initlab.results.schema import METRICS
-from initlab.results.statistics import mean_bands
+from initlab.results.statistics import RESAMPLES, mean_bands
 from initlab.results.summary import Study
 
 MOST_LABELLED = 12
@@ -25,7 +25,7 @@ def learning_curves(study: Study, summary: pd.DataFrame, *, seed: int = 0) -> Fi
     Args:
         study: Finished jobs.
         summary: Of `results.summary.summarize`; its order is the legend's. Of many jobs in a panel the best are
-            labelled and the others drawn in grey.
+            labelled and the others grey lines.
         seed: Of the bootstrap.
     """
     of_job = study.members.groupby("job", sort=False)[["data", "metric"]].first()
@@ -45,18 +45,19 @@ def learning_curves(study: Study, summary: pd.DataFrame, *, seed: int = 0) -> Fi
 
 def _draw_panel(panel: Axes, study: Study, jobs: list[str], metric: str, *, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows = study.history[study.history["split"] == "val"]
+    rows = dict(list(study.history[study.history["split"] == "val"].groupby("job")))
     means = []
     for place, job in enumerate(jobs):
-        curves = rows[rows["job"] == job].pivot(index="member", columns="epoch", values="score")
+        curves = rows[job].pivot(index="member", columns="epoch", values="score")
         scores = curves.to_numpy(np.float64, na_value=np.nan)
-        mean, low, high = mean_bands(scores, rng=rng)
         labelled = place < MOST_LABELLED
+        mean, low, high = mean_bands(scores, rng=rng, resamples=RESAMPLES if labelled else 0)
         color, dash = LINES[place] if labelled else ("0.75", "-")
         epochs = curves.columns.to_numpy(np.float64)
         label = _label(study, job) if labelled else None
         panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=1.8 if labelled else 0.8, label=label)
-        panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+        if labelled:
+            panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
         means.append(mean)
     seeds = sorted(study.members[study.members["job"].isin(jobs)].groupby("job").size().unique())
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"

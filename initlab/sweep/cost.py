@@ -1,0 +1,121 @@
+"""What a job's members cost, measured on a few rows: memory, to bound cohorts; arithmetic, to share them out."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from initlab.cohort.optimizers import CohortOptimizer
+from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
+from initlab.jobs import Job
+from initlab.machine import trains_on_cuda
+from initlab.sweep.cohorts import Cohort, runs_vectorized
+
+BACKWARD = 2  # of what the forward pass keeps or computes, what the backward pass adds: as a rule
+FLOPS_PER_SECOND = 2e10  # of a core, in products of the size that small networks have
+SECONDS_PER_STEP = 1.5e-3  # of a cohort, or under the loop engine of a member, before any arithmetic
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one member.
+
+    Attributes:
+        state: Bytes it occupies as long as its cohort trains: weights, gradients, optimizer, what a block records.
+        activations: Bytes that a training step or an evaluation needs on top.
+        flops: Of its whole training.
+        steps: Optimizer steps of its whole training.
+        vectorized: Whether members go through a step together.
+    """
+
+    state: int
+    activations: int
+    flops: float
+    steps: int
+    vectorized: bool
+
+    def memory(self, members: int, *, threads: int = 1) -> int:
+        """Bytes of a cohort, beyond what the process needs for itself and for the data."""
+        return members * self.state + (members if self.vectorized else min(members, threads)) * self.activations
+
+    def most_members(self, free: float) -> int:
+        """The largest cohort that fits into some bytes; at least one member, who has to try."""
+        return max(1, int(free / (self.state + self.activations)))
+
+    def seconds(self, members: int) -> float:
+        """A rough guess of a cohort's time on one core."""
+        waiting = self.steps * (1 if self.vectorized else members) * SECONDS_PER_STEP
+        return waiting + members * self.flops / FLOPS_PER_SECOND
+
+
+def cost_of(job: Job) -> Cost:
+    """Send a few rows through one network of a job, and count; torch's random state stays as it was."""
+    config, rows = job.config, job.dataset.train
+    batch = min(config.batch_size, len(rows))
+    inputs = rows.inputs[: min(batch, 4)].clone()  # not a view, whose storage would be all rows
+    with torch.random.fork_rng(devices=[]):
+        model = job.build_model().train()
+        own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with (
+            contextlib.suppress(Exception),  # a network that fails while it trains fails its own job, and not here
+            FlopCounterMode(display=False) as counter,
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
+            model(inputs)
+    per_row = sum(kept.values()) / len(inputs)
+    parameters = sum(tensor.nbytes for tensor in model.parameters())
+    buffers = sum(tensor.nbytes for tensor in model.buffers())
+    per_epoch = steps_per_epoch(len(rows), batch)
+    recorded = min(BLOCK_STEPS, per_epoch) * batch * 4 * (job.dataset.outputs + 1)
+    evaluated = min(max(CHUNK_ROWS, 4 * batch), max(len(job.dataset.val), len(job.dataset.test)))
+    vectorized = runs_vectorized(job)
+    steps = config.trainer["max_epochs"] * per_epoch
+    flops = counter.get_total_flops() / len(inputs) * (1 + BACKWARD) * batch * steps
+    return Cost(
+        # Weights, the networks that they come from, gradients, the copy from before a step; what is recorded, twice.
+        state=(4 + _optimizer_states(job)) * parameters + buffers + 2 * recorded,
+        activations=int(max((1 + BACKWARD) * batch, evaluated) * per_row),
+        flops=flops,
+        steps=steps,
+        vectorized=vectorized,
+    )
+
+
+def costs_of(jobs: Sequence[Job]) -> dict[str, Cost]:
+    """The cost of a member of each program, by `Job.program`."""
+    return {program: cost_of(job) for program, job in {job.program: job for job in jobs}.items()}
+
+
+def free_memory(accelerator: str) -> int:
+    """Bytes that are free where cohorts train."""
+    if trains_on_cuda(accelerator):
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)
+
+
+def memory_of(cohort: Cohort, costs: dict[str, Cost], *, threads: int) -> int:
+    """Bytes that a cohort is expected to need."""
+    return costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+
+
+def _optimizer_states(job: Job) -> int:
+    """Numbers that the optimizer keeps for each weight."""
+    weight = torch.ones(7, requires_grad=True)
+    weight.grad = torch.ones(7)
+    optimizer = CohortOptimizer(job.config.optim, [weight], [1.0])
+    optimizer.step()
+    return sum(
+        tensor.numel() == 7 for tensor in optimizer.torch_optimizer.state[weight].values() if isinstance(tensor, Tensor)
+    )

@@ -1,0 +1,119 @@
+"""The folder of a job: what is found in it, and what a run leaves there."""
+
+import json
+import sys
+from dataclasses import replace
+from itertools import count
+from typing import Any, Literal
+
+from initlab.cohort.tracking import JobTracking
+from initlab.errors import UserError
+from initlab.jobs import Job
+from initlab.machine import describe_machine
+from initlab.results.store import (
+    OtherVersionError,
+    config_text,
+    read_metadata,
+    read_table,
+    write_description,
+    write_table,
+    write_whole,
+)
+from initlab.results.tables import JobTables
+
+State = Literal["open", "finished", "damaged", "other"]
+
+
+def place(job: Job) -> tuple[Job, State, str | None]:
+    """Find a job's folder: its own, or one beside it where that holds the results of something else.
+
+    Returns:
+        The job with the name of its folder; what is there, `open` if nothing is that counts; and what a user should
+        know of it.
+    """
+    state, reason = _state(job)
+    if state == "damaged":
+        return job, state, f"{reason}; it is trained anew"
+    if state != "other":
+        return job, state, None
+    for number in count(1):
+        beside = replace(job, name=f"{job.name}-{job.fingerprint[:8]}{'' if number == 1 else f'-{number}'}")
+        state, _ = _state(beside)
+        if state != "other":
+            break
+    note = f"{job.name}: that folder holds {reason}, and stays as it is; this goes to {beside.name}"
+    return beside, state, note
+
+
+def _state(job: Job) -> tuple[State, str]:
+    """What is in a job's own folder, and the reason why it is of no use."""
+    if not (job.directory / "members.parquet").exists():
+        return "open", ""
+    found = read_metadata(job.directory).get("fingerprint")
+    if found is not None and found != job.fingerprint:
+        return "other", "the results of another configuration, or of other data"
+    try:
+        for name in ("members", "history"):
+            read_table(job.directory, name)
+    except OtherVersionError:
+        return "other", "tables of another version of initlab"
+    except UserError as error:
+        return "damaged", str(error).partition("; remove")[0]
+    if found is None:
+        return "other", "results that do not say what they are of"
+    return ("open" if (job.directory / "error.txt").exists() else "finished"), ""
+
+
+def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
+    """What a run has made of a job; None if it has not come to an end with it."""
+    metadata = read_metadata(job.directory)
+    if metadata.get("run") != run:
+        return None
+    whole = (job.directory / "members.parquet").exists() and not (job.directory / "error.txt").exists()
+    return "finished" if metadata.get("status") == "finished" and whole else "failed"
+
+
+def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> None:
+    """Write what a job measured, the tables before the logs.
+
+    Raises:
+        OSError: the disk is full, say.
+    """
+    (job.directory / "members.parquet").unlink(missing_ok=True)  # of a former run: it marks the job as finished
+    write_description(job.directory, job.resolved, _metadata(job, run, status="finished"))
+    write_table(job.directory, "history", tables.history)
+    tracking.finish(tables)
+    (job.directory / "error.txt").unlink(missing_ok=True)
+    write_table(job.directory, "members", tables.members)
+
+
+def write_failure(job: Job, reason: str, run: str) -> None:
+    """Keep the reason in the job's folder, with its configuration; where even that fails, say it here."""
+    try:
+        text = f"{reason}\n{config_text(job.resolved)}"
+        write_whole(job.directory / "error.txt", lambda path: path.write_text(text))
+        metadata = json.dumps(_metadata(job, run, status="failed"), indent=2)
+        write_whole(job.directory / "metadata.json", lambda path: path.write_text(f"{metadata}\n"))
+    except OSError:
+        sys.stderr.write(f"{job.name}:\n{reason}")
+
+
+def reason_of(job: Job) -> str:
+    """Why a job failed, in a line: the last of the traceback that it left."""
+    try:
+        lines = (job.directory / "error.txt").read_text().splitlines()
+    except OSError:
+        return "see above"
+    traceback = lines[: lines.index("")] if "" in lines else lines
+    return next((line for line in reversed(traceback) if line[:1].strip()), "unknown")
+
+
+def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
+    return describe_machine(job.config.trainer["accelerator"]) | {
+        "status": status,
+        "run": run,
+        "fingerprint": job.fingerprint,
+        "seeds": list(job.seeds),
+        "data_checksum": job.dataset.checksum,
+        "validates_on_test": job.dataset.validates_on_test,
+    }

@@ -1,0 +1,153 @@
+"""What a sweep keeps of a cohort until its jobs are written: `.cohorts/` in the sweep's folder.
+
+A cohort's results are written here at once before they are spread over the folders of its jobs, so that it is
+finished as a whole or not at all, whenever the process is killed; and the checkpoint of one that trains for long.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from initlab.errors import UserError
+from initlab.jobs import Job
+from initlab.results.store import read_table, write_table, write_whole
+from initlab.results.tables import JobTables
+from initlab.sweep.cohorts import Cohort, shares_of
+
+FOLDER = ".cohorts"
+
+
+def folder_of(cohort: Cohort) -> Path:
+    """Where a cohort's files are."""
+    return cohort.shares[0].job.study / FOLDER / cohort.identity
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """A cohort's checkpoint."""
+    return folder / "checkpoint.ckpt"
+
+
+def open_folder(cohort: Cohort) -> Path:
+    """Make a cohort's folder, with who is in it."""
+    folder = folder_of(cohort)
+
+    def write() -> None:
+        write_whole(folder / "manifest.json", lambda path: path.write_text(json.dumps(cohort.manifest)))
+
+    try:
+        write()
+    except FileNotFoundError:  # another job of this study has just tidied up
+        write()
+    return folder
+
+
+def keep_results(cohort: Cohort, tables: Sequence[JobTables]) -> None:
+    """Write what a cohort measured."""
+    folder = folder_of(cohort)
+    write_table(folder, "history", pd.concat([part.history for part in tables], ignore_index=True))
+    write_table(folder, "members", pd.concat([part.members for part in tables], ignore_index=True))
+
+
+def forget(folder: Path) -> None:
+    """Remove a cohort's folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kept_results(study: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]:
+    """What earlier cohorts measured of some jobs, by the jobs' names; no member twice.
+
+    Args:
+        study: The sweep's folder.
+        jobs: Of the sweep.
+    """
+    wanted = {job.name: job for job in jobs}
+    kept: dict[str, list[JobTables]] = {}
+    for folder, manifest in _manifests(study):
+        if not (folder / "members.parquet").exists():
+            continue
+        try:
+            members, history = (read_table(folder, name) for name in ("members", "history"))
+        except UserError:  # damaged, or of another version: trained again
+            continue
+        for entry in manifest:
+            job = wanted.get(entry["job"])
+            if job is None or job.fingerprint != entry["fingerprint"]:
+                continue
+            first = entry["first_seed"] - job.config.seed
+            ours = range(first, first + entry["seeds"])
+            own = [table[(table["job"] == job.name) & table["member"].isin(ours)] for table in (members, history)]
+            parts = kept.setdefault(job.name, [])
+            if not any(part.members["member"].isin(ours).any() for part in parts):
+                parts.append(JobTables(*own))
+    return kept
+
+
+def interrupted_cohorts(study: Path, missing: Mapping[str, tuple[Job, Collection[int]]]) -> list[Cohort]:
+    """Cohorts that have a checkpoint and whose members are all still to be trained; no member is in two of them.
+
+    Their members stay together: only so does the checkpoint fit.
+
+    Args:
+        study: The sweep's folder.
+        missing: By job name, the job and the seeds of its members that are to be trained.
+    """
+    taken: set[tuple[str, int]] = set()
+    cohorts = []
+    for folder, manifest in _manifests(study):
+        if not checkpoint_of(folder).exists():
+            continue
+        members = [
+            (missing[entry["job"]][0], seed)
+            for entry in manifest
+            if entry["job"] in missing and missing[entry["job"]][0].fingerprint == entry["fingerprint"]
+            for seed in range(entry["first_seed"], entry["first_seed"] + entry["seeds"])
+        ]
+        names = {(job.name, seed) for job, seed in members}
+        complete = len(names) == sum(entry["seeds"] for entry in manifest)
+        if complete and not names & taken and all(seed in missing[name][1] for name, seed in names):
+            taken |= names
+            cohorts.append(Cohort(tuple(shares_of(members))))
+    return cohorts
+
+
+def tidy(study: Path, finished: Collection[str]) -> None:
+    """Remove the folders of cohorts whose jobs are all finished.
+
+    Args:
+        study: The sweep's folder.
+        finished: Names of finished jobs.
+    """
+    for folder, manifest in _manifests(study):
+        if all(entry["job"] in finished for entry in manifest):
+            forget(folder)
+    for left in (study / FOLDER).glob("*"):
+        if left.is_file():  # locks of GPUs
+            left.unlink(missing_ok=True)
+        elif not (left / "manifest.json").exists():
+            forget(left)
+    with contextlib.suppress(OSError):  # something is left that a later run will want
+        (study / FOLDER).rmdir()
+
+
+def forget_jobs(study: Path, jobs: Sequence[Job]) -> None:
+    """Remove the folders of all cohorts that some jobs are in."""
+    names = {job.name for job in jobs}
+    for folder, manifest in _manifests(study):
+        if any(entry["job"] in names for entry in manifest):
+            forget(folder)
+
+
+def _manifests(study: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
+    """The folders of a study's cohorts, each with who is in it."""
+    found = []
+    for path in sorted((study / FOLDER).glob("*/manifest.json")):
+        try:
+            found.append((path.parent, json.loads(path.read_text())))
+        except (OSError, ValueError):
+            forget(path.parent)
+    return found

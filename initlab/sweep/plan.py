@@ -1,0 +1,131 @@
+"""What a command asks for, what of it is left to do, and how that is shared out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from initlab.errors import UserError, counted
+from initlab.jobs import Job
+from initlab.machine import trains_on_cuda
+from initlab.sweep import journal
+from initlab.sweep.checks import usable_jobs
+from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
+from initlab.sweep.cost import Cost, costs_of, free_memory
+from initlab.sweep.folders import place
+from initlab.sweep.pool import workers_of
+
+# Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
+WORTH_WORKERS = 30.0
+PROCESS_MEMORY = 700 * 2**20  # of a worker, before it trains
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command asks for, and what of it is left to do.
+
+    Attributes:
+        jobs: To train.
+        finished: Found finished in the sweep's folder.
+        refused: Names of jobs whose initializer and network do not fit, by the reason.
+        notes: What a reader of the results must know.
+    """
+
+    jobs: list[Job]
+    finished: list[Job]
+    refused: Mapping[str, Sequence[str]]
+    notes: Sequence[str]
+
+
+def make_plan(jobs: Sequence[Job]) -> Plan:
+    """Look at what is there, and check what is not.
+
+    Raises:
+        UserError: a job that cannot work; or none can.
+    """
+    placed = [place(job) for job in jobs]
+    resume = jobs[0].config.resume
+    finished = [job for job, state, _ in placed if state == "finished" and resume]
+    usable, refused = usable_jobs([job for job, state, _ in placed if state != "finished" or not resume])
+    if not usable and not finished:
+        others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
+        raise UserError(f"{next(iter(refused))}{others}")
+    notes = [note for _, _, note in placed if note] + [_note(job) for job in usable]
+    if finished:
+        are = "is" if len(finished) == 1 else "are"
+        notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")
+    if refused:
+        left_out = sum(map(len, refused.values()))
+        notes.append(
+            f"{left_out} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
+        )
+    return Plan(usable, finished, refused, list(dict.fromkeys(notes)))
+
+
+def plan_cohorts(jobs: Sequence[Job]) -> tuple[list[Cohort], int]:
+    """The cohorts that are to be trained of some jobs, and how many at a time.
+
+    Cohorts that a former run was in the middle of stay together; their checkpoints wait for them.
+    """
+    if not jobs:
+        return [], 1
+    kept = journal.kept_results(jobs[0].study, jobs)
+    done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
+    missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
+    most = jobs[0].config.max_members
+    cohorts = [
+        cohort
+        for cohort in journal.interrupted_cohorts(jobs[0].study, missing)
+        if most == "auto" or cohort.members <= most
+    ]
+    for share in (share for cohort in cohorts for share in cohort.shares):
+        missing[share.job.name][1].difference_update(share.seeds)
+    shares = shares_of((job, seed) for job, seeds in missing.values() for seed in sorted(seeds))
+    costs = costs_of(jobs)
+    workers = choose_workers(jobs, costs)
+    cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
+    if workers > 1:  # the longest first, so that none is left alone in the end
+        cohorts.sort(key=lambda cohort: -costs[cohort.shares[0].job.program].seconds(cohort.members))
+    return cohorts, min(workers, max(1, len(cohorts)))
+
+
+def choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
+    """How many cohorts to train at a time."""
+    config = jobs[0].config
+    if config.backend != "loky":
+        there = workers_of(config)
+        return min(there, config.n_jobs) if isinstance(config.n_jobs, int) and config.n_jobs > 0 else there
+    if config.n_jobs == -1:
+        return workers_of(config)
+    if isinstance(config.n_jobs, int):
+        return config.n_jobs
+    members: dict[str, int] = {}
+    for job in jobs:
+        members[job.program] = members.get(job.program, 0) + len(job.seeds)
+    seconds = sum(costs[program].seconds(count) for program, count in members.items())
+    divisible = len(members) > 1 or not all(cost.vectorized for cost in costs.values())
+    if not divisible or seconds < WORTH_WORKERS:
+        return 1
+    return max(1, min(workers_of(config), free_memory("cpu") // (3 * PROCESS_MEMORY)))
+
+
+def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
+    """The largest cohort of each program: as configured, or what half of the free memory holds."""
+    config = jobs[0].config
+    if isinstance(config.max_members, int):
+        return dict.fromkeys(costs, config.max_members)
+    accelerator = config.trainer["accelerator"]
+    free = free_memory(accelerator)
+    share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
+    return {program: cost.most_members(share / 2) for program, cost in costs.items()}
+
+
+def _note(job: Job) -> str:
+    """What a reader of the results must know of the data."""
+    data = job.dataset
+    rows = (
+        f"{len(data.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
+        if data.validates_on_test
+        else f"{len(data.val)} to validate, {len(data.test)} to test on"
+    )
+    known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
+    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
+    return f"{note}\n{job.identity['data']}: {data.note}" if data.note else note

@@ -1,0 +1,172 @@
+"""Training one cohort, in whatever process, and writing what came out of it."""
+
+import contextlib
+import gc
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from initlab.cohort.checkpoint import Checkpoint
+from initlab.cohort.run import build_networks, convolves, member_threads, rows_of, train_cohort
+from initlab.cohort.tracking import JobTracking
+from initlab.data.module import InMemoryData
+from initlab.errors import JobsFailedError
+from initlab.jobs import Share
+from initlab.results.tables import JobTables
+from initlab.sweep import journal
+from initlab.sweep.cohorts import Cohort
+from initlab.sweep.folders import outcome, write_failure, write_job
+
+# Each live log is a file and a thread; those of more jobs are written when they are done.
+LIVE_LOGS = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the processes of one run share.
+
+    Attributes:
+        identity: Of this run, among those that train the same jobs.
+        threads: Of a cohort of convolutions; None: as many as there are cores.
+        device: Index of the GPU; None: the first, if there is one.
+    """
+
+    identity: str
+    threads: int | None = None
+    device: int | None = None
+
+
+def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> None:
+    """Train a cohort and write its jobs; what fails is written into its folder, and does not stop the others.
+
+    A cohort that does not fit into memory is halved; one that cannot go on from its checkpoint starts anew.
+
+    Args:
+        cohort: Whose members train.
+        run: Of the sweep.
+        advance: Told of each piece of work done, in member-epochs; a negative number takes work back.
+
+    Raises:
+        JobsFailedError: a job failed, and `fail_fast` is set.
+    """
+    first = cohort.shares[0].job
+    convolutional = False
+    with contextlib.suppress(Exception):  # what fails here fails below, too, and is written down
+        convolutional = convolves(first)
+    threads = member_threads(first.config.threads, convolutional, run.threads)
+    networks = {share: built for share in cohort.shares if (built := _networks(share, threads, run)) is not None}
+    advance(cohort.member_epochs - sum(Cohort((share,)).member_epochs for share in networks))
+    progress = _Progress(advance)
+    again: tuple[Cohort, ...] = ()
+    if networks:
+        able = Cohort(tuple(networks))
+        checkpoint = journal.checkpoint_of(journal.folder_of(able))
+        resumed = checkpoint.exists()
+        try:
+            members = (network for share in able.shares for network in networks.pop(share))  # not kept beside a stack
+            _train(able, members, run, progress)
+        except Exception as error:  # one failing cohort does not stop the others
+            if is_out_of_memory(error) and able.members > 1:
+                again = able.halves()
+            elif resumed:
+                checkpoint.unlink(missing_ok=True)
+                again = (able,)
+            else:
+                for share in able.shares:
+                    write_failure(share.job, traceback.format_exc(), run.identity)
+    if again:  # out of the handler, whose traceback would keep the tensors
+        advance(-progress.done)
+        networks.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        for part in again:
+            run_cohort(part, run, advance)
+    failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]
+    if failed and first.config.fail_fast:
+        raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].directory / 'error.txt'}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice, on a GPU or not."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
+    """A share's members; None if they cannot be built, as an initializer may fail at one seed and not at another."""
+    try:
+        return build_networks(share, threads=threads)
+    except Exception:
+        write_failure(share.job, traceback.format_exc(), run.identity)
+        return None
+
+
+def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_Progress") -> None:
+    """Train, keep the results of the whole, and write the jobs that are complete with them."""
+    shares = cohort.shares
+    live = sum(share.whole for share in shares) <= LIVE_LOGS
+    tracking = [
+        JobTracking(share.job, rows if live else None) if share.whole else None
+        for share, rows in zip(shares, rows_of(shares), strict=True)
+    ]
+    folder = journal.open_folder(cohort)
+    seconds = shares[0].job.config.checkpoint_seconds
+    checkpoint = None if seconds is None else Checkpoint(journal.checkpoint_of(folder), seconds)
+    callbacks = [*filter(None, tracking), progress]
+    tables = train_cohort(shares, networks, callbacks, threads=run.threads, device=run.device, checkpoint=checkpoint)
+    if len(shares) > 1 or not shares[0].whole:
+        journal.keep_results(cohort, tables)
+        journal.checkpoint_of(folder).unlink(missing_ok=True)
+    written = [_write(share, part, tracker, run) for share, part, tracker in zip(shares, tables, tracking, strict=True)]
+    if all(written):
+        journal.forget(folder)
+
+
+def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: Run) -> bool:
+    """Write a job that is complete; whether it is, and could be written."""
+    if tracking is None:
+        return False
+    try:
+        write_job(share.job, tables, tracking, run.identity)
+    except Exception:  # one failing job does not stop the others
+        write_failure(share.job, traceback.format_exc(), run.identity)
+        return False
+    return True
+
+
+class _Progress(Callback):
+    """Tells of a cohort's blocks of steps, and at once of the epochs that a checkpoint spared."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self._advance = advance
+        self.done = 0.0
+
+    def _add(self, member_epochs: float) -> None:
+        self.done += member_epochs
+        self._advance(member_epochs)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Count what a former run has done."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, InMemoryData)
+        self._add(trainer.current_epoch * len(data.seeds))
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        outputs: object,  # noqa: ARG002
+        batch: Tensor,
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Count a block; it has shape (steps, members, batch)."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, InMemoryData)
+        self._add(batch.shape[1] * batch.shape[0] / data.steps_per_epoch)
