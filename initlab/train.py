@@ -14,16 +14,25 @@ from omegaconf import DictConfig, OmegaConf
 from initlab.compose_errors import explain
 from initlab.config import job_name
 from initlab.errors import UserError
+from initlab.grids import expand_grids
 from initlab.plugins import offer_plugins
 
 PACKAGE = Path(__file__).parent
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 INTERRUPTED = 130
 
-# One name for all jobs of a command, however long composing them takes.
-STARTED = time.strftime("%Y-%m-%d_%H-%M-%S")
+# One name for all jobs of a command, however long composing them takes, and in whatever process they run.
+STARTED = "INITLAB_STARTED"
 
-OmegaConf.register_new_resolver("started", lambda: STARTED, replace=True)
+
+def started() -> str:
+    """When the command was given, to the millisecond: two of the same second must not share a folder."""
+    now = time.time()
+    stamp = f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}.{int(now * 1000) % 1000:03d}"
+    return os.environ.setdefault(STARTED, stamp)
+
+
+OmegaConf.register_new_resolver("started", started, replace=True)
 OmegaConf.register_new_resolver("job_name", lambda overrides: job_name(overrides), replace=True)
 
 
@@ -34,7 +43,7 @@ def app(config: DictConfig) -> None:
     from initlab.study import run_study
 
     try:
-        run_study([job_from(config, list(HydraConfig.get().overrides.task))])
+        run_study([job_from(config, list(HydraConfig.get().overrides.task))], alone=True)
     except UserError as error:
         if HydraConfig.get().mode is RunMode.RUN:
             stop(error)  # Hydra would first say the overrides, which the user has just typed
@@ -47,6 +56,7 @@ def main() -> None:
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     try:
+        sys.argv[1:] = expand_grids(sys.argv[1:])
         offer_plugins(sys.argv[1:])
         app()
     except KeyboardInterrupt:
@@ -65,4 +75,7 @@ def stop(error: UserError) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    # Not this module's own functions: another process could not find what stands in __main__.
+    from initlab import train
+
+    train.main()

@@ -1,0 +1,22 @@
+"""The sweeper that leaves composing and checking to the launcher, which does both before anything trains."""
+
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from hydra_plugins.initlab_launcher.launcher import VectorizedLauncher
+
+
+class VectorizedSweeper(BasicSweeper):
+    """Hydra's basic sweeper, which composes each job once less, and writes nothing, for the vectorized launcher."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launch all combinations of the values that the arguments name."""
+        if not isinstance(self.launcher, VectorizedLauncher):
+            return super().sweep(arguments)
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        (jobs,) = self.split_arguments(overrides, None)
+        return [self.launcher.launch(jobs, initial_job_idx=0)]
