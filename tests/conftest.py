@@ -16,9 +16,9 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
     import lightning.pytorch  # noqa: F401
     import torch.utils.tensorboard
 
+from initlab.console import quiet_libraries
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
-from initlab.study import quiet_libraries
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"

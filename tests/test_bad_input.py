@@ -133,17 +133,6 @@ def test_a_damaged_table_is_one_line(
     assert tabular.WINE_QUALITY_FILE in said
 
 
-def test_a_folder_that_cannot_be_reported_on_is_known_before_anything_trains(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    old = tmp_path / "outputs" / "study" / "old"
-    old.mkdir(parents=True)
-    (old / "members.parquet").write_text("no table")
-    assert run(f"init=he {QUICK}", monkeypatch, tmp_path) == 2
-    assert f"{Path('outputs/study/old')}" in capsys.readouterr().err
-    assert len(list(tmp_path.rglob("*.parquet"))) == 1
-
-
 @pytest.mark.parametrize("mode", ["", "-m"])
 def test_an_unwritable_output_directory(
     mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -127,7 +127,7 @@ def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
     assert "init.gain: missing; flaky needs it" in capsys.readouterr().err
     assert run(command.replace("+init", "++init"), monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
-    assert "1 of 3 jobs failed: " in said.err
+    assert "1 of 3 jobs failed; " in said.err
     study = tmp_path / "outputs" / "study"
     assert len(pd.read_csv(study / "summary.csv")) == 2
     (error,) = study.glob("*/error.txt")

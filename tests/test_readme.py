@@ -7,6 +7,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from initlab.grids import expand_grids
 from initlab.initializers import registry
 from tests.conftest import ROOT
 from tests.helpers import make_job
@@ -23,7 +24,8 @@ COMMANDS = sorted(
 
 def jobs_of(command: str) -> list[list[str]]:
     """The overrides of each job of a command."""
-    overrides = OverridesParser.create().parse_overrides([word for word in shlex.split(command) if word != "-m"])
+    words = expand_grids([word for word in shlex.split(command) if word != "-m"])
+    overrides = OverridesParser.create().parse_overrides(words)
     (batch,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return batch
 

@@ -217,8 +217,8 @@ def test_classic_wine_without_signal_knows_the_majority_only(
 
 
 def test_ctrl_c_keeps_what_finished(tmp_path: Path) -> None:
-    """Interrupted in the second job, whose network is too large to finish soon."""
-    command = "-m data=digits model=cnn init=he logger=none name=study seeds=2 trainer.max_epochs=1,500"
+    """Interrupted in the second job, which would take a while."""
+    command = "-m data=digits model=cnn init=he logger=none name=study seeds=2 trainer.max_epochs=1,5000 n_jobs=1"
     process = subprocess.Popen(
         [sys.executable, "-m", "initlab.train", *shlex.split(command)],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,0 +1,61 @@
+"""Which members train together: every one once, within the bounds."""
+
+import pytest
+
+from initlab.jobs import Share
+from initlab.sweep.cohorts import Cohort, cut, form_cohorts, shares_of
+from tests.helpers import make_job
+
+
+def members_of(cohorts: list[Cohort]) -> list[tuple[str, int]]:
+    return [(share.job.name, seed) for cohort in cohorts for share in cohort.shares for seed in share.seeds]
+
+
+def shares(*commands: str) -> list[Share]:
+    jobs = [make_job(*command.split()) for command in commands]
+    return [Share(job, job.seeds) for job in jobs]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 10, 11, 1000])
+def test_cutting_keeps_every_member_once_and_sizes_even(most: int) -> None:
+    whole = shares("init=he seeds=4", "init=xavier seeds=6 seed=3", "init=zeros seeds=1")
+    cohorts = cut(whole, most)
+    assert members_of(cohorts) == [(share.job.name, seed) for share in whole for seed in share.seeds]
+    sizes = [cohort.members for cohort in cohorts]
+    assert max(sizes) <= most
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_gaps_between_seeds_are_shares_of_their_own() -> None:
+    job = make_job("seeds=9")
+    parts = shares_of((job, seed) for seed in (0, 1, 4, 5, 8))
+    assert [part.seeds for part in parts] == [range(2), range(4, 6), range(8, 9)]
+    assert [member.seed for part in parts for member in part.members()] == [0, 1, 4, 5, 8]
+    assert not parts[0].whole
+
+
+def test_one_program_is_one_cohort_and_convolutions_are_a_cohort_a_job() -> None:
+    whole = shares("init=he", "data=digits init=he", "init=zeros optim.lr=0.3 seeds=2", "data=digits init=zeros")
+    most = {share.job.program: 1000 for share in whole}
+    cohorts = form_cohorts(whole, workers=1, most=most)
+    assert [cohort.members for cohort in cohorts] == [12, 10, 10]
+    # Four cohorts for two workers, and no single one for the last of them.
+    cohorts = form_cohorts(whole, workers=2, most=most)
+    assert [cohort.members for cohort in cohorts] == [12, 5, 5, 5, 5]
+    cohorts = form_cohorts(whole, workers=2, most=dict.fromkeys(most, 4))
+    assert [cohort.members for cohort in cohorts] == [4, 4, 4, 3, 4, 3, 3, 4, 3]
+    assert sorted(members_of(cohorts)) == sorted((share.job.name, seed) for share in whole for seed in share.seeds)
+
+
+def test_a_cohort_is_known_by_its_members_and_what_decides_their_results() -> None:
+    (he,), (again,), (other,) = (
+        cut(shares(*["init=he"]), 99),
+        cut(shares("init=he"), 99),
+        cut(shares("init=zeros"), 99),
+    )
+    assert he.identity == again.identity
+    assert he.identity != other.identity
+    assert he.identity != cut(shares("init=he seeds=9"), 99)[0].identity
+    first, second = he.halves()
+    assert len({he.identity, first.identity, second.identity}) == 3
+    assert members_of([first, second]) == members_of([he])

@@ -1,0 +1,82 @@
+"""What a cohort is expected to cost, against what it does cost."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from torch import Tensor, nn
+
+from initlab.sweep.cost import cost_of, free_memory
+from tests.helpers import make_job
+
+# In a process of its own, whose peak a cohort of one has set before.
+MEASURE = """
+import json, resource, sys
+from initlab.cohort.run import build_networks, train_cohort
+from initlab.console import quiet_libraries
+from initlab.jobs import Share
+from initlab.sweep.cost import cost_of
+from tests.helpers import make_job
+
+def peak_with(job):
+    share = Share(job, job.seeds)
+    train_cohort([share], build_networks(share), threads=1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+quiet_libraries()
+case = json.loads(sys.argv[1])
+job, cost = make_job(*case), cost_of(make_job(*case))
+before = peak_with(make_job(*case, "seeds=1"))
+print(json.dumps([peak_with(job) - before, cost.memory(job.config.seeds) - cost.memory(1)]))
+"""
+
+CASES = {
+    "dense": ("data=digits", "model=mlp", "model.hidden=[256]", "seeds=200", "optim=adamw"),
+    "deep": ("data=teacher", "model.depth=8", "model.width=128", "seeds=120", "optim=adamw"),
+    "small": ("model.hidden=[64]", "seeds=3000", "optim=sgd"),
+    "convolutions": ("data=digits", "model.channels=[32,64]", "model.dense=512", "seeds=100", "optim=adam"),
+    "attention": ("data=digits", "model=vit", "seeds=40", "optim=adam"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_the_memory_of_a_cohort_is_about_what_is_expected(name: str) -> None:
+    """Within a factor of 2.5; half of the free memory is what cohorts are planned for."""
+    case = [*CASES[name], "trainer.max_epochs=1", "batch_size=32"]
+    command = [sys.executable, "-c", MEASURE, json.dumps(case)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    measured, expected = json.loads(done.stdout)
+    assert measured > 50 * 2**20  # or it proves nothing
+    assert 0.4 < expected / measured < 2.5, (expected / 2**20, measured / 2**20)
+
+
+def test_arithmetic_and_steps_are_counted() -> None:
+    """An MLP by hand: two operations a weight, three passes."""
+    job = make_job("model.hidden=[20,10]", "batch_size=10", "trainer.max_epochs=7")
+    cost, rows = cost_of(job), len(job.dataset.train)
+    steps = 7 * -(-rows // 10)
+    assert cost.steps == steps
+    assert cost.flops == pytest.approx(3 * 2 * (13 * 20 + 20 * 10 + 10 * 3) * 10 * steps)
+
+
+def test_a_network_that_cannot_be_measured_costs_its_weights() -> None:
+    job = make_job("model._target_=tests.sweep.test_cost.Broken")
+    assert cost_of(job).flops == 0
+    assert cost_of(job).memory(2) > 2 * 3 * 4 * 13
+
+
+def test_there_is_memory() -> None:
+    assert free_memory("cpu") > 2**20
+    assert cost_of(make_job()).most_members(0) == 1
+
+
+class Broken(nn.Linear):
+    """A network that fails whenever it is called."""
+
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        super().__init__(*input_shape, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        raise ArithmeticError(f"on purpose, for {len(inputs)} rows")
