@@ -1,12 +1,14 @@
 """Measure initlab against what one would write instead, alternating in one run.
 
-    python scripts/benchmark.py [wine] [mnist] [start] [--runs 3] [--json outputs/benchmark.json]
+    python scripts/benchmark.py [wine] [mnist] [sweep] [start] [--runs 3] [--json outputs/benchmark.json]
 
 wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
        DataLoader and logging, (b) a bare PyTorch loop, both timed on a few runs and scaled, and (c) the floor: a
        hand-written batched-matmul loop of the same arithmetic, against the training part alone.
 mnist  a member's epoch of experiment=classic_mnist in float32 and bfloat16, against a plain PyTorch loop over tensors
        in the default memory format, on all cores as torch uses them by default.
+sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; ten times as many networks; two workers
+       against one; and what a job costs beside composing and training.
 start  how long --help and --cfg job take.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
@@ -34,9 +36,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from initlab.cohort.run import build_networks, train_cohort
-from initlab.jobs import Job, job_from
+from initlab.console import quiet_libraries
+from initlab.jobs import Job, Share, job_from
 from initlab.machine import describe_machine, usable_cores
-from initlab.study import quiet_libraries
+from initlab.results.store import read_table
 from initlab.train import CONF
 
 WINE_RUNS, WINE_INITS = 400, "zeros,normal,xavier,he"
@@ -55,6 +58,12 @@ def seconds(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def train_all(job: Job, *callbacks: Callback) -> None:
+    """Train a job's members, and write nothing."""
+    share = Share(job, job.seeds)
+    train_cohort([share], build_networks(share), callbacks)
 
 
 def command(*arguments: str) -> Callable[[], float]:
@@ -173,7 +182,7 @@ def benchmark_wine(runs: int) -> dict[str, Any]:
         for _ in range(runs):
             sample = {
                 "initlab, whole process": seconds(whole),
-                "initlab, training": seconds(lambda: train_cohort([job], build_networks(job))),
+                "initlab, training": seconds(lambda: train_all(job)),
                 "floor": seconds(lambda: floor_run(job, WINE_RUNS)),
                 "lightning, scaled": seconds(lambda: lightning_run(job)) * WINE_RUNS,
                 "plain, scaled": seconds(lambda: plain_run(job)) * WINE_RUNS,
@@ -234,7 +243,7 @@ class EpochTimer(Callback):
 def member_epoch(job: Job) -> float:
     """Seconds of an epoch, a member."""
     timer = EpochTimer()
-    train_cohort([job], build_networks(job), [timer])
+    train_all(job, timer)
     return timer.seconds / job.config.seeds
 
 
@@ -261,6 +270,58 @@ def benchmark_mnist(runs: int) -> dict[str, Any]:
     }
 
 
+def trained_seconds(folder: str) -> float:
+    """Time that the members below a folder say they trained for."""
+    tables = (read_table(path.parent, "members") for path in Path(folder).rglob("members.parquet"))
+    return float(sum(table["seconds"].sum() for table in tables))
+
+
+def sweep_of(*arguments: str) -> tuple[float, float, float]:
+    """Seconds of a sweep as a whole process, seconds of training in it, and its peak memory in GiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        peak = command("-m", *arguments, f"output_dir={folder}")()
+        return time.perf_counter() - start, trained_seconds(folder), peak
+
+
+def benchmark_sweep(runs: int) -> dict[str, Any]:
+    """Time whole sweeps, alternating."""
+    wine, inits = "experiment=classic_wine", f"init={WINE_INITS}"
+    mnist = ("experiment=classic_mnist", inits, "seeds=2", "trainer.max_epochs=1")
+    trivial = ("seeds=1", "trainer.max_epochs=1", inits)
+    sweeps: dict[str, tuple[str, ...]] = {
+        "grid, vectorized": (wine, inits, "optim.lr=logspace(-4,0,9)"),
+        "grid, basic launcher": (wine, inits, "optim.lr=logspace(-4,0,9)", "hydra/launcher=basic"),
+        "400 networks": (wine, inits, "seeds=100"),
+        "4000 networks": (wine, inits, "seeds=1000"),
+        "mnist, one worker": (*mnist, "n_jobs=1", "threads=1"),
+        "mnist, one process with a thread a core": (*mnist, "n_jobs=1"),
+        "mnist, a worker a core": (*mnist, f"n_jobs={usable_cores()}"),
+        "4 trivial jobs": trivial,
+        "1000 trivial jobs": (*trivial, "optim.lr=logspace(-4,-1,250)"),
+    }
+    samples = [{name: sweep_of(*arguments) for name, arguments in sweeps.items()} for _ in range(runs)]
+    seconds_of, training_of, peak_of = (
+        {name: statistics.median(sample[name][part] for sample in samples) for name in sweeps} for part in range(3)
+    )
+    extra = {name: seconds_of[name] - training_of[name] for name in sweeps}
+    return {
+        "seconds": seconds_of,
+        "of these, training": training_of,
+        "peak memory, GiB": peak_of,
+        "ratios": {
+            "grid, times faster than the basic launcher": seconds_of["grid, basic launcher"]
+            / seconds_of["grid, vectorized"],
+            "a network of 4000, of the time of one of 400": seconds_of["4000 networks"]
+            / seconds_of["400 networks"]
+            / 10,
+            "mnist, a worker a core, times faster than one": seconds_of["mnist, one worker"]
+            / seconds_of["mnist, a worker a core"],
+        },
+        "milliseconds a job beside training": (extra["1000 trivial jobs"] - extra["4 trivial jobs"]) / 996 * 1000,
+    }
+
+
 def benchmark_start(runs: int) -> dict[str, Any]:
     """Time what a user waits for before anything heavy is needed."""
     calls: Mapping[str, tuple[str, ...]] = {"--help": ("--help",), "--cfg job": ("--cfg", "job")}
@@ -273,6 +334,7 @@ def benchmark_start(runs: int) -> dict[str, Any]:
 BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "wine": benchmark_wine,
     "mnist": benchmark_mnist,
+    "sweep": benchmark_sweep,
     "start": benchmark_start,
 }
 
@@ -280,7 +342,7 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
 def main() -> None:
     """Run the named benchmarks, print what they measured, and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="wine|mnist|start")
+    parser.add_argument("names", nargs="*", metavar="wine|mnist|sweep|start")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
     options = parser.parse_args()
