@@ -58,11 +58,17 @@ def run_study(jobs: Sequence[Job], *, alone: bool = False) -> None:
             held.enter_context(locked(distinct[0].directory / ".lock"))
         remove_partial(distinct[0].directory if alone else study)
         plan = make_plan(distinct)
-        train_plan(plan, study, console)
+        train_plan(plan, study, console, alone=alone)
 
 
-def train_plan(plan: Plan, study: Path, console: Console) -> None:
+def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> None:
     """Train what a plan has left to do, and report on the whole study.
+
+    Args:
+        plan: Of the command.
+        study: The sweep's folder.
+        console: To print to.
+        alone: Other processes may be at work on other jobs of this study.
 
     Raises:
         JobsFailedError: at the end, if some jobs failed.
@@ -90,7 +96,7 @@ def train_plan(plan: Plan, study: Path, console: Console) -> None:
         stopped = error
     outcomes = {job.name: outcome(job, run.identity) for job in plan.jobs}
     finished = {job.name for job in plan.finished} | {name for name, state in outcomes.items() if state == "finished"}
-    journal.tidy(study, finished)
+    journal.tidy(study, finished, alone=alone)
     unwritten: UserError | None = None
     try:
         report(study, console)

@@ -1,6 +1,7 @@
 """Ways into the program that several tests take."""
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ def train(
     with intra_op_threads(1):
         fit(build_trainer(job, callbacks), module, data)
     return module
+
+
+def interruptible() -> None:
+    """Before a command starts: let it hear Ctrl-C, though these tests may run where that is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 QUICK = "seeds=3 trainer.max_epochs=2 logger=none name=study"

@@ -21,13 +21,13 @@ def jobs_of(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list
 
 @pytest.mark.parametrize(
     "numbers",
-    ["optim.lr=0.1,1e-3,1,.5,2E-2", "seeds=1,20", "seed=3,4 optim.lr=0.1,0.25", "optim.lr=logspace(-4,0,9)"],
+    ["optim.lr=0.1,1e-3,1,.5,2E-2", "seeds=1,20", "seed=3,4 optim.lr=0.1,0.25", "optim.lr=logspace(-4,-2,3)"],
 )
 def test_a_number_that_is_set_is_as_one_that_hydra_composed(
     numbers: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     jobs = jobs_of(f"-m data=wine,digits init=he,xavier {numbers} name=study", monkeypatch, tmp_path)
-    assert len(jobs) in (8, 16, 20, 36)
+    assert len(jobs) in (8, 12, 16, 20)
     for job in jobs:
         chosen = [f"{key}={value}" for key, value in (word.split("=") for word in job.name.split(","))]
         with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -20,7 +20,7 @@ from initlab.results.schema import HISTORY, MEMBERS
 from initlab.results.store import read_table
 from initlab.train import CONF
 from tests.conftest import ROOT
-from tests.helpers import QUICK, run
+from tests.helpers import QUICK, interruptible, run
 
 
 def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_ctrl_c_keeps_what_finished(tmp_path: Path) -> None:
     command = "-m data=digits model=cnn init=he logger=none name=study seeds=2 trainer.max_epochs=1,5000 n_jobs=1"
     process = subprocess.Popen(
         [sys.executable, "-m", "initlab.train", *shlex.split(command)],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
     deadline = time.monotonic() + 90

@@ -115,17 +115,18 @@ def interrupted_cohorts(study: Path, missing: Mapping[str, tuple[Job, Collection
     return cohorts
 
 
-def tidy(study: Path, finished: Collection[str]) -> None:
+def tidy(study: Path, finished: Collection[str], *, alone: bool) -> None:
     """Remove the folders of cohorts whose jobs are all finished.
 
     Args:
         study: The sweep's folder.
         finished: Names of finished jobs.
+        alone: Other processes may be at work on other jobs of this study: leave what may be theirs.
     """
     for folder, manifest in _manifests(study):
         if all(entry["job"] in finished for entry in manifest):
             forget(folder)
-    for left in (study / FOLDER).glob("*"):
+    for left in () if alone else (study / FOLDER).glob("*"):
         if left.is_file():  # locks of GPUs
             left.unlink(missing_ok=True)
         elif not (left / "manifest.json").exists():

@@ -32,7 +32,7 @@ from initlab.plugins import load_plugins
 from initlab.results.store import write_whole
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.folders import write_failure
+from initlab.sweep.folders import outcome, write_failure
 from initlab.sweep.lock import locked
 from initlab.sweep.worker import Run, run_cohort
 
@@ -84,6 +84,9 @@ def run_in_pool(
                 again = []
                 for cohort in pending:
                     if cohort in watch.finished:
+                        continue
+                    if all(outcome(share.job, run.identity) == "finished" for share in cohort.shares):
+                        finished(cohort)  # killed between its last job and saying so
                         continue
                     if cohort in started and len(batch) == 1 and deaths[cohort] > SUSPICIOUS:
                         halves = _halved(cohort, run, reason)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from initlab.sweep.pool import own_gpu
-from tests.helpers import run
+from tests.helpers import interruptible, run
 from tests.sweep.helpers import assert_same_tables, tables_of
 
 COMMAND = "-m data=digits model.channels=[4,4] init=he,xavier,zeros seeds=2 trainer.max_epochs=3 logger=none"
@@ -70,14 +70,15 @@ def workers_at_work(process: subprocess.Popen[str], study: Path) -> list[psutil.
 
 
 @pytest.mark.parametrize(
-    "end", ["a worker", "the main process, softly", pytest.param("the main process", marks=pytest.mark.slow)]
+    "end",
+    ["a worker", *(pytest.param(f"the main process{how}", marks=pytest.mark.slow) for how in ("", ", softly"))],
 )
 def test_the_end_of_a_process(end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A killed worker costs nothing but time; with the main process its workers end, and a second run is right."""
-    command = f"{COMMAND} trainer.max_epochs=30 checkpoint_seconds=0 n_jobs=2"
+    command = f"{COMMAND} trainer.max_epochs=15 checkpoint_seconds=0 n_jobs=2"
     process = subprocess.Popen(
         [sys.executable, "-m", "initlab.train", *command.split(), "name=study"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
     workers = workers_at_work(process, study)
