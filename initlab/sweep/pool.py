@@ -233,6 +233,7 @@ def _in_worker(cohort: Cohort, run: Run, attempt: str, main: tuple[str, int], fo
     if main != (platform.node(), os.getpid()):  # joblib runs the work of a single worker in the main process
         with contextlib.suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process hears it, and ends this one
+        _end_with_parent()
     try:
         os.chdir(folder)
     except OSError as error:
@@ -248,6 +249,19 @@ def _in_worker(cohort: Cohort, run: Run, attempt: str, main: tuple[str, int], fo
     with plain_warnings(), own_gpu(own.parent, gpus) as device:
         run_cohort(cohort, replace(run, device=device), report.advance)
     report.write(finished=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, though it be idle."""
+    name, parent = "initlab: parent", os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    if not any(thread.name == name for thread in threading.enumerate()):
+        threading.Thread(target=watch, name=name, daemon=True).start()
 
 
 class _AbandonedError(BaseException):
@@ -266,13 +280,10 @@ class _Reporter:
     def __init__(self, path: Path, attempt: Path, number: str) -> None:
         self._path, self._attempt, self._number = path, attempt, number
         self._done = 0.0
-        self._parent = os.getppid()
         self.write()
 
     def advance(self, member_epochs: float) -> None:
         """Count work done."""
-        if os.getppid() != self._parent:
-            os._exit(1)  # the process that started this one is gone
         self._done += member_epochs
         if time.monotonic() - self._last > REPORT_SECONDS:
             self.write()
