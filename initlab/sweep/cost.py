@@ -13,7 +13,7 @@ from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
 from initlab.jobs import Job
 from initlab.machine import trains_on_cuda
-from initlab.sweep.cohorts import Cohort, runs_vectorized
+from initlab.sweep.cohorts import runs_vectorized
 
 BACKWARD = 2  # of what the forward pass keeps or computes, what the backward pass adds: as a rule
 FLOPS_PER_SECOND = 2e10  # of a core, in products of the size that small networks have
@@ -44,7 +44,8 @@ class Cost:
 
     def most_members(self, free: float) -> int:
         """The largest cohort that fits into some bytes; at least one member, who has to try."""
-        return max(1, int(free / (self.state + self.activations)))
+        each = self.state + self.activations if self.vectorized else self.state
+        return max(1, int(free / each))
 
     def seconds(self, members: int) -> float:
         """A rough guess of a cohort's time on one core."""
@@ -103,11 +104,6 @@ def free_memory(accelerator: str) -> int:
     if trains_on_cuda(accelerator):
         return int(torch.cuda.mem_get_info()[0])
     return int(psutil.virtual_memory().available)
-
-
-def memory_of(cohort: Cohort, costs: dict[str, Cost], *, threads: int) -> int:
-    """Bytes that a cohort is expected to need."""
-    return costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
 
 
 def _optimizer_states(job: Job) -> int:

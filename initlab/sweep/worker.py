@@ -73,7 +73,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
         except Exception as error:  # one failing cohort does not stop the others
             if is_out_of_memory(error) and able.members > 1:
                 again = able.halves()
-            elif resumed:
+            elif resumed and not progress.done:
                 checkpoint.unlink(missing_ok=True)
                 again = (able,)
             else:
@@ -103,7 +103,7 @@ def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
     """A share's members; None if they cannot be built, as an initializer may fail at one seed and not at another."""
     try:
         return build_networks(share, threads=threads)
-    except Exception:
+    except Exception:  # whatever an initializer brings about: the other jobs train
         write_failure(share.job, traceback.format_exc(), run.identity)
         return None
 
