@@ -18,6 +18,11 @@ def open_console() -> Console:
     return console if console.is_terminal else Console(width=160)
 
 
+def say(console: Console, text: str) -> None:
+    """Print text as it is: no markup, and no line breaks of its own, so that it can be copied."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
 def quiet_libraries() -> None:
     """Keep Lightning from reporting on devices and tips; warnings still show."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from initlab.cohort.tracking import JobTracking
-from initlab.console import open_console, plain_warnings, quiet_libraries
+from initlab.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.errors import JobsFailedError, UserError, counted
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
@@ -72,48 +72,60 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> Non
 
     Raises:
         JobsFailedError: at the end, if some jobs failed.
+        UserError: at the end, if the cluster or the disk gave out.
         KeyboardInterrupt: the user stopped it.
     """
     for note in plan.notes:
-        console.print(note, soft_wrap=True, highlight=False, markup=False)
+        say(console, note)
     run = Run(uuid.uuid4().hex)
-    stopped: UserError | None = None
+    problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
-        if plan.jobs:
-            if not plan.jobs[0].config.resume:
-                journal.forget_jobs(study, plan.jobs)
-            write_kept(plan.jobs, run)
-            cohorts, workers = plan_cohorts([job for job in plan.jobs if outcome(job, run.identity) is None])
-            train_cohorts(cohorts, run, workers, console)
-            write_kept([job for job in plan.jobs if outcome(job, run.identity) is None], run)
+        train_jobs(plan.jobs, study, run, console)
     except KeyboardInterrupt:
-        goes_on = f"the same command with name={study.name} goes on from here"
-        console.print(f"stopped; what finished is kept, and {goes_on}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"stopped; what finished is kept, and the same command with name={study.name} goes on from here")
         with contextlib.suppress(UserError):
             report(study, console)
         raise
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
-        stopped = error
-    outcomes = {job.name: outcome(job, run.identity) for job in plan.jobs}
-    finished = {job.name for job in plan.finished} | {name for name, state in outcomes.items() if state == "finished"}
+        problems.append(error)
+    outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
+    finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(study, finished, alone=alone)
-    unwritten: UserError | None = None
+    failed = [job for job, end in outcomes if end == "failed" or (end is None and not problems)]
+    if failed and not problems:
+        problems.append(JobsFailedError(_failures(failed, len(plan.jobs), study)))
     try:
         report(study, console)
-    except UserError as error:  # after which jobs failed, which matters more
-        unwritten = error
+    except UserError as error:
+        problems.append(error)
     show_refused(plan, console)
-    failed = [job for job in plan.jobs if outcomes[job.name] != "finished" and (not stopped or outcomes[job.name])]
-    if stopped and not failed:
-        raise stopped
     if failed:
         console.print(failure_table({job.name: reason_of(job) for job in failed}))
-        where = failed[0].directory / "error.txt"
-        count = f"{len(failed)} of {counted(len(plan.jobs), 'job')} failed"
-        again = f"the same command with name={study.name} tries only {'these' if len(failed) > 1 else 'this'} again"
-        raise stopped or JobsFailedError(f"{count}; the traceback is in {where}; {again}")
-    if unwritten:
-        raise unwritten
+    if problems:
+        raise problems[0]
+
+
+def train_jobs(jobs: Sequence[Job], study: Path, run: Run, console: Console) -> None:
+    """Train jobs, or take from the journal what is there of them.
+
+    Raises:
+        JobsFailedError: a job failed, and `fail_fast` is set.
+    """
+    if not jobs:
+        return
+    if not jobs[0].config.resume:
+        journal.forget_jobs(study, jobs)
+    left = write_kept(study, jobs, run)
+    cohorts, workers = plan_cohorts(left)
+    train_cohorts(cohorts, run, workers, console)
+    write_kept(study, [job for job in left if outcome(job, run.identity) is None], run)
+
+
+def _failures(failed: Sequence[Job], jobs: int, study: Path) -> str:
+    """How many jobs failed, and what to do, in a line."""
+    count = f"{len(failed)} of {counted(jobs, 'job')} failed"
+    again = f"the same command with name={study.name} tries only {'these' if len(failed) > 1 else 'this'} again"
+    return f"{count}; the traceback is in {failed[0].directory / 'error.txt'}; {again}"
 
 
 def train_cohorts(cohorts: Sequence[Cohort], run: Run, workers: int, console: Console) -> None:
@@ -142,17 +154,20 @@ def train_cohorts(cohorts: Sequence[Cohort], run: Run, workers: int, console: Co
             progress.finish(cohort)
 
 
-def write_kept(jobs: Sequence[Job], run: Run) -> None:
-    """Write the jobs whose members' results are all kept in the journal."""
-    if not jobs:
-        return
-    for name, parts in journal.kept_results(jobs[0].study, jobs).items():
-        job = next(job for job in jobs if job.name == name)
-        if sum(len(part.members) for part in parts) == len(job.seeds):
-            try:
-                write_job(job, joined(parts), JobTracking(job, None), run.identity)
-            except Exception:  # one failing job does not stop the others
-                write_failure(job, traceback.format_exc(), run.identity)
+def write_kept(study: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
+    """Write the jobs whose members' results are all kept in the journal; the others are returned."""
+    kept = journal.kept_results(study, jobs) if jobs else {}
+    left = []
+    for job in jobs:
+        parts = kept.get(job.name, [])
+        if sum(len(part.members) for part in parts) < len(job.seeds):
+            left.append(job)
+            continue
+        try:
+            write_job(job, joined(parts), JobTracking(job, None), run.identity)
+        except Exception:  # one failing job does not stop the others
+            write_failure(job, traceback.format_exc(), run.identity)
+    return left
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -160,7 +175,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     cohorts, workers = plan_cohorts(plan.jobs)
     costs = costs_of(plan.jobs)
     for note in plan.notes:
-        console.print(note, soft_wrap=True, highlight=False, markup=False)
+        say(console, note)
     threads = max(1, usable_cores() // workers)
     memory = [costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads) for cohort in cohorts]
     for table in plan_tables(plan.finished, cohorts, memory):
@@ -169,15 +184,15 @@ def show_plan(plan: Plan, console: Console) -> None:
     members = sum(cohort.members for cohort in cohorts)
     where = f"{workers} at a time" if workers > 1 else "one after another"
     counts = f"{counted(len(plan.jobs), 'job')}, {counted(members, 'member')}, in {counted(len(cohorts), 'cohort')}"
-    console.print(f"{counts}, {where}; nothing was trained", soft_wrap=True, highlight=False)
+    say(console, f"{counts}, {where}; nothing was trained")
 
 
 def show_refused(plan: Plan, console: Console) -> None:
     """Print which jobs are left out, and why."""
     for reason, names in plan.refused.items():
-        console.print(f"left out: {reason}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"left out: {reason}")
         for name in names:
-            console.print(f"  {name}", soft_wrap=True, highlight=False, markup=False)
+            say(console, f"  {name}")
 
 
 def report(study: Path, console: Console) -> None:
@@ -188,7 +203,7 @@ def report(study: Path, console: Console) -> None:
     """
     found, unreadable = read_study(study)
     for line in unreadable:
-        console.print(f"not in the table: {line}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"not in the table: {line}")
     if found is None:
         return
     summary = summarize(found)
@@ -198,5 +213,5 @@ def report(study: Path, console: Console) -> None:
         write_whole(study / "curves.png", lambda path: save_png(learning_curves(found, summary), path))
     except OSError as error:
         raise UserError(f"{study}: summary.csv and curves.png cannot be written ({error.strerror})") from error
-    console.print(f"In {study}: summary.csv, curves.png, a folder a job", soft_wrap=True, highlight=False)
-    console.print(f"tensorboard --logdir {study}", soft_wrap=True, highlight=False)
+    say(console, f"In {study}: summary.csv, curves.png, a folder a job")
+    say(console, f"tensorboard --logdir {study}")

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
+from initlab.console import say
 from initlab.errors import counted
 from initlab.jobs import Job
 from initlab.results.schema import METRICS
@@ -75,7 +76,7 @@ class SweepProgress:
         if not self._console.is_terminal:
             seconds = time.monotonic() - self._started
             line = f"cohort {self._finished} of {self._cohorts}: {cohort.description}, after {seconds:.1f} s"
-            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+            say(self._console, line)
 
 
 def failure_table(reasons: Mapping[str, str]) -> Table:
