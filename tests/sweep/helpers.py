@@ -10,6 +10,8 @@ import pandas as pd
 
 from initlab.results.store import read_table
 
+FAILING = "model._target_=tests.sweep.failing.Failing"
+
 # Imports what is heavy once, then forks a process for each command.
 FORKING = """
 import os, sys

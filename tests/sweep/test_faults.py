@@ -19,7 +19,7 @@ import torch
 from initlab.results.store import read_metadata
 from initlab.sweep import worker
 from tests.helpers import QUICK, run
-from tests.sweep.helpers import Commands, assert_same_tables, open_commands, tables_of
+from tests.sweep.helpers import FAILING, Commands, assert_same_tables, open_commands, tables_of
 
 # A cohort of two jobs, and two cohorts of convolutions, with checkpoints after each epoch.
 SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1"
@@ -130,20 +130,7 @@ def test_a_read_only_folder(
 def test_a_job_that_needs_more_memory_than_there_is_fails_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "greedy.py").write_text(
-        "import torch\n"
-        "from torch import nn\n"
-        "class Greedy(nn.Linear):\n"
-        "    def __init__(self, input_shape, out_features, *, wish: int = 0):\n"
-        "        super().__init__(*input_shape, out_features)\n"
-        "        self.wish = wish\n"
-        "    def forward(self, inputs):\n"
-        "        if self.wish and torch.is_grad_enabled():\n"
-        "            torch.empty(2**self.wish)\n"
-        "        return super().forward(inputs)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert run(f"-m model._target_=greedy.Greedy +model.wish=0,60 init=he {QUICK}", monkeypatch, tmp_path) == 1
+    assert run(f"-m {FAILING} +model.how=no,allocates init=he {QUICK}", monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
     assert "1 of 2 jobs failed" in said.err
     assert "can't allocate memory" in said.out or "Storage size calculation overflowed" in said.out
@@ -202,27 +189,11 @@ def test_what_a_killed_process_was_writing_is_removed(monkeypatch: pytest.Monkey
     assert not left.exists()
 
 
-BREAKS = (
-    "import pathlib\n"
-    "import torch\n"
-    "class Breaks(torch.nn.Linear):\n"
-    "    def __init__(self, input_shape, out_features, *, breaks: bool = False):\n"
-    "        super().__init__(*input_shape, out_features)\n"
-    "        self.breaks = breaks\n"
-    "    def forward(self, inputs):\n"
-    "        if self.breaks and torch.is_grad_enabled() and pathlib.Path('broken').exists():\n"
-    "            raise ArithmeticError('broken on purpose')\n"
-    "        return super().forward(inputs)\n"
-)
-
-
 def test_what_failed_is_listed_and_tried_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "breaks.py").write_text(BREAKS)
     (tmp_path / "broken").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    command = f"-m model._target_=breaks.Breaks +model.breaks=true,false init=he,xavier {QUICK}"
+    command = f"-m {FAILING} +model.how=raises_while_broken,no init=he,xavier {QUICK}"
     assert run(command, monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
     assert "2 of 4 jobs failed" in said.err
@@ -245,10 +216,7 @@ def test_what_failed_is_listed_and_tried_again(
 def test_fail_fast_stops_at_the_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "breaks.py").write_text(BREAKS)
-    (tmp_path / "broken").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    command = f"-m model._target_=breaks.Breaks +model.breaks=false,true batch_size=16,32 init=he {QUICK}"
+    command = f"-m {FAILING} +model.how=no,raises batch_size=16,32 init=he {QUICK}"
     assert run(f"{command} fail_fast=true n_jobs=1", monkeypatch, tmp_path) == 1
     assert "fail_fast is set" in capsys.readouterr().err
     study = tmp_path / "outputs" / "study"

@@ -1,6 +1,7 @@
 """Cohorts in worker processes of this machine."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ import pytest
 
 from initlab.sweep.pool import own_gpu
 from tests.helpers import interruptible, run
-from tests.sweep.helpers import assert_same_tables, tables_of
+from tests.sweep import failing
+from tests.sweep.helpers import FAILING, assert_same_tables, tables_of
 
 COMMAND = "-m data=digits model.channels=[4,4] init=he,xavier,zeros seeds=2 trainer.max_epochs=3 logger=none"
 
@@ -35,19 +37,9 @@ def test_what_a_worker_meets_is_said_as_in_one_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A network of the user's own, beside the command, that fails in some jobs."""
-    (tmp_path / "fragile.py").write_text(
-        "import torch\n"
-        "class Fragile(torch.nn.Linear):\n"
-        "    def __init__(self, input_shape, out_features, *, breaks: bool = False):\n"
-        "        super().__init__(*input_shape, out_features)\n"
-        "        self.breaks = breaks\n"
-        "    def forward(self, inputs):\n"
-        "        if self.breaks and torch.is_grad_enabled():\n"
-        "            raise ArithmeticError('broken on purpose')\n"
-        "        return super().forward(inputs)\n"
-    )
+    shutil.copy(failing.__file__, tmp_path / "beside.py")
     monkeypatch.syspath_prepend(tmp_path)
-    command = "-m model._target_=fragile.Fragile +model.breaks=false,true init=he,xavier seeds=2 trainer.max_epochs=2"
+    command = "-m model._target_=beside.Failing +model.how=no,raises init=he,xavier seeds=2 trainer.max_epochs=2"
     assert run(f"{command} name=study n_jobs=2", monkeypatch, tmp_path) == 1
     said = capfd.readouterr()
     assert "2 of 4 jobs failed" in said.err
@@ -104,19 +96,8 @@ def test_a_job_whose_process_always_dies_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As where the system kills what takes too much memory; the other jobs are finished."""
-    (tmp_path / "deadly.py").write_text(
-        "import os, torch\n"
-        "class Deadly(torch.nn.Linear):\n"
-        "    def __init__(self, input_shape, out_features, *, deadly: bool = False):\n"
-        "        super().__init__(*input_shape, out_features)\n"
-        "        self.deadly = deadly\n"
-        "    def forward(self, inputs):\n"
-        f"        if self.deadly and torch.is_grad_enabled() and os.getpid() != {os.getpid()}:\n"
-        "            os._exit(9)\n"
-        "        return super().forward(inputs)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    command = "-m model._target_=deadly.Deadly +model.deadly=true,false init=he seeds=2 trainer.max_epochs=2"
+    deadly = f"{FAILING} +model.spared={os.getpid()} +model.how=dies,no"
+    command = f"-m {deadly} init=he seeds=2 trainer.max_epochs=2"
     assert run(f"{command} name=study n_jobs=2 logger=none", monkeypatch, tmp_path) == 1
     said = capfd.readouterr()
     assert "1 of 2 jobs failed" in said.err

@@ -144,6 +144,19 @@ def killed(_: CohortModule) -> None:
     raise Killed
 
 
+def first_epochs(monkeypatch: Patch) -> list[int]:
+    """At which epoch each training from now on begins."""
+    epochs: list[int] = []
+    start = CohortModule.on_train_start
+
+    def on_train_start(module: CohortModule) -> None:
+        epochs.append(module.current_epoch)
+        start(module)
+
+    monkeypatch.setattr(CohortModule, "on_train_start", on_train_start)
+    return epochs
+
+
 def run_killed(command: str, monkeypatch: Patch, folder: Path, epochs: int) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(CohortModule, "on_train_epoch_start", killed_after(epochs))
@@ -164,14 +177,7 @@ def test_a_long_cohort_goes_on_from_its_last_epoch(what: str, monkeypatch: Patch
     command = f"-m {what} init=he seeds=2 trainer.max_epochs=5 checkpoint_seconds=0 logger=tensorboard n_jobs=1"
     assert run(f"{command} name=undisturbed", monkeypatch, tmp_path) == 0
     run_killed(f"{command} name=study", monkeypatch, tmp_path, epochs=3)
-    epochs: list[int] = []
-    start = CohortModule.on_train_start
-
-    def on_train_start(module: CohortModule) -> None:
-        epochs.append(module.current_epoch)
-        start(module)
-
-    monkeypatch.setattr(CohortModule, "on_train_start", on_train_start)
+    epochs = first_epochs(monkeypatch)
     assert run(f"{command} name=study", monkeypatch, tmp_path) == 0
     assert epochs == [3]
     outputs = tmp_path / "outputs"
@@ -187,14 +193,7 @@ def test_a_kill_after_the_last_epoch_repeats_no_more_than_that(monkeypatch: Patc
         with pytest.raises(Killed):
             run(f"{command} name=study", patch, tmp_path)
     assert list(tmp_path.rglob("checkpoint.ckpt"))
-    epochs: list[int] = []
-    start = CohortModule.on_train_start
-
-    def on_train_start(module: CohortModule) -> None:
-        epochs.append(module.current_epoch)
-        start(module)
-
-    monkeypatch.setattr(CohortModule, "on_train_start", on_train_start)
+    epochs = first_epochs(monkeypatch)
     assert run(f"{command} name=study", monkeypatch, tmp_path) == 0
     assert epochs == [3]
     assert_same_tables(tmp_path / "outputs" / "study", tmp_path / "outputs" / "undisturbed")
