@@ -7,7 +7,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union
@@ -121,6 +121,16 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
     if not conforms(width, int | None) or width == 0:
         raise UserError(f"model.out_features={width}: expected a whole number, or null for what the data asks for")
     return Config(**resolved)
+
+
+def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """A nested configuration without some keys; those of a group are named by a dot."""
+    kept = {}
+    for key, value in config.items():
+        inner = {name.partition(".")[2] for name in keys if name.startswith(f"{key}.")}
+        if key not in keys:
+            kept[key] = without_keys(value, inner) if inner and isinstance(value, Mapping) else value
+    return kept
 
 
 def without_leftovers(resolved: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from initlab.config import (
     import_target,
     job_name,
     parse_config,
+    without_keys,
     without_leftovers,
 )
 from initlab.data.dataset import Dataset
@@ -202,16 +203,6 @@ class Share:
     def members(self) -> list[Member]:
         """Its members, one a seed."""
         return [member for member in self.job.members() if member.seed in self.seeds]
-
-
-def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """A nested configuration without some keys; those of a group are named by a dot."""
-    kept = {}
-    for key, value in config.items():
-        inner = {name.partition(".")[2] for name in keys if name.startswith(f"{key}.")}
-        if key not in keys:
-            kept[key] = without_keys(value, inner) if inner and isinstance(value, Mapping) else value
-    return kept
 
 
 def job_from(config: DictConfig, overrides: list[str]) -> Job:

@@ -22,10 +22,9 @@ from initlab.results.tables import joined
 from initlab.sweep import journal
 from initlab.sweep.checks import distinct_jobs, prepare_directory
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.cost import costs_of
 from initlab.sweep.folders import outcome, reason_of, write_failure, write_job
 from initlab.sweep.lock import locked
-from initlab.sweep.plan import Plan, make_plan, plan_cohorts
+from initlab.sweep.plan import Plan, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
 from initlab.terminal import failure_table, plan_tables, progress_bar, summary_table
@@ -116,8 +115,8 @@ def train_jobs(jobs: Sequence[Job], study: Path, run: Run, console: Console) -> 
     if not jobs[0].config.resume:
         journal.forget_jobs(study, jobs)
     left = write_kept(study, jobs, run)
-    cohorts, workers = plan_cohorts(left)
-    train_cohorts(cohorts, run, workers, console)
+    schedule = make_schedule(left)
+    train_cohorts(schedule.cohorts, run, schedule.workers, console)
     write_kept(study, [job for job in left if outcome(job, run.identity) is None], run)
 
 
@@ -172,18 +171,17 @@ def write_kept(study: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Print what would be trained, and how."""
-    cohorts, workers = plan_cohorts(plan.jobs)
-    costs = costs_of(plan.jobs)
+    schedule = make_schedule(plan.jobs)
     for note in plan.notes:
         say(console, note)
-    threads = max(1, usable_cores() // workers)
-    memory = [costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads) for cohort in cohorts]
-    for table in plan_tables(plan.finished, cohorts, memory):
+    threads = max(1, usable_cores() // schedule.workers)
+    memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
+    for table in plan_tables(plan.finished, schedule.cohorts, memory):
         console.print(table)
     show_refused(plan, console)
-    members = sum(cohort.members for cohort in cohorts)
-    where = f"{workers} at a time" if workers > 1 else "one after another"
-    counts = f"{counted(len(plan.jobs), 'job')}, {counted(members, 'member')}, in {counted(len(cohorts), 'cohort')}"
+    members = counted(sum(cohort.members for cohort in schedule.cohorts), "member")
+    counts = f"{counted(len(plan.jobs), 'job')}, {members}, in {counted(len(schedule.cohorts), 'cohort')}"
+    where = f"{schedule.workers} at a time" if schedule.workers > 1 else "one after another"
     say(console, f"{counts}, {where}; nothing was trained")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,47 +51,55 @@ def job_tables(
         threshold: Validation score that counts as reached.
         seconds: Training time of a member.
     """
-    numbers = np.asarray(seeds) - first_seed
+    of_members = {**identity, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
+    return JobTables(
+        _members_table(of_members, records, threshold=threshold, seconds=seconds), _history_table(of_members, records)
+    )
+
+
+def _history_table(of_members: Mapping[str, Any], records: Sequence[Record]) -> pd.DataFrame:
+    """One row a member and measurement, but for those on test rows."""
     shown = [record for record in records if record.split != "test"]
-    none = np.full(len(seeds), np.nan)
-    history = pd.DataFrame(
+    members = len(of_members["member"])
+    none = np.full(members, np.nan)
+    return pd.DataFrame(
         {
-            "job": identity["job"],
-            "member": np.tile(numbers, len(shown)),
-            "epoch": np.repeat([record.epoch for record in shown], len(seeds)),
-            "split": np.repeat([record.split for record in shown], len(seeds)),
-            "metric": metric,
+            "job": of_members["job"],
+            "member": np.tile(of_members["member"], len(shown)),
+            "epoch": np.repeat([record.epoch for record in shown], members),
+            "split": np.repeat([record.split for record in shown], members),
+            "metric": of_members["metric"],
             "loss": np.concatenate([record.loss for record in shown]),
             "score": np.concatenate([record.score for record in shown]),
             "gradient_norm": np.concatenate([none if r.gradient_norm is None else r.gradient_norm for r in shown]),
         }
     )
+
+
+def _members_table(
+    of_members: Mapping[str, Any], records: Sequence[Record], *, threshold: float, seconds: float
+) -> pd.DataFrame:
+    """One row a member: what it ended with, and when it reached the threshold or diverged."""
     of = {split: [r for r in records if r.split == split] for split in ("train", "val", "test")}
-    val_score = np.stack([record.score for record in of["val"]])
-    epochs = of["val"][-1].epoch
+    val_score, val_epochs = np.stack([record.score for record in of["val"]]), [record.epoch for record in of["val"]]
     diverged = first_epoch(~np.isfinite(np.stack([r.loss for r in records])), [r.epoch for r in records])
     columns = {
-        **identity,
-        "member": numbers,
-        "seed": list(seeds),
-        "metric": metric,
+        **of_members,
         "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
         "diverged_epoch": pd.array(diverged, dtype="Int64"),
-        "epochs": epochs,
+        "epochs": val_epochs[-1],
         "train_loss": of["train"][-1].loss,
         "val_loss": of["val"][-1].loss,
         "val_score": of["val"][-1].score,
         "best_val_score": np.fmax.reduce(val_score),
         "test_loss": of["test"][-1].loss,
         "test_score": of["test"][-1].score,
-        "auc": area_under_curve(val_score, [record.epoch for record in of["val"]]),
+        "auc": area_under_curve(val_score, val_epochs),
         "threshold": threshold,
-        "epochs_to_threshold": pd.array(
-            first_epoch(val_score >= threshold, [record.epoch for record in of["val"]]), dtype="Int64"
-        ),
+        "epochs_to_threshold": pd.array(first_epoch(val_score >= threshold, val_epochs), dtype="Int64"),
         "seconds": seconds,
     }
-    return JobTables(pd.DataFrame(columns), history)
+    return pd.DataFrame(columns)
 
 
 def records_of(history: pd.DataFrame) -> list[Record]:

@@ -11,9 +11,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_trainer
-from initlab.config import NOT_IDENTITY
+from initlab.config import NOT_IDENTITY, without_keys
 from initlab.errors import InitializationWarning, RefusedError, UserError
-from initlab.jobs import Job, target, without_keys
+from initlab.jobs import Job, target
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:

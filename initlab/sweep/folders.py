@@ -74,7 +74,7 @@ def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
 
 
 def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> None:
-    """Write what a job measured, the tables before the logs.
+    """Write what a job measured: the members last, as they mark the job as finished.
 
     Raises:
         OSError: the disk is full, say.

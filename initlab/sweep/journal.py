@@ -32,6 +32,11 @@ def checkpoint_of(folder: Path) -> Path:
     return folder / "checkpoint.ckpt"
 
 
+def progress_of(cohort: Cohort) -> Path:
+    """Where a cohort's worker says how far it is."""
+    return folder_of(cohort) / "progress.json"
+
+
 def open_folder(cohort: Cohort) -> Path:
     """Make a cohort's folder, with who is in it."""
     folder = folder_of(cohort)
@@ -149,6 +154,8 @@ def _manifests(study: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
     for path in sorted((study / FOLDER).glob("*/manifest.json")):
         try:
             found.append((path.parent, json.loads(path.read_text())))
-        except (OSError, ValueError):
+        except ValueError:  # damaged
             forget(path.parent)
+        except OSError:  # another process has just removed it
+            continue
     return found

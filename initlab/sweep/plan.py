@@ -7,11 +7,11 @@ from initlab.errors import UserError, counted
 from initlab.jobs import Job
 from initlab.machine import trains_on_cuda
 from initlab.sweep import journal
+from initlab.sweep.backends import workers_of
 from initlab.sweep.checks import usable_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
 from initlab.sweep.folders import place
-from initlab.sweep.pool import workers_of
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
@@ -60,13 +60,32 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
     return Plan(usable, finished, refused, list(dict.fromkeys(notes)))
 
 
-def plan_cohorts(jobs: Sequence[Job]) -> tuple[list[Cohort], int]:
-    """The cohorts that are to be trained of some jobs, and how many at a time.
+@dataclass(frozen=True)
+class Schedule:
+    """Cohorts to train.
+
+    Attributes:
+        cohorts: In the order in which they start.
+        workers: How many train at a time.
+        costs: Of a member, by `Job.program`.
+    """
+
+    cohorts: list[Cohort]
+    workers: int
+    costs: Mapping[str, Cost]
+
+    def memory(self, cohort: Cohort, *, threads: int) -> int:
+        """Bytes that a cohort is expected to need."""
+        return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+
+
+def make_schedule(jobs: Sequence[Job]) -> Schedule:
+    """Share out the members of some jobs that are not trained yet.
 
     Cohorts that a former run was in the middle of stay together; their checkpoints wait for them.
     """
     if not jobs:
-        return [], 1
+        return Schedule([], 1, {})
     kept = journal.kept_results(jobs[0].study, jobs)
     done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
     missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
@@ -84,7 +103,7 @@ def plan_cohorts(jobs: Sequence[Job]) -> tuple[list[Cohort], int]:
     cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
     if workers > 1:  # the longest first, so that none is left alone in the end
         cohorts.sort(key=lambda cohort: -costs[cohort.shares[0].job.program].seconds(cohort.members))
-    return cohorts, min(workers, max(1, len(cohorts)))
+    return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
 
 
 def choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:

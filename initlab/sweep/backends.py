@@ -1,0 +1,106 @@
+"""Where joblib runs the work of a sweep: processes of this machine, a Ray cluster, a Dask cluster."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from joblib import parallel_config
+
+from initlab.config import Config
+from initlab.errors import UserError, first_line
+from initlab.machine import trains_on_cuda, usable_cores
+
+CONNECT_SECONDS = 10
+
+
+@contextlib.contextmanager
+def open_backend(config: Config, workers: int) -> Iterator[None]:
+    """Make joblib use the configured backend with so many workers."""
+    if config.backend == "ray":
+        from ray.util.joblib import register_ray
+
+        register_ray()
+        with connected_ray() as ray:
+            gpus = _ray_gpus(ray, config)
+            with parallel_config("ray", n_jobs=workers, ray_remote_args={"num_cpus": 1, "num_gpus": 1 if gpus else 0}):
+                yield
+    elif config.backend == "dask":
+        with connected_dask(), parallel_config("dask", n_jobs=workers):
+            yield
+    else:
+        with parallel_config("loky", n_jobs=workers, inner_max_num_threads=max(1, usable_cores() // workers)):
+            yield
+
+
+@contextlib.contextmanager
+def connected_ray() -> Iterator[Any]:
+    """Ray, connected to the cluster that RAY_ADDRESS names or that runs on this machine, or else one of its own.
+
+    Raises:
+        UserError: Ray is not installed, or there is no cluster at that address.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("backend=ray: Ray is not installed; pip install 'initlab[ray]'") from error
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ours = not ray.is_initialized()
+    if ours:
+        address = os.environ.get("RAY_ADDRESS", "")
+        try:
+            host, _, port = address.rpartition("://")[2].partition(":")
+            if port:  # Ray itself would try for minutes
+                socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+            ray.init(logging_level=logging.ERROR)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"backend=ray: no cluster at RAY_ADDRESS={address}: {first_line(error)}") from error
+    try:
+        yield ray
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def connected_dask() -> Iterator[Any]:
+    """A client of the Dask cluster that DASK_SCHEDULER_ADDRESS names, or else of one on this machine.
+
+    Raises:
+        UserError: Dask is not installed, or there is no cluster at that address.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UserError("backend=dask: Dask is not installed; pip install 'initlab[dask]'") from error
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    try:
+        client = Client(address) if address else Client(n_workers=usable_cores(), threads_per_worker=1)
+    except OSError as error:
+        raise UserError(f"backend=dask: no cluster at DASK_SCHEDULER_ADDRESS={address}: {first_line(error)}") from error
+    with client:
+        yield client
+
+
+def workers_of(config: Config) -> int:
+    """How many workers a backend has: cores of this machine, or of the cluster; for training on GPUs, these."""
+    accelerator = config.trainer["accelerator"]
+    if config.backend == "ray":
+        with connected_ray() as ray:
+            return max(1, _ray_gpus(ray, config) or int(ray.cluster_resources().get("CPU", 1)))
+    if config.backend == "dask":
+        with connected_dask() as client:
+            threads = list(client.nthreads().values())
+        if any(count > 1 for count in threads):
+            raise UserError("backend=dask: a worker has several threads; start it with --nthreads 1")
+        return max(1, len(threads))
+    return torch.cuda.device_count() if trains_on_cuda(accelerator) else usable_cores()
+
+
+def _ray_gpus(ray: Any, config: Config) -> int:
+    """GPUs of a Ray cluster, if they are to be trained on."""
+    wanted = config.trainer["accelerator"] in ("auto", "gpu", "cuda")
+    return int(ray.cluster_resources().get("GPU", 0)) if wanted else 0

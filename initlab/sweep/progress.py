@@ -1,0 +1,99 @@
+"""How far a cohort is, from the process that trains it to the one that shows it: a small file."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from initlab.results.store import write_whole
+from initlab.sweep.cohorts import Cohort
+from initlab.sweep.journal import progress_of
+
+REPORT_SECONDS = 0.5
+
+
+class AbandonedError(BaseException):
+    """Nobody waits for this cohort any more: the sweep has ended, or has given it to another worker."""
+
+
+class Reporter:
+    """Writes a cohort's progress into a file, now and then, and stops it when nobody wants it.
+
+    Args:
+        path: To write to.
+        attempt: The file that says which attempt at the sweep is on.
+        number: Of the attempt that this cohort belongs to.
+    """
+
+    def __init__(self, path: Path, attempt: Path, number: str) -> None:
+        self._path, self._attempt, self._number = path, attempt, number
+        self._done = 0.0
+        self.write()
+
+    def advance(self, member_epochs: float) -> None:
+        """Count work done."""
+        self._done += member_epochs
+        if time.monotonic() - self._last > REPORT_SECONDS:
+            self.write()
+
+    def write(self, *, finished: bool = False) -> None:
+        """Write the file; a full disk must not stop training."""
+        try:
+            wanted = self._attempt.read_text() == self._number
+        except FileNotFoundError:
+            wanted = False
+        if not wanted:
+            raise AbandonedError
+        self._last = time.monotonic()
+        text = json.dumps({"done": self._done, "finished": finished})
+        with contextlib.suppress(OSError):
+            write_whole(self._path, lambda path: path.write_text(text))
+
+
+class Watch:
+    """What the workers have told so far."""
+
+    def __init__(
+        self, cohorts: Sequence[Cohort], advance: Callable[[float], None], finished: Callable[[Cohort], None]
+    ) -> None:
+        self._waiting = {cohort: progress_of(cohort) for cohort in cohorts}
+        self._advance, self._finished = advance, finished
+        self.done: dict[Cohort, float] = {}
+        self.finished: set[Cohort] = set()
+
+    def look(self) -> None:
+        """Read all progress files that may have changed, and pass on what is new."""
+        for cohort, path in list(self._waiting.items()):
+            try:
+                report = json.loads(path.read_text())
+            except (OSError, ValueError):  # not started
+                continue
+            self._advance(report["done"] - self.done.get(cohort, 0.0))
+            self.done[cohort] = report["done"]
+            if report["finished"]:
+                del self._waiting[cohort]
+                self.finished.add(cohort)
+                self._finished(cohort)
+
+
+@contextlib.contextmanager
+def watching(
+    cohorts: Sequence[Cohort], advance: Callable[[float], None], finished: Callable[[Cohort], None]
+) -> Iterator[Watch]:
+    """Watch the progress of cohorts in a thread."""
+    watch, stop = Watch(cohorts, advance, finished), threading.Event()
+
+    def loop() -> None:
+        while not stop.wait(REPORT_SECONDS):
+            watch.look()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        stop.set()
+        thread.join()
+        watch.look()
