@@ -1,9 +1,8 @@
 """The activation registry: what the configuration's `activation` group can name."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -117,42 +116,3 @@ class Activation:
             output = self.module().to(z.dtype)(points)
             (slopes,) = torch.autograd.grad(output.sum(), points)
             return slopes
-
-
-def second_moment(activation: Activation, *, variance: float = 1.0) -> float:
-    """E[φ(h)²] for h ~ N(0, variance), to about 1e-10."""
-    return _mean_square(activation.function, activation.kinks, math.sqrt(variance))
-
-
-def derivative_moment(activation: Activation, *, variance: float = 1.0) -> float:
-    """E[φ'(h)²] for h ~ N(0, variance), to about 1e-10."""
-    return _mean_square(activation.derivative, activation.kinks, math.sqrt(variance))
-
-
-def _mean_square(
-    function: Callable[[Tensor], Tensor], kinks: Sequence[float], std: float, *, cutoff: int = 12, nodes: int = 64
-) -> float:
-    """E[f(std · z)²], z ~ N(0, 1).
-
-    Gauss-Legendre quadrature on unit pieces of [-cutoff, cutoff], split at the kinks of f: a single Gauss-Hermite
-    rule errs in the third digit there. The mass beyond 12 σ is below 1e-30.
-    """
-    grid = torch.arange(-cutoff, cutoff + 1, dtype=torch.float64)
-    splits = torch.tensor([kink / std for kink in kinks if std and abs(kink) < cutoff * std], dtype=torch.float64)
-    # Where φ bends, around 0, is narrow beside z if the variance is large.
-    near = torch.tensor([10.0**k / std for k in range(-1, 6) if 10.0**k < std], dtype=torch.float64)
-    edges = torch.cat([grid, splits, near, -near]).unique()
-    points, weights = _gauss_legendre(nodes)
-    half = (edges[1:] - edges[:-1]).unsqueeze(1) / 2
-    z = half * points + (edges[1:] + edges[:-1]).unsqueeze(1) / 2
-    density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
-    return float((half * weights * density * function(std * z).square()).sum())
-
-
-@cache
-def _gauss_legendre(nodes: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights on [-1, 1] by the eigenvalues of the Jacobi matrix (Golub & Welsch 1969)."""
-    k = torch.arange(1, nodes, dtype=torch.float64)
-    off_diagonal = k / torch.sqrt(4 * k.square() - 1)
-    points, vectors = torch.linalg.eigh(torch.diag(off_diagonal, 1) + torch.diag(off_diagonal, -1))
-    return points, 2 * vectors[0].square()

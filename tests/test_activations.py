@@ -9,9 +9,10 @@ from scipy import stats
 from scipy.integrate import quad
 from torch import nn
 
-from initlab.activations import ACTIVATIONS, Activation, derivative_moment, second_moment
+from initlab.activations import ACTIVATIONS, Activation
 from initlab.errors import UserError
 from initlab.initializers.gains import gain_value
+from initlab.signal.moments import derivative_moment, second_moment
 from initlab.train import CONF
 
 # E[φ(z)²], z ~ N(0, 1), recomputed independently.

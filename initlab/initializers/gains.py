@@ -4,8 +4,9 @@ import math
 
 from torch import nn
 
-from initlab.activations import ACTIVATIONS, Activation, derivative_moment, second_moment
+from initlab.activations import ACTIVATIONS, Activation
 from initlab.errors import UserError
+from initlab.signal.moments import derivative_moment, second_moment
 
 NAMED_GAINS = ("kaiming", "moment", "derivative")
 

@@ -1,24 +1,51 @@
 """Mean-field theory of wide random networks: W ~ N(0, σ_w²/fan_in), b ~ N(0, σ_b²).
 
-The variance of a pre-activation obeys q ← σ_w²·E[φ(√q z)²] + σ_b², z ~ N(0, 1), and a small difference between two
-inputs grows by χ₁ = σ_w²·E[φ'(√q z)²] a layer (Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
-arXiv:1611.01232).
+The second moment of a pre-activation obeys the variance map
+
+    q ← σ_w²·E[φ(√q z)²] + σ_b²,  z ~ N(0, 1),
+
+the correlation of two inputs whose variance has settled at q* the correlation map
+
+    c ← (σ_w²·E[φ(u₁) φ(u₂)] + σ_b²)/q*,  u₁, u₂ ~ N(0, q*) with correlation c,
+
+and both a small difference between two inputs and the mean square of a gradient are multiplied by
+χ₁ = σ_w²·E[φ'(√q z)²] a layer. Near their fixed points both maps approach as exp(-layer/ξ). Orthogonal weights of the
+same scale obey the same maps; they differ in the spectrum of the Jacobian.
+
+Sources: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232; Pennington et al. 2017,
+arXiv:1711.04735.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import brentq
+from torch import Tensor
 
-from initlab.activations import Activation, derivative_moment, second_moment
+from initlab.activations import Activation
 from initlab.errors import UserError
+from initlab.signal.moments import (
+    cross_moments,
+    derivative_cross_moments,
+    derivative_fourth_moment,
+    derivative_moment,
+    derivative_moments,
+    second_moment,
+    second_moment_slopes,
+    second_moments,
+)
 
 NEGLIGIBLE: Final = 1e-12
 SMALL: Final = 1e-3
+TOLERANCE: Final = 1e-9  # of what counts as exactly critical
 SEARCHED: Final = np.logspace(-8, 6, 57)  # of q*
+
+Phase = Literal["ordered", "critical", "chaotic"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +61,163 @@ class CriticalPoint:
     weight_variance: float
     bias_variance: float
     fixed_point: float | None
+
+
+@dataclass(frozen=True)
+class MeanField:
+    """What becomes of signal and gradient in a deep network.
+
+    Attributes:
+        weight_variance: σ_w².
+        bias_variance: σ_b².
+        fixed_point: q*, the variance that a signal of variance 1 comes to; infinite where it grows for ever, None where
+            every variance is a fixed point.
+        chi: χ₁ at q*: what a layer multiplies the mean square of a gradient by.
+        correlation: c*, the correlation that different inputs come to; None where each stays as it is.
+        variance_depth: ξ_q, the layers in which a deviation from q* falls by e; infinite where it does not, NaN where
+            there is no finite q*.
+        correlation_depth: ξ_c, the same for the correlation: -1/ln χ at c*. A network can be trained while its depth is
+            below a few times ξ_c (Schoenholz et al.: about 6).
+    """
+
+    weight_variance: float
+    bias_variance: float
+    fixed_point: float | None
+    chi: float
+    correlation: float | None
+    variance_depth: float
+    correlation_depth: float
+
+    @property
+    def phase(self) -> Phase:
+        """Ordered where differences between inputs fade (χ₁ < 1), chaotic where they grow, critical in between."""
+        if abs(self.chi - 1) < 1e-6:
+            return "critical"
+        return "ordered" if self.chi < 1 else "chaotic"
+
+
+def mean_field_theory(activation: Activation, weight_variance: float, bias_variance: float) -> MeanField:
+    """Solve both maps for their fixed points, and how fast they are approached.
+
+    Args:
+        activation: φ.
+        weight_variance: σ_w² ≥ 0.
+        bias_variance: σ_b² ≥ 0.
+
+    Raises:
+        UserError: a variance is negative or not finite.
+    """
+    for name, value in {"σ_w²": weight_variance, "σ_b²": bias_variance}.items():
+        if not 0 <= value < math.inf:
+            raise UserError(f"{name}={value}: expected a finite number of at least 0")
+    q = fixed_variance(activation, weight_variance, bias_variance)
+    # Where q runs away or is anything, φ is alike at every scale, or almost; a bias no longer counts.
+    at = 1.0 if q is None else max(min(q, SEARCHED[-1]), NEGLIGIBLE)
+    chi = weight_variance * derivative_moment(activation, variance=at)
+    if weight_variance == 0:
+        return MeanField(weight_variance, bias_variance, q, 0.0, 1.0 if q else None, 0.0, 0.0)
+    slope = weight_variance * float(second_moment_slopes(activation, torch.tensor([at], dtype=torch.float64)))
+    settles = q is not None and 0 < q < math.inf
+    correlation = _fixed_correlation(activation, weight_variance, bias_variance if settles else 0.0, at)
+    if correlation is None:
+        fading = chi
+    else:
+        known = torch.tensor([correlation], dtype=torch.float64)
+        fading = weight_variance * float(derivative_cross_moments(activation, at, known))
+    if not settles:  # the variance changes with the covariance
+        fading /= slope
+    return MeanField(
+        weight_variance,
+        bias_variance,
+        q,
+        chi,
+        correlation,
+        math.nan if q == math.inf else depth_scale(slope),
+        depth_scale(fading),
+    )
+
+
+def depth_scale(factor: float) -> float:
+    """ξ = -1/ln factor: the layers in which what each multiplies by `factor` falls by e; infinite if it does not."""
+    if factor <= 0:
+        return 0.0
+    return -1 / math.log(factor) if factor < 1 - TOLERANCE else math.inf
+
+
+def fixed_variance(activation: Activation, weight_variance: float, bias_variance: float) -> float | None:
+    """q*, where the variance map leads from q = 1; infinite if it grows for ever; None if every q is fixed."""
+    grid = torch.from_numpy(SEARCHED)
+
+    def excess(q: float) -> float:
+        return weight_variance * second_moment(activation, variance=q) + bias_variance - q
+
+    gained = (weight_variance * second_moments(activation, grid) + bias_variance - grid) / grid
+    signs = np.sign(np.where(gained.abs().numpy() < TOLERANCE, 0.0, gained.numpy()))
+    start = int(np.searchsorted(SEARCHED, 1 - 1e-9))
+    if not signs.any():
+        return None
+    if signs[start] == 0:
+        return float(SEARCHED[start])
+    step = int(signs[start])
+    turned = np.flatnonzero(signs[start::step] * step <= 0)
+    if not len(turned):
+        return math.inf if step > 0 else bias_variance  # below all that was searched: 0, or next to it
+    place = start + step * int(turned[0])
+    if signs[place] == 0:
+        return float(SEARCHED[place])
+    return float(brentq(excess, float(SEARCHED[place - step]), float(SEARCHED[place]), xtol=1e-14))
+
+
+def _fixed_correlation(activation: Activation, weight_variance: float, bias_variance: float, q: float) -> float | None:
+    """c* at a variance that has settled; None where every correlation is fixed, as in a linear network."""
+    total = weight_variance * second_moment(activation, variance=q) + bias_variance
+
+    def excess(c: float) -> float:
+        known = torch.tensor([c], dtype=torch.float64)
+        return (weight_variance * float(cross_moments(activation, q, known)) + bias_variance) / total - c
+
+    at_ends = excess(0.0), excess(0.5)
+    if max(map(abs, at_ends)) < TOLERANCE:
+        return None
+    slope_at_one = weight_variance * derivative_moment(activation, variance=q) * q / total
+    if slope_at_one <= 1 + 1e-7:
+        return 1.0
+    if abs(at_ends[0]) < TOLERANCE:
+        return 0.0
+    # All coefficients of the map's power series are positive: it is convex, and crosses the diagonal once below 1.
+    for gap in (1e-2, 1e-4, 1e-6):
+        if excess(1 - gap) < 0:
+            return float(brentq(excess, 0.0, 1 - gap, xtol=1e-10))
+    return 1.0
+
+
+def variance_map(activation: Activation, q: Tensor, weight_variance: float, bias_variance: float) -> Tensor:
+    """One layer's map of variances, shape (n,): q ← σ_w²·E[φ(√q z)²] + σ_b²."""
+    return weight_variance * second_moments(activation, q) + bias_variance
+
+
+def correlation_map(
+    activation: Activation, correlations: Tensor, weight_variance: float, bias_variance: float, *, q: float
+) -> Tensor:
+    """One layer's map of the correlations of inputs of variance q, shape (n,), which need not be a fixed point."""
+    mapped = weight_variance * second_moment(activation, variance=q) + bias_variance
+    return (weight_variance * cross_moments(activation, q, correlations) + bias_variance) / mapped
+
+
+def jacobian_moments(
+    activation: Activation, weight_variance: float, q: float, depth: int, *, orthogonal: bool
+) -> tuple[float, float]:
+    """Mean and variance of the squared singular values of the Jacobian of `depth` layers, all at variance q.
+
+    The mean is χ₁^depth, whatever the weights. The variance, relative to the squared mean, is depth·(μ₂/μ₁² - 1 - s₁)
+    with μ_k = E[φ'(√q z)^2k] and s₁ = 0 for orthogonal, -1 for Gaussian weights.
+
+    Source: Pennington et al. 2017, arXiv:1711.04735, equations 17 and 22.
+    """
+    chi_each = derivative_moment(activation, variance=q)
+    ratio = derivative_fourth_moment(activation, variance=q) / chi_each**2
+    mean = (weight_variance * chi_each) ** depth
+    return mean, mean**2 * depth * (ratio - 1 - (0 if orthogonal else -1))
 
 
 def critical_point(activation: Activation, bias_variance: float) -> CriticalPoint:
@@ -67,10 +251,9 @@ def _critical_point(name: str, parameters: tuple[tuple[str, object], ...], bias_
 
     def excess(q: float) -> float:
         """How far σ_w²·E[φ²] + σ_b² misses q where σ_w² makes χ₁ one."""
-        chi = derivative_moment(activation, variance=q)
-        return second_moment(activation, variance=q) / chi + bias_variance - q if chi else np.inf
+        return float(_misses(activation, np.array([q]), bias_variance)[0])
 
-    values = np.array([excess(q) for q in SEARCHED])
+    values = _misses(activation, SEARCHED, bias_variance)
     # A positively homogeneous φ gives q + σ_b² exactly, and rounding is no root.
     crossings = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
     for crossing in () if homogeneous else crossings:
@@ -80,6 +263,14 @@ def _critical_point(name: str, parameters: tuple[tuple[str, object], ...], bias_
             return point
     hint = "only σ_b = 0 does" if homogeneous else "try a larger σ_b, or another activation"
     raise UserError(f"no σ_w makes {name} critical at σ_b² = {bias_variance:g} around a variance that attracts; {hint}")
+
+
+def _misses(activation: Activation, q: NDArray[np.float64], bias_variance: float) -> NDArray[np.float64]:
+    """How far the variance map misses each q where σ_w² makes χ₁ one; infinite where φ' is 0."""
+    known = torch.from_numpy(q)
+    square, chi = (moments(activation, known).numpy() for moments in (second_moments, derivative_moments))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(chi > 0, square / chi + bias_variance - q, np.inf))
 
 
 def _point(activation: Activation, q: float, bias_variance: float) -> CriticalPoint:

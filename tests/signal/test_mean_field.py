@@ -9,9 +9,10 @@ import torch
 from scipy import stats
 from scipy.integrate import quad
 
-from initlab.activations import Activation, second_moment
+from initlab.activations import Activation
 from initlab.errors import UserError
 from initlab.signal.mean_field import critical_point, positively_homogeneous
+from initlab.signal.moments import second_moment
 
 
 @pytest.mark.parametrize(("bias_variance", "published"), [(0.01, 1.42421), (0.05, 1.76096), (0.1, 1.98607)])
