@@ -1,5 +1,6 @@
 """The activation registry: what the configuration's `activation` group can name."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,6 +37,8 @@ class ActivationKind:
         kinks: Where φ or φ' is not smooth: a number, or the parameter that holds it.
         torch_gain: The name that `torch.nn.init.calculate_gain` knows it under, if it does.
         gain_parameter: Which of its parameters `calculate_gain` takes.
+        saturates_below: Slope |φ'| under which an input counts as saturated: 5 % of the steepest, where that is not
+            about 1. A ReLU that is off counts, too.
     """
 
     build: Callable[..., nn.Module]
@@ -43,6 +46,7 @@ class ActivationKind:
     kinks: tuple[float | str, ...] = ()
     torch_gain: TorchGain | None = None
     gain_parameter: str | None = None
+    saturates_below: float = 0.05
 
 
 ACTIVATIONS: Mapping[str, ActivationKind] = {
@@ -56,11 +60,11 @@ ACTIVATIONS: Mapping[str, ActivationKind] = {
     "silu": ActivationKind(nn.SiLU, monotone=False),
     "mish": ActivationKind(nn.Mish, monotone=False),
     "tanh": ActivationKind(nn.Tanh, torch_gain="tanh"),
-    "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid"),
+    "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid", saturates_below=0.0125),
     "softsign": ActivationKind(nn.Softsign, kinks=(0.0,)),
     "softplus": ActivationKind(nn.Softplus),
     "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val")),
-    "sine": ActivationKind(Sine, monotone=False),
+    "sine": ActivationKind(Sine, monotone=False, saturates_below=1.5),
     "identity": ActivationKind(nn.Identity, torch_gain="linear"),
 }
 
@@ -116,3 +120,12 @@ class Activation:
             output = self.module().to(z.dtype)(points)
             (slopes,) = torch.autograd.grad(output.sum(), points)
             return slopes
+
+
+def activation_of(module: nn.Module) -> Activation | None:
+    """The registered activation that a module computes, with its parameters; None if it is none of them."""
+    for name, kind in ACTIVATIONS.items():
+        if type(module) is kind.build:
+            takes = inspect.signature(kind.build).parameters.keys() - {"inplace", "num_parameters", "init"}
+            return Activation(name, {key: getattr(module, key) for key in sorted(takes) if hasattr(module, key)})
+    return None

@@ -53,6 +53,7 @@ class Config:
     optim: Mapping[str, Any]
     trainer: Mapping[str, Any]
     logger: Mapping[str, Any]
+    signal: Mapping[str, Any]
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,6 +102,25 @@ class TrainerConfig:
             raise UserError(f"trainer.max_epochs={self.max_epochs}: expected a whole number of at least 1")
 
 
+@dataclass(frozen=True)
+class SignalConfig:
+    """What is recorded of the signal in every layer."""
+
+    every: int | None
+    rows: int
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        if self.every is not None and self.every < 1:
+            raise UserError(f"signal.every={self.every}: expected a whole number of epochs of at least 1, or null")
+        if self.rows < 2:
+            raise UserError(f"signal.rows={self.rows}: expected a whole number of at least 2")
+
+
 def parse_config(resolved: Mapping[str, Any]) -> Config:
     """Check a resolved configuration and give it its type.
 
@@ -114,6 +134,8 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
     trainer = {key: value for key, value in resolved["trainer"].items() if key != "_target_"}
     check_call(TrainerConfig, trainer, where="trainer")
     TrainerConfig(**trainer)
+    check_call(SignalConfig, resolved["signal"], where="signal")
+    SignalConfig(**resolved["signal"])
     rate = resolved["optim"].get("lr")
     if not conforms(rate, float) or not 0 < rate < math.inf:
         raise UserError(f"optim.lr={rate}: expected a positive number")

@@ -173,6 +173,18 @@ class Job:
             raise RefusedError(str(error)) from error
         return model
 
+    def rows_to_look_at(self) -> Batch:
+        """Training rows through which the signal is looked at, the same for all jobs of one data set and seed."""
+        rows, count = self.dataset.train, self.config.signal["rows"]
+        chosen = torch.randperm(len(rows), generator=stream(self.config.seed, "rows to look at"))[:count]
+        return Batch(rows.inputs[chosen], rows.targets[chosen])
+
+    @property
+    def fitted(self) -> str | None:
+        """Why theory, which is about random weights, has nothing to say of its networks; None if it has."""
+        scheme = find_scheme(self.init.scheme)
+        return f"init={scheme.name} fits the weights to data" if "batch" in scheme.needs else None
+
     def _batch_for(self, member: Member) -> Batch | None:
         """Training rows for an initializer that looks at data, drawn by the member's seed."""
         if not find_scheme(member.init.scheme).needs:

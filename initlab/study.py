@@ -5,6 +5,7 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,11 +15,13 @@ from initlab.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.errors import JobsFailedError, UserError, counted
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
+from initlab.figures.trainability import trainability
 from initlab.jobs import Job
 from initlab.machine import usable_cores
 from initlab.results.store import remove_partial, write_whole
 from initlab.results.summary import read_study, summarize, write_summary
 from initlab.results.tables import joined
+from initlab.results.trainability import trainability_map
 from initlab.sweep import journal
 from initlab.sweep.checks import distinct_jobs, prepare_directory
 from initlab.sweep.cohorts import Cohort
@@ -194,7 +197,7 @@ def show_refused(plan: Plan, console: Console) -> None:
 
 
 def report(study: Path, console: Console) -> None:
-    """Summarize the finished jobs of a sweep: summary.csv, curves.png, and a table in the terminal.
+    """Summarize the finished jobs of a sweep: summary.csv, figures, and a table in the terminal.
 
     Raises:
         UserError: the files cannot be written, as the disk is full, say.
@@ -208,8 +211,13 @@ def report(study: Path, console: Console) -> None:
     console.print(summary_table(summary))
     try:
         write_summary(study, summary)
-        write_whole(study / "curves.png", lambda path: save_png(learning_curves(found, summary), path))
+        figures = {"curves.png": learning_curves(found, summary)}
+        deep = trainability_map(found, summary)
+        if deep is not None:
+            figures["trainability.png"] = trainability(deep)
+        for name, figure in figures.items():
+            write_whole(study / name, partial(save_png, figure))
     except OSError as error:
-        raise UserError(f"{study}: summary.csv and curves.png cannot be written ({error.strerror})") from error
-    say(console, f"In {study}: summary.csv, curves.png, a folder a job")
+        raise UserError(f"{study}: summary.csv and the figures cannot be written ({error.strerror})") from error
+    say(console, f"In {study}: summary.csv, {', '.join(figures)}, a folder a job")
     say(console, f"tensorboard --logdir {study}")

@@ -36,11 +36,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from initlab.cohort.run import build_networks, train_cohort
+from initlab.command import CONF
 from initlab.console import quiet_libraries
 from initlab.jobs import Job, Share, job_from
 from initlab.machine import describe_machine, usable_cores
 from initlab.results.store import read_table
-from initlab.train import CONF
 
 WINE_RUNS, WINE_INITS = 400, "zeros,normal,xavier,he"
 EPOCHS, BATCH, RATE = 50, 16, 0.01

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from initlab.command import CONF
 from initlab.results.store import read_table
-from initlab.train import CONF
 from tests.helpers import QUICK, make_job, run
 
 EMBEDDED = ("wine", "digits", "teacher", "spirals")

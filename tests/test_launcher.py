@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from initlab.command import CONF
 from initlab.jobs import Job, job_from
-from initlab.train import CONF
 from tests.helpers import QUICK, run
 from tests.sweep.helpers import assert_same_tables
 

@@ -16,9 +16,9 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from initlab.command import CONF
 from initlab.results.schema import HISTORY, MEMBERS
 from initlab.results.store import read_table
-from initlab.train import CONF
 from tests.conftest import ROOT
 from tests.helpers import QUICK, interruptible, run
 
@@ -280,7 +280,7 @@ def test_a_wheel_works_like_a_checkout(tmp_path: Path) -> None:
     where = [
         sys.executable,
         "-c",
-        "import initlab.train, hydra_plugins.initlab_launcher as p; print(initlab.train.CONF, p.__file__)",
+        "import initlab.command, hydra_plugins.initlab_launcher as p; print(initlab.command.CONF, p.__file__)",
     ]
     found = subprocess.run(where, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
     assert found.split() == [

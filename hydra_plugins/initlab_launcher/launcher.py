@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 # Plain numbers that many jobs of a sweep differ in. Composing a job takes Hydra 0.17 s, setting a number nothing.
@@ -14,7 +15,14 @@ NUMBER = re.compile(r"(optim\.lr|seeds|seed)=(\d+|\d*\.\d+|\d+\.\d*|\d+(?:\.\d*)
 
 
 class VectorizedLauncher(Launcher):
-    """Composes and checks all jobs of a sweep before it trains any, and runs them together."""
+    """Composes and checks all jobs of a sweep before it runs any, and runs them together.
+
+    Args:
+        run: Dotted name of the function that takes all jobs.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run = run
 
     def setup(
         self,
@@ -35,7 +43,6 @@ class VectorizedLauncher(Launcher):
         """
         # Heavy, and Hydra imports this module for every command, --help included.
         from initlab.jobs import job_from
-        from initlab.study import run_study
 
         setup_globals()
         jobs, returns = [], []
@@ -43,7 +50,7 @@ class VectorizedLauncher(Launcher):
             config, named = self._compose(overrides), list(filter_overrides(overrides))
             jobs.append(job_from(config, named))
             returns.append(JobReturn(overrides=named, cfg=config, status=JobStatus.COMPLETED))
-        run_study(jobs)
+        get_method(self._run)(jobs)
         return returns
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:

@@ -17,6 +17,10 @@ class VectorizedSweeper(BasicSweeper):
             return super().sweep(arguments)
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        typed = parser.parse_overrides(arguments)
+        known = {override.get_key_element() for override in typed}
+        configured = parser.parse_overrides([f"{key}={value}" for key, value in self.params.items()])
+        # What was typed comes in the place of what is configured.
+        overrides = [*(override for override in configured if override.get_key_element() not in known), *typed]
         (jobs,) = self.split_arguments(overrides, None)
         return [self.launcher.launch(jobs, initial_job_idx=0)]

@@ -14,6 +14,7 @@ from torch import nn
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.module import CohortModule, Training
+from initlab.cohort.recording import SignalRecording
 from initlab.cohort.stack import stack_members
 from initlab.config import import_target
 from initlab.data.module import InMemoryData
@@ -65,10 +66,15 @@ def train_cohort(
     )
     module = CohortModule(stack, first.dataset, training)
     data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
-    trainer = build_trainer(first, [*callbacks, *([checkpoint] if checkpoint else [])], device=device)
+    every = first.config.signal["every"]
+    recording = None if every is None else SignalRecording(shares, every)
+    # The checkpoint last: it keeps what the others know.
+    own = [callback for callback in (recording, checkpoint) if callback is not None]
+    trainer = build_trainer(first, [*callbacks, *own], device=device)
     with intra_op_threads(threads):
         fit(trainer, module, data, resume_from=checkpoint.found if checkpoint else None)
     seconds = module.seconds / len(members)
+    signals = recording.tables() if recording else [None] * len(shares)
     return [
         job_tables(
             share.job.identity,
@@ -78,8 +84,9 @@ def train_cohort(
             metric=module.task.metric,
             threshold=first.config.threshold,
             seconds=seconds,
+            signal=signal,
         )
-        for share, rows in zip(shares, rows_of(shares), strict=True)
+        for share, rows, signal in zip(shares, rows_of(shares), signals, strict=True)
     ]
 
 

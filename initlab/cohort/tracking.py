@@ -6,14 +6,27 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import pandas as pd
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from initlab.cohort.module import CohortModule
+from initlab.figures.signal import signal_by_depth
+from initlab.figures.style import pixels
 from initlab.jobs import Job, target
 from initlab.results.store import config_text
 from initlab.results.summary import flat_config
 from initlab.results.tables import FloatArray, JobTables, Record, records_of
+
+# What is logged of each layer, and how it is called there.
+SHOWN_OF_SIGNAL = {
+    "pre_second_moment": "pre_activation_mean_square",
+    "gradient_second_moment": "gradient_mean_square",
+    "correlation": "correlation",
+    "dead": "dead",
+    "saturated": "saturated",
+}
+MOST_EPOCHS = 6  # in one picture
 
 
 class JobTracking(Callback):
@@ -59,6 +72,8 @@ class JobTracking(Callback):
         metric = members["metric"].iloc[0]
         if not self._logged:
             self._log(records_of(tables.history), metric)
+        if tables.signal is not None:
+            self._log_signal(tables.signal)
         columns = ("test_score", "test_loss", "best_val_score", "val_loss", "train_loss", "auc")
         final = {f"final/{name.replace('score', metric)}": float(members[name].mean()) for name in columns}
         final["final/diverged"] = float((members["status"] == "diverged").sum())
@@ -83,6 +98,26 @@ class JobTracking(Callback):
                     for key, value in mean_and_spread(values).items()
                 }
                 self._logger.log_metrics(spread, step=record.epoch)
+
+    def _log_signal(self, signal: pd.DataFrame) -> None:
+        """Log each layer's mean over members at each epoch, and in TensorBoard the picture over depth."""
+        assert self._logger is not None
+        means = signal.groupby(["epoch", "position", "layer"], sort=True)[list(SHOWN_OF_SIGNAL)].mean().reset_index()
+        for epoch, rows in means.groupby("epoch"):
+            tags = [f"{position:03d}_{layer}" for position, layer in zip(rows["position"], rows["layer"], strict=True)]
+            values = {
+                f"signal_{name}/{tag}": float(value)
+                for column, name in SHOWN_OF_SIGNAL.items()
+                for tag, value in zip(tags, rows[column], strict=True)
+                if np.isfinite(value)
+            }
+            self._logger.log_metrics(values, step=int(str(epoch)))
+        if isinstance(self._logger, TensorBoardLogger):
+            epochs = signal["epoch"].unique()
+            places = np.linspace(0, len(epochs) - 1, min(MOST_EPOCHS, len(epochs))).round().astype(int)
+            tables = {f"epoch {epoch}": signal[signal["epoch"] == epoch] for epoch in epochs[np.unique(places)]}
+            picture = pixels(signal_by_depth(tables, title=self._job.name))
+            self._logger.experiment.add_image("signal by depth", picture, int(epochs[-1]), dataformats="HWC")
 
     def _log_histograms(self, module: pl.LightningModule, *, epoch: int) -> None:
         assert isinstance(module, CohortModule)

@@ -3,8 +3,10 @@
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 # Okabe & Ito 2008; yellow is left out, too light for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -21,3 +23,10 @@ def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     FigureCanvasAgg(figure)
     figure.savefig(path, format="png", dpi=RESOLUTION)
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """A figure as an image, shape (height, width, 4)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]

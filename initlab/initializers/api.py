@@ -1,12 +1,11 @@
 """Initializers as a library: one call for any network."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
-from initlab.activations import ACTIVATIONS, Activation
+from initlab.activations import Activation, activation_of
 from initlab.errors import UserError
 from initlab.initializers.apply import initialize_model
 from initlab.initializers.context import Batch
@@ -85,12 +84,11 @@ def initialize(
 
 def find_activation(model: nn.Module) -> Activation | None:
     """The activation of a network that has modules of a single registered kind and setting; else None."""
-    found = set()
-    for module in model.modules():
-        for name, kind in ACTIVATIONS.items():
-            if type(module) is kind.build and name != "identity":
-                takes = inspect.signature(kind.build).parameters.keys() - {"inplace", "num_parameters", "init"}
-                found.add((name, tuple((key, getattr(module, key)) for key in sorted(takes) if hasattr(module, key))))
+    found = {
+        (known.name, tuple(known.parameters.items()))
+        for module in model.modules()
+        if (known := activation_of(module)) is not None and known.name != "identity"
+    }
     if len(found) != 1:
         return None
     name, parameters = found.pop()

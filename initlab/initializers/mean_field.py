@@ -28,19 +28,28 @@ def mean_field(
     fan: Fan,
     activation: Activation,
     sigma_b: float | None = None,
+    sigma_w: float | None = None,
     generator: Generator,
 ) -> None:
     """Fill `weight` from N(0, σ_w²/fan_in) and biases from N(0, σ_b²), with σ_w such that χ₁ = 1 at σ_b.
 
     `sigma_b` None: 0 for positively homogeneous activations like ReLU, which allow no other; else the square root of
-    the first of 0.05, 0.1, 0.2, 0.5 and 1 at which there is such a σ_w.
+    the first of 0.05, 0.1, 0.2, 0.5 and 1 at which there is such a σ_w. `sigma_w`, which needs a `sigma_b`, is used as
+    it is, on the edge of chaos or off it.
 
     Raises:
-        UserError: sigma_b is negative, or no σ_w is critical there.
+        UserError: sigma_b or sigma_w is negative, sigma_w stands alone, or no σ_w is critical there.
     """
-    check_not_negative(sigma_b=sigma_b or 0.0)
+    check_not_negative(sigma_b=sigma_b or 0.0, sigma_w=sigma_w or 0.0)
+    if sigma_w is not None and sigma_b is None:
+        raise UserError("init.sigma_w: set init.sigma_b, too")
     try:
-        point = usual_point(activation) if sigma_b is None else critical_point(activation, sigma_b**2)
+        if sigma_b is None:
+            point = usual_point(activation)
+        elif sigma_w is None:
+            point = critical_point(activation, sigma_b**2)
+        else:
+            point = CriticalPoint(sigma_w**2, sigma_b**2, None)
     except UserError as error:
         raise UserError(f"init=mean_field: {error}") from error
     weight.normal_(0.0, math.sqrt(point.weight_variance / fan.fan_in), generator=generator)

@@ -51,4 +51,62 @@ HISTORY = pa.schema(
     ]
 )
 
-TABLES: Mapping[str, pa.Schema] = MappingProxyType({"members": MEMBERS, "history": HISTORY})
+# One row a member, layer and epoch, in the order in which the layers run. A pre-activation is the input of the
+# nonlinearity that follows a layer, or the layer's output where none does; a post-activation is what it makes of it.
+SIGNAL = pa.schema(
+    [
+        ("job", pa.string()),
+        ("member", pa.int64()),
+        ("seed", pa.int64()),
+        ("epoch", pa.int64()),  # 0 is before any training
+        ("layer", pa.string()),  # name in the network; `#2` where it runs a second time
+        ("position", pa.int64()),  # 1 for the first layer
+        ("units", pa.int64()),  # or channels
+        ("pre_mean", pa.float64()),
+        ("pre_std", pa.float64()),
+        ("pre_second_moment", pa.float64()),  # over units and rows: q in the theory
+        ("post_mean", pa.float64()),
+        ("post_std", pa.float64()),
+        ("post_second_moment", pa.float64()),
+        ("dead", pa.float64()),  # share of the units whose post-activation is 0 for the whole batch
+        ("saturated", pa.float64()),  # share of the pre-activations where |φ'| is below 5 % of its largest
+        ("correlation", pa.float64()),  # mean cosine between the pre-activations of different inputs
+        ("distinct_units", pa.float64()),  # how many respond differently to the first 64 rows
+        ("effective_rank", pa.float64()),  # (Σλ)²/Σλ² of the pre-activations' products of the first 64 rows
+        ("gradient_second_moment", pa.float64()),  # of a row's loss, by the pre-activation
+        ("gradient_correlation", pa.float64()),  # mean product of different rows' gradients, over their mean square
+        ("weight_norm", pa.float64()),
+        ("weight_gradient_norm", pa.float64()),  # of the mean loss
+        ("predicted_second_moment", pa.float64()),  # by mean-field theory; null where it has nothing to say
+        ("predicted_correlation", pa.float64()),
+        ("predicted_gradient_second_moment", pa.float64()),  # from the gradient at the output, as measured, on back
+        ("no_prediction", pa.string()),  # why there is none
+    ]
+)
+
+HISTOGRAMS = pa.schema(
+    [
+        ("job", pa.string()),  # of its first member
+        ("layer", pa.string()),
+        ("position", pa.int64()),
+        ("left", pa.float64()),  # of a bin of the post-activations; of the outputs for the last layer
+        ("right", pa.float64()),
+        ("density", pa.float64()),
+    ]
+)
+
+SPECTRUM = pa.schema(
+    [
+        ("job", pa.string()),
+        ("member", pa.int64()),
+        ("seed", pa.int64()),
+        ("row", pa.int64()),  # of the batch
+        ("index", pa.int64()),  # 0 for the largest
+        ("singular_value", pa.float64()),  # of the Jacobian of the outputs by the inputs
+        ("predicted_mean_square", pa.float64()),  # of all singular values, by mean-field theory
+    ]
+)
+
+TABLES: Mapping[str, pa.Schema] = MappingProxyType(
+    {"members": MEMBERS, "history": HISTORY, "signal": SIGNAL, "histograms": HISTOGRAMS, "spectrum": SPECTRUM}
+)

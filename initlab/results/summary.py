@@ -1,7 +1,7 @@
 """What a sweep says: one row a job."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,20 +36,27 @@ class Study:
         members: Their members tables, one below the other.
         history: Their history tables.
         differing: For each job the configuration keys in which the jobs differ, shape (jobs, keys), by job name.
+        common: The configuration keys in which they agree, with their values.
     """
 
     members: pd.DataFrame
     history: pd.DataFrame
     differing: pd.DataFrame
+    common: Mapping[str, Any] = field(default_factory=dict)
 
     def label(self, job: str, *, without: Collection[str] = ()) -> str:
         """A job in a few words: what tells it apart, leaving out some keys that a reader knows already."""
-        words = []
-        for key, value in self.differing.loc[job].items():
-            if str(key) not in without:
-                short = shortest(value)
-                words.append(short if key in SELF_EXPLAINING else f"{key}={short}")
-        return ", ".join(words) or job
+        return label_of(self.differing, job, without=without)
+
+
+def label_of(differing: pd.DataFrame, job: str, *, without: Collection[str] = ()) -> str:
+    """A job in a few words: what tells it apart, of `differing_keys`."""
+    words = []
+    for key, value in differing.loc[job].items():
+        if str(key) not in without:
+            short = shortest(value)
+            words.append(short if key in SELF_EXPLAINING else f"{key}={short}")
+    return ", ".join(words) or job
 
 
 def shortest(value: object) -> str:
@@ -78,8 +85,10 @@ def read_study(directory: Path) -> tuple[Study | None, list[str]]:
         history.append(tables[1])
     if not members:
         return None, unreadable
-    study = Study(pd.concat(members, ignore_index=True), pd.concat(history, ignore_index=True), differing_keys(configs))
-    return study, unreadable
+    first = next(iter(configs.values()))
+    common = {key: value for key, value in first.items() if all(other.get(key) == value for other in configs.values())}
+    of_members, of_history = (pd.concat(parts, ignore_index=True) for parts in (members, history))
+    return Study(of_members, of_history, differing_keys(configs), common), unreadable
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

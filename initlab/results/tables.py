@@ -24,10 +24,11 @@ class Record:
 
 @dataclass(frozen=True)
 class JobTables:
-    """The tables of one job, with the columns of `schema.TABLES`."""
+    """The tables of one job, with the columns of `schema.TABLES`; `signal` where it was recorded."""
 
     members: pd.DataFrame
     history: pd.DataFrame
+    signal: pd.DataFrame | None = None
 
 
 def job_tables(
@@ -39,6 +40,7 @@ def job_tables(
     metric: str,
     threshold: float,
     seconds: float,
+    signal: pd.DataFrame | None = None,
 ) -> JobTables:
     """Build a job's tables, or those of some of its members.
 
@@ -50,10 +52,13 @@ def job_tables(
         metric: What the scores are, a name of `schema.METRICS`.
         threshold: Validation score that counts as reached.
         seconds: Training time of a member.
+        signal: What was recorded of the layers, but for the job's name.
     """
     of_members = {**identity, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
     return JobTables(
-        _members_table(of_members, records, threshold=threshold, seconds=seconds), _history_table(of_members, records)
+        _members_table(of_members, records, threshold=threshold, seconds=seconds),
+        _history_table(of_members, records),
+        None if signal is None else signal.assign(job=identity["job"]),
     )
 
 
@@ -118,9 +123,11 @@ def joined(parts: Sequence[JobTables]) -> JobTables:
     """One job's tables from those of its shares."""
     members = pd.concat([part.members for part in parts], ignore_index=True)
     history = pd.concat([part.history for part in parts], ignore_index=True)
+    signals = [part.signal for part in parts if part.signal is not None]
     return JobTables(
         members.sort_values("member", ignore_index=True),
         history.sort_values(["epoch", "split", "member"], ignore_index=True),  # train stands before val
+        pd.concat(signals).sort_values(["epoch", "member", "position"], ignore_index=True) if signals else None,
     )
 
 

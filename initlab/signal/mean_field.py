@@ -8,7 +8,7 @@ the correlation of two inputs whose variance has settled at q* the correlation m
 
     c ← (σ_w²·E[φ(u₁) φ(u₂)] + σ_b²)/q*,  u₁, u₂ ~ N(0, q*) with correlation c,
 
-and both a small difference between two inputs and the mean square of a gradient are multiplied by
+and the mean squares of a small difference between two inputs and of a gradient are both multiplied by
 χ₁ = σ_w²·E[φ'(√q z)²] a layer. Near their fixed points both maps approach as exp(-layer/ξ). Orthogonal weights of the
 same scale obey the same maps; they differ in the spectrum of the Jacobian.
 
@@ -40,10 +40,12 @@ from initlab.signal.moments import (
     second_moments,
 )
 
-NEGLIGIBLE: Final = 1e-12
+NEGLIGIBLE: Final = 1e-24  # a variance at which every smooth φ is linear
+HUGE: Final = 1e12  # and one at which it is what it is far out
 SMALL: Final = 1e-3
 TOLERANCE: Final = 1e-9  # of what counts as exactly critical
-SEARCHED: Final = np.logspace(-8, 6, 57)  # of q*
+LIMIT_TOLERANCE: Final = 1e-4  # the same where a limit is looked at from HUGE
+SEARCHED: Final = np.logspace(-8, 12, 401)  # of q*
 
 Phase = Literal["ordered", "critical", "chaotic"]
 
@@ -73,7 +75,7 @@ class MeanField:
         fixed_point: q*, the variance that a signal of variance 1 comes to; infinite where it grows for ever, None where
             every variance is a fixed point.
         chi: χ₁ at q*: what a layer multiplies the mean square of a gradient by.
-        correlation: c*, the correlation that different inputs come to; None where each stays as it is.
+        correlation: c*, the correlation that different inputs come to; None where that depends on where they started.
         variance_depth: ξ_q, the layers in which a deviation from q* falls by e; infinite where it does not, NaN where
             there is no finite q*.
         correlation_depth: ξ_c, the same for the correlation: -1/ln χ at c*. A network can be trained while its depth is
@@ -91,7 +93,7 @@ class MeanField:
     @property
     def phase(self) -> Phase:
         """Ordered where differences between inputs fade (χ₁ < 1), chaotic where they grow, critical in between."""
-        if abs(self.chi - 1) < 1e-6:
+        if abs(self.chi - 1) < 1e-5:
             return "critical"
         return "ordered" if self.chi < 1 else "chaotic"
 
@@ -111,19 +113,19 @@ def mean_field_theory(activation: Activation, weight_variance: float, bias_varia
         if not 0 <= value < math.inf:
             raise UserError(f"{name}={value}: expected a finite number of at least 0")
     q = fixed_variance(activation, weight_variance, bias_variance)
-    # Where q runs away or is anything, φ is alike at every scale, or almost; a bias no longer counts.
-    at = 1.0 if q is None else max(min(q, SEARCHED[-1]), NEGLIGIBLE)
-    chi = weight_variance * derivative_moment(activation, variance=at)
     if weight_variance == 0:
         return MeanField(weight_variance, bias_variance, q, 0.0, 1.0 if q else None, 0.0, 0.0)
+    # Where every q is fixed, φ is alike at every scale.
+    at = {None: 1.0, math.inf: HUGE}.get(q, max(q or 0.0, NEGLIGIBLE))
+    chi = weight_variance * derivative_moment(activation, variance=at)
     slope = weight_variance * float(second_moment_slopes(activation, torch.tensor([at], dtype=torch.float64)))
     settles = q is not None and 0 < q < math.inf
-    correlation = _fixed_correlation(activation, weight_variance, bias_variance if settles else 0.0, at)
-    if correlation is None:
-        fading = chi
-    else:
-        known = torch.tensor([correlation], dtype=torch.float64)
-        fading = weight_variance * float(derivative_cross_moments(activation, at, known))
+    tolerance = LIMIT_TOLERANCE if q == math.inf else TOLERANCE
+    correlation = _fixed_correlation(activation, weight_variance, bias_variance if settles else 0.0, at, tolerance)
+    if q == math.inf and bias_variance and abs(slope - 1) < tolerance:
+        correlation = 1.0  # q grows by nothing but the bias, which all inputs share
+    known = torch.tensor([1.0 if correlation is None else correlation], dtype=torch.float64)
+    fading = weight_variance * float(derivative_cross_moments(activation, at, known))
     if not settles:  # the variance changes with the covariance
         fading /= slope
     return MeanField(
@@ -133,42 +135,48 @@ def mean_field_theory(activation: Activation, weight_variance: float, bias_varia
         chi,
         correlation,
         math.nan if q == math.inf else depth_scale(slope),
-        depth_scale(fading),
+        depth_scale(fading, tolerance),
     )
 
 
-def depth_scale(factor: float) -> float:
+def depth_scale(factor: float, tolerance: float = TOLERANCE) -> float:
     """ξ = -1/ln factor: the layers in which what each multiplies by `factor` falls by e; infinite if it does not."""
     if factor <= 0:
         return 0.0
-    return -1 / math.log(factor) if factor < 1 - TOLERANCE else math.inf
+    return -1 / math.log(factor) if factor < 1 - tolerance else math.inf
 
 
 def fixed_variance(activation: Activation, weight_variance: float, bias_variance: float) -> float | None:
     """q*, where the variance map leads from q = 1; infinite if it grows for ever; None if every q is fixed."""
+    if positively_homogeneous(activation):
+        factor = weight_variance * second_moment(activation)
+        if abs(factor - 1) < TOLERANCE:
+            return math.inf if bias_variance else None
+        return math.inf if factor > 1 else bias_variance / (1 - factor)
     grid = torch.from_numpy(SEARCHED)
 
     def excess(q: float) -> float:
         return weight_variance * second_moment(activation, variance=q) + bias_variance - q
 
-    gained = (weight_variance * second_moments(activation, grid) + bias_variance - grid) / grid
-    signs = np.sign(np.where(gained.abs().numpy() < TOLERANCE, 0.0, gained.numpy()))
+    signs = np.sign((weight_variance * second_moments(activation, grid) + bias_variance - grid).numpy())
     start = int(np.searchsorted(SEARCHED, 1 - 1e-9))
-    if not signs.any():
-        return None
-    if signs[start] == 0:
-        return float(SEARCHED[start])
+    if abs(excess(1.0)) < TOLERANCE:
+        return 1.0
     step = int(signs[start])
     turned = np.flatnonzero(signs[start::step] * step <= 0)
-    if not len(turned):
-        return math.inf if step > 0 else bias_variance  # below all that was searched: 0, or next to it
-    place = start + step * int(turned[0])
-    if signs[place] == 0:
-        return float(SEARCHED[place])
-    return float(brentq(excess, float(SEARCHED[place - step]), float(SEARCHED[place]), xtol=1e-14))
+    if len(turned):
+        place = start + step * int(turned[0])
+        return float(brentq(excess, float(SEARCHED[place - step]), float(SEARCHED[place]), xtol=1e-14))
+    if step > 0:
+        return math.inf
+    if excess(0.0) <= 0:
+        return 0.0
+    return float(brentq(excess, 0.0, float(SEARCHED[0]), xtol=1e-20))
 
 
-def _fixed_correlation(activation: Activation, weight_variance: float, bias_variance: float, q: float) -> float | None:
+def _fixed_correlation(
+    activation: Activation, weight_variance: float, bias_variance: float, q: float, tolerance: float
+) -> float | None:
     """c* at a variance that has settled; None where every correlation is fixed, as in a linear network."""
     total = weight_variance * second_moment(activation, variance=q) + bias_variance
 
@@ -180,7 +188,7 @@ def _fixed_correlation(activation: Activation, weight_variance: float, bias_vari
     if max(map(abs, at_ends)) < TOLERANCE:
         return None
     slope_at_one = weight_variance * derivative_moment(activation, variance=q) * q / total
-    if slope_at_one <= 1 + 1e-7:
+    if slope_at_one <= 1 + max(tolerance, 1e-7):
         return 1.0
     if abs(at_ends[0]) < TOLERANCE:
         return 0.0

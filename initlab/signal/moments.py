@@ -6,7 +6,9 @@ single Gauss-Hermite rule errs in the third digit at a kink.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,11 +18,11 @@ from initlab.activations import Activation
 Function = Callable[[Tensor], Tensor]
 
 CUTOFF = 12  # in standard deviations; the mass beyond is below 1e-30
-NODES = 64
+NODES = (64, 128, 256, 512, 1024)  # a piece
 # Of double integrals, where the mass beyond 9 standard deviations, 1e-18, is left out.
 PAIR_CUTOFF = 9.0
 PAIR_PIECE = 2.0
-PAIR_NODES = (12, 24, 48, 96)
+PAIR_NODES = (12, 24, 48, 96, 192, 384)
 ALIKE = 1e-12  # how near to 1 a correlation counts as 1
 
 
@@ -37,17 +39,17 @@ def derivative_moment(activation: Activation, *, variance: float = 1.0) -> float
 def derivative_fourth_moment(activation: Activation, *, variance: float = 1.0) -> float:
     """E[φ'(h)⁴] for h ~ N(0, variance), to about 1e-10."""
     std = torch.tensor([math.sqrt(variance)], dtype=torch.float64)
-    return float(_expectation(lambda h: activation.derivative(h) ** 4, activation.kinks, std))
+    return float(_expectation(lambda h: activation.derivative(h) ** 4, activation, std))
 
 
 def second_moments(activation: Activation, variances: Tensor) -> Tensor:
     """E[φ(h)²] for h ~ N(0, v), for each v in `variances`, shape (n,), float64."""
-    return _expectation(lambda h: activation.function(h).square(), activation.kinks, variances.sqrt())
+    return _expectation(lambda h: activation.function(h).square(), activation, variances.sqrt())
 
 
 def derivative_moments(activation: Activation, variances: Tensor) -> Tensor:
     """E[φ'(h)²] for h ~ N(0, v), for each v in `variances`, shape (n,), float64."""
-    return _expectation(lambda h: activation.derivative(h).square(), activation.kinks, variances.sqrt())
+    return _expectation(lambda h: activation.derivative(h).square(), activation, variances.sqrt())
 
 
 def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
@@ -56,7 +58,7 @@ def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
     def integrand(h: Tensor) -> Tensor:
         return activation.function(h) * activation.derivative(h) * h
 
-    return _expectation(integrand, activation.kinks, variances.sqrt()) / variances
+    return _expectation(integrand, activation, variances.sqrt()) / variances
 
 
 def cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
@@ -69,30 +71,36 @@ def derivative_cross_moments(activation: Activation, variance: float, correlatio
     return _pair_expectation(activation, activation.derivative, variance, correlations)
 
 
-def _expectation(function: Function, kinks: Sequence[float], stds: Tensor) -> Tensor:
-    """E[f(std · z)], z ~ N(0, 1), for each std, shape (n,)."""
+def _expectation(function: Function, activation: Activation, stds: Tensor) -> Tensor:
+    """E[f(std · z)], z ~ N(0, 1), for each std, shape (n,), where f is as smooth as the activation."""
+    nodes = _nodes_needed(activation, float(stds.max()) ** 2, pairs=False)
+    return _piecewise(function, activation.kinks, stds, nodes)
+
+
+def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int) -> Tensor:
+    """The same with so many nodes a piece."""
     whole = torch.arange(-CUTOFF, CUTOFF + 1, dtype=torch.float64).expand(len(stds), -1)
     smallest = stds.clamp_min(1e-150).unsqueeze(1)
     splits = torch.tensor(kinks, dtype=torch.float64) / smallest
     # Where φ bends, around 0, is narrow beside z if the variance is large.
     bends = torch.tensor([10.0**k for k in range(-1, 6)], dtype=torch.float64) / smallest
     edges = torch.cat([whole, splits, bends, -bends], 1).clamp(-CUTOFF, CUTOFF).sort(1).values
-    z, weights = _nodes_between(edges, NODES)
+    z, weights = _nodes_between(edges, nodes)
     return (weights * function(stds.unsqueeze(1) * z)).sum(1)
 
 
 def _pair_expectation(activation: Activation, function: Function, variance: float, correlations: Tensor) -> Tensor:
     """E[f(h₁) f(h₂)] for each correlation.
 
-    With h₁, h₂ = √v (√|c| w ± √(1 - |c|) z₁,₂), independent given w, it is the mean over w of h(w)·h(±w), where
-    h(w) = E_z[f(√v (√|c| w + √(1 - |c|) z))]: two nested integrals of one variable.
+    With h₁ = √v (√|c| w + √(1 - |c|) z₁) and h₂ = √v (±√|c| w + √(1 - |c|) z₂), independent given w, it is the mean
+    over w of h(w)·h(±w), where h(w) = E_z[f(√v (√|c| w + √(1 - |c|) z))]: two nested integrals of one variable.
     """
-    std, nodes = math.sqrt(variance), _nodes_needed(activation, variance)
+    std, nodes = math.sqrt(variance), _nodes_needed(activation, variance, pairs=True)
     products = []
     for correlation in correlations.tolist():
         if std == 0 or 1 - abs(correlation) < ALIKE:  # |h₁| = |h₂|
             both = partial(_times_mirrored, function, math.copysign(1.0, correlation))
-            products.append(float(_expectation(both, activation.kinks, torch.tensor([std], dtype=torch.float64))))
+            products.append(float(_expectation(both, activation, torch.tensor([std], dtype=torch.float64))))
         else:
             products.append(_product(activation, function, std, correlation, nodes))
     return torch.tensor(products, dtype=torch.float64)
@@ -127,23 +135,54 @@ def _product(activation: Activation, function: Function, std: float, correlation
     return float((outer.squeeze(0) * conditional * other).sum())
 
 
-def _nodes_needed(activation: Activation, variance: float) -> int:
+def _nodes_needed(activation: Activation, variance: float, *, pairs: bool) -> int:
     """Nodes a piece with which the second moments of φ and φ' come out right; a sine of large ω needs many."""
-    exact = second_moment(activation, variance=variance), derivative_moment(activation, variance=variance)
+    quarter = math.ceil(4 * math.log10(variance)) if variance > 0 else -1000
+    count = _pair_nodes if pairs else _single_nodes
+    return count(activation.name, tuple(activation.parameters.items()), quarter)
+
+
+@lru_cache(maxsize=1024)
+def _single_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int) -> int:
+    """For a variance of up to 10^(quarter/4): so many that twice as many change nothing."""
+    activation, std = Activation(name, dict(parameters)), torch.tensor([10.0 ** (quarter / 8)], dtype=torch.float64)
+    for nodes, more in pairwise(NODES):
+        if _agree(*(_squares(activation, partial(_piecewise, stds=std, nodes=each)) for each in (nodes, more))):
+            return nodes
+    return NODES[-1]
+
+
+@lru_cache(maxsize=1024)
+def _pair_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int) -> int:
+    """The same on the longer pieces of a double integral: so many that single integrals come out right."""
+    activation, variance = Activation(name, dict(parameters)), 10.0 ** (quarter / 4)
     std = math.sqrt(variance)
     kinks = torch.tensor([0.0, *activation.kinks], dtype=torch.float64) / max(std, 1e-150)
     bends = torch.tensor([10.0**k / std for k in range(-1, 6) if std and 10.0**k < std * PAIR_CUTOFF])
     reach = torch.arange(-PAIR_CUTOFF, PAIR_CUTOFF + 1, PAIR_PIECE, dtype=torch.float64)
     edges = torch.cat([reach, kinks, bends.double(), -bends.double()]).clamp(-PAIR_CUTOFF, PAIR_CUTOFF).sort().values
-    for nodes in PAIR_NODES[:-1]:
+
+    def integral(function: Function, _kinks: Sequence[float], *, nodes: int) -> Tensor:
         z, weights = _nodes_between(edges.unsqueeze(0), nodes)
-        found = [
-            float((weights * function(std * z).square()).sum())
-            for function in (activation.function, activation.derivative)
-        ]
-        if all(math.isclose(a, b, rel_tol=1e-8, abs_tol=1e-14) for a, b in zip(found, exact, strict=True)):
+        return (weights * function(std * z)).sum()
+
+    exact = second_moment(activation, variance=variance), derivative_moment(activation, variance=variance)
+    for nodes in PAIR_NODES[:-1]:
+        if _agree(_squares(activation, partial(integral, nodes=nodes)), exact):
             return nodes
     return PAIR_NODES[-1]
+
+
+def _squares(activation: Activation, integral: Callable[..., Tensor]) -> tuple[float, float]:
+    """The second moments of φ and φ' by some rule."""
+    return (
+        float(integral(lambda h: activation.function(h).square(), activation.kinks)),
+        float(integral(lambda h: activation.derivative(h).square(), activation.kinks)),
+    )
+
+
+def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(math.isclose(a, b, rel_tol=1e-8, abs_tol=1e-14) for a, b in zip(one, other, strict=True))
 
 
 def _nodes_between(edges: Tensor, nodes: int) -> tuple[Tensor, Tensor]:

@@ -82,6 +82,8 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> N
     (job.directory / "members.parquet").unlink(missing_ok=True)  # of a former run: it marks the job as finished
     write_description(job.directory, job.resolved, _metadata(job, run, status="finished"))
     write_table(job.directory, "history", tables.history)
+    if tables.signal is not None:
+        write_table(job.directory, "signal", tables.signal)
     tracking.finish(tables)
     (job.directory / "error.txt").unlink(missing_ok=True)
     write_table(job.directory, "members", tables.members)

@@ -54,6 +54,9 @@ def open_folder(cohort: Cohort) -> Path:
 def keep_results(cohort: Cohort, tables: Sequence[JobTables]) -> None:
     """Write what a cohort measured."""
     folder = folder_of(cohort)
+    signals = [part.signal for part in tables if part.signal is not None]
+    if signals:
+        write_table(folder, "signal", pd.concat(signals, ignore_index=True))
     write_table(folder, "history", pd.concat([part.history for part in tables], ignore_index=True))
     write_table(folder, "members", pd.concat([part.members for part in tables], ignore_index=True))
 
@@ -77,6 +80,7 @@ def kept_results(study: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]
             continue
         try:
             members, history = (read_table(folder, name) for name in ("members", "history"))
+            signal = read_table(folder, "signal") if (folder / "signal.parquet").exists() else None
         except UserError:  # damaged, or of another version: trained again
             continue
         for entry in manifest:
@@ -85,11 +89,19 @@ def kept_results(study: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]
                 continue
             first = entry["first_seed"] - job.config.seed
             ours = range(first, first + entry["seeds"])
-            own = [table[(table["job"] == job.name) & table["member"].isin(ours)] for table in (members, history)]
+            own = JobTables(
+                _rows_of(members, job.name, ours),
+                _rows_of(history, job.name, ours),
+                None if signal is None else _rows_of(signal, job.name, ours),
+            )
             parts = kept.setdefault(job.name, [])
             if not any(part.members["member"].isin(ours).any() for part in parts):
-                parts.append(JobTables(*own))
+                parts.append(own)
     return kept
+
+
+def _rows_of(table: pd.DataFrame, job: str, members: range) -> pd.DataFrame:
+    return table[(table["job"] == job) & table["member"].isin(members)]
 
 
 def interrupted_cohorts(study: Path, missing: Mapping[str, tuple[Job, Collection[int]]]) -> list[Cohort]:

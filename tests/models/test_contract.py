@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from initlab.activations import Activation
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.stack import stack_members
+from initlab.command import CONF
 from initlab.config import import_target
 from initlab.data.module import InMemoryData
 from initlab.errors import UserError
-from initlab.train import CONF
 from tests.cohort.test_members import plain_training, state_of
 from tests.helpers import make_job, train
 from tests.models.helpers import scramble

@@ -1,0 +1,41 @@
+"""Histograms of activations by layer."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from initlab.figures.style import COLORS
+
+MOST_LAYERS = 6
+MOST_ROWS = 8
+
+
+def activation_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how the values that some layers hand on are spread: a row a job, from the first layer to the output.
+
+    Args:
+        tables: By label, tables with the columns of `results.schema.HISTOGRAMS`, each of one job.
+    """
+    shown = dict(list(tables.items())[:MOST_ROWS])
+    columns = max(min(MOST_LAYERS, int(table["position"].max())) for table in shown.values())
+    figure = Figure(figsize=(1.0 + 2.3 * columns, 0.6 + 1.6 * len(shown)), layout="constrained")
+    panels = figure.subplots(len(shown), columns, squeeze=False)
+    for place, (row, (label, table)) in enumerate(zip(panels, shown.items(), strict=True)):
+        layers = {int(str(number)): part for number, part in table.groupby("position")}
+        chosen = np.unique(np.linspace(1, len(layers), min(columns, len(layers))).round().astype(int))
+        for panel in row[len(chosen) :]:
+            panel.set_visible(False)
+        for panel, number in zip(row, chosen, strict=False):
+            bins = layers[int(number)]
+            widths = bins["right"] - bins["left"]
+            panel.bar(bins["left"], bins["density"], widths, align="edge", color=COLORS[place % len(COLORS)])
+            panel.set_yticks([])
+            panel.tick_params(axis="x", labelsize=7)
+            panel.locator_params(axis="x", nbins=3)
+            panel.spines[["top", "right", "left"]].set_visible(False)
+            panel.set_title(str(bins["layer"].iloc[0]), fontsize=8)
+        row[0].set_ylabel(label, fontsize=9)
+    figure.supxlabel("what a layer hands on, of one network; density, each panel on its own scale", fontsize=9)
+    return figure

@@ -1,0 +1,113 @@
+"""Signal and gradient against depth: what was measured, and what theory says."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from initlab.figures.style import COLORS
+
+MARKERS = "osD^vP*X"
+MOST_SHOWN = len(COLORS) * len(MARKERS)
+MARKS = 8  # a line
+SMALLEST = 1e-60  # where an axis of sizes ends: a layer below has lost its signal
+
+# Title, column, prediction, whether sizes are compared by factors.
+PANELS = (
+    ("pre-activations, mean square", "pre_second_moment", "predicted_second_moment", True),
+    ("gradient, mean square", "gradient_second_moment", "predicted_gradient_second_moment", True),
+    ("correlation of different inputs", "correlation", "predicted_correlation", False),
+)
+
+
+def signal_by_depth(tables: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
+    """Draw what becomes of signal, gradient and geometry from the first layer to the last.
+
+    A line is the mean over members (of sizes the geometric one), its band one standard deviation to either side; the
+    dashed line beside it is the prediction of mean-field theory, where there is one.
+
+    Args:
+        tables: By label, tables with the columns of `results.schema.SIGNAL`, each of one job and epoch.
+        title: Above all.
+    """
+    figure = Figure(figsize=(14.4, 4.4), layout="constrained")
+    panels = figure.subplots(1, len(PANELS))
+    shown = dict(list(tables.items())[:MOST_SHOWN])
+    for panel, (name, column, predicted, factors) in zip(panels, PANELS, strict=True):
+        for place, table in enumerate(shown.values()):
+            color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
+            _draw(panel, table, (column, predicted), color, marker, factors=factors)
+        panel.set_title(name)
+        panel.set_xlabel("layer")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if factors:
+            _logarithmic(panel)
+        else:
+            panel.set_ylim(max(panel.get_ylim()[0], -1.05), 1.05)
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    handles = [
+        Line2D([], [], color=COLORS[place % len(COLORS)], marker=MARKERS[place % len(MARKERS)], label=label)
+        for place, label in enumerate(shown)
+    ]
+    if any(table[predicted].notna().any() for table in shown.values() for _, _, predicted, _ in PANELS):
+        handles.append(Line2D([], [], color="0.3", linestyle="--", label="theory"))
+    figure.legend(handles=handles, loc="outside right upper", frameon=False)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def _draw(
+    panel: Axes, table: pd.DataFrame, columns: tuple[str, str], color: str, marker: str, *, factors: bool
+) -> None:
+    column, predicted = columns
+    values = table.pivot(index="member", columns="position", values=column)
+    layers = values.columns.to_numpy(np.float64)
+    mean, low, high = _mean_and_spread(values.to_numpy(np.float64), factors=factors)
+    every = max(1, len(layers) // MARKS)
+    panel.plot(layers, mean, color=color, marker=marker, linewidth=1.6, markersize=4, markevery=every)
+    panel.fill_between(layers, low, high, color=color, alpha=0.18, linewidth=0)
+    theory = table.groupby("position")[predicted].first().to_numpy(np.float64)
+    if factors:
+        theory = np.where(theory > SMALLEST, theory, np.nan)
+    panel.plot(layers, theory, color=color, linestyle="--", linewidth=1.1)
+
+
+def _mean_and_spread(values: NDArray[np.float64], *, factors: bool) -> tuple[NDArray[np.float64], ...]:
+    """Mean and one standard deviation to either side, over members; by their logarithms if factors are meant.
+
+    Args:
+        values: Shape (members, layers).
+        factors: Whether sizes are compared by factors; those that are 0 or not finite are left out.
+    """
+    usable = np.isfinite(values) & ((values > SMALLEST) | (not factors))
+    numbers = np.where(usable, values, np.nan)
+    if factors:
+        numbers = np.log(numbers)
+    known = usable.any(0)
+    mean, std = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+    mean[known], std[known] = np.nanmean(numbers[:, known], 0), np.nanstd(numbers[:, known], 0)
+    ends = (mean, mean - std, mean + std)
+    return tuple(np.exp(end) for end in ends) if factors else ends
+
+
+def _logarithmic(panel: Axes) -> None:
+    """A log axis of at least a decade, so that a size that is kept looks kept."""
+    heights = [line.get_ydata() for line in panel.get_lines()]
+    seen = np.concatenate([np.asarray(height, np.float64) for height in heights]) if heights else np.array([])
+    seen = seen[np.isfinite(seen)]
+    if not len(seen):
+        panel.text(0.5, 0.5, "zero in every layer", transform=panel.transAxes, ha="center", color="0.4")
+        panel.set_yticks([])
+        return
+    panel.set_yscale("log")
+    low, high = panel.get_ylim()
+    if high / low < 100:
+        middle = np.sqrt(low * high)
+        panel.set_ylim(middle / 10, middle * 10)

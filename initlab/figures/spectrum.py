@@ -1,0 +1,50 @@
+"""Singular values of the input-output Jacobian."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from initlab.figures.style import LINES
+
+SMALLEST = 1e-40
+
+
+def jacobian_spectrum(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw singular values from the largest to the smallest, with the spread over members and rows.
+
+    A line is the geometric mean, its band reaches from the smallest to the largest; the thin line is the root of the
+    mean square that mean-field theory predicts.
+
+    Args:
+        tables: By label, tables with the columns of `results.schema.SPECTRUM`, each of one job.
+    """
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    panel = figure.subplots()
+    drawn = False
+    for place, (label, table) in enumerate(list(tables.items())[: len(LINES)]):
+        color, dash = LINES[place]
+        values = table["singular_value"].where(table["singular_value"] > SMALLEST)
+        groups = np.log(values).groupby(table["index"])
+        mean, low, high = (np.exp(part.to_numpy(np.float64)) for part in (groups.mean(), groups.min(), groups.max()))
+        if not np.isfinite(mean).any():
+            panel.plot([], [], color=color, linestyle=dash, label=f"{label} (all zero)")
+            continue
+        drawn = True
+        index = np.arange(1, len(mean) + 1)
+        panel.plot(index, mean, color=color, linestyle=dash, linewidth=1.8, marker="o", markersize=3, label=label)
+        panel.fill_between(index, low, high, color=color, alpha=0.15, linewidth=0)
+        predicted = float(table["predicted_mean_square"].iloc[0])
+        if np.isfinite(predicted) and predicted > 0:
+            panel.axhline(np.sqrt(predicted), color=color, linewidth=0.8, alpha=0.8)
+    if drawn:
+        panel.set_yscale("log")
+    panel.set_xlabel("singular value of the Jacobian, largest first")
+    panel.set_ylabel("size (thin: theory's root mean square)")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize="small")
+    return figure

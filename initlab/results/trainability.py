@@ -1,0 +1,69 @@
+"""The trainability map: scores by depth and weight variance, and how deep theory says a network can be trained."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from initlab.activations import Activation
+from initlab.results.summary import Study
+from initlab.signal.mean_field import mean_field_theory
+from initlab.signal.verdict import DEPTH_SCALES
+
+DEPTH, SIGMA_W = "model.depth", "init.sigma_w"
+
+
+@dataclass(frozen=True)
+class TrainabilityMap:
+    """A study over depths and weight variances.
+
+    Attributes:
+        scores: Mean test score over members, those that diverged counting as 0: depths down, σ_w² across.
+        metric: What the scores are.
+        theory: σ_w² and the depth up to which signals keep the difference between inputs, six times ξ_c.
+        activation: The network's.
+        bias_variance: σ_b².
+    """
+
+    scores: pd.DataFrame
+    metric: str
+    theory: pd.DataFrame
+    activation: str
+    bias_variance: float
+
+
+def trainability_map(study: Study, summary: pd.DataFrame) -> TrainabilityMap | None:
+    """Make the map of a study that sweeps depth and σ_w of `init=mean_field`, and nothing else; None of any other.
+
+    Args:
+        study: Finished jobs.
+        summary: Of `results.summary.summarize`.
+    """
+    if set(study.differing) != {DEPTH, SIGMA_W} or "null" in set(study.differing[SIGMA_W]):
+        return None
+    if min(study.differing[DEPTH].nunique(), study.differing[SIGMA_W].nunique()) < 2:
+        return None
+    finished = 1 - summary["diverged"] / summary["seeds"]
+    cells = pd.DataFrame(
+        {
+            "depth": summary[DEPTH].astype(int),
+            "weight_variance": summary[SIGMA_W].astype(float) ** 2,
+            "score": summary["test_score_mean"].fillna(0.0) * finished,
+        }
+    )
+    scores = cells.pivot_table(index="depth", columns="weight_variance", values="score")
+    config = study.common
+    parameters = {
+        key.removeprefix("activation."): value
+        for key, value in config.items()
+        if key.startswith("activation.") and key != "activation.name"
+    }
+    activation = Activation(str(config["activation.name"]), parameters)
+    bias_variance = float(config["init.sigma_b"]) ** 2
+    variances = np.linspace(float(scores.columns.min()), float(scores.columns.max()), 100)
+    depths = [
+        DEPTH_SCALES * mean_field_theory(activation, float(variance), bias_variance).correlation_depth
+        for variance in variances
+    ]
+    theory = pd.DataFrame({"weight_variance": variances, "depth": depths})
+    return TrainabilityMap(scores, str(summary["metric"].iloc[0]), theory, activation.name, bias_variance)

@@ -1,0 +1,54 @@
+"""How the values of every layer are spread."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from initlab.initializers.context import Batch, measuring
+from initlab.signal.layers import Layout, Site, looking
+
+BINS: Final = 60
+TAILS: Final = 0.001  # of the values on either side, that the bins leave out
+
+
+def histograms(
+    template: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], layout: Layout, batch: Batch
+) -> pd.DataFrame:
+    """Histogram of what every layer hands on, its post-activations, and of the output; of the first member.
+
+    Args:
+        template: The structure; dropout is off, norms normalize by the batch.
+        parameters: By name, shape (members, …).
+        buffers: By name, shape (members, …).
+        layout: Of the template.
+        batch: Rows to send through.
+
+    Returns:
+        One row a layer and bin: layer, position, left, right, density.
+    """
+    places = {layer.after or layer.before: (number, layer) for number, layer in enumerate(layout.layers, start=1)}
+    parts: dict[int, pd.DataFrame] = {}
+
+    def look(site: Site, _module: nn.Module, signal: Tensor) -> Tensor:
+        if site in places:
+            number, layer = places[site]
+            values = signal.detach().flatten().double().cpu().numpy()
+            values = values[np.isfinite(values)]
+            low, high = np.quantile(values, [TAILS, 1 - TAILS]) if len(values) else (0.0, 0.0)
+            spread = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-30)
+            density, edges = np.histogram(values, BINS, range=(low, low + spread), density=True)
+            parts[number] = pd.DataFrame(
+                {"layer": layer.name, "position": number, "left": edges[:-1], "right": edges[1:], "density": density}
+            )
+        return signal
+
+    first = {name: value[0].detach() for name, value in parameters.items()}
+    kept = {name: value[0].clone() for name, value in buffers.items()}
+    with measuring(template), torch.no_grad(), looking(template, layout, look):
+        batch.through(lambda *args, **kwargs: functional_call(template, {**first, **kept}, args, kwargs))
+    return pd.concat([parts[number] for number in sorted(parts)], ignore_index=True)

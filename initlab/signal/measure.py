@@ -1,0 +1,265 @@
+"""What a batch and its gradient look like in every layer, for many networks of one structure at once."""
+
+from collections.abc import Callable, Mapping
+from math import ceil, prod
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vjp, vmap
+from torch.utils._pytree import tree_leaves
+
+from initlab.activations import activation_of
+from initlab.initializers.context import Batch, measuring
+from initlab.signal.layers import Layer, Layout, Site, looking
+
+Loss = Callable[[Any, Any], Tensor]
+
+MEMORY: Final = 2**30  # bytes of one vectorized pass, about
+MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
+DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
+DEFAULT_SATURATION: Final = 0.05
+
+# What is measured of each layer; `results.schema.SIGNAL` says what each is.
+MEASURED: Final = (
+    "pre_mean",
+    "pre_std",
+    "pre_second_moment",
+    "post_mean",
+    "post_std",
+    "post_second_moment",
+    "dead",
+    "saturated",
+    "correlation",
+    "distinct_units",
+    "effective_rank",
+    "gradient_second_moment",
+    "gradient_correlation",
+    "weight_norm",
+    "weight_gradient_norm",
+)
+# What a forward pass sums up of each.
+SEEN: Final = (
+    *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "variance")),
+    *("dead", "saturated", "cosines", "distinct_units", "effective_rank"),
+)
+
+
+def measure(
+    template: nn.Module,
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    layout: Layout,
+    batch: Batch,
+    *,
+    loss: Loss | None = None,
+    cotangent: Tensor | None = None,
+    vectorized: bool,
+) -> dict[str, Tensor]:
+    """One forward and one backward pass through every member; networks and random state stay as they were.
+
+    Args:
+        template: The structure; dropout is off, norms normalize by the batch.
+        parameters: By name, shape (members, …).
+        buffers: By name, shape (members, …).
+        layout: Of the template, for this batch.
+        batch: The same rows for all members.
+        loss: From outputs and targets to the sum over the rows of their losses; None: `cotangent` is sent back instead.
+        cotangent: Of the outputs' shape.
+        vectorized: By `torch.func.vmap`, as far as memory allows; False: one member after another.
+
+    Returns:
+        Of every layer and member: a tensor of shape (members, layers) for each name of `MEASURED`, float64.
+    """
+
+    def of_member(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return _measure_member(template, own, kept, layout, batch, loss=loss, cotangent=cotangent)
+
+    state = {name: value.detach() for name, value in parameters.items()}
+    members = len(next(iter(state.values())))
+    with measuring(template), torch.no_grad():
+        if vectorized:
+            # Probes, what they are added to, outputs, and the gradients of all of these.
+            each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
+            size = min(members, max(1, MEMORY // max(each, 1)))
+            size = ceil(members / ceil(members / size))
+            values = vmap(of_member, chunk_size=size, randomness="different")(state, dict(buffers))
+        else:
+            rows = [
+                of_member(
+                    {name: value[member] for name, value in state.items()},
+                    {name: value[member] for name, value in buffers.items()},
+                )
+                for member in range(members)
+            ]
+            values = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return _columns({name: value.cpu().double() for name, value in values.items()}, len(batch))
+
+
+def _measure_member(
+    template: nn.Module,
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    layout: Layout,
+    batch: Batch,
+    *,
+    loss: Loss | None,
+    cotangent: Tensor | None,
+) -> dict[str, Tensor]:
+    """The same of one member: each value has shape (layers,)."""
+    device = next(iter(parameters.values())).device
+    probes = [torch.zeros(layer.shape, dtype=layer.dtype, device=device) for layer in layout.layers]
+
+    def forward(weights: Mapping[str, Tensor], added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        watcher = _Watcher(layout, added)
+        state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
+        with looking(template, layout, watcher.look):
+            outputs = batch.through(lambda *args, **kwargs: functional_call(template, state, args, kwargs))
+        return _first_tensor(outputs), watcher.stacked()
+
+    outputs, pull_back, found = vjp(forward, dict(parameters), probes, has_aux=True)  # type: ignore[misc]
+    if loss is not None:
+        cotangent = grad(lambda values: loss(values, batch.targets))(outputs)
+    assert cotangent is not None
+    weight_gradients, gradients = pull_back(cotangent.to(outputs.dtype))
+    backward = [
+        _of_gradient(gradient, parameters[layer.weight], weight_gradients[layer.weight])
+        for layer, gradient in zip(layout.layers, gradients, strict=True)
+    ]
+    return {**found, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+
+
+class _Watcher:
+    """Takes the numbers of each site as the signal passes, so that no tensor has to be kept."""
+
+    def __init__(self, layout: Layout, probes: list[Tensor]) -> None:
+        self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
+        self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
+        self._probes = probes
+        self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
+
+    def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
+        """Measure; at a pre-activation add a zero, whose gradient is the signal's."""
+        if site in self._after:
+            place, layer = self._after[site]
+            self._rows[place] |= _of_output(layer, signal.detach())
+        if site in self._before:
+            place, layer = self._before[site]
+            self._rows[place] |= _of_preactivation(layer, module, signal.detach())
+            return signal + self._probes[place]
+        return signal
+
+    def stacked(self) -> dict[str, Tensor]:
+        """Each value as a tensor of shape (layers,); NaN where there is none, as behind the last layer."""
+        missing = torch.full((), torch.nan, device=self._probes[0].device)
+        return {name: _stack([row.get(name, missing) for row in self._rows]) for name in SEEN}
+
+
+def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[str, Tensor]:
+    values, scale = _scaled(_units_last(layer, signal))
+    some = values[:MOST_ROWS]
+    found = {
+        **_moments("pre", values, scale),
+        "cosines": _sum_of_cosines(values.flatten(1)),
+        "distinct_units": _distinct_units(some.flatten(0, -2)),
+        "effective_rank": _effective_rank(some.flatten(1)),
+    }
+    if layer.before.side == "input":
+        known = activation_of(module)
+        limit = known.kind.saturates_below if known else DEFAULT_SATURATION
+        part = signal[:MOST_ROWS]
+        _, pull_back = vjp(lambda z: module.forward(z.clone()), part)  # type: ignore[misc]
+        (slopes,) = pull_back(torch.ones_like(part))
+        found["saturated"] = (slopes.abs() < limit).sum() / slopes.numel()
+    return found
+
+
+def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
+    values, scale = _scaled(_units_last(layer, signal))
+    dead = ~(values.flatten(0, -2) != 0).any(0)
+    return {**_moments("post", values, scale), "dead": dead.sum() / dead.numel()}
+
+
+def _of_gradient(gradient: Tensor, weight: Tensor, weight_gradient: Tensor) -> dict[str, Tensor]:
+    rows, scale = _scaled(gradient.flatten(1))
+    weight_rows, weight_scale = _scaled(weight_gradient)
+    return {
+        "gradient_scale": scale,
+        "gradient_square": rows.square().mean(),
+        "gradient_sum": rows.sum(0).square().mean(),
+        "weight_norm": weight.norm(),
+        "weight_gradient_scale": weight_scale,
+        "weight_gradient_square": weight_rows.square().sum(),
+    }
+
+
+def _moments(side: str, values: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    mean = values.mean()
+    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": (values - mean).square().mean()}
+
+
+def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
+    """The columns of `MEASURED` from what was summed up, in float64: squares may leave the range of float32.
+
+    Args:
+        raw: Each of shape (members, layers).
+        rows: Of the batch.
+    """
+    found = {name: raw[name] for name in MEASURED if name in raw}
+    for side in ("pre", "post"):
+        mean, std = (
+            raw[f"{side}_scale"] * raw[f"{side}_scaled_mean"],
+            raw[f"{side}_scale"] * raw[f"{side}_variance"].sqrt(),
+        )
+        found |= {f"{side}_mean": mean, f"{side}_std": std, f"{side}_second_moment": mean.square() + std.square()}
+    pairs = rows * (rows - 1)
+    alone = torch.full_like(raw["cosines"], torch.nan)
+    square = raw["gradient_square"]
+    found["correlation"] = (raw["cosines"] - rows) / pairs if pairs else alone
+    found["gradient_second_moment"] = square * raw["gradient_scale"].square()
+    found["gradient_correlation"] = (raw["gradient_sum"] - rows * square) / (pairs * square) if pairs else alone
+    # Of the mean loss.
+    found["weight_gradient_norm"] = raw["weight_gradient_scale"] * raw["weight_gradient_square"].sqrt() / rows
+    return {name: found[name] for name in MEASURED}
+
+
+def _stack(scalars: list[Tensor]) -> Tensor:
+    return torch.stack([scalar.to(scalars[0].dtype) for scalar in scalars])
+
+
+def _units_last(layer: Layer, signal: Tensor) -> Tensor:
+    """The signal as (rows, …, units)."""
+    return signal.movedim(1, -1) if layer.channels_first and signal.dim() > 2 else signal
+
+
+def _scaled(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Values divided by their largest, so that no square leaves the range of numbers; and that."""
+    largest = values.abs().amax()
+    return values / largest.clamp_min(torch.finfo(values.dtype).tiny), largest
+
+
+def _sum_of_cosines(rows: Tensor) -> Tensor:
+    """Sum over all pairs of rows, shape (rows, entries), of their cosine; NaN if one of them is zero."""
+    lengths = rows.square().sum(1).sqrt()
+    return ((1 / lengths) @ rows).square().sum()
+
+
+def _distinct_units(samples: Tensor) -> Tensor:
+    """How many units respond differently, given samples of shape (samples, units).
+
+    Each unit's responses are projected to one number by fixed random weights: equal units give equal numbers.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64).to(samples.device)
+    values = (weights @ samples.double()).sort().values
+    return 1 + (values.diff() > DISTINCT * values.abs().amax()).sum()
+
+
+def _effective_rank(rows: Tensor) -> Tensor:
+    """(Σλ)²/Σλ² for the eigenvalues λ of the rows' products: 1 if all rows are multiples of one."""
+    products = rows @ rows.mT
+    return products.diagonal().sum().square() / products.square().sum()
+
+
+def _first_tensor(outputs: Any) -> Tensor:
+    return next(leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point())
