@@ -1,6 +1,7 @@
 """initlab: which weight initialization should this network start from?
 
 initialize(model, "lsuv", batch=images, seed=0)    fill a network's weights, and say what was done to each
+probe(model, batch, seed=0, scheme="he")           what a scheme does to signal and gradient, and what theory says
 list_initializers()                                every registered scheme by its name
 register_initializer(name, source=…)               decorate a function to add one's own
 """
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
     from initlab.initializers import list_initializers as list_initializers
     from initlab.initializers import register as register_initializer
     from initlab.initializers.api import initialize as initialize
+    from initlab.signal.api import probe as probe
 
 __version__ = "0.1.0"
-__all__ = ["initialize", "list_initializers", "register_initializer"]
+__all__ = ["initialize", "list_initializers", "probe", "register_initializer"]
 
 _FOUND_IN = {
     "initialize": ("initlab.initializers.api", "initialize"),
+    "probe": ("initlab.signal.api", "probe"),
     "list_initializers": ("initlab.initializers", "list_initializers"),
     "register_initializer": ("initlab.initializers", "register"),
 }

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from initlab.cohort.engines import choose_engine, has_convolutions
-from initlab.cohort.run import build_networks, intra_op_threads
+from initlab.cohort.run import build_networks
 from initlab.cohort.stack import stack_members
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.errors import UserError
@@ -23,7 +23,7 @@ from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
 from initlab.figures.style import save_png
 from initlab.jobs import Job, Share
-from initlab.machine import describe_machine, trains_on_cuda, usable_cores
+from initlab.machine import describe_machine, intra_op_threads, trains_on_cuda, usable_cores
 from initlab.results.store import write_description, write_table, write_whole
 from initlab.results.summary import differing_keys, flat_config, label_of
 from initlab.signal.probe import Networks, Probe, probe_networks

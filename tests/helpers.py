@@ -11,11 +11,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from initlab.cohort.module import CohortModule, Training
-from initlab.cohort.run import build_trainer, fit, intra_op_threads
+from initlab.cohort.run import build_trainer, fit
 from initlab.cohort.stack import stack_members
 from initlab.command import CONF
 from initlab.data.module import InMemoryData
 from initlab.jobs import Job, Member, job_from
+from initlab.machine import intra_op_threads
 from initlab.train import main
 
 

@@ -1,8 +1,7 @@
 """Training one cohort: its shares' members stacked, trained together, and told apart again."""
 
-import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from initlab.config import import_target
 from initlab.data.module import InMemoryData
 from initlab.errors import InitializationWarning
 from initlab.jobs import Job, Share
-from initlab.machine import usable_cores
+from initlab.machine import intra_op_threads, usable_cores
 from initlab.results.tables import JobTables, job_tables
 
 # Members of a dense cohort whose stacked operations are large enough to be shared among cores.
@@ -164,17 +163,6 @@ def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData, *, resume
             trainer.fit(module, datamodule=data, ckpt_path=None if resume_from is None else str(resume_from))
     except SystemExit as stop:
         raise KeyboardInterrupt from stop
-
-
-@contextlib.contextmanager
-def intra_op_threads(threads: int) -> Iterator[None]:
-    """Let one operation use this many threads, for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def member_threads(configured: int | str, work_for_all: bool, most: int | None) -> int:

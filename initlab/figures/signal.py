@@ -15,7 +15,8 @@ from initlab.figures.style import COLORS
 MARKERS = "osD^vP*X"
 MOST_SHOWN = len(COLORS) * len(MARKERS)
 MARKS = 8  # a line
-SMALLEST = 1e-60  # where an axis of sizes ends: a layer below has lost its signal
+# Where an axis of sizes ends: a layer beyond has lost its signal, or all measure.
+SMALLEST, LARGEST = 1e-60, 1e60
 
 # Title, column, prediction, whether sizes are compared by factors.
 PANELS = (
@@ -75,7 +76,7 @@ def _draw(
     panel.fill_between(layers, low, high, color=color, alpha=0.18, linewidth=0)
     theory = table.groupby("position")[predicted].first().to_numpy(np.float64)
     if factors:
-        theory = np.where(theory > SMALLEST, theory, np.nan)
+        theory = np.where((theory > SMALLEST) & (theory < LARGEST), theory, np.nan)
     panel.plot(layers, theory, color=color, linestyle="--", linewidth=1.1)
 
 
@@ -84,9 +85,9 @@ def _mean_and_spread(values: NDArray[np.float64], *, factors: bool) -> tuple[NDA
 
     Args:
         values: Shape (members, layers).
-        factors: Whether sizes are compared by factors; those that are 0 or not finite are left out.
+        factors: Whether sizes are compared by factors; those beyond what the axis shows are left out.
     """
-    usable = np.isfinite(values) & ((values > SMALLEST) | (not factors))
+    usable = np.isfinite(values) & (((values > SMALLEST) & (values < LARGEST)) | (not factors))
     numbers = np.where(usable, values, np.nan)
     if factors:
         numbers = np.log(numbers)

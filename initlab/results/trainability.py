@@ -10,6 +10,7 @@ from initlab.results.summary import Study
 from initlab.signal.mean_field import mean_field_theory
 from initlab.signal.verdict import DEPTH_SCALES
 
+CURVE_POINTS = 50
 DEPTH, SIGMA_W = "model.depth", "init.sigma_w"
 
 
@@ -60,7 +61,7 @@ def trainability_map(study: Study, summary: pd.DataFrame) -> TrainabilityMap | N
     }
     activation = Activation(str(config["activation.name"]), parameters)
     bias_variance = float(config["init.sigma_b"]) ** 2
-    variances = np.linspace(float(scores.columns.min()), float(scores.columns.max()), 100)
+    variances = np.linspace(float(scores.columns.min()), float(scores.columns.max()), CURVE_POINTS)
     depths = [
         DEPTH_SCALES * mean_field_theory(activation, float(variance), bias_variance).correlation_depth
         for variance in variances

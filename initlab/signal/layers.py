@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -97,7 +98,8 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
     Raises:
         UserError: no layer with a weight is called as a module of its own.
     """
-    weights = {slot.layer_name: slot.name for slot in find_slots(model)}
+    slots = find_slots(model)
+    weights = {slot.layer_name: slot.name for slot in slots}
     calls: dict[str, int] = {}
     events: list[_Event] = []
 
@@ -120,9 +122,9 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
         batch.through(model)
     called = {event.name for event in events}
     unseen = {
-        weight: "its layer is not called as a module with a single tensor in and out"
-        for layer, weight in weights.items()
-        if layer not in called
+        slot.name: "its layer is not called as a module with a single tensor in and out"
+        for slot in slots
+        if slot.layer_name not in called
     }
     layers = tuple(_layers_of(events, weights, model))
     if not layers:
@@ -134,7 +136,8 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
 
 def _layers_of(events: list[_Event], weights: Mapping[str, str], model: nn.Module) -> Iterator[Layer]:
     places = [place for place, event in enumerate(events) if event.is_layer]
-    for place, following in zip(places, [*places[1:], None], strict=True):
+    for place, following in pairwise([*places, None]):
+        assert place is not None
         event = events[place]
         bends = [other for other in events[place + 1 : following] if not other.is_layer]
         if bends:

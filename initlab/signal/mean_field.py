@@ -46,6 +46,7 @@ SMALL: Final = 1e-3
 TOLERANCE: Final = 1e-9  # of what counts as exactly critical
 LIMIT_TOLERANCE: Final = 1e-4  # the same where a limit is looked at from HUGE
 SEARCHED: Final = np.logspace(-8, 12, 401)  # of q*
+SEARCHED_FOR_CRITICAL: Final = np.logspace(-8, 6, 57)
 
 Phase = Literal["ordered", "critical", "chaotic"]
 
@@ -261,11 +262,11 @@ def _critical_point(name: str, parameters: tuple[tuple[str, object], ...], bias_
         """How far σ_w²·E[φ²] + σ_b² misses q where σ_w² makes χ₁ one."""
         return float(_misses(activation, np.array([q]), bias_variance)[0])
 
-    values = _misses(activation, SEARCHED, bias_variance)
+    values = _misses(activation, SEARCHED_FOR_CRITICAL, bias_variance)
     # A positively homogeneous φ gives q + σ_b² exactly, and rounding is no root.
     crossings = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
     for crossing in () if homogeneous else crossings:
-        q = float(brentq(excess, SEARCHED[crossing], SEARCHED[crossing + 1], xtol=1e-12))
+        q = float(brentq(excess, SEARCHED_FOR_CRITICAL[crossing], SEARCHED_FOR_CRITICAL[crossing + 1], xtol=1e-12))
         point = _point(activation, q, bias_variance)
         if _attracts(activation, point):
             return point

@@ -115,7 +115,7 @@ def _measure_member(
         state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
         with looking(template, layout, watcher.look):
             outputs = batch.through(lambda *args, **kwargs: functional_call(template, state, args, kwargs))
-        return _first_tensor(outputs), watcher.stacked()
+        return first_tensor(outputs), watcher.stacked()
 
     outputs, pull_back, found = vjp(forward, dict(parameters), probes, has_aux=True)  # type: ignore[misc]
     if loss is not None:
@@ -261,5 +261,6 @@ def _effective_rank(rows: Tensor) -> Tensor:
     return products.diagonal().sum().square() / products.square().sum()
 
 
-def _first_tensor(outputs: Any) -> Tensor:
+def first_tensor(outputs: Any) -> Tensor:
+    """The first tensor of numbers among what a network returns."""
     return next(leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point())

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from initlab.activations import Activation
+from initlab.machine import intra_op_threads
 
 Function = Callable[[Tensor], Tensor]
 
 CUTOFF = 12  # in standard deviations; the mass beyond is below 1e-30
+MOST_TOGETHER = 32  # integrals, that all get the nodes that the hardest of them needs
 NODES = (64, 128, 256, 512, 1024)  # a piece
 # Of double integrals, where the mass beyond 9 standard deviations, 1e-18, is left out.
 PAIR_CUTOFF = 9.0
@@ -73,8 +75,12 @@ def derivative_cross_moments(activation: Activation, variance: float, correlatio
 
 def _expectation(function: Function, activation: Activation, stds: Tensor) -> Tensor:
     """E[f(std · z)], z ~ N(0, 1), for each std, shape (n,), where f is as smooth as the activation."""
-    nodes = _nodes_needed(activation, float(stds.max()) ** 2, pairs=False)
-    return _piecewise(function, activation.kinks, stds, nodes)
+    parts = []
+    with intra_op_threads(1):  # these are small: threads would only wait for each other
+        for part in stds.split(MOST_TOGETHER):
+            nodes = _nodes_needed(activation, float(part.max()) ** 2, pairs=False)
+            parts.append(_piecewise(function, activation.kinks, part, nodes))
+    return torch.cat(parts)
 
 
 def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int) -> Tensor:
@@ -102,7 +108,8 @@ def _pair_expectation(activation: Activation, function: Function, variance: floa
             both = partial(_times_mirrored, function, math.copysign(1.0, correlation))
             products.append(float(_expectation(both, activation, torch.tensor([std], dtype=torch.float64))))
         else:
-            products.append(_product(activation, function, std, correlation, nodes))
+            with intra_op_threads(1):
+                products.append(_product(activation, function, std, correlation, nodes))
     return torch.tensor(products, dtype=torch.float64)
 
 

@@ -10,7 +10,8 @@ from `torch.fx`. What an operation does to
   (r - r̄)/(q - r̄), r̄ the mean over all pairs of its batch; layer norm 1 and r/q;
 - g, the second moment of the gradient, and h, the mean product of the gradients of different inputs, on the way back: a
   linear layer multiplies both by (fan_out)·(mean square of its weights); an activation g by E[φ'(u)²], h by
-  E[φ'(u₁)φ'(u₂)]; batch norm gives (g - h)(1 - 2/batch)/(q - r̄) and no h to speak of; layer norm divides by q.
+  E[φ'(u₁)φ'(u₂)]; batch norm gives (g - h)/(q - r̄), but for terms of 1/batch, and an h of -g/(batch - 1); layer norm
+  divides by q.
 
 Sources: Schoenholz et al. 2017, arXiv:1611.01232; Yang & Schoenholz 2017, arXiv:1712.08969 (residual); Yang et al.
 2019, arXiv:1902.08129 (batch norm); Xiao et al. 2018, arXiv:1806.05393 (convolutions).
@@ -316,7 +317,12 @@ class _Walk:
             return _Gradient(gradient.g * factor, gradient.h * factor)
         if isinstance(module, nn.BatchNorm1d):
             size, count = self._spread(signal), self._rows
-            return _Gradient((gradient.g - gradient.h) * (1 - 2 / count) / size if size else 0.0, 0.0)
+            if not size or count < 4:
+                raise _UnknownError
+            # The norm takes off the mean over the batch, and what goes along with the signal; the mean of 1/variance
+            # is larger than one over the mean, for normal numbers by (count - 1)/(count - 3).
+            g = (gradient.g - gradient.h) * (1 - 2 / count) * (count - 1) / ((count - 3) * size)
+            return _Gradient(g, -g / (count - 1))
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
             size = float(signal.q.mean())
             return _Gradient(gradient.g / size, gradient.h / size) if size else _Gradient(0.0, 0.0)

@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from initlab.initializers.context import Batch
+from initlab.initializers.context import Batch, measuring
 from initlab.initializers.slots import find_slots
 from initlab.randomness import stream
 from initlab.signal.histograms import histograms
 from initlab.signal.jacobian import singular_values
 from initlab.signal.layers import Layout, Site, find_layout
-from initlab.signal.measure import Loss, measure
+from initlab.signal.measure import Loss, first_tensor, measure
 from initlab.signal.predict import Prediction, predict, weight_law
 
 SPECTRUM_ROWS: Final = 8
@@ -86,14 +86,12 @@ def probe_signal(
 
 def measure_networks(networks: Networks, layout: Layout, batch: Batch, *, loss: Loss | None) -> dict[str, Tensor]:
     """One forward and one backward pass; without a loss along a random direction of the outputs."""
+    cotangent = None
     if loss is None:
-        first = networks.seeds[0]
-
-        def along_random_direction(outputs: Tensor, _targets: object) -> Tensor:
-            direction = torch.randn(outputs.shape, generator=stream(first, "direction of the outputs"))
-            return (outputs * direction.to(outputs)).sum()
-
-        loss = along_random_direction
+        with measuring(networks.template), torch.no_grad():
+            outputs = first_tensor(batch.through(networks.template))
+        generator = stream(networks.seeds[0], "direction of the outputs")
+        cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
     return measure(
         networks.template,
         networks.parameters,
@@ -101,6 +99,7 @@ def measure_networks(networks: Networks, layout: Layout, batch: Batch, *, loss: 
         layout,
         batch,
         loss=loss,
+        cotangent=cotangent,
         vectorized=networks.vectorized,
     )
 

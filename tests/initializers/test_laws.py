@@ -250,6 +250,7 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "mean_field": [
         ({}, wide, critical_tanh),
         ({"sigma_b": 0.0}, wide, entries(lambda fan: stats.norm(0, 1 / math.sqrt(fan.fan_in)))),
+        ({"sigma_b": 0.0, "sigma_w": 1.4}, wide, entries(lambda fan: stats.norm(0, 1.4 / math.sqrt(fan.fan_in)))),
         ({}, chain, entries(lambda fan: stats.norm(0, math.sqrt(2 / fan.fan_in)))),
     ],
     "siren": [({}, chain, siren_law)],

@@ -1,0 +1,76 @@
+"""The figures of a probe show its tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.axes import Axes
+
+from initlab.figures.histograms import activation_histograms
+from initlab.figures.signal import PANELS, signal_by_depth
+from initlab.figures.spectrum import jacobian_spectrum
+from initlab.signal.api import probe_model
+from initlab.signal.probe import Probe
+from tests.signal.networks import chain, rows
+
+
+def probed(scheme: str) -> Probe:
+    return probe_model(chain(40, 40, 40, 40, 5), rows(16, 40), seed=0, scheme=scheme, seeds=3)
+
+
+@pytest.fixture(scope="module")
+def xavier() -> Probe:
+    return probed("xavier")
+
+
+def heights(panel: Axes) -> list[np.ndarray]:
+    return [np.asarray(line.get_ydata(), dtype=float) for line in panel.get_lines()]
+
+
+def test_signal_by_depth(xavier: Probe) -> None:
+    figure = signal_by_depth({"xavier": xavier.signal, "he": probed("he").signal})
+    assert len(figure.axes) == len(PANELS)
+    for panel, (title, column, predicted, factors) in zip(figure.axes, PANELS, strict=True):
+        measured, theory, *_ = heights(panel)
+        values = xavier.signal.pivot(index="member", columns="position", values=column).to_numpy(float)
+        expected = np.exp(np.log(values).mean(0)) if factors else values.mean(0)
+        np.testing.assert_allclose(measured, expected)
+        np.testing.assert_allclose(theory, xavier.signal[predicted].to_numpy(float)[:4])
+        assert panel.get_yscale() == ("log" if factors else "linear")
+        assert panel.get_title() == title
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["xavier", "he", "theory"]
+
+
+def test_a_signal_of_zero_and_one_that_explodes(xavier: Probe) -> None:
+    zeros = probed("zeros").signal
+    panel = signal_by_depth({"zeros": zeros}).axes[0]
+    assert [text.get_text() for text in panel.texts] == ["zero in every layer"]
+    exploded = xavier.signal.assign(pre_second_moment=[1.0, 1e50, 1e300, np.inf] * 3)
+    measured = heights(signal_by_depth({"exploded": exploded}).axes[0])[0]
+    np.testing.assert_allclose(measured[:2], [1.0, 1e50])
+    assert np.isnan(measured[2:]).all()
+
+
+def test_histograms(xavier: Probe) -> None:
+    figure = activation_histograms({"xavier": xavier.histograms, "he": probed("he").histograms})
+    panels = [panel for panel in figure.axes if panel.get_visible()]
+    assert len(panels) == 2 * 4
+    assert panels[0].get_ylabel() == "xavier"
+    bars = [patch.get_height() for patch in panels[0].patches]
+    np.testing.assert_allclose(bars, xavier.histograms[xavier.histograms["position"] == 1]["density"])
+
+
+def test_spectrum(xavier: Probe) -> None:
+    (panel,) = jacobian_spectrum({"xavier": xavier.spectrum, "zeros": probed("zeros").spectrum}).axes
+    means = np.log(xavier.spectrum["singular_value"]).groupby(xavier.spectrum["index"]).mean()
+    np.testing.assert_allclose(heights(panel)[0], np.exp(means))
+    predicted = float(np.sqrt(xavier.spectrum["predicted_mean_square"].iloc[0]))
+    assert predicted in [height[0] for height in heights(panel) if len(height)]
+    labels = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert labels == ["xavier", "zeros (all zero)"]
+
+
+def test_a_single_member_has_no_spread() -> None:
+    table: pd.DataFrame = probe_model(chain(6, 5, 3), torch.ones(2, 6), seed=0).signal
+    assert len(signal_by_depth({"one": table}).axes) == len(PANELS)

@@ -1,0 +1,48 @@
+"""Singular values against the whole Jacobian by autograd."""
+
+import pytest
+import torch
+from torch import nn
+
+from initlab.signal.api import probe_model
+from initlab.signal.jacobian import MOST_OUTPUTS, singular_values
+from tests.signal.networks import chain, rows
+
+
+def of(model: nn.Module, inputs: torch.Tensor, count: int, *, vectorized: bool = True) -> torch.Tensor:
+    parameters, buffers = torch.func.stack_module_state([model])
+    return singular_values(model, parameters, buffers, inputs, rows=count, vectorized=vectorized)[0]
+
+
+def expected(model: nn.Module, inputs: torch.Tensor, count: int) -> torch.Tensor:
+    """From d outputs[i] / d inputs[i], with all rows sent through together."""
+    jacobian = torch.autograd.functional.jacobian(model, inputs)
+    return torch.stack([torch.linalg.svdvals(jacobian[row, :, row].flatten(1)) for row in range(count)])
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_all_of_a_small_network(vectorized: bool) -> None:
+    model, inputs = chain(6, 30, 30, 4).double(), rows().double()
+    found = of(model, inputs, 5, vectorized=vectorized)
+    torch.testing.assert_close(found, expected(model, inputs, 5))
+
+
+def test_images() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(64, 3)).double()
+    images = torch.randn(4, 2, 6, 6, dtype=torch.float64)
+    torch.testing.assert_close(of(model, images, 2), expected(model, images, 2))
+
+
+def test_the_largest_of_a_wide_output() -> None:
+    model, inputs = chain(40, 60, MOST_OUTPUTS + 1).double(), rows(6, 40).double()
+    found = of(model, inputs, 3)
+    assert found.shape == (3, 1)
+    torch.testing.assert_close(found, expected(model, inputs, 3)[:, :1], rtol=0.02, atol=0)
+
+
+def test_theory_knows_their_mean_square() -> None:
+    """A linear chain's is known: the product of n·var over the layers that lead to the input."""
+    model = nn.Sequential(*[nn.Linear(200, 200) for _ in range(3)], nn.Linear(200, 50))
+    found = probe_model(model, rows(4, 200), seed=0, scheme="normal", seeds=8, std=0.05).spectrum
+    assert found["predicted_mean_square"].iloc[0] == pytest.approx((200 * 0.05**2) ** 4, rel=0.02)
+    assert (found["singular_value"] ** 2).mean() == pytest.approx(found["predicted_mean_square"].iloc[0], rel=0.1)

@@ -1,0 +1,69 @@
+"""What a probe says in words is true of the numbers."""
+
+import re
+
+import torch
+from torch import nn
+
+import initlab
+from initlab.signal.verdict import Verdict, judge
+from tests.signal.networks import chain, rows
+
+
+def verdict(scheme: str, depth: int = 30, activation: type[nn.Module] = nn.Tanh, **settings: object) -> Verdict:
+    model = chain(100, *[100] * depth, 10, activation=activation)
+    return judge(initlab.probe(model, rows(32, 100), seed=0, scheme=scheme, seeds=3, **settings))
+
+
+def test_zeros_never_move() -> None:
+    """Law 6."""
+    for activation in (nn.ReLU, nn.Tanh, nn.GELU):
+        found = verdict("zeros", 2, activation)
+        assert found == Verdict("not trainable", "no weight gets any gradient, so that none of them ever moves")
+
+
+def test_constants_stay_alike() -> None:
+    """Law 7."""
+    assert "all units of a layer are equal" in str(verdict("constant", 3, value=0.01))
+
+
+def test_sigmoid_loses_the_gradient() -> None:
+    found = verdict("xavier", activation=nn.Sigmoid)
+    assert found.outlook == "not trainable"
+    assert "different inputs look the same" in found.reason
+    shrinking = re.search(r"the gradient shrinks ([\d.]+) × a layer", found.reason)
+    assert shrinking
+    # χ₁ = E[σ'(√q z)²] at its fixed point.
+    assert 15 < float(shrinking[1]) < 25
+
+
+def test_a_reach_is_named_where_the_network_is_deeper() -> None:
+    found = verdict("normal", std=0.077)  # n·var = 0.59, so that a layer keeps 0.59 of the gradient
+    assert found.outlook in ("hard to train", "not trainable")
+    reach = re.search(r"expected trainable depth ≈ (\d+)", found.reason)
+    assert reach
+    assert 9 <= int(reach[1]) <= 14  # 6/-ln 0.59 = 11
+
+
+def test_what_explodes_is_no_number() -> None:
+    found = verdict("normal", 30, nn.ReLU, std=100.0)
+    assert found.outlook == "not trainable"
+    assert re.search(r"the signal is no finite number from \d+ on", found.reason)
+
+
+def test_critical_networks_are_trainable() -> None:
+    assert verdict("he", 20, nn.ReLU).outlook == "trainable"
+    assert verdict("mean_field", 20).outlook == "trainable"
+
+
+def test_a_dead_layer_stops_the_gradient() -> None:
+    model = chain(20, 20, 20, 20, 5, activation=nn.ReLU)
+    with torch.no_grad():
+        model[2].bias.fill_(-1000.0)
+    found = judge(initlab.probe(model, rows(32, 20), seed=0))
+    assert found == Verdict("not trainable", "no gradient gets past 4 on its way back to the input")
+
+
+def test_a_linear_classifier() -> None:
+    """Depth 0: one layer, of which there is nothing to say but that it can be trained."""
+    assert judge(initlab.probe(chain(6, 3), rows(), seed=0)).outlook == "trainable"
