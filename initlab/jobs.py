@@ -27,7 +27,7 @@ from initlab.config import (
 )
 from initlab.data.dataset import Dataset
 from initlab.errors import RefusedError, UserError
-from initlab.initializers import Batch, InitSpec, find_scheme, initialize_model, parse_init
+from initlab.initializers import Batch, InitSpec, fill_model, find_scheme, parse_init
 from initlab.plugins import load_plugins
 from initlab.randomness import stream
 from initlab.results.schema import SCHEMA_VERSION
@@ -161,7 +161,7 @@ class Job:
             raise UserError(f"{built}: expected a torch.nn.Module")
         loss = TASKS[self.dataset.task].loss
         try:
-            initialize_model(
+            fill_model(
                 model,
                 member.init,
                 activation=self.activation,

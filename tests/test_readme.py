@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = sorted(
     {
-        *re.findall(r"python -m initlab\.train (.*)", README),
+        *re.findall(r"python -m initlab\.(?:train|probe) (.*)", README),
         *re.findall(r"^\|[^|`]+\| `(.*)` \|$", README, re.MULTILINE),
     }
 )

@@ -194,12 +194,24 @@ def test_one_failing_job_does_not_stop_the_others(
     assert len(pd.read_csv(study / "summary.csv")) == 1
 
 
-@pytest.mark.parametrize("experiment", [path.stem for path in (CONF / "experiment").glob("*.yaml")])
+# Four jobs of each.
+EXPERIMENTS = {
+    "classic_wine": "-m init=zeros,normal,xavier,he",
+    "classic_mnist": "-m init=zeros,normal,xavier,he",
+    "trainability_map": "model.depth=2,3 init.sigma_w=1.1,1.4",
+}
+
+
+def test_every_experiment_is_tried() -> None:
+    assert set(EXPERIMENTS) == {path.stem for path in (CONF / "experiment").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_trains(
     experiment: str, small_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("INITLAB_DATA", str(small_data))
-    command = f"-m experiment={experiment} init=zeros,normal,xavier,he seeds=2 trainer.max_epochs=1 name=study"
+    command = f"{EXPERIMENTS[experiment]} experiment={experiment} seeds=2 trainer.max_epochs=1 name=study"
     assert run(command, monkeypatch, tmp_path) == 0
     assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == 4
 

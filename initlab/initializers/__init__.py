@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from initlab.initializers.apply import initialize_model
+from initlab.initializers.apply import fill_model, initialize_model
 from initlab.initializers.context import Batch, Context
 from initlab.initializers.registry import Scheme, find_scheme, list_initializers, register
 from initlab.initializers.report import ParameterReport, Report
@@ -19,6 +19,7 @@ __all__ = [
     "ParameterReport",
     "Report",
     "Scheme",
+    "fill_model",
     "find_scheme",
     "initialize_model",
     "list_initializers",

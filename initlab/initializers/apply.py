@@ -23,7 +23,6 @@ from initlab.randomness import stream
 NORMS: Final = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
-@torch.no_grad()
 def initialize_model(
     model: nn.Module,
     spec: InitSpec,
@@ -33,6 +32,21 @@ def initialize_model(
     batch: Batch | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
 ) -> Report:
+    """Do what `fill_model` does, and describe every parameter as it is then."""
+    treatments = fill_model(model, spec, activation=activation, seed=seed, batch=batch, loss=loss)
+    return report_on(_plain(model), find_scheme(spec.scheme).name, treatments)
+
+
+@torch.no_grad()
+def fill_model(
+    model: nn.Module,
+    spec: InitSpec,
+    *,
+    activation: Activation | None,
+    seed: int,
+    batch: Batch | None = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+) -> dict[str, Treatment]:
     """Fill the weights and biases of a network in place; norm layers start from one and zero.
 
     Args:
@@ -44,13 +58,13 @@ def initialize_model(
         loss: From outputs and targets to a scalar, for schemes that look at gradients.
 
     Returns:
-        What was done to each parameter.
+        What was done to each parameter, by its name.
 
     Raises:
         UserError: an unknown scheme, a parameter that does not fit it, something that it needs and neither network
             nor caller offers, or a network without any weight to fill.
     """
-    model = getattr(model, "_orig_mod", model)  # of torch.compile, which hides layers and changes names
+    model = _plain(model)
     slots = find_slots(model)
     if not slots:
         raise UserError(f"{type(model).__name__} has no Linear, convolution or other weight for init={spec.scheme}")
@@ -76,10 +90,21 @@ def initialize_model(
             generator=stream(seed, scheme.name),
         )
         _refine(model, scheme, context, spec.parameters, treatments)
-    bad = [slot.name for slot in slots if slot.name in treatments and not bool(slot.weight.isfinite().all())]
+    bad = [slot.name for slot in slots if slot.name in treatments and not _finite(slot.weight)]
     if bad:
         raise UserError(f"init={scheme.name} makes weights that are not finite: {', '.join(bad[:3])}")
-    return report_on(model, scheme.name, treatments)
+    return treatments
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """The network inside what torch.compile returns, which hides layers and changes names."""
+    inner: nn.Module = getattr(model, "_orig_mod", model)
+    return inner
+
+
+def _finite(weight: Tensor) -> bool:
+    """Whether all entries are finite; their sum tells, and costs a fifth, unless it overflows."""
+    return bool(weight.sum().isfinite()) or bool(weight.isfinite().all())
 
 
 def _refine(

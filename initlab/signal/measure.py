@@ -40,7 +40,7 @@ MEASURED: Final = (
 )
 # What a forward pass sums up of each.
 SEEN: Final = (
-    *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "variance")),
+    *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "scaled_square")),
     *("dead", "saturated", "cosines", "distinct_units", "effective_rank"),
 )
 
@@ -157,10 +157,11 @@ class _Watcher:
 
 def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
-    some = values[:MOST_ROWS]
+    rows, some = values.flatten(1), values[:MOST_ROWS]
+    lengths = rows.square().sum(1)
     found = {
-        **_moments("pre", values, scale),
-        "cosines": _sum_of_cosines(values.flatten(1)),
+        **_moments("pre", values.mean(), lengths.mean() / rows.shape[1], scale),
+        "cosines": (lengths.rsqrt() @ rows).square().sum(),  # over all pairs of rows; NaN if one of them is zero
         "distinct_units": _distinct_units(some.flatten(0, -2)),
         "effective_rank": _effective_rank(some.flatten(1)),
     }
@@ -176,26 +177,26 @@ def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[s
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
-    dead = ~(values.flatten(0, -2) != 0).any(0)
-    return {**_moments("post", values, scale), "dead": dead.sum() / dead.numel()}
+    squares = values.flatten(0, -2).square().mean(0)  # of each unit
+    dead = (squares == 0).sum() / len(squares)
+    return {**_moments("post", values.mean(), squares.mean(), scale), "dead": dead}
 
 
 def _of_gradient(gradient: Tensor, weight: Tensor, weight_gradient: Tensor) -> dict[str, Tensor]:
     rows, scale = _scaled(gradient.flatten(1))
-    weight_rows, weight_scale = _scaled(weight_gradient)
+    weight_entries, weight_scale = _scaled(weight_gradient)
     return {
         "gradient_scale": scale,
         "gradient_square": rows.square().mean(),
         "gradient_sum": rows.sum(0).square().mean(),
         "weight_norm": weight.norm(),
         "weight_gradient_scale": weight_scale,
-        "weight_gradient_square": weight_rows.square().sum(),
+        "weight_gradient_square": weight_entries.square().sum(),
     }
 
 
-def _moments(side: str, values: Tensor, scale: Tensor) -> dict[str, Tensor]:
-    mean = values.mean()
-    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": (values - mean).square().mean()}
+def _moments(side: str, mean: Tensor, square: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_scaled_square": square}
 
 
 def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
@@ -207,11 +208,12 @@ def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
     """
     found = {name: raw[name] for name in MEASURED if name in raw}
     for side in ("pre", "post"):
-        mean, std = (
-            raw[f"{side}_scale"] * raw[f"{side}_scaled_mean"],
-            raw[f"{side}_scale"] * raw[f"{side}_variance"].sqrt(),
-        )
-        found |= {f"{side}_mean": mean, f"{side}_std": std, f"{side}_second_moment": mean.square() + std.square()}
+        scale, mean, square = (raw[f"{side}_{part}"] for part in ("scale", "scaled_mean", "scaled_square"))
+        found |= {
+            f"{side}_mean": scale * mean,
+            f"{side}_std": scale * (square - mean.square()).clamp_min(0).sqrt(),
+            f"{side}_second_moment": scale.square() * square,
+        }
     pairs = rows * (rows - 1)
     alone = torch.full_like(raw["cosines"], torch.nan)
     square = raw["gradient_square"]
@@ -236,12 +238,6 @@ def _scaled(values: Tensor) -> tuple[Tensor, Tensor]:
     """Values divided by their largest, so that no square leaves the range of numbers; and that."""
     largest = values.abs().amax()
     return values / largest.clamp_min(torch.finfo(values.dtype).tiny), largest
-
-
-def _sum_of_cosines(rows: Tensor) -> Tensor:
-    """Sum over all pairs of rows, shape (rows, entries), of their cosine; NaN if one of them is zero."""
-    lengths = rows.square().sum(1).sqrt()
-    return ((1 / lengths) @ rows).square().sum()
 
 
 def _distinct_units(samples: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from initlab.errors import first_line
 from initlab.signal.layers import Site
 from initlab.signal.moments import cross_moments, derivative_cross_moments, derivative_moments, second_moments
 
-GROUPS: Final = 8  # of inputs of similar size, each with its own q
+GROUPS: Final = 4  # of inputs of similar size, each with its own q
 FUNCTIONS: Final[Mapping[Callable[..., Any], str]] = {
     F.relu: "relu",
     torch.relu: "relu",
