@@ -17,7 +17,7 @@ from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
 from initlab.cohort.stack import stack_members
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
-from initlab.errors import UserError
+from initlab.errors import JobsFailedError, UserError, counted
 from initlab.figures.histograms import activation_histograms
 from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
@@ -30,6 +30,7 @@ from initlab.signal.probe import Networks, Probe, probe_networks
 from initlab.signal.verdict import Verdict, judge
 from initlab.sweep.checks import distinct_jobs, prepare_directory, usable_jobs
 from initlab.tasks import TASKS
+from initlab.terminal import failure_table
 
 WORTH_THREADS = 1e7  # products of one layer and batch
 MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
@@ -50,6 +51,7 @@ def run_probe(jobs: Sequence[Job]) -> None:
 
     Raises:
         UserError: a job that cannot work, or none can; or the folder cannot be written.
+        JobsFailedError: at the end, if some jobs could not be probed.
     """
     console = open_console()
     quiet_libraries()
@@ -60,23 +62,32 @@ def run_probe(jobs: Sequence[Job]) -> None:
     study = usable[0].study
     prepare_directory(study)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
-    found = []
+    found, failed = [], {}
     for job in usable:
-        with plain_warnings():
-            probe = probe_job(job)
+        try:
+            with plain_warnings():
+                probe = probe_job(job)
+        except UserError as error:
+            failed[job.name] = str(error)
+            continue
         probed = Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
         _write_tables(probed)
         console.print(layer_table(probed))
         _say_remarks(probed, console)
         found.append(probed)
+    if not found:
+        raise UserError("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
         console.print(verdict_table(found))
-    _write_figures(study, found)
+    written = _write_figures(study, found)
     for reason, names in refused.items():
         say(console, f"left out: {reason}")
         for name in names:
             say(console, f"  {name}")
-    say(console, f"In {study}: signal.png, histograms.png, spectrum.png, verdicts.csv, a folder a job")
+    say(console, f"In {study}: {', '.join(written)}, a folder a job")
+    if failed:
+        console.print(failure_table(failed))
+        raise JobsFailedError(f"{len(failed)} of {counted(len(usable), 'job')} could not be probed")
 
 
 def probe_job(job: Job) -> Probe:
@@ -178,13 +189,15 @@ def _write_tables(probed: Probed) -> None:
         raise UserError(f"{job.directory}: cannot be written ({error.strerror})") from error
 
 
-def _write_figures(study: Path, found: Sequence[Probed]) -> None:
-    """Figures over all jobs, as far as they can be told apart, and the verdicts."""
+def _write_figures(study: Path, found: Sequence[Probed]) -> list[str]:
+    """Write figures over all jobs, as far as they can be told apart, and the verdicts; return the files' names."""
     shown = found[:MOST_SHOWN]
     figures = {
         "signal": signal_by_depth({probed.label: probed.probe.signal for probed in shown}),
-        "histograms": activation_histograms({probed.label: probed.probe.histograms for probed in shown}),
     }
+    spreads = {probed.label: probed.probe.histograms for probed in shown if len(probed.probe.histograms)}
+    if spreads:
+        figures["histograms"] = activation_histograms(spreads)
     spectra = {probed.label: probed.probe.spectrum for probed in shown if len(probed.probe.spectrum)}
     if spectra:
         figures["spectrum"] = jacobian_spectrum(spectra)
@@ -198,6 +211,7 @@ def _write_figures(study: Path, found: Sequence[Probed]) -> None:
         write_whole(study / "verdicts.csv", lambda path: verdicts.to_csv(path, index=False))
     except OSError as error:
         raise UserError(f"{study}: the figures cannot be written ({error.strerror})") from error
+    return [*(f"{name}.png" for name in figures), "verdicts.csv"]
 
 
 def _number(value: float) -> str:

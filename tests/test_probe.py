@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from initlab.probe import main
+from initlab.probe_command import main
 from initlab.results.store import read_table
 
 QUICK = "name=look seeds=3 signal.rows=64"
@@ -101,3 +101,12 @@ def test_probing_does_not_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     deep = table[table["position"].between(20, 30)]
     assert np.sqrt(deep["pre_second_moment"].mean()) == pytest.approx(np.sqrt(0.4 / 256), rel=0.03)
     assert np.sqrt(deep["predicted_second_moment"].mean()) == pytest.approx(np.sqrt(0.4 / 256), rel=0.01)
+
+
+def test_weights_beyond_all_measure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(f"init=normal init.std=1e30 {QUICK}", monkeypatch, tmp_path) == 0
+    said = capsys.readouterr()
+    assert "not trainable: the signal is no finite number from" in said.out
+    assert said.err == ""

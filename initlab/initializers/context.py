@@ -36,12 +36,13 @@ class Batch:
         return len(self._tensors()[0])
 
     def through(self, model: Callable[..., Any]) -> Any:
-        """The network's output."""
-        if isinstance(self.inputs, Mapping):
-            return model(**self.inputs)
-        if isinstance(self.inputs, tuple):
-            return model(*self.inputs)
-        return model(self.inputs)
+        """The network's output; it may change its inputs in place, and gets its own."""
+        inputs = self._mapped(torch.clone).inputs
+        if isinstance(inputs, Mapping):
+            return model(**inputs)
+        if isinstance(inputs, tuple):
+            return model(*inputs)
+        return model(inputs)
 
     def part(self, rows: Tensor) -> "Batch":
         """Some of the rows, by index."""
@@ -133,7 +134,10 @@ def measuring(model: nn.Module) -> Iterator[None]:
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     fast_attention = torch.backends.mha.get_fastpath_enabled()
     with torch.random.fork_rng(devices):
-        torch.random.manual_seed(0)
+        torch.default_generator.manual_seed(0)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(0)
         torch.backends.mha.set_fastpath_enabled(False)  # it passes by the layers that are to be seen
         model.eval()
         for module in modes:

@@ -53,6 +53,7 @@ HISTORY = pa.schema(
 
 # One row a member, layer and epoch, in the order in which the layers run. A pre-activation is the input of the
 # nonlinearity that follows a layer, or the layer's output where none does; a post-activation is what it makes of it.
+# Predictions are for the variances that the weights of the job's networks have, of those that trained together.
 SIGNAL = pa.schema(
     [
         ("job", pa.string()),
@@ -62,6 +63,7 @@ SIGNAL = pa.schema(
         ("layer", pa.string()),  # name in the network; `#2` where it runs a second time
         ("position", pa.int64()),  # 1 for the first layer
         ("units", pa.int64()),  # or channels
+        ("entries", pa.int64()),  # numbers that a row has here: units, or channels × pixels
         ("pre_mean", pa.float64()),
         ("pre_std", pa.float64()),
         ("pre_second_moment", pa.float64()),  # over units and rows: q in the theory
@@ -70,7 +72,7 @@ SIGNAL = pa.schema(
         ("post_second_moment", pa.float64()),
         ("dead", pa.float64()),  # share of the units whose post-activation is 0 for the whole batch
         ("saturated", pa.float64()),  # share of the pre-activations where |φ'| is below 5 % of its largest
-        ("correlation", pa.float64()),  # mean cosine between the pre-activations of different inputs
+        ("correlation", pa.float64()),  # mean product of different inputs' pre-activations, over their mean square
         ("distinct_units", pa.float64()),  # how many respond differently to the first 64 rows
         ("effective_rank", pa.float64()),  # (Σλ)²/Σλ² of the pre-activations' products of the first 64 rows
         ("gradient_second_moment", pa.float64()),  # of a row's loss, by the pre-activation

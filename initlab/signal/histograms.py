@@ -40,7 +40,9 @@ def histograms(
             number, layer = places[site]
             values = signal.detach()[:MOST_ROWS].flatten().double().cpu().numpy()
             values = values[np.isfinite(values)]
-            low, high = np.quantile(values, [TAILS, 1 - TAILS]) if len(values) else (0.0, 0.0)
+            if not len(values):
+                return signal
+            low, high = np.quantile(values, [TAILS, 1 - TAILS])
             spread = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-30)
             density, edges = np.histogram(values, BINS, range=(low, low + spread), density=True)
             parts[number] = pd.DataFrame(
@@ -52,4 +54,6 @@ def histograms(
     kept = {name: value[0].clone() for name, value in buffers.items()}
     with measuring(template), torch.no_grad(), looking(template, layout, look):
         batch.through(lambda *args, **kwargs: functional_call(template, {**first, **kept}, args, kwargs))
+    if not parts:  # no number is finite
+        return pd.DataFrame(columns=["layer", "position", "left", "right", "density"])
     return pd.concat([parts[number] for number in sorted(parts)], ignore_index=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp, vmap
 
 from initlab.initializers.context import differentiable, measuring
+from initlab.signal.measure import first_tensor
 
 MOST_OUTPUTS: Final = 64  # up to which the whole Jacobian is computed
 STEPS: Final = 30  # of the power iteration beyond
@@ -38,16 +39,16 @@ def singular_values(
     Returns:
         Shape (members, rows, values), float64.
     """
-    chosen = inputs[:rows]
+    chosen = inputs[:rows].clone()
     # Other rows matter to batch norm alone.
     others = inputs[rows:] if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in template.modules()) else None
 
     def of_member(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> Tensor:
         def outputs_of(values: Tensor) -> Tensor:
-            batch = values if others is None else torch.cat([values, others])
+            batch = values.clone() if others is None else torch.cat([values, others])
             state = {**own, **{name: value.clone() for name, value in kept.items()}}
-            outputs: Tensor = functional_call(template, state, (batch,))
-            return outputs[: len(values)].flatten(1)
+            outputs = first_tensor(functional_call(template, state, (batch,)))
+            return outputs[: len(values)].reshape(len(values), -1)
 
         outputs, pull_back = vjp(outputs_of, chosen)  # type: ignore[misc]
         width = outputs.shape[1]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any, Literal
 
 import torch
@@ -40,7 +41,7 @@ class Layer:
         weight: Name of its parameter.
         before: The pre-activation: the input of the nonlinearity that follows, with a norm or a sum in between, or the
             layer's own output where none follows before the next layer.
-        after: The post-activation: that nonlinearity's output, or what the next layer sees; None behind the last one.
+        after: The post-activation: that nonlinearity's output; None where none follows, or it is no module.
         channels_first: Whether units go second, as a convolution's do, and not last.
         shape: Of the pre-activation, rows first.
         dtype: Of the pre-activation.
@@ -58,6 +59,11 @@ class Layer:
     def units(self) -> int:
         """How many units, or channels."""
         return self.shape[1 if self.channels_first and len(self.shape) > 2 else -1]
+
+    @property
+    def entries(self) -> int:
+        """How many numbers a row has here."""
+        return prod(self.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,10 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
     """
     slots = find_slots(model)
     weights = {slot.layer_name: slot.name for slot in slots}
+    names: dict[Tensor, str] = {slot.weight: slot.name for slot in slots}
+    for name, module in model.named_modules():  # layers that share another's weight
+        if isinstance(module, nn.Linear | _ConvNd) and module.weight in names:
+            weights[name] = names[module.weight]
     calls: dict[str, int] = {}
     events: list[_Event] = []
 
@@ -145,7 +155,7 @@ def _layers_of(events: list[_Event], weights: Mapping[str, str], model: nn.Modul
             after: Site | None = Site(bends[0].name, bends[0].call, "output")
         else:
             before, shown = Site(event.name, event.call, "output"), event.leaving
-            after = None if following is None else Site(events[following].name, events[following].call, "input")
+            after = None
         yield Layer(
             name=event.name if event.call == 1 else f"{event.name}#{event.call}",
             weight=weights[event.name],

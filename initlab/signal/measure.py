@@ -10,6 +10,7 @@ from torch.func import functional_call, grad, vjp, vmap
 from torch.utils._pytree import tree_leaves
 
 from initlab.activations import activation_of
+from initlab.errors import UserError
 from initlab.initializers.context import Batch, measuring
 from initlab.signal.layers import Layer, Layout, Site, looking
 
@@ -38,10 +39,11 @@ MEASURED: Final = (
     "weight_norm",
     "weight_gradient_norm",
 )
+OUTPUT_GRADIENT: Final = "output_gradient"
 # What a forward pass sums up of each.
 SEEN: Final = (
-    *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "scaled_square")),
-    *("dead", "saturated", "cosines", "distinct_units", "effective_rank"),
+    *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "variance")),
+    *("pre_sum", "dead", "saturated", "distinct_units", "effective_rank"),
 )
 
 
@@ -69,7 +71,8 @@ def measure(
         vectorized: By `torch.func.vmap`, as far as memory allows; False: one member after another.
 
     Returns:
-        Of every layer and member: a tensor of shape (members, layers) for each name of `MEASURED`, float64.
+        Of every layer and member: a tensor of shape (members, layers) for each name of `MEASURED`, float64; and second
+        moment and correlation of the output's gradient, shape (members,).
     """
 
     def of_member(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,7 +129,8 @@ def _measure_member(
         _of_gradient(gradient, parameters[layer.weight], weight_gradients[layer.weight])
         for layer, gradient in zip(layout.layers, gradients, strict=True)
     ]
-    return {**found, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+    at_output = _of_rows(OUTPUT_GRADIENT, cotangent)
+    return {**found, **at_output, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
 
 
 class _Watcher:
@@ -157,11 +161,10 @@ class _Watcher:
 
 def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
-    rows, some = values.flatten(1), values[:MOST_ROWS]
-    lengths = rows.square().sum(1)
+    some = values[:MOST_ROWS]
     found = {
-        **_moments("pre", values.mean(), lengths.mean() / rows.shape[1], scale),
-        "cosines": (lengths.rsqrt() @ rows).square().sum(),  # over all pairs of rows; NaN if one of them is zero
+        **_moments("pre", values, scale),
+        "pre_sum": values.flatten(1).sum(0).square().mean(),
         "distinct_units": _distinct_units(some.flatten(0, -2)),
         "effective_rank": _effective_rank(some.flatten(1)),
     }
@@ -177,52 +180,67 @@ def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[s
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
-    squares = values.flatten(0, -2).square().mean(0)  # of each unit
-    dead = (squares == 0).sum() / len(squares)
-    return {**_moments("post", values.mean(), squares.mean(), scale), "dead": dead}
+    largest = values.flatten(0, -2).abs().amax(0)  # of each unit
+    return {**_moments("post", values, scale), "dead": (largest == 0).sum() / len(largest)}
 
 
 def _of_gradient(gradient: Tensor, weight: Tensor, weight_gradient: Tensor) -> dict[str, Tensor]:
-    rows, scale = _scaled(gradient.flatten(1))
     weight_entries, weight_scale = _scaled(weight_gradient)
     return {
-        "gradient_scale": scale,
-        "gradient_square": rows.square().mean(),
-        "gradient_sum": rows.sum(0).square().mean(),
-        "weight_norm": weight.norm(),
+        **_of_rows("gradient", gradient),
+        "weight_norm": weight.norm(dtype=_at_least_single(weight.dtype)),
         "weight_gradient_scale": weight_scale,
         "weight_gradient_square": weight_entries.square().sum(),
     }
 
 
-def _moments(side: str, mean: Tensor, square: Tensor, scale: Tensor) -> dict[str, Tensor]:
-    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_scaled_square": square}
+def _of_rows(name: str, gradient: Tensor) -> dict[str, Tensor]:
+    rows, scale = _scaled(gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(-1))
+    return {
+        f"{name}_scale": scale,
+        f"{name}_square": rows.square().mean(),
+        f"{name}_sum": rows.sum(0).square().mean(),
+    }
+
+
+def _moments(side: str, values: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    mean = values.mean()
+    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": (values - mean).square().mean()}
 
 
 def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
-    """The columns of `MEASURED` from what was summed up, in float64: squares may leave the range of float32.
+    """What `measure` returns, from what was summed up, in float64: squares may leave the range of float32.
 
     Args:
-        raw: Each of shape (members, layers).
+        raw: Each of shape (members, layers), but for those of the output's gradient, of shape (members,).
         rows: Of the batch.
     """
     found = {name: raw[name] for name in MEASURED if name in raw}
     for side in ("pre", "post"):
-        scale, mean, square = (raw[f"{side}_{part}"] for part in ("scale", "scaled_mean", "scaled_square"))
-        found |= {
-            f"{side}_mean": scale * mean,
-            f"{side}_std": scale * (square - mean.square()).clamp_min(0).sqrt(),
-            f"{side}_second_moment": scale.square() * square,
-        }
-    pairs = rows * (rows - 1)
-    alone = torch.full_like(raw["cosines"], torch.nan)
-    square = raw["gradient_square"]
-    found["correlation"] = (raw["cosines"] - rows) / pairs if pairs else alone
-    found["gradient_second_moment"] = square * raw["gradient_scale"].square()
-    found["gradient_correlation"] = (raw["gradient_sum"] - rows * square) / (pairs * square) if pairs else alone
+        scale = raw[f"{side}_scale"]
+        mean, std = scale * raw[f"{side}_scaled_mean"], scale * raw[f"{side}_variance"].sqrt()
+        found |= {f"{side}_mean": mean, f"{side}_std": std, f"{side}_second_moment": mean.square() + std.square()}
+    square = raw["pre_variance"] + raw["pre_scaled_mean"].square()
+    found["correlation"] = _correlation(raw["pre_sum"], square, rows)
+    for name in ("gradient", OUTPUT_GRADIENT):
+        found[f"{name}_second_moment"] = raw[f"{name}_square"] * raw[f"{name}_scale"].square()
+        found[f"{name}_correlation"] = _correlation(raw[f"{name}_sum"], raw[f"{name}_square"], rows)
     # Of the mean loss.
     found["weight_gradient_norm"] = raw["weight_gradient_scale"] * raw["weight_gradient_square"].sqrt() / rows
-    return {name: found[name] for name in MEASURED}
+    return found
+
+
+def _correlation(squared_sum: Tensor, square: Tensor, rows: int) -> Tensor:
+    """Mean product of different rows over their mean square; NaN for a single row, or for zeros.
+
+    Args:
+        squared_sum: Mean over entries of the squared sum over rows.
+        square: Mean over entries and rows of the square.
+        rows: How many.
+    """
+    if rows == 1:
+        return torch.full_like(square, torch.nan)
+    return (squared_sum - rows * square) / (rows * (rows - 1) * square)
 
 
 def _stack(scalars: list[Tensor]) -> Tensor:
@@ -236,8 +254,13 @@ def _units_last(layer: Layer, signal: Tensor) -> Tensor:
 
 def _scaled(values: Tensor) -> tuple[Tensor, Tensor]:
     """Values divided by their largest, so that no square leaves the range of numbers; and that."""
+    values = values.to(_at_least_single(values.dtype))
     largest = values.abs().amax()
     return values / largest.clamp_min(torch.finfo(values.dtype).tiny), largest
+
+
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _distinct_units(samples: Tensor) -> Tensor:
@@ -258,5 +281,12 @@ def _effective_rank(rows: Tensor) -> Tensor:
 
 
 def first_tensor(outputs: Any) -> Tensor:
-    """The first tensor of numbers among what a network returns."""
-    return next(leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point())
+    """The first tensor of numbers among what a network returns.
+
+    Raises:
+        UserError: there is none.
+    """
+    for leaf in tree_leaves(outputs):
+        if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            return leaf
+    raise UserError("the network returns no tensor of floating-point numbers, so that there is no gradient to look at")

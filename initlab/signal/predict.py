@@ -19,7 +19,7 @@ Sources: Schoenholz et al. 2017, arXiv:1611.01232; Yang & Schoenholz 2017, arXiv
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -42,9 +42,16 @@ FUNCTIONS: Final[Mapping[Callable[..., Any], str]] = {
     F.tanh: "tanh",
     torch.sigmoid: "sigmoid",
     F.sigmoid: "sigmoid",
+    F.gelu: "gelu",
+    F.silu: "silu",
+    F.mish: "mish",
+    F.elu: "elu",
+    F.selu: "selu",
+    F.softplus: "softplus",
+    F.leaky_relu: "leaky_relu",
 }
 METHODS: Final = ("relu", "tanh", "sigmoid")
-RESHAPES: Final = ("flatten", "reshape", "view", "contiguous", "clone", "to")
+COPIES: Final = ("contiguous", "clone", "float", "double")
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,12 @@ def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
 
 
 def predict(
-    model: nn.Module, laws: Mapping[str, WeightLaw], inputs: Tensor, *, gradient: tuple[float, float]
+    model: nn.Module,
+    laws: Mapping[str, WeightLaw],
+    inputs: Tensor,
+    *,
+    gradient: tuple[float, float],
+    plain_norms: Collection[str],
 ) -> Prediction:
     """Follow signal and gradient through a network, as far as theory goes.
 
@@ -135,13 +147,14 @@ def predict(
         laws: By the name of the layer.
         inputs: The batch, rows first.
         gradient: Second moment and mean product over pairs of rows of the gradient at the output.
+        plain_norms: Names of norm layers that scale by 1 and shift by 0, if at all.
     """
     try:
         graph = _Tracer().trace(model)
     except Exception as error:  # whatever a model does that cannot be traced
         reason = f"the network's operations cannot be followed: {first_line(error)}"
         return Prediction(unpredicted=reason)
-    return _Walk(model, graph, laws, len(inputs)).run(_signal_of(inputs), _Gradient(*gradient))
+    return _Walk(model, graph, laws, plain_norms, inputs).run(_signal_of(inputs), _Gradient(*gradient))
 
 
 class _Tracer(fx.Tracer):
@@ -163,9 +176,17 @@ def _signal_of(inputs: Tensor) -> _Signal:
 class _Walk:
     """One pass forth and one back over the graph."""
 
-    def __init__(self, model: nn.Module, graph: fx.Graph, laws: Mapping[str, WeightLaw], rows: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        graph: fx.Graph,
+        laws: Mapping[str, WeightLaw],
+        plain_norms: Collection[str],
+        inputs: Tensor,
+    ) -> None:
         self._modules = dict(model.named_modules())
-        self._nodes, self._laws, self._rows = list(graph.nodes), laws, rows
+        self._nodes, self._laws, self._plain_norms = list(graph.nodes), laws, plain_norms
+        self._rows, self._sequences = len(inputs), inputs.dim() == 3
         self._signals: dict[fx.Node, _Signal] = {}
         self._reasons: dict[fx.Node, str] = {}
         self._gradients: dict[fx.Node, _Gradient] = {}
@@ -227,8 +248,11 @@ class _Walk:
             correlations = torch.tensor([signal.correlation if mean > 0 else 1.0], dtype=torch.float64)
             return _Signal(q, float(cross_moments(activation, mean, correlations)), normal=False)
         if _is_sum(node):
-            parts = [self._signals[source] for source in node.all_input_nodes]
-            if len(parts) != 2 or len(node.all_input_nodes) != len(node.args) or not any(p.normal for p in parts):
+            sources = node.all_input_nodes
+            parts = [self._signals[source] for source in sources]
+            # A normal summand owes its randomness to a layer of its own, unless the other one is made from it.
+            fresh = [p.normal and not _made_from(q, s) for s, q, p in zip(sources, sources[::-1], parts, strict=True)]
+            if len(parts) != 2 or len(node.args) != 2 or node.kwargs or not any(fresh):
                 raise _UnknownError("a sum of what is not independent")
             return _Signal(parts[0].q + parts[1].q, parts[0].r + parts[1].r, all(p.normal for p in parts))
         if node.op == "call_module":
@@ -244,7 +268,9 @@ class _Walk:
                 weight_variance * signal.r + law.bias_mean_square,
                 normal=True,
             )
-        if isinstance(module, nn.BatchNorm1d):
+        if isinstance(module, nn.BatchNorm1d | nn.LayerNorm | nn.RMSNorm) and name not in self._plain_norms:
+            raise _UnknownError(f"{name} scales or shifts what it normalizes")
+        if isinstance(module, nn.BatchNorm1d) and not self._sequences:
             signal, size = self._normal(node), self._spread(signal)
             return _Signal(torch.ones_like(signal.q), -1 / max(self._rows - 1, 1), normal=True) if size else signal
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
@@ -254,6 +280,8 @@ class _Walk:
 
     def _weight_variance(self, name: str, module: nn.Module) -> tuple[float, WeightLaw]:
         """σ_w² and the law of a layer's weights."""
+        if name not in self._laws:
+            raise _UnknownError(f"{name} shares its weights with another layer")
         law = self._laws[name]
         if not law.independent:
             raise _UnknownError(f"the weights of {name} are not drawn independently of each other")
@@ -313,6 +341,9 @@ class _Walk:
         module = self._modules[name]
         if isinstance(module, nn.Linear | _ConvNd):
             _, law = self._weight_variance(name, module)
+            wraps = not isinstance(module, _ConvNd) or module.padding_mode == "circular"
+            if not wraps and math.prod(module.kernel_size) > 1:  # type: ignore[arg-type]  # of a convolution
+                raise _UnknownError  # pixels at the border enter fewer products
             factor = _fan_out(module) * law.mean_square
             return _Gradient(gradient.g * factor, gradient.h * factor)
         if isinstance(module, nn.BatchNorm1d):
@@ -354,7 +385,21 @@ class _Walk:
         """Whether an operation leaves every number as it is."""
         if node.op == "call_module":
             return isinstance(self._modules[str(node.target)], nn.Identity | nn.Flatten | _DropoutNd)
-        return getattr(node.target, "__name__", node.target) in RESHAPES or node.target in (F.dropout,)
+        name = getattr(node.target, "__name__", node.target)
+        return name in COPIES or (name == "flatten" and node.args[1:] == (1,) and not node.kwargs)
+
+
+def _made_from(node: fx.Node, other: fx.Node) -> bool:
+    """Whether a node comes after another on some path."""
+    waiting, seen = [node], set()
+    while waiting:
+        for source in waiting.pop().all_input_nodes:
+            if source is other:
+                return True
+            if source not in seen:
+                seen.add(source)
+                waiting.append(source)
+    return False
 
 
 def _is_sum(node: fx.Node) -> bool:

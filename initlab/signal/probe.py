@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
+from initlab.errors import UserError, first_line
 from initlab.initializers.context import Batch, measuring
 from initlab.initializers.slots import find_slots
 from initlab.randomness import stream
 from initlab.signal.histograms import histograms
 from initlab.signal.jacobian import singular_values
 from initlab.signal.layers import Layout, Site, find_layout
-from initlab.signal.measure import Loss, first_tensor, measure
+from initlab.signal.measure import MEASURED, OUTPUT_GRADIENT, Loss, first_tensor, measure
 from initlab.signal.predict import Prediction, predict, weight_law
 
 SPECTRUM_ROWS: Final = 8
@@ -92,22 +94,26 @@ def measure_networks(networks: Networks, layout: Layout, batch: Batch, *, loss: 
             outputs = first_tensor(batch.through(networks.template))
         generator = stream(networks.seeds[0], "direction of the outputs")
         cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
-    return measure(
-        networks.template,
-        networks.parameters,
-        networks.buffers,
-        layout,
-        batch,
-        loss=loss,
-        cotangent=cotangent,
-        vectorized=networks.vectorized,
-    )
+    try:
+        return measure(
+            networks.template,
+            networks.parameters,
+            networks.buffers,
+            layout,
+            batch,
+            loss=loss,
+            cotangent=cotangent,
+            vectorized=networks.vectorized,
+        )
+    except RuntimeError as error:  # an operation that torch.func does not know, as old autograd functions are
+        name = type(networks.template).__name__
+        raise UserError(f"{name}: torch.func cannot differentiate it: {first_line(error)}") from error
 
 
 def predict_networks(networks: Networks, measured: Mapping[str, Tensor], batch: Batch) -> Prediction:
     """What theory says, given the variances of the weights as they are and the gradient at the output."""
-    inputs = batch.inputs
-    if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or inputs.dim() < 2:
+    inputs = single_input(batch)
+    if inputs is None or inputs.dim() < 2:
         return Prediction(unpredicted="the inputs are not one tensor of numbers")
     laws = {
         slot.layer_name: weight_law(
@@ -117,9 +123,26 @@ def predict_networks(networks: Networks, measured: Mapping[str, Tensor], batch: 
         for slot in find_slots(networks.template)
         if slot.name in networks.parameters
     }
-    square = measured["gradient_second_moment"][:, -1]
-    crossed = square * measured["gradient_correlation"][:, -1]
-    return predict(networks.template, laws, inputs, gradient=(float(square.mean()), float(crossed.nanmean())))
+    square = measured[f"{OUTPUT_GRADIENT}_second_moment"]
+    crossed = square * measured[f"{OUTPUT_GRADIENT}_correlation"].nan_to_num()
+    norms = {
+        name
+        for name, module in networks.template.named_modules()
+        if all(
+            bool((networks.parameters[f"{name}.{part}"] == value).all())
+            for part, value in (("weight", 1), ("bias", 0))
+            if getattr(module, part, None) is not None and f"{name}.{part}" in networks.parameters
+        )
+    }
+    gradient = float(square.mean()), float(crossed.mean())
+    return predict(networks.template, laws, inputs, gradient=gradient, plain_norms=norms)
+
+
+def single_input(batch: Batch) -> Tensor | None:
+    """The one tensor of numbers that a network takes; None if it takes something else."""
+    leaves = tree_leaves(batch.inputs)
+    alone = len(leaves) == 1 and isinstance(leaves[0], Tensor) and leaves[0].is_floating_point()
+    return leaves[0] if alone and not isinstance(batch.inputs, Mapping) else None
 
 
 def theory_columns(layout: Layout, prediction: Prediction) -> dict[str, list[Any]]:
@@ -169,17 +192,25 @@ def signal_table(layout: Layout, looks: Sequence[Look], seeds: Sequence[int], *,
         "layer": [layer.name for layer in layers] * (members * times),
         "position": np.tile(np.arange(1, len(layers) + 1), members * times),
         "units": [layer.units for layer in layers] * (members * times),
-        **{name: torch.cat([look.values[name].flatten() for look in looks]).numpy() for name in looks[0].values},
+        "entries": [layer.entries for layer in layers] * (members * times),
+        **{name: torch.cat([look.values[name].flatten() for look in looks]).numpy() for name in MEASURED},
         **{name: [value for look in looks for value in list(look.theory[name]) * members] for name in looks[0].theory},
     }
     return pd.DataFrame(columns).astype({"no_prediction": "string"})
 
 
+def _has_rows(networks: Networks, batch: Batch) -> bool:
+    """Whether the output has a row for each of the batch, as a Jacobian of one row needs."""
+    with measuring(networks.template), torch.no_grad():
+        outputs = first_tensor(batch.through(networks.template))
+    return outputs.dim() > 0 and len(outputs) == len(batch)
+
+
 def _spectrum(networks: Networks, batch: Batch, prediction: Prediction) -> pd.DataFrame:
     """Singular values as a table, with the mean of their squares that theory predicts."""
-    inputs = batch.inputs
+    inputs = single_input(batch)
     columns = ("member", "seed", "row", "index", "singular_value", "predicted_mean_square")
-    if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+    if inputs is None or not _has_rows(networks, batch):
         return pd.DataFrame(columns=list(columns))
     values = singular_values(
         networks.template,

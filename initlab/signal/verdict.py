@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 Outlook = Literal["trainable", "hard to train", "not trainable"]
 
@@ -14,6 +15,7 @@ LOST: Final = 1e-6  # the share of a mean square of which nothing much is left
 DEPTH_SCALES: Final = 6  # how many of its depth scales a network may be deep (Schoenholz et al. 2017, section 5)
 ALIKE: Final = 0.99  # a correlation from which on two inputs look the same
 MANY: Final = 0.5
+NOTABLE: Final = 100.0  # a factor over all layers from which on a signal has grown or shrunk
 
 
 @dataclass(frozen=True)
@@ -30,69 +32,84 @@ class Verdict:
 def judge(signal: pd.DataFrame) -> Verdict:
     """Read one scheme's signal table: of one job, before any training.
 
-    Sizes are geometric means over members, mean squares throughout. "A layer" is one layer of the table.
+    Sizes are mean squares, their means over members geometric, where they are not zero. The gradient's is taken over a
+    whole row, so that layers of different widths compare.
     """
     layers = _over_members(signal)
     hidden = layers.iloc[:-1] if len(layers) > 1 else layers
     names = list(layers["layer"])
-    gradient, size = (hidden[name].to_numpy(np.float64) for name in ("gradient_second_moment", "pre_second_moment"))
-    broken = ~np.isfinite(layers["pre_second_moment"].to_numpy(np.float64))
-    if broken.any():
-        return Verdict("not trainable", f"the signal is no finite number from {names[int(broken.argmax())]} on")
-    if not np.isfinite(layers["gradient_second_moment"]).all():
-        return Verdict("not trainable", "the gradient is no finite number")
+    for column, word in {"pre_second_moment": "signal", "gradient_second_moment": "gradient"}.items():
+        broken = ~np.isfinite(signal[column].to_numpy(np.float64))
+        if broken.any():
+            first = signal[broken].sort_values("position").iloc[0]["layer"]
+            where = f" from {first} on" if word == "signal" else ""
+            return Verdict("not trainable", f"the {word} is no finite number{where}{_share(signal, broken)}")
     if not (layers["weight_gradient_norm"] > 0).any():
         return Verdict("not trainable", "no weight gets any gradient, so that none of them ever moves")
     if (hidden["distinct_units"] == 1).all() and (hidden["units"] > 1).all():
         return Verdict(
             "not trainable", "all units of a layer are equal and stay equal: each layer is worth a single unit"
         )
-    if gradient[0] == 0:
-        reached = names[int((gradient > 0).argmax())] if (gradient > 0).any() else names[-1]
-        return Verdict("not trainable", f"no gradient gets past {reached} on its way back to the input")
-    return _judge_sizes(hidden, gradient, size)
+    gradient = layers["gradient"].to_numpy(np.float64)
+    if not gradient[0] > 0:
+        gate = int((gradient > 0).argmax())
+        if layers["weight_norm"].iloc[gate] == 0 and layers["weight_gradient_norm"].iloc[gate] > 0:
+            return Verdict(
+                "trainable", f"{names[gate]} starts at zero and moves first; the gradient gets past it once it has"
+            )
+        return Verdict("not trainable", f"no gradient gets past {names[gate]} on its way back to the input")
+    return _judge_sizes(signal, hidden[hidden["gradient"] > 0])
 
 
-def _judge_sizes(hidden: pd.DataFrame, gradient: np.ndarray, size: np.ndarray) -> Verdict:
+def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
+    """The same where a gradient reaches the input, from the hidden layers that get one."""
+    gradient, size = (hidden[name].to_numpy(np.float64) for name in ("gradient", "pre_second_moment"))
     steps = max(len(hidden) - 1, 1)
-    reasons: list[str] = []
     outlook: Outlook = "trainable"
-    # On its way back, from the last hidden layer to the first.
-    total = float(gradient[0] / gradient[-1])
+    reasons: list[str] = []
+    total = float(gradient[0] / gradient[-1])  # on its way back, from the last hidden layer to the first
     rate = total ** (1 / steps)
-    if max(rate, 1 / rate) > STEADY and len(hidden) > 1:
-        scale = 1 / abs(math.log(rate))
-        reach = DEPTH_SCALES * scale
-        word = "shrinks" if rate < 1 else "grows"
-        reasons.append(f"the gradient {word} {_factor(rate)} a layer on its way back")
+    if max(rate, 1 / rate) > STEADY:
+        reasons.append(f"the gradient {'shrinks' if rate < 1 else 'grows'} {_factor(rate)} a layer on its way back")
+        reach = DEPTH_SCALES / abs(math.log(rate))
         if steps > reach:
             outlook = "not trainable" if max(total, 1 / total) > 1 / LOST else "hard to train"
-            left = (
-                f"{total:.1g} of it reaches the first layer"
-                if rate < 1
-                else f"the first layer gets {total:.1g} times it"
-            )
-            reasons.append(f"{left}; expected trainable depth ≈ {reach:.0f}")
+            reasons.append(f"the first layer gets {total:.1g} of it; expected trainable depth ≈ {reach:.0f}")
     elif len(hidden) > 1:
         reasons.append("the gradient keeps its size")
-    swell = float(size[-1] / size[0]) if size[0] > 0 else math.nan
-    growth = swell ** (1 / steps) if swell > 0 else math.nan
-    if max(swell, 1 / swell if swell else math.inf) > 100:
+    swell = float(size[-1] / size[0]) if size[0] > 0 and size[-1] > 0 else 1.0
+    growth = swell ** (1 / steps)
+    if max(swell, 1 / swell) > NOTABLE:
         reasons.append(f"the signal {'shrinks' if swell < 1 else 'grows'} {_factor(growth)} a layer")
-        if max(swell, 1 / swell) > 1 / LOST and outlook == "trainable":
-            outlook = "hard to train"
     elif max(growth, 1 / growth) <= STEADY:
         reasons.append("the signal keeps its size")
+    doubts = _doubts(signal, hidden)
+    if outlook == "trainable" and (doubts or max(swell, 1 / swell) > 1 / LOST):
+        outlook = "hard to train"
+    sentence = ", ".join([*reasons, *doubts]) or "signal and gradient arrive"
+    return Verdict(outlook, f"{sentence} (mean squares)" if "×" in sentence else sentence)
+
+
+def _doubts(signal: pd.DataFrame, hidden: pd.DataFrame) -> list[str]:
+    """What speaks against a network whose gradient arrives."""
+    doubts = []
     alike = hidden["correlation"].to_numpy(np.float64) > ALIKE
-    if alike.any():
-        reasons.append(f"from {hidden['layer'].iloc[int(alike.argmax())]} on different inputs look the same")
-        if outlook == "trainable":
-            outlook = "hard to train"
+    if alike[-1]:
+        first = len(alike) - int((~alike[::-1]).argmax()) if not alike.all() else 0
+        doubts.append(f"from {hidden['layer'].iloc[first]} on different inputs look the same")
     dead = float(hidden["dead"].max())
     if dead > MANY:
-        reasons.append(f"up to {dead:.0%} of a layer's units are dead on this batch")
-        outlook = "hard to train" if outlook == "trainable" else outlook
-    return Verdict(outlook, ", ".join(reasons) or "signal and gradient arrive")
+        doubts.append(f"up to {dead:.0%} of a layer's units are dead on this batch")
+    start = (signal["position"] == 1) & ~(signal["gradient_second_moment"] > 0)
+    if start.any():
+        doubts.append(f"no gradient reaches the first layer{_share(signal, start.to_numpy())}")
+    return doubts
+
+
+def _share(signal: pd.DataFrame, rows: NDArray[np.bool_]) -> str:
+    """In how many of the networks some rows are; empty if in all."""
+    some, every = signal[rows]["member"].nunique(), signal["member"].nunique()
+    return "" if some == every else f" in {some} of {every} networks"
 
 
 def _factor(rate: float) -> str:
@@ -102,13 +119,13 @@ def _factor(rate: float) -> str:
 
 
 def _over_members(signal: pd.DataFrame) -> pd.DataFrame:
-    """One row a layer: geometric means of sizes, means of the rest."""
-    frame = signal.copy()
-    sizes = ["pre_second_moment", "gradient_second_moment"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        frame[sizes] = np.log(frame[sizes].astype(float))
-    numbers = [*sizes, "weight_gradient_norm", "distinct_units", "units", "correlation", "dead"]
-    groups = frame.groupby(["position", "layer"], sort=True)[numbers]
-    means = pd.DataFrame(groups.sum(min_count=1)).div(groups.size(), axis=0)
-    means[sizes] = np.exp(means[sizes])
+    """One row a layer: geometric means of sizes that are not zero, means of the rest."""
+    frame = signal.assign(gradient=signal["gradient_second_moment"] * signal["entries"])
+    sizes = ["pre_second_moment", "gradient"]
+    positive = frame[sizes].astype(float)
+    frame[sizes] = np.log(positive.where(positive > 0))
+    numbers = ["weight_gradient_norm", "weight_norm", "distinct_units", "units", "correlation", "dead"]
+    means = pd.DataFrame(frame.groupby(["position", "layer"], sort=True)[[*sizes, *numbers]].mean())
+    for size in sizes:
+        means[size] = np.exp(means[size].to_numpy(np.float64, na_value=-np.inf))
     return means.reset_index()

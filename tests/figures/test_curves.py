@@ -93,7 +93,8 @@ def test_nothing_is_clipped_where_all_of_it_fits() -> None:
 
 def test_each_panel_says_what_it_scores() -> None:
     one, other = study(1, ("wine",)), study(1, ("teacher",), "r2")
-    both = Study(*(pd.concat(parts) for parts in zip(*(vars(found).values() for found in (one, other)), strict=True)))
+    names = ("members", "history", "differing")
+    both = Study(*(pd.concat([getattr(one, name), getattr(other, name)]) for name in names))
     panels = learning_curves(both, summarize(both)).axes
     assert [panel.get_title() for panel in panels] == ["wine", "teacher"]
     assert [panel.get_ylabel() for panel in panels] == ["validation accuracy", "validation R²"]

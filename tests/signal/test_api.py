@@ -84,3 +84,38 @@ def test_one_row_has_no_pairs() -> None:
     table = initlab.probe(chain(6, 5, 3), rows(1), seed=0)
     assert table["correlation"].isna().all()
     assert table["pre_second_moment"].notna().all()
+
+
+def test_no_numbers_come_out() -> None:
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.layer(inputs).argmax(1)
+
+    with pytest.raises(UserError, match="returns no tensor of floating-point numbers"):
+        initlab.probe(Choosing(), rows(), seed=0)
+
+
+def test_an_operation_that_torch_func_does_not_know() -> None:
+    class Through(torch.autograd.Function):
+        @staticmethod
+        def forward(_ctx: object, z: torch.Tensor) -> torch.Tensor:
+            return z.sign()
+
+        @staticmethod
+        def backward(_ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+            return gradient
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.output = nn.Linear(6, 5), nn.Linear(5, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.output(Through.apply(self.layer(inputs)))
+
+    with pytest.raises(UserError, match=r"Model: torch.func cannot differentiate it"):
+        initlab.probe(Model(), rows(), seed=0)

@@ -46,3 +46,18 @@ def test_theory_knows_their_mean_square() -> None:
     found = probe_model(model, rows(4, 200), seed=0, scheme="normal", seeds=8, std=0.05).spectrum
     assert found["predicted_mean_square"].iloc[0] == pytest.approx((200 * 0.05**2) ** 4, rel=0.02)
     assert (found["singular_value"] ** 2).mean() == pytest.approx(found["predicted_mean_square"].iloc[0], rel=0.1)
+
+
+def test_outputs_that_are_no_rows_have_none() -> None:
+    class Named(nn.Module):
+        def __init__(self, total: bool) -> None:
+            super().__init__()
+            self.layer, self.total = nn.Linear(6, 3), total
+
+        def forward(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+            outputs = self.layer(inputs)
+            return {"logits": outputs.sum() if self.total else outputs}
+
+    assert len(probe_model(Named(total=False), rows(), seed=0).spectrum) == 8 * 3
+    assert probe_model(Named(total=True), rows(), seed=0).spectrum.empty
+    assert len(probe_model(chain(6, 3), (rows(),), seed=0).spectrum) == 8 * 3

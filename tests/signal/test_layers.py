@@ -31,9 +31,9 @@ def test_a_norm_stands_between_a_layer_and_its_preactivation() -> None:
 
 
 def test_a_nonlinearity_that_is_no_module() -> None:
-    """The layer's own output is the pre-activation, and what the next layer sees the post-activation."""
+    """The layer's own output is the pre-activation; what becomes of it cannot be seen."""
     hidden, _ = find_layout(Functional(), Batch(rows())).layers
-    assert (hidden.before, hidden.after) == (Site("first", 1, "output"), Site("second", 1, "input"))
+    assert (hidden.before, hidden.after) == (Site("first", 1, "output"), None)
 
 
 def test_a_layer_that_runs_twice_is_seen_twice() -> None:
@@ -73,3 +73,11 @@ def test_what_a_look_returns_goes_on() -> None:
     assert seen == [Site("1", 1, "input"), Site("1", 1, "output"), Site("2", 1, "output")]
     assert model(rows()).any()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_layers_that_share_a_weight_are_both_seen() -> None:
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6))
+    model[2].weight = model[0].weight
+    first, second = find_layout(model, Batch(rows())).layers
+    assert (first.name, second.name) == ("0", "2")
+    assert first.weight == second.weight == "0.weight"

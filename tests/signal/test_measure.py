@@ -47,9 +47,9 @@ def test_moments_are_those_of_the_tensors() -> None:
         assert row["saturated"] == pytest.approx((before < 0).mean())  # the slope is 0 there
         dead = (signal == 0).all(0).double().mean()
         assert row["dead"] == pytest.approx(float(dead))
-        unit = before / np.linalg.norm(before, axis=1, keepdims=True)
-        cosines = (unit @ unit.T)[~np.eye(len(unit), dtype=bool)]
-        assert row["correlation"] == pytest.approx(cosines.mean())
+        products = before @ before.T
+        different = products[~np.eye(len(products), dtype=bool)]
+        assert row["correlation"] == pytest.approx(different.mean() / np.diag(products).mean())
         eigenvalues = np.linalg.eigvalsh(before @ before.T)
         assert row["effective_rank"] == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
         assert row["distinct_units"] == len(before[0])
@@ -174,3 +174,36 @@ def test_a_probe_leaves_everything_as_it_was(labels: torch.Tensor) -> None:
         assert torch.equal(value, before[name]), name
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     pd.testing.assert_frame_equal(probed(model, (rows(), labels), loss=F.cross_entropy), table)
+
+
+def test_half_precision_overflows_nowhere() -> None:
+    model = chain(300, 600, 3).to(torch.bfloat16)
+    single = copy.deepcopy(model).float()
+    inputs = rows(200, 300)
+    found, expected = probed(model.half(), inputs.half()), probed(single.half().float(), inputs.half().float())
+    for name in ("pre_second_moment", "effective_rank", "weight_norm", "weight_gradient_norm", "correlation"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=0.02, atol=2e-3)
+
+
+def test_inputs_changed_in_place_are_the_networks_own() -> None:
+    class Shifting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            inputs += 1
+            return self.layer(inputs)
+
+    inputs = rows()
+    probed(Shifting(), inputs)
+    assert torch.equal(inputs, rows())
+
+
+def test_the_seed_of_other_devices_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probing a network on the CPU says nothing to a GPU."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    probed(chain(6, 3), rows())
+    assert seeded == []

@@ -82,7 +82,8 @@ def test_batch_norm_makes_gradients_grow_as_published() -> None:
     """Yang et al. 2019: by π/(π - 1) a layer in a linear-batch-norm-ReLU chain, whatever the weights' scale."""
     model = chain(400, *[400] * 12, 40, activation=nn.ReLU, norm=nn.BatchNorm1d)
     laws = {name: WeightLaw(1 / 400, 0.0, True) for name, m in model.named_modules() if isinstance(m, nn.Linear)}
-    found = predict(model, laws, rows(4000, 400), gradient=(1.0, 0.0))
+    norms = [name for name, m in model.named_modules() if isinstance(m, nn.BatchNorm1d)]
+    found = predict(model, laws, rows(4000, 400), gradient=(1.0, 0.0), plain_norms=norms)
     layers = [(site, g) for site, g in found.gradients.items() if site.side == "input" and site.module.isdigit()]
     by_depth = [g for site, g in sorted(layers, key=lambda pair: int(pair[0].module))
                 if isinstance(model.get_submodule(site.module), nn.ReLU)]  # fmt: skip
@@ -96,7 +97,7 @@ def test_the_layers_of_he_relu_forget_how_inputs_differ() -> None:
     model = chain(100, *[100] * 11, activation=nn.ReLU)
     laws = {name: WeightLaw(2 / 100, 0.0, True) for name, m in model.named_modules() if isinstance(m, nn.Linear)}
     orthogonal = torch.eye(100)[:2] * 10
-    found = predict(model, laws, orthogonal, gradient=(1.0, 0.0))
+    found = predict(model, laws, orthogonal, gradient=(1.0, 0.0), plain_norms=())
     last = [c for site, c in found.correlations.items() if site.module == "20"][-1]
     assert last == pytest.approx(0.87154, abs=1e-5)
 
@@ -131,3 +132,53 @@ def test_weight_laws() -> None:
     assert not weight_law(torch.full((3, 50, 40), 0.01), None).independent
     assert not weight_law(torch.eye(50).expand(3, 50, 50), None).independent
     assert weight_law(torch.zeros(3, 5, 4), None).independent
+
+
+def test_a_network_that_ends_in_a_nonlinearity() -> None:
+    """The gradient is followed from the output itself, not from the last layer."""
+    model = nn.Sequential(*chain(120, 120, 120, 120), nn.Tanh())
+    found = averages(model, "he")
+    miss = (found["gradient_second_moment"] / found["predicted_gradient_second_moment"] - 1).abs()
+    assert (miss < 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda model: nn.init.constant_(model[1].weight, 3.0), "1 scales or shifts what it normalizes"),
+        (lambda model: nn.init.constant_(model[1].bias, 0.5), "1 scales or shifts what it normalizes"),
+        (lambda model: setattr(model[6], "weight", model[3].weight), "shares its weights with another layer"),
+    ],
+)
+def test_what_is_not_as_drawn(change: object, reason: str) -> None:
+    assert callable(change)
+    model = chain(40, 40, 40, 40, norm=nn.LayerNorm)
+    change(model)
+    table = initlab.probe(model, rows(16, 40), seed=0)
+    assert table["no_prediction"].dropna().str.contains(reason).all()
+    assert table["no_prediction"].notna().any()
+
+
+class Summing(nn.Module):
+    """A sum whose summands depend on each other, or that is none."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.second, self.output = nn.Linear(40, 40), nn.Linear(40, 40), nn.Linear(40, 5)
+        self.how = how
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        signal = self.first(inputs)
+        if self.how == "itself":
+            return self.output(torch.tanh(signal + torch.relu(signal)))
+        if self.how == "scaled":
+            return self.output(torch.tanh(torch.add(signal, self.second(torch.relu(signal)), alpha=0.1)))
+        return self.output(torch.tanh(signal + self.second(torch.relu(signal))))
+
+
+@pytest.mark.parametrize(("how", "known"), [("itself", False), ("scaled", False), ("branch", True)])
+def test_sums_of_what_is_independent_alone(how: str, known: bool) -> None:
+    table = initlab.probe(Summing(how), rows(16, 40), seed=0)
+    assert table["no_prediction"].isna().all() == known
+    if not known:
+        assert table["no_prediction"].iloc[-1] == "a sum of what is not independent"
