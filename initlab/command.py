@@ -24,9 +24,9 @@ STARTED = "INITLAB_STARTED"
 
 
 def started() -> str:
-    """When the command was given, to the millisecond: two of the same second must not share a folder."""
+    """When the command was given, to the microsecond: two of one moment must not share a folder."""
     now = time.time()
-    stamp = f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}.{int(now * 1000) % 1000:03d}"
+    stamp = f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}.{int(now * 1e6) % 1_000_000:06d}"
     return os.environ.setdefault(STARTED, stamp)
 
 

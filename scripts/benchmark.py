@@ -1,6 +1,6 @@
 """Measure initlab against what one would write instead, alternating in one run.
 
-    python scripts/benchmark.py [wine] [mnist] [sweep] [start] [--runs 3] [--json outputs/benchmark.json]
+    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [start] [--runs 3] [--json outputs/benchmark.json]
 
 wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
        DataLoader and logging, (b) a bare PyTorch loop, both timed on a few runs and scaled, and (c) the floor: a
@@ -9,6 +9,8 @@ mnist  a member's epoch of experiment=classic_mnist in float32 and bfloat16, aga
        in the default memory format, on all cores as torch uses them by default.
 sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; ten times as many networks; two workers
        against one; and what a job costs beside composing and training.
+probe  ten initializers of a network of 100 layers as a whole process; what recording the signal in every epoch adds to
+       the training of 100 classic_wine networks; and the theory of every activation.
 start  how long --help and --cfg job take.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
@@ -35,12 +37,14 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from initlab.activations import ACTIVATIONS, Activation
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.command import CONF
 from initlab.console import quiet_libraries
 from initlab.jobs import Job, Share, job_from
 from initlab.machine import describe_machine, usable_cores
 from initlab.results.store import read_table
+from initlab.signal.mean_field import mean_field_theory
 
 WINE_RUNS, WINE_INITS = 400, "zeros,normal,xavier,he"
 EPOCHS, BATCH, RATE = 50, 16, 0.01
@@ -66,8 +70,8 @@ def train_all(job: Job, *callbacks: Callback) -> None:
     train_cohort([share], build_networks(share), callbacks)
 
 
-def command(*arguments: str) -> Callable[[], float]:
-    """A call of python -m initlab.train as a process of its own; it returns the process' peak memory in GiB.
+def command(*arguments: str, module: str = "initlab.train") -> Callable[[], float]:
+    """A call of python -m MODULE as a process of its own; it returns the process' peak memory in GiB.
 
     The process reads its own peak: the one that the system keeps of children includes what it was forked from.
     """
@@ -75,8 +79,8 @@ def command(*arguments: str) -> Callable[[], float]:
         "import atexit, runpy, sys\n"
         "peak = lambda: next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "atexit.register(lambda: sys.stderr.write('\\n' + peak()))\n"
-        "sys.argv[0] = 'initlab.train'\n"
-        "runpy.run_module('initlab.train', run_name='__main__')\n"
+        f"sys.argv[0] = '{module}'\n"
+        f"runpy.run_module('{module}', run_name='__main__')\n"
     )
     call = [sys.executable, "-c", script, *arguments]
 
@@ -322,6 +326,36 @@ def benchmark_sweep(runs: int) -> dict[str, Any]:
     }
 
 
+def benchmark_probe(runs: int) -> dict[str, Any]:
+    """Time a probe of deep networks, recording while training, and the theory."""
+    inits = "xavier,he,orthogonal,mean_field,lecun,torch_default,normal,xavier_uniform,he_uniform,lecun_uniform"
+    deep = ("data=digits", "model=mlp", "model.depth=100", "model.width=256", "activation=tanh", f"init={inits}")
+    probes, training = [], []
+    jobs = [[make_job("experiment=classic_wine", f"init={name}", "seeds=25", f"signal.every={every}")
+             for name in WINE_INITS.split(",")] for every in ("null", "1")]  # fmt: skip
+    theory = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as folder:
+            probes.append(seconds(command(*deep, f"output_dir={folder}", module="initlab.probe")))
+        training.append([seconds(lambda: train_cohort(shares, networks))  # noqa: B023  called at once
+                         for shares, networks in map(built, jobs)])  # fmt: skip
+        theory.append(seconds(lambda: [mean_field_theory(Activation(name), 1.5, 0.05) for name in ACTIVATIONS]))
+    return {
+        "seconds of 10 initializers x 10 seeds at depth 100, width 256, 256 rows, start to report": statistics.median(
+            probes
+        ),
+        "recording every epoch, training takes times as long": statistics.median(b / a for a, b in training),
+        "seconds of the theory of all activations": statistics.median(theory),
+        "all samples": {"probe": probes, "training without and with": training, "theory": theory},
+    }
+
+
+def built(jobs: list[Job]) -> tuple[list[Share], list[nn.Module]]:
+    """The shares of some jobs with all their seeds, and their networks."""
+    shares = [Share(job, job.seeds) for job in jobs]
+    return shares, [network for share in shares for network in build_networks(share)]
+
+
 def benchmark_start(runs: int) -> dict[str, Any]:
     """Time what a user waits for before anything heavy is needed."""
     calls: Mapping[str, tuple[str, ...]] = {"--help": ("--help",), "--cfg job": ("--cfg", "job")}
@@ -335,6 +369,7 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "wine": benchmark_wine,
     "mnist": benchmark_mnist,
     "sweep": benchmark_sweep,
+    "probe": benchmark_probe,
     "start": benchmark_start,
 }
 
@@ -342,7 +377,7 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
 def main() -> None:
     """Run the named benchmarks, print what they measured, and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="wine|mnist|sweep|start")
+    parser.add_argument("names", nargs="*", metavar="wine|mnist|sweep|probe|start")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
     options = parser.parse_args()

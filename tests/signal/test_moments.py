@@ -7,7 +7,7 @@ second variable given the first one.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,15 +34,6 @@ Function = Callable[[Array], Array]
 LAMBDA, ALPHA = 1.0507009873554805, 1.6732632423543772  # of SELU: Klambauer et al. 2017
 VARIANCES = (0.1, 1.0, 20.0)
 CORRELATIONS = (-1.0, -0.999, -0.6, -0.1, 0.0, 0.3, 0.9, 0.999, 1.0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Beside another busy process, two threads that wait for each other take 20 times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
