@@ -10,7 +10,7 @@ mnist  a member's epoch of experiment=classic_mnist in float32 and bfloat16, aga
 sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; ten times as many networks; two workers
        against one; and what a job costs beside composing and training.
 probe  ten initializers of a network of 100 layers as a whole process; what recording the signal in every epoch adds to
-       the training of 100 classic_wine networks; and the theory of every activation.
+       the training of 400 classic_wine networks; and the theory of every activation.
 start  how long --help and --cfg job take.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
@@ -331,7 +331,7 @@ def benchmark_probe(runs: int) -> dict[str, Any]:
     inits = "xavier,he,orthogonal,mean_field,lecun,torch_default,normal,xavier_uniform,he_uniform,lecun_uniform"
     deep = ("data=digits", "model=mlp", "model.depth=100", "model.width=256", "activation=tanh", f"init={inits}")
     probes, training = [], []
-    jobs = [[make_job("experiment=classic_wine", f"init={name}", "seeds=25", f"signal.every={every}")
+    jobs = [[make_job("experiment=classic_wine", f"init={name}", "seeds=100", f"signal.every={every}")
              for name in WINE_INITS.split(",")] for every in ("null", "1")]  # fmt: skip
     theory = []
     for _ in range(runs):

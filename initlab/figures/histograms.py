@@ -29,8 +29,9 @@ def activation_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
             panel.set_visible(False)
         for panel, number in zip(row, chosen, strict=False):
             bins = layers[int(number)]
-            widths = bins["right"] - bins["left"]
-            panel.bar(bins["left"], bins["density"], widths, align="edge", color=COLORS[place % len(COLORS)])
+            edges = [*bins["left"], bins["right"].iloc[-1]]
+            panel.stairs(bins["density"], edges, fill=True, color=COLORS[place % len(COLORS)])
+            panel.set_ylim(bottom=0)
             panel.set_yticks([])
             panel.tick_params(axis="x", labelsize=7)
             panel.locator_params(axis="x", nbins=3)

@@ -57,8 +57,8 @@ def test_histograms(xavier: Probe) -> None:
     panels = [panel for panel in figure.axes if panel.get_visible()]
     assert len(panels) == 2 * 4
     assert panels[0].get_ylabel() == "xavier"
-    bars = [patch.get_height() for patch in panels[0].patches]
-    np.testing.assert_allclose(bars, xavier.histograms[xavier.histograms["position"] == 1]["density"])
+    (steps,) = panels[0].patches
+    np.testing.assert_allclose(steps.get_data().values, xavier.histograms[xavier.histograms["position"] == 1]["density"])
 
 
 def test_spectrum(xavier: Probe) -> None:
