@@ -58,7 +58,9 @@ def test_histograms(xavier: Probe) -> None:
     assert len(panels) == 2 * 4
     assert panels[0].get_ylabel() == "xavier"
     (steps,) = panels[0].patches
-    np.testing.assert_allclose(steps.get_data().values, xavier.histograms[xavier.histograms["position"] == 1]["density"])
+    np.testing.assert_allclose(
+        steps.get_data().values, xavier.histograms[xavier.histograms["position"] == 1]["density"]
+    )
 
 
 def test_spectrum(xavier: Probe) -> None:

@@ -70,13 +70,17 @@ def open_commands() -> Iterator[Commands]:
         process.communicate(timeout=60)
 
 
-def tables_of(study: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Members, without their times, and history of each job of a study."""
+def tables_of(study: Path) -> dict[str, list[pd.DataFrame]]:
+    """Members, without their times, history, and signal where it was recorded, of each job of a study."""
     return {
-        path.parent.name: (
+        path.parent.name: [
             read_table(path.parent, "members").drop(columns="seconds"),
-            read_table(path.parent, "history"),
-        )
+            *(
+                read_table(path.parent, name)
+                for name in ("history", "signal")
+                if (path.parent / f"{name}.parquet").exists()
+            ),
+        ]
         for path in sorted(study.glob("*/members.parquet"))
     }
 

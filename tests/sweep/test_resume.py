@@ -170,6 +170,7 @@ def run_killed(command: str, monkeypatch: Patch, folder: Path, epochs: int) -> N
         "data=wine optim=adamw model.dropout=0.3 model.norm=batch",
         "data=digits model.channels=[4,4] optim=momentum model.dropout=0.2",
         "data=wine optim.lr=0.1,0.01 gradient_clip=0.5",
+        "data=wine optim.lr=0.1,0.01 signal.every=2",
     ],
 )
 def test_a_long_cohort_goes_on_from_its_last_epoch(what: str, monkeypatch: Patch, tmp_path: Path) -> None:
