@@ -14,7 +14,7 @@ from initlab.cohort.module import CohortModule
 from initlab.initializers.context import Batch
 from initlab.jobs import Share
 from initlab.signal.layers import Layout, find_layout
-from initlab.signal.predict import Prediction
+from initlab.signal.prediction import Prediction
 from initlab.signal.probe import Look, Networks, measure_networks, predict_networks, signal_table, theory_columns
 
 

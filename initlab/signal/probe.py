@@ -19,7 +19,8 @@ from initlab.signal.histograms import histograms
 from initlab.signal.jacobian import singular_values
 from initlab.signal.layers import Layout, Site, find_layout
 from initlab.signal.measure import MEASURED, OUTPUT_GRADIENT, Loss, first_tensor, measure
-from initlab.signal.predict import Prediction, predict, weight_law
+from initlab.signal.predict import predict
+from initlab.signal.prediction import Prediction, weight_law
 
 SPECTRUM_ROWS: Final = 8
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.signal.predict import WeightLaw, predict, weight_law
+from initlab.signal.predict import predict
+from initlab.signal.prediction import WeightLaw, weight_law
 from tests.signal.networks import Branching, Functional, chain, rows
 
 MEASURED = {

@@ -1,0 +1,63 @@
+"""What a prediction starts from, the law of a layer's weights, and what it says of a network."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from initlab.signal.layers import Site
+
+
+@dataclass(frozen=True)
+class WeightLaw:
+    """What theory needs to know of the weights and biases of one layer, as they were drawn.
+
+    Attributes:
+        mean_square: Of the weights' entries.
+        bias_mean_square: Of the biases; 0 where there are none.
+        independent: Whether the entries look drawn independently of each other, around 0; orthogonal ones do.
+    """
+
+    mean_square: float
+    bias_mean_square: float
+    independent: bool
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What theory says of each site of a network, as far as it goes.
+
+    Attributes:
+        second_moments: q.
+        correlations: r/q.
+        gradients: g, for a gradient at the output as it was measured.
+        reasons: Why there is no prediction of a site.
+        unpredicted: Why there is none at all; None if there is one.
+        gain: The mean square of a gradient at the input over that at the output; None if there is no prediction.
+    """
+
+    second_moments: Mapping[Site, float] = field(default_factory=dict)
+    correlations: Mapping[Site, float] = field(default_factory=dict)
+    gradients: Mapping[Site, float] = field(default_factory=dict)
+    reasons: Mapping[Site, str] = field(default_factory=dict)
+    unpredicted: str | None = None
+    gain: float | None = None
+
+    def reason(self, site: Site) -> str | None:
+        """Why there is no prediction of the signal at a site; None where there is one."""
+        if site in self.second_moments:
+            return None
+        return self.unpredicted or self.reasons.get(site, "not among the operations that can be followed")
+
+
+def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
+    """Describe one layer's weights, shape (members, out, …), and biases over all members.
+
+    Entries that have a mean, as constants and identities have, are not independent around 0.
+    """
+    values = weights.double().flatten()
+    mean_square = float(values.square().mean())
+    mean, error = float(values.mean()), math.sqrt(mean_square / values.numel())
+    of_biases = 0.0 if biases is None else float(biases.double().square().mean())
+    return WeightLaw(mean_square, of_biases, abs(mean) <= 5 * error or mean_square == 0)
