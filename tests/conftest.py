@@ -1,6 +1,7 @@
 """What the tests share: data files of the real format, and the real ones where they are."""
 
 import gzip
+import os
 import struct
 import sys
 import warnings
@@ -16,6 +17,7 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
     import lightning.pytorch  # noqa: F401
     import torch.utils.tensorboard
 
+from initlab.command import STARTED
 from initlab.console import quiet_libraries
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
@@ -30,6 +32,13 @@ quiet_libraries()
 def _same_numbers_each_time() -> None:
     """What a test draws without saying from where is the same in every run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _started_anew() -> Iterator[None]:
+    """A command that ran in this process without a name leaves its moment in the environment: not for the next."""
+    yield
+    os.environ.pop(STARTED, None)
 
 
 @pytest.fixture(autouse=True)
