@@ -1,5 +1,6 @@
 """Probing the jobs of a command: tables in their folders, figures over all of them, and what it means in words."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from rich.table import Table
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
 from initlab.cohort.stack import stack_members
+from initlab.command import started
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.errors import JobsFailedError, UserError, counted
 from initlab.figures.histograms import activation_histograms
@@ -29,6 +31,7 @@ from initlab.results.summary import differing_keys, flat_config, label_of
 from initlab.signal.probe import Networks, Probe, probe_networks
 from initlab.signal.verdict import Verdict, judge
 from initlab.sweep.checks import distinct_jobs, prepare_directory, usable_jobs
+from initlab.sweep.folders import reason_of, write_failure
 from initlab.tasks import TASKS
 from initlab.terminal import failure_table
 
@@ -70,6 +73,11 @@ def run_probe(jobs: Sequence[Job]) -> None:
         except UserError as error:
             failed[job.name] = str(error)
             continue
+        except Exception:  # one failing job does not stop the others
+            write_failure(job, traceback.format_exc(), started())
+            failed[job.name] = f"{reason_of(job)}; the traceback is in {job.directory / 'error.txt'}"
+            continue
+        (job.directory / "error.txt").unlink(missing_ok=True)
         probed = Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
         _write_tables(probed)
         console.print(layer_table(probed))

@@ -3,7 +3,7 @@
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -57,12 +57,12 @@ def interruptible() -> None:
 QUICK = "seeds=3 trainer.max_epochs=2 logger=none name=study"
 
 
-def run(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    """Run `python -m initlab.train COMMAND` in this process, from a folder; return its exit code."""
+def run(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path, *, program: Callable[[], None] = main) -> int:
+    """Run `python -m initlab.train COMMAND`, or another program, here and from a folder; return its exit code."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["initlab.train", *shlex.split(command)])
+    monkeypatch.setattr(sys, "argv", [program.__module__, *shlex.split(command)])
     try:
-        main()
+        program()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0

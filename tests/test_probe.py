@@ -1,8 +1,8 @@
 """The probe as a user runs it."""
 
-import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from initlab import probing
+from initlab.jobs import Job
 from initlab.probe_command import main
 from initlab.results.store import read_table
+from tests.helpers import run
 
 QUICK = "name=look seeds=3 signal.rows=64"
 
 
-def probe(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["initlab.probe", *shlex.split(command)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+probe = partial(run, program=main)
 
 
 def test_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,3 +106,23 @@ def test_weights_beyond_all_measure(
     said = capsys.readouterr()
     assert "not trainable: the signal is no finite number from" in said.out
     assert said.err == ""
+
+
+def test_one_failing_job_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = probing.probe_job
+
+    def breaking(job: Job) -> object:
+        if "he" in job.name:
+            raise RuntimeError("broken on purpose")
+        return whole(job)
+
+    monkeypatch.setattr(probing, "probe_job", breaking)
+    assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == 1
+    said = capsys.readouterr()
+    assert "RuntimeError: broken on purpose" in said.out
+    assert "1 of 2 jobs could not be probed" in said.err
+    study = tmp_path / "outputs" / "probe" / "look"
+    assert (study / "signal.png").exists()
+    assert "Traceback" in next(study.glob("init=he*/error.txt")).read_text()

@@ -71,7 +71,10 @@ SIGNAL = pa.schema(
         ("post_std", pa.float64()),
         ("post_second_moment", pa.float64()),
         ("dead", pa.float64()),  # share of the units whose post-activation is 0 for the whole batch
-        ("saturated", pa.float64()),  # share of the pre-activations where |φ'| is below 5 % of its largest
+        (
+            "saturated",
+            pa.float64(),
+        ),  # share of the first 64 rows' pre-activations where |φ'| is below 5 % of its largest
         ("correlation", pa.float64()),  # mean product of different inputs' pre-activations, over their mean square
         ("distinct_units", pa.float64()),  # how many respond differently to the first 64 rows
         ("effective_rank", pa.float64()),  # (Σλ)²/Σλ² of the pre-activations' products of the first 64 rows

@@ -221,7 +221,7 @@ def jacobian_moments(
     The mean is χ₁^depth, whatever the weights. The variance, relative to the squared mean, is depth·(μ₂/μ₁² - 1 - s₁)
     with μ_k = E[φ'(√q z)^2k] and s₁ = 0 for orthogonal, -1 for Gaussian weights.
 
-    Source: Pennington et al. 2017, arXiv:1711.04735, equations 17 and 22.
+    Source: Pennington et al. 2017, arXiv:1711.04735.
     """
     chi_each = derivative_moment(activation, variance=q)
     ratio = derivative_fourth_moment(activation, variance=q) / chi_each**2

@@ -57,7 +57,7 @@ COPIES: Final = ("contiguous", "clone", "float", "double")
 
 @dataclass(frozen=True)
 class _Signal:
-    """At one place: q for groups of inputs, shape (groups,); r; units; and whether it is normal, or why unknown."""
+    """At one place: q for groups of inputs of similar size, shape (groups,); r; and whether the signal is normal."""
 
     q: Tensor
     r: float
