@@ -3,9 +3,10 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -215,6 +216,12 @@ class Share:
     def members(self) -> list[Member]:
         """Its members, one a seed."""
         return [member for member in self.job.members() if member.seed in self.seeds]
+
+
+def rows_of(shares: Sequence[Share]) -> list[slice]:
+    """Where each share's members stand in the stack."""
+    ends = list(accumulate(len(share.seeds) for share in shares))
+    return [slice(end - len(share.seeds), end) for share, end in zip(shares, ends, strict=True)]
 
 
 def job_from(config: DictConfig, overrides: list[str]) -> Job:

@@ -28,7 +28,8 @@ from initlab.jobs import Job, Share
 from initlab.machine import describe_machine, intra_op_threads, trains_on_cuda, usable_cores
 from initlab.results.store import write_description, write_table, write_whole
 from initlab.results.summary import differing_keys, flat_config, label_of
-from initlab.signal.probe import Networks, Probe, probe_networks
+from initlab.signal.networks import Networks
+from initlab.signal.probe import Probe, probe_networks
 from initlab.signal.verdict import Verdict, judge
 from initlab.sweep.checks import distinct_jobs, prepare_directory, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure

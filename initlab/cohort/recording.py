@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,10 +11,11 @@ from torch import Tensor
 
 from initlab.cohort.module import CohortModule
 from initlab.initializers.context import Batch
-from initlab.jobs import Share
+from initlab.jobs import Share, rows_of
 from initlab.signal.layers import Layout, find_layout
+from initlab.signal.networks import Networks
 from initlab.signal.prediction import Prediction
-from initlab.signal.probe import Look, Networks, measure_networks, predict_networks, signal_table, theory_columns
+from initlab.signal.probe import Look, measure_networks, predict_networks, signal_table, theory_columns
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,12 @@ class SignalRecording(Callback):
     def tables(self) -> list[pd.DataFrame]:
         """The signal table of each share, without the job's name."""
         assert self._layout is not None
-        ends = [0]
-        for share in self._shares:
-            ends.append(ends[-1] + len(share.seeds))
         tables = []
-        for place, (share, (start, end)) in enumerate(zip(self._shares, pairwise(ends), strict=True)):
+        for place, (share, rows) in enumerate(zip(self._shares, rows_of(self._shares), strict=True)):
             looks = [
                 Look(
                     moment.epoch,
-                    {name: value[start:end] for name, value in moment.values.items()},
+                    {name: value[rows] for name, value in moment.values.items()},
                     moment.theory[place],
                 )
                 for moment in self._moments
@@ -99,21 +96,12 @@ class SignalRecording(Callback):
     ) -> list[dict[str, list[Any]]]:
         """What theory says of each share."""
         assert self._layout is not None
-        found, start = [], 0
-        for share in self._shares:
-            rows = slice(start, start + len(share.seeds))
-            start = rows.stop
+        found = []
+        for share, rows in zip(self._shares, rows_of(self._shares), strict=True):
             reason = "training has changed the weights" if epoch else share.job.fitted
             if reason is not None:
                 found.append(theory_columns(self._layout, Prediction(unpredicted=reason)))
                 continue
-            own = Networks(
-                networks.template,
-                {name: value.detach()[rows] for name, value in networks.parameters.items()},
-                {name: value[rows] for name, value in networks.buffers.items()},
-                share.seeds,
-                networks.vectorized,
-            )
             measured = {name: value[rows] for name, value in values.items()}
-            found.append(theory_columns(self._layout, predict_networks(own, measured, batch)))
+            found.append(theory_columns(self._layout, predict_networks(networks.part(rows), measured, batch)))
         return found

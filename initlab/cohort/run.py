@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -18,7 +17,7 @@ from initlab.cohort.stack import stack_members
 from initlab.config import import_target
 from initlab.data.module import InMemoryData
 from initlab.errors import InitializationWarning
-from initlab.jobs import Job, Share
+from initlab.jobs import Job, Share, rows_of
 from initlab.machine import intra_op_threads, usable_cores
 from initlab.results.tables import JobTables, job_tables
 
@@ -115,12 +114,6 @@ def convolves(job: Job) -> bool:
     """Whether a job's networks convolve; torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         return has_convolutions(job.build_model())
-
-
-def rows_of(shares: Sequence[Share]) -> list[slice]:
-    """Where each share's members stand in the stack."""
-    ends = list(accumulate(len(share.seeds) for share in shares))
-    return [slice(end - len(share.seeds), end) for share, end in zip(shares, ends, strict=True)]
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:

@@ -1,12 +1,12 @@
 """Probing as a library: one call for any network."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
+from torch.func import stack_module_state
 
 from initlab.activations import Activation
 from initlab.errors import UserError
@@ -14,7 +14,8 @@ from initlab.initializers.api import initialize
 from initlab.initializers.context import Batch
 from initlab.initializers.registry import find_scheme
 from initlab.signal.measure import Loss
-from initlab.signal.probe import Networks, Probe, probe_networks, probe_signal
+from initlab.signal.networks import Networks
+from initlab.signal.probe import probe_signal
 
 
 def probe(
@@ -59,13 +60,15 @@ def probe(
         UserError: a batch that the network cannot take or that holds NaN, a network in which no layer can be seen, or a
             scheme that does not fit it; one line.
     """
-    networks, rows, fitted = _prepared(model, batch, seed, scheme, seeds, activation, loss, params)
+    networks, rows, fitted = prepare(
+        model, batch, seed=seed, scheme=scheme, seeds=seeds, activation=activation, loss=loss, **params
+    )
     table, layout, _ = probe_signal(networks, rows, loss=_summed(loss, len(rows)), fitted=fitted)
     table.attrs["unseen"] = dict(layout.unseen)
     return table
 
 
-def probe_model(
+def prepare(
     model: nn.Module,
     batch: Any,
     *,
@@ -75,23 +78,8 @@ def probe_model(
     activation: str | Activation | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
     **params: Any,
-) -> Probe:
-    """What `probe` finds, with histograms and the Jacobian's singular values."""
-    networks, rows, fitted = _prepared(model, batch, seed, scheme, seeds, activation, loss, params)
-    return probe_networks(networks, rows, loss=_summed(loss, len(rows)), fitted=fitted)
-
-
-def _prepared(
-    model: nn.Module,
-    batch: Any,
-    seed: int,
-    scheme: str | None,
-    seeds: int,
-    activation: str | Activation | None,
-    loss: Callable[[Any, Any], Tensor] | None,
-    params: Mapping[str, Any],
 ) -> tuple[Networks, Batch, str | None]:
-    """The networks to look at, the rows, and why theory has nothing to say of them, if so."""
+    """The networks that `probe` looks at, the rows, and why theory has nothing to say of them, if so."""
     if not isinstance(model, nn.Module):
         raise UserError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     if seeds < 1 or (seeds > 1 and scheme is None):
@@ -100,7 +88,6 @@ def _prepared(
         raise UserError(f"{next(iter(params))}: a parameter of a scheme, and none is named; set scheme=NAME")
     model = getattr(model, "_orig_mod", model)
     rows = _rows(model, batch, loss)
-    state = {name: value.detach() for name, value in model.named_parameters()}
     copies: Sequence[nn.Module] = [model]
     fitted = None
     if scheme is not None:
@@ -109,19 +96,10 @@ def _prepared(
             initialize(network, scheme, activation=activation, batch=batch, loss=loss, seed=seed + offset, **params)
         needs = find_scheme(scheme).needs
         fitted = f"{scheme} fits the weights to data" if "batch" in needs else None
-    if not state:
+    if next(model.parameters(), None) is None:
         raise UserError(f"{type(model).__name__} has no parameters")
-    networks = Networks(
-        copies[0],
-        {name: torch.stack([dict(network.named_parameters())[name].detach() for network in copies]) for name in state},
-        {
-            name: torch.stack([dict(network.named_buffers())[name] for network in copies])
-            for name, _ in model.named_buffers()
-        },
-        range(seed, seed + len(copies)),
-        vectorized=False,
-    )
-    return networks, rows, fitted
+    parameters, buffers = stack_module_state(list(copies))
+    return Networks(copies[0], parameters, buffers, range(seed, seed + len(copies)), vectorized=False), rows, fitted
 
 
 def _rows(model: nn.Module, batch: Any, loss: object) -> Batch:

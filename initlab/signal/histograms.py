@@ -1,6 +1,5 @@
 """How the values of every layer are spread."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -11,27 +10,25 @@ from torch.func import functional_call
 
 from initlab.initializers.context import Batch, measuring
 from initlab.signal.layers import Layout, Site, looking
+from initlab.signal.networks import Networks
 
 BINS: Final = 60
 MOST_ROWS: Final = 64  # of the batch
 TAILS: Final = 0.001  # of the values on either side, that the bins leave out
 
 
-def histograms(
-    template: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], layout: Layout, batch: Batch
-) -> pd.DataFrame:
+def histograms(networks: Networks, layout: Layout, batch: Batch) -> pd.DataFrame:
     """Histogram of what every layer hands on, its post-activations, and of the output; of the first member.
 
     Args:
-        template: The structure; dropout is off, norms normalize by the batch.
-        parameters: By name, shape (members, …).
-        buffers: By name, shape (members, …).
-        layout: Of the template.
-        batch: Rows to send through.
+        networks: To look at; dropout is off, norms normalize by the batch.
+        layout: Of their template.
+        batch: Rows to send through; the first 64 count.
 
     Returns:
-        One row a layer and bin: layer, position, left, right, density.
+        One row a layer and bin: layer, position, left, right, density; none of a layer without a finite number.
     """
+    template = networks.template
     places = {layer.after or layer.before: (number, layer) for number, layer in enumerate(layout.layers, start=1)}
     parts: dict[int, pd.DataFrame] = {}
 
@@ -50,10 +47,8 @@ def histograms(
             )
         return signal
 
-    first = {name: value[0].detach() for name, value in parameters.items()}
-    kept = {name: value[0].clone() for name, value in buffers.items()}
     with measuring(template), torch.no_grad(), looking(template, layout, look):
-        batch.through(lambda *args, **kwargs: functional_call(template, {**first, **kept}, args, kwargs))
+        batch.through(lambda *args, **kwargs: functional_call(template, networks.member(0), args, kwargs))
     if not parts:  # no number is finite
         return pd.DataFrame(columns=["layer", "position", "left", "right", "density"])
     return pd.concat([parts[number] for number in sorted(parts)], ignore_index=True)

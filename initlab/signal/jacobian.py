@@ -1,7 +1,7 @@
 """Singular values of the Jacobian of a network's outputs with respect to its inputs."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -10,40 +10,33 @@ from torch.func import functional_call, jvp, vjp, vmap
 
 from initlab.initializers.context import differentiable, measuring
 from initlab.signal.measure import first_tensor
+from initlab.signal.networks import Networks, State
 
 MOST_OUTPUTS: Final = 64  # up to which the whole Jacobian is computed
 STEPS: Final = 30  # of the power iteration beyond
+MOST_TOGETHER: Final = 8  # networks
 
 
-def singular_values(
-    template: nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
-    inputs: Tensor,
-    *,
-    rows: int,
-    vectorized: bool,
-) -> Tensor:
+def singular_values(networks: Networks, inputs: Tensor, *, rows: int) -> Tensor:
     """Singular values of each row's Jacobian, largest first; networks and random state stay as they were.
 
     All of them where a network has at most 64 outputs; the largest alone, by a power iteration, where it has more.
+    Dropout is off, norms normalize by the batch.
 
     Args:
-        template: The structure; dropout is off, norms normalize by the batch.
-        parameters: By name, shape (members, …).
-        buffers: By name, shape (members, …).
+        networks: To look at.
         inputs: The batch, of floating-point numbers, rows first; batch norm sees all of it.
         rows: How many of the first rows.
-        vectorized: Whether `torch.func.vmap` may go through all members at once.
 
     Returns:
         Shape (members, rows, values), float64.
     """
+    template = networks.template
     chosen = inputs[:rows].clone()
     # Other rows matter to batch norm alone.
     others = inputs[rows:] if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in template.modules()) else None
 
-    def of_member(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> Tensor:
+    def of_member(own: State, kept: State) -> Tensor:
         def outputs_of(values: Tensor) -> Tensor:
             batch = values.clone() if others is None else torch.cat([values, others])
             state = {**own, **{name: value.clone() for name, value in kept.items()}}
@@ -59,16 +52,9 @@ def singular_values(
         (jacobians,) = vmap(pull_back)(directions)  # (outputs, rows, …)
         return _spectrum(jacobians.flatten(2).transpose(0, 1).double())
 
-    state = {name: value.detach() for name, value in parameters.items()}
-    with measuring(template), differentiable(template), torch.no_grad():
-        if vectorized:
-            return vmap(of_member, chunk_size=8, randomness="different")(state, dict(buffers)).cpu()
-        members = len(next(iter(state.values())))
-        pick = [
-            ({name: v[m] for name, v in state.items()}, {name: v[m] for name, v in buffers.items()})
-            for m in range(members)
-        ]
-        return torch.stack([of_member(*part) for part in pick]).cpu()
+    with measuring(template), differentiable(template):
+        values: Tensor = networks.each(of_member, together=MOST_TOGETHER)
+    return values.cpu()
 
 
 def _spectrum(matrices: Tensor) -> Tensor:

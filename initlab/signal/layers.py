@@ -167,12 +167,12 @@ def _layers_of(events: list[_Event], weights: Mapping[str, str], model: nn.Modul
         )
 
 
-Look = Callable[[Site, nn.Module, Tensor], Tensor]
+Visit = Callable[[Site, nn.Module, Tensor], Tensor]
 
 
 @contextmanager
-def looking(model: nn.Module, layout: Layout, look: Look) -> Iterator[None]:
-    """Call `look(site, module, tensor)` at every site of a network while it runs; what it returns goes on instead."""
+def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
+    """Call `visit(site, module, tensor)` at every site of a network while it runs; what it returns goes on instead."""
     wanted = {site for layer in layout.layers for site in (layer.before, layer.after) if site is not None}
     names = {site.module for site in wanted}
     calls: dict[str, int] = dict.fromkeys(names, 0)
@@ -187,16 +187,16 @@ def looking(model: nn.Module, layout: Layout, look: Look) -> Iterator[None]:
             if site not in wanted:
                 return None
             if args:
-                return (look(site, module, args[0]), *args[1:]), kwargs
+                return (visit(site, module, args[0]), *args[1:]), kwargs
             first = next(iter(kwargs))
-            return args, kwargs | {first: look(site, module, kwargs[first])}
+            return args, kwargs | {first: visit(site, module, kwargs[first])}
 
         return on_enter
 
     def leave(name: str) -> Callable[..., Any]:
         def on_leave(module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
             site = Site(name, calls[name], "output")
-            return look(site, module, output) if site in wanted else None
+            return visit(site, module, output) if site in wanted else None
 
         return on_leave
 

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vjp, vmap
+from torch.func import functional_call, grad, vjp
 from torch.utils._pytree import tree_leaves
 
 from initlab.activations import activation_of
 from initlab.errors import UserError
 from initlab.initializers.context import Batch, measuring
 from initlab.signal.layers import Layer, Layout, Site, looking
+from initlab.signal.networks import Networks, State
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -48,61 +49,39 @@ SEEN: Final = (
 
 
 def measure(
-    template: nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
-    layout: Layout,
-    batch: Batch,
-    *,
-    loss: Loss | None = None,
-    cotangent: Tensor | None = None,
-    vectorized: bool,
+    networks: Networks, layout: Layout, batch: Batch, *, loss: Loss | None = None, cotangent: Tensor | None = None
 ) -> dict[str, Tensor]:
     """One forward and one backward pass through every member; networks and random state stay as they were.
 
+    Dropout is off, norms normalize by the batch.
+
     Args:
-        template: The structure; dropout is off, norms normalize by the batch.
-        parameters: By name, shape (members, …).
-        buffers: By name, shape (members, …).
-        layout: Of the template, for this batch.
+        networks: To look at.
+        layout: Of their template, for this batch.
         batch: The same rows for all members.
         loss: From outputs and targets to the sum over the rows of their losses; None: `cotangent` is sent back instead.
         cotangent: Of the outputs' shape.
-        vectorized: By `torch.func.vmap`, as far as memory allows; False: one member after another.
 
     Returns:
         Of every layer and member: a tensor of shape (members, layers) for each name of `MEASURED`, float64; and second
         moment and correlation of the output's gradient, shape (members,).
     """
 
-    def of_member(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return _measure_member(template, own, kept, layout, batch, loss=loss, cotangent=cotangent)
+    def of_member(parameters: State, buffers: State) -> dict[str, Tensor]:
+        return _measure_member(networks.template, parameters, buffers, layout, batch, loss=loss, cotangent=cotangent)
 
-    state = {name: value.detach() for name, value in parameters.items()}
-    members = len(next(iter(state.values())))
-    with measuring(template), torch.no_grad():
-        if vectorized:
-            # Probes, what they are added to, outputs, and the gradients of all of these.
-            each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
-            size = min(members, max(1, MEMORY // max(each, 1)))
-            size = ceil(members / ceil(members / size))
-            values = vmap(of_member, chunk_size=size, randomness="different")(state, dict(buffers))
-        else:
-            rows = [
-                of_member(
-                    {name: value[member] for name, value in state.items()},
-                    {name: value[member] for name, value in buffers.items()},
-                )
-                for member in range(members)
-            ]
-            values = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    # Probes, what they are added to, outputs, and the gradients of all of these.
+    each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
+    most, members = max(1, MEMORY // max(each, 1)), len(networks.seeds)
+    with measuring(networks.template):
+        values = networks.each(of_member, together=ceil(members / ceil(members / most)))
     return _columns({name: value.cpu().double() for name, value in values.items()}, len(batch))
 
 
 def _measure_member(
     template: nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
+    parameters: State,
+    buffers: State,
     layout: Layout,
     batch: Batch,
     *,
@@ -113,7 +92,7 @@ def _measure_member(
     device = next(iter(parameters.values())).device
     probes = [torch.zeros(layer.shape, dtype=layer.dtype, device=device) for layer in layout.layers]
 
-    def forward(weights: Mapping[str, Tensor], added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         watcher = _Watcher(layout, added)
         state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
         with looking(template, layout, watcher.look):

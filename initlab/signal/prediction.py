@@ -56,8 +56,8 @@ def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
 
     Entries that have a mean, as constants and identities have, are not independent around 0.
     """
-    values = weights.double().flatten()
+    values = weights.detach().double().flatten()
     mean_square = float(values.square().mean())
     mean, error = float(values.mean()), math.sqrt(mean_square / values.numel())
-    of_biases = 0.0 if biases is None else float(biases.double().square().mean())
+    of_biases = 0.0 if biases is None else float(biases.detach().double().square().mean())
     return WeightLaw(mean_square, of_biases, abs(mean) <= 5 * error or mean_square == 0)

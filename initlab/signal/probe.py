@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from initlab.errors import UserError, first_line
@@ -19,29 +19,11 @@ from initlab.signal.histograms import histograms
 from initlab.signal.jacobian import singular_values
 from initlab.signal.layers import Layout, Site, find_layout
 from initlab.signal.measure import MEASURED, OUTPUT_GRADIENT, Loss, first_tensor, measure
+from initlab.signal.networks import Networks
 from initlab.signal.predict import predict
 from initlab.signal.prediction import Prediction, weight_law
 
 SPECTRUM_ROWS: Final = 8
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Networks of one structure.
-
-    Attributes:
-        template: The structure; its own numbers are not used.
-        parameters: By name, shape (members, …).
-        buffers: By name, shape (members, …).
-        seeds: One a member.
-        vectorized: Whether `torch.func.vmap` can go through all at once, and should.
-    """
-
-    template: nn.Module
-    parameters: Mapping[str, Tensor]
-    buffers: Mapping[str, Tensor]
-    seeds: Sequence[int]
-    vectorized: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +46,7 @@ class Probe:
 def probe_networks(networks: Networks, batch: Batch, *, loss: Loss | None, fitted: str | None = None) -> Probe:
     """All that a probe finds; the arguments are those of `probe_signal`."""
     table, layout, found = probe_signal(networks, batch, loss=loss, fitted=fitted)
-    spread = histograms(networks.template, networks.parameters, networks.buffers, layout, batch)
+    spread = histograms(networks, layout, batch)
     return Probe(table, spread, _spectrum(networks, batch, found), layout.unseen)
 
 
@@ -96,16 +78,7 @@ def measure_networks(networks: Networks, layout: Layout, batch: Batch, *, loss: 
         generator = stream(networks.seeds[0], "direction of the outputs")
         cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
     try:
-        return measure(
-            networks.template,
-            networks.parameters,
-            networks.buffers,
-            layout,
-            batch,
-            loss=loss,
-            cotangent=cotangent,
-            vectorized=networks.vectorized,
-        )
+        return measure(networks, layout, batch, loss=loss, cotangent=cotangent)
     except RuntimeError as error:  # an operation that torch.func does not know, as old autograd functions are
         name = type(networks.template).__name__
         raise UserError(f"{name}: torch.func cannot differentiate it: {first_line(error)}") from error
@@ -213,14 +186,7 @@ def _spectrum(networks: Networks, batch: Batch, prediction: Prediction) -> pd.Da
     columns = ("member", "seed", "row", "index", "singular_value", "predicted_mean_square")
     if inputs is None or not _has_rows(networks, batch):
         return pd.DataFrame(columns=list(columns))
-    values = singular_values(
-        networks.template,
-        networks.parameters,
-        networks.buffers,
-        inputs,
-        rows=SPECTRUM_ROWS,
-        vectorized=networks.vectorized,
-    )
+    values = singular_values(networks, inputs, rows=SPECTRUM_ROWS)
     count = values.shape[-1]
     member, row, index = np.indices(values.shape).reshape(3, -1)
     entries = inputs[0].numel()

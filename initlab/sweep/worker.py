@@ -12,11 +12,11 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.run import build_networks, convolves, member_threads, rows_of, train_cohort
+from initlab.cohort.run import build_networks, convolves, member_threads, train_cohort
 from initlab.cohort.tracking import JobTracking
 from initlab.data.module import InMemoryData
 from initlab.errors import JobsFailedError
-from initlab.jobs import Share
+from initlab.jobs import Share, rows_of
 from initlab.results.tables import JobTables
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort

@@ -9,13 +9,12 @@ from matplotlib.axes import Axes
 from initlab.figures.histograms import activation_histograms
 from initlab.figures.signal import PANELS, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
-from initlab.signal.api import probe_model
 from initlab.signal.probe import Probe
-from tests.signal.networks import chain, rows
+from tests.signal.networks import chain, probe_all, rows
 
 
 def probed(scheme: str) -> Probe:
-    return probe_model(chain(40, 40, 40, 40, 5), rows(16, 40), seed=0, scheme=scheme, seeds=3)
+    return probe_all(chain(40, 40, 40, 40, 5), rows(16, 40), seed=0, scheme=scheme, seeds=3)
 
 
 @pytest.fixture(scope="module")
@@ -74,5 +73,5 @@ def test_spectrum(xavier: Probe) -> None:
 
 
 def test_a_single_member_has_no_spread() -> None:
-    table: pd.DataFrame = probe_model(chain(6, 5, 3), torch.ones(2, 6), seed=0).signal
+    table: pd.DataFrame = probe_all(chain(6, 5, 3), torch.ones(2, 6), seed=0).signal
     assert len(signal_by_depth({"one": table}).axes) == len(PANELS)

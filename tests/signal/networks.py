@@ -6,6 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from initlab.signal.api import prepare
+from initlab.signal.networks import Networks
+from initlab.signal.probe import Probe, probe_networks
+
 
 class Functional(nn.Module):
     """Two layers and a nonlinearity that is no module; a user's own kind of network."""
@@ -51,3 +55,15 @@ def chain(*sizes: int, activation: type[nn.Module] = nn.Tanh, norm: type[nn.Modu
 def rows(count: int = 32, width: int = 6, seed: int = 0) -> Tensor:
     """Inputs of about unit variance."""
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+def probe_all(model: nn.Module, batch: object, *, seed: int = 0, **settings: object) -> Probe:
+    """What the command line finds, of any network."""
+    networks, inputs, fitted = prepare(model, batch, seed=seed, **settings)
+    return probe_networks(networks, inputs, loss=None, fitted=fitted)
+
+
+def together(models: list[nn.Module], *, vectorized: bool = True) -> Networks:
+    """Networks as members."""
+    parameters, buffers = torch.func.stack_module_state(models)
+    return Networks(models[0], parameters, buffers, range(len(models)), vectorized)

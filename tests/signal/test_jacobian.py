@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.signal.api import probe_model
 from initlab.signal.jacobian import MOST_OUTPUTS, singular_values
-from tests.signal.networks import chain, rows
+from tests.signal.networks import chain, probe_all, rows, together
 
 
 def of(model: nn.Module, inputs: torch.Tensor, count: int, *, vectorized: bool = True) -> torch.Tensor:
-    parameters, buffers = torch.func.stack_module_state([model])
-    return singular_values(model, parameters, buffers, inputs, rows=count, vectorized=vectorized)[0]
+    return singular_values(together([model], vectorized=vectorized), inputs, rows=count)[0]
 
 
 def expected(model: nn.Module, inputs: torch.Tensor, count: int) -> torch.Tensor:
@@ -43,7 +41,7 @@ def test_the_largest_of_a_wide_output() -> None:
 def test_theory_knows_their_mean_square() -> None:
     """A linear chain's is known: the product of n·var over the layers that lead to the input."""
     model = nn.Sequential(*[nn.Linear(200, 200) for _ in range(3)], nn.Linear(200, 50))
-    found = probe_model(model, rows(4, 200), seed=0, scheme="normal", seeds=8, std=0.05).spectrum
+    found = probe_all(model, rows(4, 200), scheme="normal", seeds=8, std=0.05).spectrum
     assert found["predicted_mean_square"].iloc[0] == pytest.approx((200 * 0.05**2) ** 4, rel=0.02)
     assert (found["singular_value"] ** 2).mean() == pytest.approx(found["predicted_mean_square"].iloc[0], rel=0.1)
 
@@ -58,6 +56,6 @@ def test_outputs_that_are_no_rows_have_none() -> None:
             outputs = self.layer(inputs)
             return {"logits": outputs.sum() if self.total else outputs}
 
-    assert len(probe_model(Named(total=False), rows(), seed=0).spectrum) == 8 * 3
-    assert probe_model(Named(total=True), rows(), seed=0).spectrum.empty
-    assert len(probe_model(chain(6, 3), (rows(),), seed=0).spectrum) == 8 * 3
+    assert len(probe_all(Named(total=False), rows()).spectrum) == 8 * 3
+    assert probe_all(Named(total=True), rows()).spectrum.empty
+    assert len(probe_all(chain(6, 3), (rows(),)).spectrum) == 8 * 3

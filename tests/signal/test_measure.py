@@ -11,14 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import initlab
+from initlab.initializers.context import Batch
 from initlab.signal.layers import find_layout
-from initlab.signal.probe import Batch, Networks, measure_networks
-from tests.signal.networks import Functional, chain, rows
-
-
-def together(models: list[nn.Module], *, vectorized: bool = True) -> Networks:
-    parameters, buffers = torch.func.stack_module_state(models)
-    return Networks(models[0], parameters, buffers, range(len(models)), vectorized)
+from initlab.signal.probe import measure_networks
+from tests.signal.networks import Functional, chain, rows, together
 
 
 def probed(model: nn.Module, batch: object, **settings: object) -> pd.DataFrame:
