@@ -34,7 +34,7 @@ from initlab.signal.verdict import Verdict, judge
 from initlab.sweep.checks import distinct_jobs, prepare_directory, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.tasks import TASKS
-from initlab.terminal import failure_table
+from initlab.terminal import failure_table, show_refused
 
 WORTH_THREADS = 1e7  # products of one layer and batch
 MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
@@ -89,10 +89,7 @@ def run_probe(jobs: Sequence[Job]) -> None:
     if len(found) > 1:
         console.print(verdict_table(found))
     written = _write_figures(study, found)
-    for reason, names in refused.items():
-        say(console, f"left out: {reason}")
-        for name in names:
-            say(console, f"  {name}")
+    show_refused(refused, console)
     say(console, f"In {study}: {', '.join(written)}, a folder a job")
     if failed:
         console.print(failure_table(failed))

@@ -30,7 +30,7 @@ from initlab.sweep.lock import locked
 from initlab.sweep.plan import Plan, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
-from initlab.terminal import failure_table, plan_tables, progress_bar, summary_table
+from initlab.terminal import failure_table, plan_tables, progress_bar, show_refused, summary_table
 
 
 def run_study(jobs: Sequence[Job], *, alone: bool = False) -> None:
@@ -100,7 +100,7 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> Non
         report(study, console)
     except UserError as error:
         problems.append(error)
-    show_refused(plan, console)
+    show_refused(plan.refused, console)
     if failed:
         console.print(failure_table({job.name: reason_of(job) for job in failed}))
     if problems:
@@ -181,19 +181,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
     for table in plan_tables(plan.finished, schedule.cohorts, memory):
         console.print(table)
-    show_refused(plan, console)
+    show_refused(plan.refused, console)
     members = counted(sum(cohort.members for cohort in schedule.cohorts), "member")
     counts = f"{counted(len(plan.jobs), 'job')}, {members}, in {counted(len(schedule.cohorts), 'cohort')}"
     where = f"{schedule.workers} at a time" if schedule.workers > 1 else "one after another"
     say(console, f"{counts}, {where}; nothing was trained")
-
-
-def show_refused(plan: Plan, console: Console) -> None:
-    """Print which jobs are left out, and why."""
-    for reason, names in plan.refused.items():
-        say(console, f"left out: {reason}")
-        for name in names:
-            say(console, f"  {name}")
 
 
 def report(study: Path, console: Console) -> None:

@@ -89,6 +89,14 @@ def failure_table(reasons: Mapping[str, str]) -> Table:
     return table
 
 
+def show_refused(refused: Mapping[str, Sequence[str]], console: Console) -> None:
+    """Print which jobs are left out, by the reason."""
+    for reason, names in refused.items():
+        say(console, f"left out: {reason}")
+        for name in names:
+            say(console, f"  {name}")
+
+
 def plan_tables(finished: Sequence[Job], cohorts: Sequence[Cohort], memory: Sequence[int]) -> list[Table]:
     """What a dry run shows: every job with its cohort, and every cohort.
 

@@ -71,7 +71,12 @@ def train_cohort(
     trainer = build_trainer(first, [*callbacks, *own], device=device)
     with intra_op_threads(threads):
         fit(trainer, module, data, resume_from=checkpoint.found if checkpoint else None)
-    seconds = module.seconds / len(members)
+    return _tables_of(shares, module, recording)
+
+
+def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalRecording | None) -> list[JobTables]:
+    """What a trained cohort measured, as the tables of each share."""
+    seconds = module.seconds / module.stack.members
     signals = recording.tables() if recording else [None] * len(shares)
     return [
         job_tables(
@@ -80,7 +85,7 @@ def train_cohort(
             [row.of(rows) for row in module.history],
             first_seed=share.job.config.seed,
             metric=module.task.metric,
-            threshold=first.config.threshold,
+            threshold=share.job.config.threshold,
             seconds=seconds,
             signal=signal,
         )
