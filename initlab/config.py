@@ -18,7 +18,17 @@ from initlab.errors import UserError, nearest
 NOT_IDENTITY = frozenset(
     {
         *("name", "output_dir", "data.dir", "data.download", "logger", "plugins"),
-        *("threads", "n_jobs", "backend", "max_members", "checkpoint_seconds", "resume", "fail_fast", "dry_run"),
+        *(
+            "threads",
+            "n_jobs",
+            "backend",
+            "max_members",
+            "checkpoint_seconds",
+            "resume",
+            "fail_fast",
+            "dry_run",
+            "report",
+        ),
     }
 )
 LONGEST_NAME = 120
@@ -46,6 +56,7 @@ class Config:
     resume: bool
     fail_fast: bool
     dry_run: bool
+    report: bool
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     init: Mapping[str, Any]

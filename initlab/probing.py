@@ -26,8 +26,8 @@ from initlab.figures.spectrum import jacobian_spectrum
 from initlab.figures.style import save_png
 from initlab.jobs import Job, Share
 from initlab.machine import describe_machine, intra_op_threads, trains_on_cuda, usable_cores
+from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.results.store import write_description, write_table, write_whole
-from initlab.results.summary import differing_keys, flat_config, label_of
 from initlab.signal.networks import Networks
 from initlab.signal.probe import Probe, probe_networks
 from initlab.signal.verdict import Verdict, judge

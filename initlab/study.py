@@ -5,7 +5,6 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,15 +12,14 @@ from rich.console import Console
 from initlab.cohort.tracking import JobTracking
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.errors import JobsFailedError, UserError, counted
-from initlab.figures.curves import learning_curves
-from initlab.figures.style import save_png
-from initlab.figures.trainability import trainability
 from initlab.jobs import Job
 from initlab.machine import usable_cores
-from initlab.results.store import remove_partial, write_whole
-from initlab.results.summary import read_study, summarize, write_summary
+from initlab.reporting.words import answer
+from initlab.reporting.write import report_on
+from initlab.results.store import remove_partial
+from initlab.results.study import read_study
+from initlab.results.summary import summarize, write_summary
 from initlab.results.tables import joined
-from initlab.results.trainability import trainability_map
 from initlab.sweep import journal
 from initlab.sweep.checks import distinct_jobs, prepare_directory
 from initlab.sweep.cohorts import Cohort
@@ -33,12 +31,13 @@ from initlab.sweep.worker import Run, run_cohort
 from initlab.terminal import failure_table, plan_tables, progress_bar, show_refused, summary_table
 
 
-def run_study(jobs: Sequence[Job], *, alone: bool = False) -> None:
+def run_study(jobs: Sequence[Job], *, alone: bool = False, last: bool = True) -> None:
     """Run the jobs of one sweep.
 
     Args:
         jobs: Of one study.
         alone: They may run beside others of the same study, in processes of their own.
+        last: No other jobs of the study are to follow: a report is worth its time.
 
     Raises:
         UserError: a job that cannot work, before anything trains; or another process is at work there.
@@ -60,10 +59,10 @@ def run_study(jobs: Sequence[Job], *, alone: bool = False) -> None:
             held.enter_context(locked(distinct[0].directory / ".lock"))
         remove_partial(distinct[0].directory if alone else study)
         plan = make_plan(distinct)
-        train_plan(plan, study, console, alone=alone)
+        train_plan(plan, study, console, alone=alone, whole=last and distinct[0].config.report)
 
 
-def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> None:
+def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool, whole: bool) -> None:
     """Train what a plan has left to do, and report on the whole study.
 
     Args:
@@ -71,6 +70,7 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> Non
         study: The sweep's folder.
         console: To print to.
         alone: Other processes may be at work on other jobs of this study.
+        whole: Write the whole report.
 
     Raises:
         JobsFailedError: at the end, if some jobs failed.
@@ -86,7 +86,7 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> Non
     except KeyboardInterrupt:
         say(console, f"stopped; what finished is kept, and the same command with name={study.name} goes on from here")
         with contextlib.suppress(UserError):
-            report(study, console)
+            report(study, console, whole=False)
         raise
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
@@ -97,7 +97,7 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool) -> Non
     if failed and not problems:
         problems.append(JobsFailedError(_failures(failed, len(plan.jobs), study)))
     try:
-        report(study, console)
+        report(study, console, whole=whole)
     except UserError as error:
         problems.append(error)
     show_refused(plan.refused, console)
@@ -188,28 +188,34 @@ def show_plan(plan: Plan, console: Console) -> None:
     say(console, f"{counts}, {where}; nothing was trained")
 
 
-def report(study: Path, console: Console) -> None:
-    """Summarize the finished jobs of a sweep: summary.csv, figures, and a table in the terminal.
+def report(study: Path, console: Console, *, whole: bool) -> None:
+    """Summarize the finished jobs of a sweep: a table in the terminal, summary.csv, and the report.
+
+    Args:
+        study: The sweep's folder.
+        console: To print to.
+        whole: Write the report, too, and say its answer.
 
     Raises:
         UserError: the files cannot be written, as the disk is full, say.
     """
-    found, unreadable = read_study(study)
-    for line in unreadable:
+    found = read_study(study)
+    for line in found.unreadable:
         say(console, f"not in the table: {line}")
-    if found is None:
+    if found.members.empty:
         return
     summary = summarize(found)
     console.print(summary_table(summary))
     try:
         write_summary(study, summary)
-        figures = {"curves.png": learning_curves(found, summary)}
-        deep = trainability_map(found, summary)
-        if deep is not None:
-            figures["trainability.png"] = trainability(deep)
-        for name, figure in figures.items():
-            write_whole(study / name, partial(save_png, figure))
     except OSError as error:
-        raise UserError(f"{study}: summary.csv and the figures cannot be written ({error.strerror})") from error
-    say(console, f"In {study}: summary.csv, {', '.join(figures)}, a folder a job")
+        raise UserError(f"{study}: summary.csv cannot be written ({error.strerror})") from error
+    if whole:
+        analysis, _ = report_on(found, study, study.name)
+        for paragraph in answer(analysis):
+            say(console, paragraph)
+    written = "report.html, figures/, tables/, summary.csv" if whole else "summary.csv"
+    say(console, f"In {study}: {written}, a folder a job")
+    if not whole:
+        say(console, f"python -m initlab.report {study}")
     say(console, f"tensorboard --logdir {study}")

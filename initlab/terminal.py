@@ -1,6 +1,5 @@
 """What a person sees while a sweep runs and when it is done."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ from rich.text import Text
 
 from initlab.console import say
 from initlab.errors import counted
+from initlab.formats import interval_text, shortest
 from initlab.jobs import Job
 from initlab.results.schema import METRICS
-from initlab.results.summary import shortest
 from initlab.sweep.cohorts import Cohort, runs_vectorized
 
 MOST_ROWS = 200  # of the table in the terminal; summary.csv has all
@@ -146,7 +145,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
         columns["metric"] = metrics
     for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
         ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
-        columns[title] = [interval_text(*row) for row in ends]
+        columns[title] = [escape(interval_text(*row)) for row in ends]
     thresholds = list(summary["threshold"])
     several = len(set(thresholds)) > 1
     medians = summary["epochs_to_threshold"].to_numpy(np.float64)
@@ -167,21 +166,6 @@ def summary_table(summary: pd.DataFrame) -> Table:
     for place, cells in enumerate(islice(zip(*columns.values(), strict=True), MOST_ROWS)):
         table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
     return table
-
-
-def interval_text(mean: float, low: float, high: float) -> str:
-    """A mean and its interval as text, escaped for rich; a dash where there is none."""
-    if not np.isfinite(mean):
-        return "—"
-    largest = max(abs(value) for value in (mean, low, high) if np.isfinite(value))
-    style = "z.3f" if abs(mean) < 100 else ".0f"
-    if mean > 0 and largest < 0.01:  # a small loss, of which three digits would leave nothing to compare
-        style = f".{1 - math.floor(math.log10(largest))}f" if largest > 1e-5 else ".1e"
-    elif largest >= 1e6:
-        style = ".1e"
-    if not np.isfinite(low):
-        return f"{mean:{style}}"
-    return f"{mean:{style}} \\[{low:{style}}, {high:{style}}]"
 
 
 def _epochs_text(median: float, reached: int, seeds: int) -> str:

@@ -16,7 +16,8 @@ def app(config: DictConfig) -> None:
     from initlab.study import run_study
 
     try:
-        run_study([job_from(config, list(HydraConfig.get().overrides.task))], alone=True)
+        single = HydraConfig.get().mode is RunMode.RUN
+        run_study([job_from(config, list(HydraConfig.get().overrides.task))], alone=True, last=single)
     except UserError as error:
         if HydraConfig.get().mode is RunMode.RUN:
             stop(error)  # Hydra would first say the overrides, which the user has just typed

@@ -54,11 +54,16 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-QUICK = "seeds=3 trainer.max_epochs=2 logger=none name=study"
+QUICK = "seeds=3 trainer.max_epochs=2 logger=none report=false name=study"
 
 
 def run(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path, *, program: Callable[[], None] = main) -> int:
-    """Run `python -m initlab.train COMMAND`, or another program, here and from a folder; return its exit code."""
+    """Run `python -m initlab.train COMMAND`, or another program, here and from a folder; return its exit code.
+
+    Without a report, which takes seconds, unless the command asks for one.
+    """
+    if program is main and "report=" not in command:
+        command += " report=false"
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", [program.__module__, *shlex.split(command)])
     try:

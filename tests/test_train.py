@@ -56,7 +56,7 @@ def test_the_main_job_prints_a_table_best_first(main_job: tuple[Path, str]) -> N
 
 def test_the_main_job_leaves_tables(main_job: tuple[Path, str]) -> None:
     study, _ = main_job
-    jobs = {path.name for path in study.iterdir() if path.is_dir()}
+    jobs = {path.name for path in study.iterdir() if path.is_dir()} - {"figures", "tables"}
     assert jobs == {f"init={name}" for name in ("zeros", "normal", "xavier", "he")}
     for name in jobs:
         members, history = read_table(study / name, "members"), read_table(study / name, "history")
@@ -90,7 +90,7 @@ def test_the_main_jobs_summary_is_the_members_tables(main_job: tuple[Path, str])
 
 
 def test_the_main_job_draws_curves(main_job: tuple[Path, str]) -> None:
-    with Image.open(main_job[0] / "curves.png") as picture:
+    with Image.open(main_job[0] / "figures" / "curves.png") as picture:
         assert picture.width > 800
         assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
 

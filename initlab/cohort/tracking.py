@@ -14,8 +14,8 @@ from initlab.cohort.module import CohortModule
 from initlab.figures.signal import signal_by_depth
 from initlab.figures.style import pixels
 from initlab.jobs import Job, target
+from initlab.results.differences import flat_config
 from initlab.results.store import config_text
-from initlab.results.summary import flat_config
 from initlab.results.tables import FloatArray, JobTables, Record, records_of
 
 # What is logged of each layer, and how it is called there.

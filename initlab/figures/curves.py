@@ -1,79 +1,59 @@
-"""Learning curves: validation score over epochs, a line and a band for each job."""
+"""Learning curves: validation score over epochs, a line and a band for each candidate."""
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from initlab.figures.style import LINES
+from initlab.figures.panels import OTHERS, add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
+from initlab.results.analysis import Analysis, Condition
+from initlab.results.intervals import RESAMPLES, mean_bands
 from initlab.results.schema import METRICS
-from initlab.results.statistics import RESAMPLES, mean_bands
-from initlab.results.summary import Study
 
-MOST_LABELLED = 12
-MOST_INSIDE = 5  # a longer legend stands beside the axes
 LOWEST_R2 = -0.25  # how far below what predicting the mean gets a panel goes: untrained networks may lie at -50
 
 
-def learning_curves(study: Study, summary: pd.DataFrame, *, seed: int = 0) -> Figure:
-    """Draw validation scores over epochs: mean over members and its 95 % bootstrap band.
-
-    There is one panel a data set and metric.
+def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
+    """Draw validation scores over epochs, each candidate at its best learning rate: mean over members and 95 % band.
 
     Args:
-        study: Finished jobs.
-        summary: Of `results.summary.summarize`; its order is the legend's. Of many jobs in a panel the best are
-            labelled and the others grey lines.
+        analysis: Of a study; a panel a condition.
         seed: Of the bootstrap.
     """
-    of_job = study.members.groupby("job", sort=False)[["data", "metric"]].first()
-    kinds = {job: (str(of_job.at[job, "data"]), str(of_job.at[job, "metric"])) for job in study.differing.index}
-    distinct = list(dict.fromkeys(kinds.values()))
-    figure = Figure(figsize=(1.2 + 5.6 * len(distinct), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(distinct), squeeze=False)[0]
-    same_metric = len({metric for _, metric in distinct}) == 1
-    for panel, kind in zip(panels, distinct, strict=True):
-        data, metric = kind
-        _draw_panel(panel, study, [job for job in summary["job"] if kinds[job] == kind], metric, seed=seed)
-        panel.set_title(data)
-        if panel is panels[0] or not same_metric:
-            panel.set_ylabel(f"validation {METRICS[metric]}")
+    figure, panels = panel_grid(analysis)
+    rng = np.random.default_rng(seed)
+    for condition, panel in panels:
+        _draw_panel(panel, analysis, condition, rng)
+    figure.supxlabel(f"epoch (mean and 95 % interval over {seeds_text(analysis)})", fontsize=10)
+    add_legend(figure, analysis)
     return figure
 
 
-def _draw_panel(panel: Axes, study: Study, jobs: list[str], metric: str, *, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    rows = dict(list(study.history[study.history["split"] == "val"].groupby("job")))
-    means = []
-    for place, job in enumerate(jobs):
-        curves = rows[job].pivot(index="member", columns="epoch", values="score")
-        scores = curves.to_numpy(np.float64, na_value=np.nan)
-        labelled = place < MOST_LABELLED
-        mean, low, high = mean_bands(scores, rng=rng, resamples=RESAMPLES if labelled else 0)
-        color, dash = LINES[place] if labelled else ("0.75", "-")
-        epochs = curves.columns.to_numpy(np.float64)
-        label = _label(study, job) if labelled else None
-        panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=1.8 if labelled else 0.8, label=label)
+def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> None:
+    looks, metric = styles(analysis), condition[1]
+    drawn = []
+    for candidate, job in analysis.of(condition)[["candidate", "job"]].to_numpy():
+        scores = analysis.curves[job]
+        color, dash = looks.get(candidate, OTHERS)
+        labelled = candidate in looks
+        members = scores.to_numpy(np.float64, na_value=np.nan)
+        mean, low, high = mean_bands(members, rng=rng, resamples=RESAMPLES if labelled else 0)
+        epochs = scores.columns.to_numpy(np.float64)
+        width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
+        panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=width, zorder=order, label=candidate)
         if labelled:
             panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
-        means.append(mean)
-    seeds = sorted(study.members[study.members["job"].isin(jobs)].groupby("job").size().unique())
-    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    panel.set_xlabel(f"epoch (mean and 95 % interval over {count} {'seed' if count == '1' else 'seeds'})")
+        drawn.append(mean)
+    if not any(np.isfinite(mean).any() for mean in drawn):
+        nothing_to_see(panel, "every network diverged")
+        return
+    panel.set_ylabel(f"validation {METRICS[metric]}")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.01)
-    if metric == "accuracy":
-        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-    else:
-        _clip_bottom(panel, means)
-    panel.grid(alpha=0.25)
-    panel.spines[["top", "right"]].set_visible(False)
-    if len(jobs) > MOST_LABELLED:
-        panel.plot([], [], color="0.75", label=f"{len(jobs) - MOST_LABELLED} more")
-    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(jobs) > MOST_INSIDE else {"loc": "best"}
-    panel.legend(frameon=False, fontsize="small", title="best on test rows first", **beside)
+    score_axis(panel, metric)
+    if metric == "r2":
+        _clip_bottom(panel, drawn)
 
 
 def _clip_bottom(panel: Axes, means: list[NDArray[np.float64]]) -> None:
@@ -88,10 +68,3 @@ def _clip_bottom(panel: Axes, means: list[NDArray[np.float64]]) -> None:
     panel.set_ylim(floor, min(top, highest + 0.05 * (highest - floor)))
     text = f"below {floor:.2g}: not shown".replace("-", "−")  # as the axis writes it
     panel.annotate(text, (0.99, 0.01), xycoords="axes fraction", ha="right", fontsize=7)
-
-
-def _label(study: Study, job: str) -> str:
-    members = study.members[study.members["job"] == job]
-    diverged = int((members["status"] == "diverged").sum())
-    remark = f" ({diverged} of {len(members)} diverged)" if diverged else ""
-    return study.label(job, without=("data",)) + remark

@@ -2,15 +2,18 @@
 
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 # Okabe & Ito 2008; yellow is left out, too light for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-LINE_STYLES = ("-", "--", "-.", ":")
+LineStyle = Literal["-", "--", "-.", ":"]
+LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
 # Neighbours differ in both colour and dash, so that grey print tells them apart.
 LINES = tuple(
     (COLORS[(i + 2 * j) % len(COLORS)], LINE_STYLES[(i + j) % len(LINE_STYLES)])
@@ -30,3 +33,14 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG: equal figures give equal files."""
+    with rc_context({"svg.hashsalt": "initlab"}):
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def literal(text: str) -> str:
+    """Text as it is: a dollar in a name is no formula."""
+    return text.replace("$", r"\$")

@@ -1,5 +1,6 @@
 """The columns of every table, and the version that a stored table carries."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -9,6 +10,11 @@ SCHEMA_VERSION = 2
 
 # What the column `metric` may hold, and how a reader sees it. More is better, and 1 is perfect.
 METRICS: Mapping[str, str] = MappingProxyType({"accuracy": "accuracy", "r2": "R²"})
+
+# The least and the greatest that a mean can be.
+LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {"accuracy": (0.0, 1.0), "r2": (-math.inf, 1.0), "loss": (0.0, math.inf)}
+)
 
 MEMBERS = pa.schema(
     [

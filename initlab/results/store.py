@@ -116,6 +116,16 @@ def read_config(directory: Path) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
+def read_failure(directory: Path) -> str:
+    """Why a job failed, in a line: the last of the traceback in its error.txt."""
+    try:
+        lines = (directory / "error.txt").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    traceback = lines[: lines.index("")] if "" in lines else lines
+    return next((line for line in reversed(traceback) if line[:1].strip()), "unknown")
+
+
 def finished_jobs(study: Path) -> list[Path]:
     """Directories of a study's finished jobs, in the order of their names.
 

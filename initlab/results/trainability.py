@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from initlab.activations import Activation
-from initlab.results.summary import Study
-from initlab.signal.mean_field import mean_field_theory
-from initlab.signal.verdict import DEPTH_SCALES
+from initlab.results.scores import counted_scores
+from initlab.results.study import Study
 
 CURVE_POINTS = 50
 DEPTH, SIGMA_W = "model.depth", "init.sigma_w"
@@ -33,23 +31,27 @@ class TrainabilityMap:
     bias_variance: float
 
 
-def trainability_map(study: Study, summary: pd.DataFrame) -> TrainabilityMap | None:
+def trainability_map(study: Study) -> TrainabilityMap | None:
     """Make the map of a study that sweeps depth and σ_w of `init=mean_field`, and nothing else; None of any other.
 
     Args:
         study: Finished jobs.
-        summary: Of `results.summary.summarize`.
     """
-    if set(study.differing) != {DEPTH, SIGMA_W} or "null" in set(study.differing[SIGMA_W]):
+    swept = study.differing
+    if set(swept) != {DEPTH, SIGMA_W} or "null" in set(swept[SIGMA_W]):
         return None
-    if min(study.differing[DEPTH].nunique(), study.differing[SIGMA_W].nunique()) < 2:
+    if min(swept[DEPTH].nunique(), swept[SIGMA_W].nunique()) < 2:
         return None
-    finished = 1 - summary["diverged"] / summary["seeds"]
+    # These need torch, which takes seconds to import, and most studies are no map.
+    from initlab.activations import Activation
+    from initlab.signal.mean_field import mean_field_theory
+    from initlab.signal.verdict import DEPTH_SCALES
+
     cells = pd.DataFrame(
         {
-            "depth": summary[DEPTH].astype(int),
-            "weight_variance": summary[SIGMA_W].astype(float) ** 2,
-            "score": summary["test_score_mean"].fillna(0.0) * finished,
+            "depth": swept[DEPTH].astype(int),
+            "weight_variance": swept[SIGMA_W].astype(float) ** 2,
+            "score": counted_scores(study.members).groupby(study.members["job"]).mean(),
         }
     )
     scores = cells.pivot_table(index="depth", columns="weight_variance", values="score")
@@ -67,4 +69,4 @@ def trainability_map(study: Study, summary: pd.DataFrame) -> TrainabilityMap | N
         for variance in variances
     ]
     theory = pd.DataFrame({"weight_variance": variances, "depth": depths})
-    return TrainabilityMap(scores, str(summary["metric"].iloc[0]), theory, activation.name, bias_variance)
+    return TrainabilityMap(scores, str(study.members["metric"].iloc[0]), theory, activation.name, bias_variance)

@@ -13,6 +13,7 @@ from initlab.machine import describe_machine
 from initlab.results.store import (
     OtherVersionError,
     config_text,
+    read_failure,
     read_metadata,
     read_table,
     write_description,
@@ -101,13 +102,8 @@ def write_failure(job: Job, reason: str, run: str) -> None:
 
 
 def reason_of(job: Job) -> str:
-    """Why a job failed, in a line: the last of the traceback that it left."""
-    try:
-        lines = (job.directory / "error.txt").read_text().splitlines()
-    except OSError:
-        return "see above"
-    traceback = lines[: lines.index("")] if "" in lines else lines
-    return next((line for line in reversed(traceback) if line[:1].strip()), "unknown")
+    """Why a job failed, in a line."""
+    return read_failure(job.directory) if (job.directory / "error.txt").exists() else "see above"
 
 
 def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:

@@ -1,74 +1,70 @@
 """The curves are the history's means."""
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
+import pytest
 from matplotlib.colors import to_rgb
-from PIL import Image
+from matplotlib.figure import Figure
 
-from initlab.figures.curves import LOWEST_R2, MOST_LABELLED, learning_curves
-from initlab.figures.style import LINES, save_png
-from initlab.results.summary import Study, summarize
+from initlab.figures.curves import LOWEST_R2, learning_curves
+from initlab.figures.panels import MOST_LABELLED, MOST_PANELS
+from initlab.figures.style import LINES
+from initlab.results.analysis import analyse
+from initlab.results.study import Study
+from tests.results.studies import Cell, inits, study_of
 
 
-def study(jobs: int, data: tuple[str, ...] = ("wine",), metric: str = "accuracy") -> Study:
-    """Jobs of 3 members and 4 epochs each, the first the best."""
+def draw(study: Study) -> Figure:
+    return learning_curves(analyse(study))
+
+
+def many(jobs: int) -> Study:
+    """Jobs of 3 members each, the first the best."""
     rng = np.random.default_rng(0)
-    names = [f"{name}-{k}" for name in data for k in range(jobs)]
-    members, history = [], []
-    for name in names:
-        base = 0.9 - 0.02 * int(name.split("-")[1])
-        members.append(
-            pd.DataFrame(
-                {
-                    "job": name, "member": range(3), "data": name.split("-")[0], "metric": metric,
-                    "status": "finished",
-                    "test_score": base, "test_loss": 1 - base, "threshold": 0.9,
-                    "epochs_to_threshold": pd.array([None] * 3, dtype="Int64"),
-                }
-            )
-        )  # fmt: skip
-        for epoch in range(4):
-            score = base + rng.normal(0, 0.01, 3)
-            for split in ("train", "val"):
-                history.append(
-                    pd.DataFrame({"job": name, "member": range(3), "epoch": epoch, "split": split, "score": score})
-                )
-    differing = pd.DataFrame({"init": names}, index=pd.Index(names, name="job"))
-    return Study(pd.concat(members), pd.concat(history), differing)
+    return inits(**{f"scheme{k:02d}": 0.9 - 0.02 * k + rng.normal(0, 0.005, 3) for k in range(jobs)})
 
 
 def test_lines_are_the_means_of_validation_accuracy() -> None:
-    found = study(2)
-    (panel,) = learning_curves(found, summarize(found)).axes
-    assert [line.get_label() for line in panel.get_lines()] == ["wine-0", "wine-1"]
-    rows = found.history.query("split == 'val' and job == 'wine-1'")
+    found = many(2)
+    figure = draw(found)
+    (panel,) = figure.axes
+    assert [line.get_label() for line in panel.get_lines()] == ["scheme00", "scheme01"]
+    rows = found.history.query("split == 'val' and job == 'init=scheme01'")
     np.testing.assert_allclose(panel.get_lines()[1].get_ydata(), rows.groupby("epoch")["score"].mean())
     assert len(panel.collections) == 2
-    assert "3 seeds" in panel.get_xlabel()
+    assert figure.get_supxlabel() == "epoch (mean and 95 % interval over 3 seeds)"
     assert panel.get_ylabel() == "validation accuracy"
 
 
-def test_one_panel_a_data_set() -> None:
-    found = study(2, ("wine", "digits"))
-    assert [panel.get_title() for panel in learning_curves(found, summarize(found)).axes] == ["wine", "digits"]
-
-
-def of_r2(scores: dict[str, list[float]]) -> Study:
-    """Jobs of two equal members with these validation R²."""
-    found = study(len(scores), metric="r2")
-    rows = [
-        pd.DataFrame({"job": f"wine-{k}", "member": m, "epoch": range(len(curve)), "split": "val", "score": curve})
-        for k, curve in enumerate(scores.values())
-        for m in range(2)
+def test_a_panel_a_condition_and_one_look_a_candidate() -> None:
+    cells = [
+        Cell({"data.name": data, "init.name": init, "activation.name": activation}, scores)
+        for data in ("wine", "digits")
+        for activation in ("relu", "tanh")
+        for init, scores in (("he", [0.9, 0.8]), ("zeros", [0.1, 0.2] if data == "wine" else [0.95, 0.99]))
     ]
-    return Study(found.members, pd.concat(rows), found.differing)
+    panels = draw(study_of(*cells)).axes
+    assert [panel.get_title() for panel in panels] == ["wine, relu", "wine, tanh", "digits, relu", "digits, tanh"]
+    looks = [{line.get_label(): (line.get_color(), line.get_linestyle()) for line in p.get_lines()} for p in panels]
+    assert looks[0] == looks[1] == looks[2] == looks[3]
+
+
+def test_each_candidate_is_drawn_at_its_best_learning_rate() -> None:
+    cells = [
+        Cell({"init.name": init, "optim.lr": rate}, [score] * 2, curve=[0.0, score])
+        for init, scores in {"he": (0.5, 0.9), "xavier": (0.8, 0.4)}.items()
+        for rate, score in zip((0.01, 0.1), scores, strict=True)
+    ]
+    (panel,) = draw(study_of(*cells)).axes
+    assert {line.get_label(): line.get_ydata()[-1] for line in panel.get_lines()} == {"he": 0.9, "xavier": 0.8}
+
+
+def of_r2(**curves: list[float]) -> Figure:
+    """The curves of jobs of two equal members with these validation R²."""
+    return draw(study_of(*(Cell({"init.name": name}, [c[-1]] * 2, curve=c, metric="r2") for name, c in curves.items())))
 
 
 def test_an_untrained_network_does_not_flatten_the_picture() -> None:
-    found = of_r2({"learns": [-50.0, 0.2, 0.8], "explodes": [-3.0, -9.0, -1e9]})
-    (panel,) = learning_curves(found, summarize(found)).axes
+    (panel,) = of_r2(learns=[-50.0, 0.2, 0.8], explodes=[-3.0, -9.0, -1e9]).axes
     low, high = panel.get_ylim()
     assert low == LOWEST_R2
     assert 0.8 < high < 1.0
@@ -78,45 +74,51 @@ def test_an_untrained_network_does_not_flatten_the_picture() -> None:
 
 
 def test_what_fails_everywhere_is_still_shown() -> None:
-    found = of_r2({"bad": [-90.0, -4.0, -3.0], "worse": [-90.0, -6.0, -5.0]})
-    low, high = learning_curves(found, summarize(found)).axes[0].get_ylim()
+    low, high = of_r2(bad=[-90.0, -4.0, -3.0], worse=[-90.0, -6.0, -5.0]).axes[0].get_ylim()
     assert low == -6.0
     assert -3.0 < high < 0.0
 
 
 def test_nothing_is_clipped_where_all_of_it_fits() -> None:
-    found = of_r2({"good": [-0.1, 0.5, 0.9], "gone": [-0.1, np.nan, np.nan]})
-    (panel,) = learning_curves(found, summarize(found)).axes
+    (panel,) = of_r2(good=[-0.1, 0.5, 0.9], gone=[-0.1, np.nan, np.nan]).axes
     assert not panel.texts
     assert panel.get_ylim()[0] < -0.1
 
 
+def test_where_every_network_diverged_the_panel_says_so() -> None:
+    nan = float("nan")
+    (panel,) = draw(study_of(Cell({}, [nan, nan], curve=[nan, nan]))).axes
+    assert [text.get_text() for text in panel.texts] == ["every network diverged"]
+
+
 def test_each_panel_says_what_it_scores() -> None:
-    one, other = study(1, ("wine",)), study(1, ("teacher",), "r2")
-    names = ("members", "history", "differing")
-    both = Study(*(pd.concat([getattr(one, name), getattr(other, name)]) for name in names))
-    panels = learning_curves(both, summarize(both)).axes
+    found = study_of(Cell({}, [0.9, 0.8]), Cell({"data.name": "teacher"}, [0.9, 0.8], metric="r2"))
+    panels = draw(found).axes
     assert [panel.get_title() for panel in panels] == ["wine", "teacher"]
     assert [panel.get_ylabel() for panel in panels] == ["validation accuracy", "validation R²"]
     assert panels[0].yaxis.get_major_formatter()(0.5).endswith("%")
 
 
-def test_many_jobs_stay_readable() -> None:
-    found = study(MOST_LABELLED + 3)
-    (panel,) = learning_curves(found, summarize(found)).axes
-    legend = [text.get_text() for text in panel.get_legend().get_texts()]
-    assert len(legend) == MOST_LABELLED + 1
-    assert legend[-1] == "3 more"
+def test_many_candidates_stay_readable() -> None:
+    figure = draw(many(MOST_LABELLED + 3))
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == [*(f"scheme{k:02d}" for k in range(MOST_LABELLED)), "3 more"]
+    assert len(figure.axes[0].collections) == MOST_LABELLED
 
 
-def test_no_two_labelled_lines_look_the_same() -> None:
-    assert len(set(LINES[:MOST_LABELLED])) == MOST_LABELLED
-    greys = [(round(float(np.dot(to_rgb(color), (0.299, 0.587, 0.114))), 1), dash) for color, dash in LINES[:4]]
-    assert len(set(greys)) == 4
+def test_many_conditions_stay_readable() -> None:
+    cells = [Cell({"init.name": i, "model.depth": d}, [0.5, 0.6]) for i in ("he", "zeros") for d in range(1, 15)]
+    assert len(draw(study_of(*cells)).axes) == MOST_PANELS
 
 
-def test_the_file_is_a_picture(tmp_path: Path) -> None:
-    found = study(2)
-    save_png(learning_curves(found, summarize(found)), tmp_path / "curves.png")
-    with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.format == "PNG"
+def test_a_name_is_no_formula() -> None:
+    figure = draw(inits(**{"a$b$c": [0.1, 0.2], "_hidden": [0.3, 0.4]}))
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["_hidden", r"a\$b\$c"]
+
+
+@pytest.mark.parametrize("count", [4, MOST_LABELLED])
+def test_no_two_labelled_lines_look_the_same(count: int) -> None:
+    greys = [(round(float(np.dot(to_rgb(color), (0.299, 0.587, 0.114))), 1), dash) for color, dash in LINES[:count]]
+    assert len(set(greys if count == 4 else LINES[:count])) == count

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from initlab.figures.trainability import trainability
-from initlab.results.summary import read_study, summarize
+from initlab.results.study import read_study
 from initlab.results.trainability import trainability_map
 from tests.helpers import run
 
@@ -24,14 +23,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_typed_comes_in_the_place_of_what_the_experiment_sweeps(study: Path) -> None:
     assert len(list(study.glob("*/members.parquet"))) == 4
-    with Image.open(study / "trainability.png") as picture:
-        assert picture.format == "PNG"
 
 
 def test_cells_and_curve(study: Path) -> None:
-    found, _ = read_study(study)
-    assert found is not None
-    made = trainability_map(found, summarize(found))
+    found = read_study(study)
+    made = trainability_map(found)
     assert made is not None
     assert list(made.scores.index) == [2, 4]
     np.testing.assert_allclose(made.scores.columns, [1.21, 1.96])
@@ -51,8 +47,7 @@ def test_cells_and_curve(study: Path) -> None:
 
 
 def test_other_studies_have_none(study: Path) -> None:
-    found, _ = read_study(study)
-    assert found is not None
+    found = read_study(study)
     one = [job for job in found.differing.index if "depth=2" in job]
     part = type(found)(found.members, found.history, found.differing.loc[one], found.common)
-    assert trainability_map(part, summarize(found)) is None
+    assert trainability_map(part) is None

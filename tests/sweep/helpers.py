@@ -27,7 +27,7 @@ for line in sys.stdin:
     if not child:
         folder, _, command = rest.partition(" ")
         os.chdir(folder)
-        sys.argv = ["initlab.train", *command.split()]
+        sys.argv = ["initlab.train", *command.split(), "report=false"]
         with open("said.txt", "a") as said:
             os.dup2(said.fileno(), 1), os.dup2(said.fileno(), 2)
             main()

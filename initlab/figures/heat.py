@@ -1,0 +1,46 @@
+"""Two swept axes at once: a heat map of scores."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from initlab.figures.style import literal
+from initlab.results.heat import HeatMap
+from initlab.results.schema import METRICS
+
+MOST_NUMBERS = 150  # cells that are large enough to be read
+COLUMNS = 3
+
+
+def heat_map(found: HeatMap) -> Figure:
+    """Draw mean test score over candidates and the values of another axis, a panel a data set.
+
+    Args:
+        found: Of `results.heat.heat_maps`.
+    """
+    rows, columns = next(iter(found.scores.values())).shape
+    across = min(COLUMNS, len(found.scores))
+    down = -(-len(found.scores) // across)
+    size = (0.8 + across * (1.9 + 0.75 * columns), 0.8 + down * (1.0 + 0.36 * rows))
+    figure = Figure(figsize=(min(size[0], 18), min(size[1], 14)), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).flat
+    for panel in list(panels)[len(found.scores) :]:
+        panel.remove()
+    for panel, (data, table) in zip(list(figure.axes), found.scores.items(), strict=True):
+        values = table.to_numpy(np.float64)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        image = panel.imshow(values, cmap="cividis", vmin=low, vmax=max(high, low + 0.01), aspect="auto")
+        if table.size <= MOST_NUMBERS:
+            middle = (low + high) / 2
+            for (i, j), value in np.ndenumerate(values):
+                if np.isfinite(value):
+                    ink = "black" if value > middle else "white"
+                    panel.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8, color=ink)
+        names = [literal(str(name)) for name in table.columns]
+        panel.set_xticks(range(columns), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+        panel.set_yticks(range(rows), [literal(str(name)) for name in table.index], fontsize=8)
+        panel.set_xlabel(literal(found.axis))
+        panel.set_title(literal(data), fontsize=10)
+        panel.tick_params(length=0)
+        panel.spines[:].set_visible(False)
+        figure.colorbar(image, ax=panel, label=f"test {METRICS[found.metrics[data]]}", shrink=0.9)
+    return figure

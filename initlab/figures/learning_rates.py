@@ -1,0 +1,59 @@
+"""How much the learning rate matters: validation score against it."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from initlab.figures.panels import OTHERS, add_legend, panel_grid, score_axis, styles
+from initlab.results.analysis import Analysis, Condition
+from initlab.results.intervals import bootstrap_intervals
+from initlab.results.schema import METRICS
+from initlab.results.scores import counted_scores
+
+
+def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
+    """Draw mean validation score against learning rate, with 95 % intervals; a ring marks each candidate's best.
+
+    Args:
+        analysis: Of a study that tunes the learning rate; a panel a condition.
+        seed: Of the bootstrap.
+    """
+    figure, panels = panel_grid(analysis)
+    rng = np.random.default_rng(seed)
+    for condition, panel in panels:
+        _draw_panel(panel, analysis, condition, rng)
+    figure.supxlabel("learning rate (a ring: the best on validation rows; a diverged network counts as 0)", fontsize=9)
+    add_legend(figure, analysis)
+    return figure
+
+
+def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> None:
+    metric, looks = condition[1], styles(analysis)
+    chosen = analysis.of(condition).set_index("candidate")["rate"]
+    for candidate, jobs in analysis.jobs_of(condition).groupby("candidate", sort=False):
+        color, dash = looks.get(str(candidate), OTHERS)
+        labelled = str(candidate) in looks
+        jobs = jobs.sort_values("rate")
+        rates, means = jobs["rate"].to_numpy(np.float64), jobs["validation"].to_numpy(np.float64)
+        width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
+        panel.plot(rates, means, color=color, linestyle=dash, linewidth=width, zorder=order, label=str(candidate))
+        if labelled:
+            low, high = _intervals(analysis, jobs, rng)
+            panel.fill_between(rates, low, high, color=color, alpha=0.18, linewidth=0)
+            best = rates == chosen[candidate]
+            panel.plot(rates[best], means[best], "o", color=color, markerfacecolor="white", markersize=7, zorder=3)
+    panel.set_xscale("log")
+    panel.set_ylabel(f"validation {METRICS[metric]}")
+    score_axis(panel, metric)
+
+
+def _intervals(analysis: Analysis, jobs: pd.DataFrame, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Ends of the intervals of some jobs' validation scores, shape (2, jobs); NaN of a single seed."""
+    ends = []
+    for job in jobs.index:
+        scores = counted_scores(analysis.by_job[str(job)], "val_score").to_numpy(np.float64)
+        few = len(scores) < 2
+        ends.append(np.full(2, np.nan) if few else bootstrap_intervals(scores[None], rng=rng)[:, 0])
+    return np.clip(np.array(ends).T, 0.0, 1.0)

@@ -1,0 +1,60 @@
+"""Who beats whom: a matrix of differences under each condition."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from initlab.figures.panels import nothing_to_see, panel_grid
+from initlab.figures.style import literal
+from initlab.results.analysis import Analysis, Condition
+from initlab.results.pairs import MOST_COMPARED
+
+
+def pairwise_matrix(analysis: Analysis) -> Figure:
+    """Draw the mean difference in test score of each row's candidate and each column's.
+
+    Purple: the row is better, orange: the column is. Bold with a star: significant after Holm's correction; grey
+    numbers on white: a tie.
+
+    Args:
+        analysis: Of a study with at least one pair; a panel a condition.
+    """
+    sizes = analysis.candidates.groupby(["data", "metric", "setting"]).size()
+    most = int(min(MOST_COMPARED, sizes.max()))
+    figure, panels = panel_grid(analysis, width=1.1 + 0.5 * most, height=1.0 + 0.34 * most)
+    for condition, panel in panels:
+        _draw_panel(panel, analysis, condition)
+    figure.supxlabel("test score of the row less that of the column; * significant (Holm), grey: a tie", fontsize=9)
+    return figure
+
+
+def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
+    names = list(analysis.of(condition)["candidate"])
+    panel.grid(visible=False)
+    if not 2 <= len(names) <= MOST_COMPARED:
+        nothing_to_see(panel, "one candidate" if len(names) < 2 else f"{len(names)} candidates: see the table")
+        return
+    places = {name: place for place, name in enumerate(names)}
+    differences, certain = np.full((len(names),) * 2, np.nan), np.zeros((len(names),) * 2, dtype=bool)
+    columns = ["a", "b", "difference", "verdict"]
+    for a, b, difference, verdict in analysis.pairs_of(condition)[columns].to_numpy():
+        i, j = places[a], places[b]
+        differences[i, j], differences[j, i] = difference, -difference
+        certain[i, j] = certain[j, i] = verdict in ("better", "worse")
+    largest = max(float(np.nanmax(np.abs(differences), initial=0.0)), 1e-6)
+    # The middle of the colour map is light in grey, too; sign and star say the rest.
+    shown = np.where(certain, differences, 0.0)
+    norm = TwoSlopeNorm(0.0, -1.6 * largest, 1.6 * largest)
+    panel.imshow(np.where(np.isnan(differences), np.nan, shown), cmap="PuOr", norm=norm, aspect="auto")
+    for (i, j), value in np.ndenumerate(differences):
+        if np.isfinite(value):
+            text = "0" if value == 0 else f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")
+            weight, color = ("bold", "black") if certain[i, j] else ("normal", "0.45")
+            text += "*" if certain[i, j] else ""
+            panel.text(j, i, text, ha="center", va="center", fontsize=8, fontweight=weight, color=color)
+    labels = [literal(name) for name in names]
+    panel.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+    panel.set_yticks(range(len(names)), labels, fontsize=8)
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)

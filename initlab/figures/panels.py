@@ -1,0 +1,87 @@
+"""A panel for each condition of a study, and the same look for a candidate in all of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from initlab.figures.style import LINES, LineStyle, literal
+from initlab.results.analysis import Analysis, Condition
+
+MOST_PANELS = 12  # conditions in a figure
+MOST_LABELLED = 12  # candidates that can be told apart
+COLUMNS = 3
+OTHERS: tuple[str, LineStyle] = ("0.75", "-")
+
+
+def panel_grid(
+    analysis: Analysis, *, width: float = 3.3, height: float = 2.6
+) -> tuple[Figure, Iterator[tuple[Condition, Axes]]]:
+    """A figure with a panel for each of the first conditions, titled.
+
+    Args:
+        analysis: Of a study.
+        width: Of a panel, in inches.
+        height: Of a panel.
+
+    Returns:
+        The figure, and each condition with its panel.
+    """
+    conditions = analysis.conditions[:MOST_PANELS]
+    columns = min(COLUMNS, len(conditions))
+    rows = -(-len(conditions) // columns)
+    alone = 1.6 if len(conditions) == 1 else 1.0
+    figure = Figure(figsize=(1.6 + alone * width * columns, 0.4 + alone * height * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for panel in list(panels)[len(conditions) :]:
+        panel.remove()
+    found = list(zip(conditions, figure.axes, strict=False))
+    for condition, panel in found:
+        panel.set_title(literal(analysis.title(condition)), fontsize=10)
+        panel.grid(alpha=0.25)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, iter(found)
+
+
+def styles(analysis: Analysis) -> dict[str, tuple[str, LineStyle]]:
+    """Colour and dash of the candidates that can be told apart: those with the best ranks overall."""
+    return dict(zip(analysis.by_overall_rank[:MOST_LABELLED], LINES, strict=False))
+
+
+def add_legend(figure: Figure, analysis: Analysis) -> None:
+    """Name the candidates beside the panels, best overall first."""
+    looks = styles(analysis)
+    handles = [
+        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(name))
+        for name, (color, dash) in looks.items()
+    ]
+    more = len(analysis.by_overall_rank) - len(looks)
+    if more:
+        handles.append(Line2D([], [], color=OTHERS[0], linestyle=OTHERS[1], label=f"{more} more"))
+    title = "best mean rank first" if len(analysis.conditions) > 1 else "best on test rows first"
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small", title=title)
+
+
+def score_axis(panel: Axes, metric: str) -> None:
+    """Shares as percentages; R² as it is, but for what lies far below predicting the mean."""
+    if metric == "accuracy":
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def nothing_to_see(panel: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", color="0.4")
+    panel.set_xticks([])
+    panel.set_yticks([])
+
+
+def seeds_text(analysis: Analysis) -> str:
+    """Over how many seeds: `10 seeds`, or `3 to 10 seeds`."""
+    counts = np.unique(analysis.candidates["seeds"])
+    return (
+        f"{counts[0]} seed{'s' if counts[0] != 1 else ''}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    )

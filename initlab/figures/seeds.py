@@ -1,0 +1,83 @@
+"""Every seed as a dot: what a bar would hide."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
+from initlab.figures.style import literal
+from initlab.results.analysis import Analysis, Condition
+from initlab.results.schema import METRICS
+
+MOST_ROWS = 20  # candidates in a panel
+SPREAD = 0.28  # of the dots of a row, to either side
+LOWEST_R2 = -0.25
+
+
+def seeds_as_dots(analysis: Analysis) -> Figure:
+    """Draw the test score of every member: a row a candidate, best on top, with mean and 95 % interval.
+
+    Members that diverged are crosses at the left edge.
+
+    Args:
+        analysis: Of a study; a panel a condition.
+    """
+    most = min(MOST_ROWS, int(analysis.candidates.groupby(["data", "metric", "setting"]).size().max()))
+    figure, panels = panel_grid(analysis, height=0.8 + 0.3 * most)
+    for condition, panel in panels:
+        _draw_panel(panel, analysis, condition)
+    figure.supxlabel(f"a dot a seed ({seeds_text(analysis)}); diamond: mean, with its 95 % interval", fontsize=10)
+    return figure
+
+
+def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
+    table, metric = analysis.of(condition).head(MOST_ROWS), condition[1]
+    looks = styles(analysis)
+    lost: list[tuple[int, str]] = []
+    columns = ["candidate", "job", "score", "score_low", "score_high", "diverged", "seeds"]
+    for place, (candidate, job, mean, low, high, diverged, seeds) in enumerate(table[columns].to_numpy()):
+        members = analysis.by_job[job]
+        color, _ = looks.get(candidate, OTHERS)
+        scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[members["status"] == "finished"]
+        heights = place + _spread(len(scores))
+        panel.plot(scores, heights, "o", color=color, markersize=4.5, alpha=0.55, markeredgewidth=0)
+        if np.isfinite(low):
+            panel.plot([low, high], [place, place], "-|", color="black", linewidth=1.3, markersize=7, zorder=3)
+        panel.plot([mean], [place], "D", color="black", markerfacecolor="white", markersize=5, zorder=4)
+        if diverged:
+            lost.append((place, f"{diverged} of {seeds} diverged"))
+    _limits(panel, metric)
+    left = panel.get_xlim()[0]
+    for place, text in lost:
+        panel.plot([left], [place], "x", color="black", markersize=7, clip_on=False, zorder=4)
+        panel.annotate(text, (left, place), (8, 0), textcoords="offset points", va="center", fontsize=7)
+    panel.set_yticks(range(len(table)), [literal(str(name)) for name in table["candidate"]], fontsize=8)
+    panel.set_ylim(len(table) - 0.5, -0.5)
+    panel.set_xlabel(f"test {METRICS[metric]}", fontsize=9)
+    if metric == "accuracy":
+        panel.xaxis.set_major_formatter(PercentFormatter(1.0))
+    panel.locator_params(axis="x", nbins=6)
+    total = len(analysis.of(condition))
+    if total > len(table):
+        panel.annotate(
+            f"the best {len(table)} of {total}", (0.99, 0.01), xycoords="axes fraction", ha="right", fontsize=7
+        )
+
+
+def _spread(count: int) -> NDArray[np.float64]:
+    """Heights that keep dots of one value apart, the same each time."""
+    golden = (np.arange(count, dtype=np.float64) * 0.618) % 1
+    return np.asarray(SPREAD * (2 * golden - 1)) if count > 1 else np.zeros(count)
+
+
+def _limits(panel: Axes, metric: str) -> None:
+    """Leave room at the left, and out of sight what lies far below R² = 0 unless all does."""
+    panel.margins(x=0.05)
+    left, right = panel.get_xlim()
+    if metric == "r2" and left < LOWEST_R2 < right / 2:
+        panel.set_xlim(LOWEST_R2, right)
+        panel.annotate(f"below {LOWEST_R2}: not shown", (0.01, 0.01), xycoords="axes fraction", fontsize=7)
+    elif right - left < 1e-3:
+        panel.set_xlim(left - 0.02, right + 0.02)

@@ -1,0 +1,39 @@
+"""How soon networks learn: the share that has reached a score by each epoch."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from initlab.figures.panels import OTHERS, add_legend, panel_grid, styles
+from initlab.formats import shortest
+from initlab.results.analysis import Analysis
+from initlab.results.schema import METRICS
+from initlab.results.speed import epochs_to_threshold, share_reached
+
+
+def speed(analysis: Analysis) -> Figure:
+    """Draw the share of a candidate's members that have reached the threshold by each epoch; some never do.
+
+    Args:
+        analysis: Of a study; a panel a condition.
+    """
+    looks = styles(analysis)
+    figure, panels = panel_grid(analysis)
+    for condition, panel in panels:
+        table = analysis.of(condition)
+        for candidate, job in table[["candidate", "job"]].to_numpy():
+            members = analysis.by_job[job]
+            last = int(members["epochs"].max())
+            color, dash = looks.get(candidate, OTHERS)
+            width = 1.8 if candidate in looks else 0.8
+            shares = share_reached(epochs_to_threshold(members), last)
+            panel.step(np.arange(last + 1), shares, where="post", color=color, linestyle=dash, linewidth=width)
+        panel.set_ylim(-0.03, 1.03)
+        panel.margins(x=0.01)
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        thresholds = " or ".join(dict.fromkeys(map(shortest, table["threshold"])))
+        panel.set_ylabel(f"reached {METRICS[condition[1]]} {thresholds}", fontsize=9)
+    figure.supxlabel("epoch", fontsize=10)
+    add_legend(figure, analysis)
+    return figure

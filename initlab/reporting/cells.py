@@ -1,0 +1,44 @@
+"""What the tables of a report have in common: columns of text."""
+
+import pandas as pd
+
+from initlab.figures.panels import MOST_LABELLED, MOST_PANELS
+from initlab.formats import interval_text
+from initlab.results.analysis import Analysis
+from initlab.results.schema import METRICS
+
+CONDITION_HEADINGS = ("data", "metric", "setting")
+
+
+def condition_columns(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that tell a row's condition, where there are several."""
+    shown = pd.DataFrame(index=table.index)
+    if analysis.candidates["data"].nunique() > 1:
+        shown["data"] = table["data"]
+    if analysis.candidates["metric"].nunique() > 1:
+        shown["metric"] = table["metric"].map(dict(METRICS))
+    if analysis.candidates["setting"].nunique() > 1:
+        shown["setting"] = table["setting"]
+    return shown
+
+
+def intervals(table: pd.DataFrame, name: str) -> list[str]:
+    """A column with its interval."""
+    columns = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
+    return [interval_text(*row) for row in columns]
+
+
+def score_name(analysis: Analysis) -> str:
+    """What the test scores are, where they are all of one kind."""
+    metrics = list(analysis.candidates["metric"].unique())
+    return f"test {METRICS[metrics[0]]}" if len(metrics) == 1 else "test score"
+
+
+def which_panels(analysis: Analysis) -> str:
+    """What a figure of panels leaves out."""
+    left = []
+    if len(analysis.conditions) > MOST_PANELS:
+        left.append(f" The first {MOST_PANELS} of {len(analysis.conditions)} conditions.")
+    if len(analysis.by_overall_rank) > MOST_LABELLED:
+        left.append(f" The {MOST_LABELLED} candidates with the best mean rank are in colour.")
+    return "".join(left)

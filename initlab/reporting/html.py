@@ -1,0 +1,32 @@
+"""A report as one HTML file: no script, nothing to load, everything escaped."""
+
+import base64
+from collections.abc import Sequence
+from importlib.resources import files
+
+import jinja2
+
+from initlab.reporting.cells import CONDITION_HEADINGS
+from initlab.reporting.document import Report, Table
+
+MOST_ROWS = 60  # of a table; its CSV has all
+
+
+def to_html(report: Report, pictures: dict[str, bytes]) -> str:
+    """Write a report as HTML.
+
+    Args:
+        report: Composed.
+        pictures: SVG of each of its pictures, by name.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.tests["kind"] = lambda part, name: type(part).__name__ == name
+    template = environment.from_string(files(__package__).joinpath("report.html.jinja").read_text())
+    # Within an image no script of an SVG would run, and the names in one do not meet those of another.
+    sources = {name: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}" for name, svg in pictures.items()}
+    return template.render(report=report, sources=sources, most_rows=MOST_ROWS, conditions=_condition_of)
+
+
+def _condition_of(table: Table, row: Sequence[str]) -> tuple[str, ...]:
+    """The cells of a row that tell its condition: a new one is set off."""
+    return tuple(cell for name, cell in zip(table.shown.columns, row, strict=True) if name in CONDITION_HEADINGS)

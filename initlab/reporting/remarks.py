@@ -1,0 +1,136 @@
+"""What a reader should know before believing the answer, and how the numbers were made."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from initlab.errors import counted
+from initlab.formats import listed, rate_text
+from initlab.results.analysis import Analysis
+from initlab.results.comparison import count_pairs, seeds_needed
+from initlab.results.differences import RATE
+from initlab.results.pairs import CONDITION
+from initlab.results.schema import METRICS
+
+
+def remarks(analysis: Analysis) -> list[str]:
+    """What a reader should know before believing the answer."""
+    found = [
+        *_about_data(analysis),
+        *_about_rates(analysis),
+        *_about_seeds(analysis),
+        *_about_members(analysis),
+        *_about_machines(analysis),
+    ]
+    if analysis.study.failed:
+        found.append(f"{counted(len(analysis.study.failed), 'job')} failed and are not here: see below.")
+    found += [f"Left out: {line}" for line in analysis.study.unreadable]
+    return found
+
+
+def _about_data(analysis: Analysis) -> list[str]:
+    found, metadata = [], analysis.study.metadata
+    on_test = [job for job in analysis.jobs.index if metadata.get(str(job), {}).get("validates_on_test")]
+    if on_test:
+        data = listed(list(dict.fromkeys(analysis.jobs.loc[on_test, "data"])))
+        tuned = " A learning rate chosen on them makes the scores too good." if analysis.axes.tuned else ""
+        found.append(f"On {data} the validation rows are the test rows.{tuned}")
+    kinds = analysis.jobs[["data", "metric"]].drop_duplicates()
+    apart = analysis.jobs["data"].ne(analysis.study.members.groupby("job")["data"].first()).any()
+    if kinds["metric"].nunique() > 1 or apart:
+        names = listed([f"{data} ({METRICS[metric]})" for data, metric in kinds.to_numpy()])
+        why = "Data sets of one name have different rows" if apart else "Their scores do not compare"
+        found.append(f"{why}, and are kept apart: {names}.")
+    return found
+
+
+def _about_rates(analysis: Analysis) -> list[str]:
+    table = analysis.candidates
+    edges = table[table["at_edge"].astype(bool) & (table["score"].notna())]
+    if edges.empty:
+        return []
+    names = [
+        f"{name} ({rate_text(rate)})"
+        for name, rate in zip(_candidates_and_conditions(analysis, edges), edges["rate"], strict=True)
+    ]
+    return [
+        f"The best learning rate is the first or last that was tried, so that a better one may lie outside, for "
+        f"{counted(len(edges), 'candidate')} of {len(table)}: {listed(names, 4)}."
+    ]
+
+
+def _candidates_and_conditions(analysis: Analysis, rows: pd.DataFrame) -> list[str]:
+    """`he on wine, tanh` for each row."""
+    columns = ["candidate", *CONDITION]
+    return [f"{name} on {analysis.title(condition)}" for name, *condition in rows[columns].to_numpy()]
+
+
+def _about_seeds(analysis: Analysis) -> list[str]:
+    found, counts = [], sorted(set(analysis.candidates["seeds"]))
+    if len(counts) > 1:
+        found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
+    few = {
+        needed
+        for key, table in analysis.candidates.groupby(CONDITION, sort=False)
+        if len(table) > 1 and (needed := seeds_needed(count_pairs(len(table)))) > table["seeds"].max()
+    }
+    if few and max(counts) > 1:
+        found.append(
+            f"With {max(counts)} seeds, not even the clearest difference could be significant after the correction "
+            f"for all pairs of a condition: that takes at least {max(few)} seeds, or fewer candidates at a time."
+        )
+    return found
+
+
+def _about_members(analysis: Analysis) -> list[str]:
+    found, table = [], analysis.candidates
+    lost = int(table["diverged"].sum())
+    if lost:
+        rate = "at the learning rates chosen, " if analysis.axes.tuned else ""
+        found.append(
+            f"{lost} of {counted(int(table['seeds'].sum()), 'network')} diverged {rate}"
+            "which count as score 0 in every comparison; means and intervals are over the others."
+        )
+    still = table[(table["std"] == 0) & (table["seeds"] > 1) & (table["score"] < 1)]
+    if len(still):
+        where = zip(_candidates_and_conditions(analysis, still), still["score"], strict=True)
+        names = [f"{name} ({score:.3f})" for name, score in where]
+        found.append(f"Every seed has the very same score: {listed(names, 5)}.")
+    return found
+
+
+def _about_machines(analysis: Analysis) -> list[str]:
+    found = []
+    for key, what in {"device": "devices", "commit": "commits of initlab"}.items():
+        values = sorted({str(entry.get(key)) for entry in analysis.study.metadata.values() if entry.get(key)})
+        if len(values) > 1:
+            found.append(f"The jobs ran on different {what}: {listed(values)}.")
+    versions = {str(sorted(entry.get("versions", {}).items())) for entry in analysis.study.metadata.values()}
+    if len(versions) > 1:
+        found.append("The jobs ran with different versions of the libraries: see below.")
+    return found
+
+
+def method(analysis: Analysis) -> Sequence[str]:
+    """How the numbers were made, and what they do not say."""
+    rate = [
+        f"Each candidate has the learning rate ({RATE}) with the highest mean validation score; what is reported and "
+        "compared are its test scores."
+    ]
+    return [
+        "Means and intervals are over seeds, of the networks that did not diverge. A seed draws the weights and the "
+        "order of the data; the rows for training, validation and test stay the same, so that the intervals say "
+        "nothing of other rows or other data.",
+        "95 % intervals: BCa bootstrap of mean and interquartile mean, percentile bootstrap of the median, widened for "
+        "small samples; of the mean of fewer than 10 seeds, Student's. Of shares: Clopper and Pearson's.",
+        "Differences are paired by seed: two-sided sign-flip permutation test of the mean difference, Holm's "
+        "correction over all pairs of a condition. A tie is a difference that was not shown, which is not the same as "
+        "none: its interval tells what is still possible. That interval is for one difference by itself: it may leave "
+        "out 0 where the test, corrected for all pairs, shows nothing.",
+        "P(a beats b): share of seeds on which a scores higher, an equal score counting half, with Wilson's interval. "
+        "d: difference in standard deviations over seeds (Cohen).",
+        "For the order, the choice of learning rates and all comparisons a network that diverged counts as score 0, "
+        "and so does a negative R².",
+        *(rate if analysis.axes.tuned else []),
+        "Epochs to a threshold: median over all networks, those that never reached it counting as later than all.",
+    ]

@@ -1,0 +1,94 @@
+"""How good the candidates are: the leaderboard, every seed, the curves, all pairs."""
+
+import numpy as np
+
+from initlab.errors import counted
+from initlab.figures.curves import learning_curves
+from initlab.figures.pairwise import pairwise_matrix
+from initlab.figures.seeds import seeds_as_dots
+from initlab.formats import difference_text, interval_text, p_text, shortest
+from initlab.reporting.cells import condition_columns, intervals, score_name, which_panels
+from initlab.reporting.document import Picture, Section, Table
+from initlab.results.analysis import Analysis
+from initlab.results.summary import summarize
+
+
+def leaderboard(analysis: Analysis) -> Section:
+    """All candidates, best first under each condition."""
+    table = analysis.candidates
+    shown = condition_columns(analysis, table)
+    shown["candidate"] = [
+        f"{name} ●" if leads else name for name, leads in zip(table["candidate"], table["leading"], strict=True)
+    ]
+    if analysis.axes.tuned:
+        shown["learning rate"] = [shortest(float(f"{rate:.3g}")) for rate in table["rate"]]
+    same_seeds = table["seeds"].nunique() == 1
+    if not same_seeds:
+        shown["seeds"] = table["seeds"].astype(str)
+    if table["diverged"].any():
+        shown["diverged"] = [
+            f"{lost} of {seeds}" if lost else "0" for lost, seeds in zip(table["diverged"], table["seeds"], strict=True)
+        ]
+    names = {"score": score_name(analysis), "median": "median", "iqm": "interquartile mean", "loss": "test loss"}
+    for name, heading in names.items():
+        shown[heading] = intervals(table, name)
+    over = counted(int(table["seeds"].iloc[0]), "seed") if same_seeds else "seeds"
+    caption = f"Mean [95 % interval] over {over}. ● is best, or not shown to be worse than the best."
+    return Section("Leaderboard", [Table("candidates", caption, table, shown)])
+
+
+def seeds_section(analysis: Analysis) -> Section:
+    """Every seed."""
+    caption = "Test score of every network." + which_panels(analysis)
+    return Section("Every seed", [Picture("seeds", caption, seeds_as_dots(analysis))])
+
+
+def curves_section(analysis: Analysis) -> Section:
+    """Learning curves."""
+    at_best = ", each at its best learning rate" if analysis.axes.tuned else ""
+    caption = f"Validation score over epochs{at_best}; epoch 0 is the untrained network." + which_panels(analysis)
+    return Section("Learning curves", [Picture("curves", caption, learning_curves(analysis))])
+
+
+def pairs_section(analysis: Analysis) -> Section | None:
+    """All pairs."""
+    pairs = analysis.pairs
+    if pairs.empty:
+        return None
+    shown = condition_columns(analysis, pairs)
+    shown["a"], shown["b"] = pairs["a"], pairs["b"]
+    shown["verdict"] = pairs["verdict"].map(
+        {
+            "better": "a is better",
+            "worse": "b is better",
+            "tie": "tie",
+            "equal": "equal on every seed",
+            "open": "too few seeds",
+        }
+    )
+    columns = zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
+    shown["a − b"] = [difference_text(*row) for row in columns]
+    columns = zip(pairs["superiority"], pairs["superiority_low"], pairs["superiority_high"], strict=True)
+    shown["P(a beats b)"] = [interval_text(*row) for row in columns]
+    shown["d"] = [f"{value:.2f}" if np.isfinite(value) else "∞" for value in pairs["effect"]]
+    shown["p"], shown["p, Holm"] = pairs["p"].map(p_text), pairs["p_holm"].map(p_text)
+    shown["seeds"] = pairs["seeds"].astype(str)
+    return Section(
+        "Pair by pair",
+        [
+            Picture("pairs", "Mean difference in test score." + which_panels(analysis), pairwise_matrix(analysis)),
+            Table("pairs", "Test scores compared seed by seed.", pairs, shown),
+        ],
+    )
+
+
+def all_jobs(analysis: Analysis) -> Section:
+    """One row a job, as summary.csv has it."""
+    data = summarize(analysis.study)
+    differing = [str(key) for key in analysis.study.differing]
+    shown = data[differing].map(shortest)
+    shown["seeds"], shown["diverged"] = data["seeds"].astype(str), data["diverged"].astype(str)
+    for column, heading in {"test_score": score_name(analysis), "test_loss": "test loss"}.items():
+        ends = data[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
+        shown[heading] = [interval_text(*row) for row in ends]
+    return Section("All jobs", [Table("jobs", "Every finished job.", data, shown, folded=True)])

@@ -1,0 +1,55 @@
+"""A report, put together from its sections."""
+
+from collections.abc import Callable
+from functools import partial
+
+from initlab.reporting.axes import heat_section, ranks_section
+from initlab.reporting.document import Paragraph, Part, Points, Report, Section
+from initlab.reporting.learning import diverged_section, failed_section, rates_section, speed_section
+from initlab.reporting.remarks import method, remarks
+from initlab.reporting.repeat import how_to_repeat
+from initlab.reporting.scores import all_jobs, curves_section, leaderboard, pairs_section, seeds_section
+from initlab.reporting.theory import signal_sections
+from initlab.reporting.words import MOST_CONDITIONS, answer, of_condition
+from initlab.results.analysis import Analysis
+
+
+def compose_report(analysis: Analysis, title: str) -> Report:
+    """Put a report together.
+
+    Args:
+        analysis: Of at least one finished job.
+        title: Its heading.
+    """
+    makers: list[Callable[[Analysis], Section | None]] = [
+        answer_section,
+        leaderboard,
+        seeds_section,
+        curves_section,
+        pairs_section,
+        rates_section,
+        *(partial(heat_section, axis=axis) for axis in analysis.axes.conditions),
+        ranks_section,
+        speed_section,
+        diverged_section,
+    ]
+    made = [make(analysis) for make in makers]
+    made += [*signal_sections(analysis), failed_section(analysis), all_jobs(analysis)]
+    made += [how_to_repeat(analysis.study), Section("How the numbers were made", [Points(method(analysis))])]
+    return Report(title, [section for section in made if section is not None])
+
+
+def answer_section(analysis: Analysis) -> Section:
+    """The answer in words, and what to know before believing it."""
+    parts: list[Part] = [Paragraph(text) for text in answer(analysis)]
+    conditions = analysis.conditions
+    if len(conditions) > 1:
+        parts.append(
+            Points([of_condition(analysis, condition, brief=True) for condition in conditions[:MOST_CONDITIONS]])
+        )
+        if len(conditions) > MOST_CONDITIONS:
+            parts.append(Paragraph(f"And {len(conditions) - MOST_CONDITIONS} more conditions: see the tables."))
+    known = remarks(analysis)
+    if known:
+        parts += [Paragraph("To know before believing it:"), Points(known)]
+    return Section("The answer", parts)

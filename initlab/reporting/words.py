@@ -1,0 +1,152 @@
+"""What a study says, in sentences. Each is true of the tables, and says no more than they do."""
+
+import pandas as pd
+
+from initlab.errors import counted
+from initlab.figures.critical_difference import indistinguishable
+from initlab.formats import difference_text, interval_text, listed, p_words, rate_text
+from initlab.results.analysis import Analysis, Condition
+from initlab.results.comparison import SIGNIFICANT, count_pairs, seeds_needed
+from initlab.results.pairs import CONDITION
+from initlab.results.ranks import data_sets_needed
+from initlab.results.schema import METRICS
+
+VERDICTS = ("better", "worse", "tie", "equal", "open")
+MOST_CONDITIONS = 12  # that get a sentence of their own
+
+
+def answer(analysis: Analysis) -> list[str]:
+    """The answer: one paragraph for one condition; for several, who leads how often, and what data sets say."""
+    conditions = analysis.conditions
+    if len(conditions) == 1:
+        return [of_condition(analysis, conditions[0])]
+    paragraphs = [_overview(analysis)]
+    if analysis.ranks is not None:
+        paragraphs.append(across_data(analysis))
+    return paragraphs
+
+
+def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = False) -> str:
+    """Which candidate is best under a condition, by how much, and how sure that is.
+
+    Args:
+        analysis: Of a study.
+        condition: One of its conditions.
+        brief: Without the differences, which the tables have.
+    """
+    table, pairs = analysis.of(condition), analysis.pairs_of(condition)
+    best = table.iloc[0]
+    where, name = f"On {analysis.title(condition)}", str(best["candidate"])
+    if table["score"].isna().all():
+        return f"{where}, every network diverged: there is nothing to compare."
+    score = _score_words(best, condition[1], tuned=bool(analysis.axes.tuned))
+    if len(table) == 1:
+        return f"{where}, {name} has {score}; there is nothing to compare it with."
+    if (table["seeds"] == 1).all():
+        return f"{where}, {name} has the highest test score, {score}: one seed each, so there is nothing to conclude."
+    of_best = pairs[pairs["a"] == name]
+    parts = {verdict: of_best[of_best["verdict"] == verdict] for verdict in VERDICTS}
+    alone = len(parts["better"]) == len(of_best)
+    sentences = [f"{where}, {name} {'is best' if alone else 'has the highest mean'}: {score}."]
+    if len(parts["equal"]):
+        sentences.append(f"{listed(_others(parts['equal'], brief=True))} scored the same on every seed.")
+    if len(parts["tie"]):
+        sentences.append(f"It ties with {listed(_others(parts['tie'], brief=brief))}: no difference was shown.")
+    if len(parts["open"]):
+        sentences.append(_too_few(parts["open"], len(table)))
+    if len(parts["worse"]):
+        sentences.append(
+            f"On the seeds that both have, it is worse than {listed(_others(parts['worse'], brief=True))}."
+        )
+    if len(parts["better"]):
+        beaten, p = _others(parts["better"], brief=brief, by=" by "), float(parts["better"]["p_holm"].max())
+        largest = f"{'' if len(beaten) == 1 else 'largest '}{p_words(p)}"
+        how = "" if brief else f", paired by seed, Holm-corrected over {counted(count_pairs(len(table)), 'pair')}"
+        sentences.append(f"It is better than {listed(beaten)} ({largest}{how}).")
+    return " ".join(sentences)
+
+
+def _score_words(best: pd.Series, metric: str, *, tuned: bool) -> str:
+    seeds, diverged = int(best["seeds"]), int(best["diverged"])
+    over = f"over {counted(seeds, 'seed')}"
+    if diverged:
+        over = f"over the {seeds - diverged} of {seeds} seeds that did not diverge"
+    score = interval_text(best["score"], best["score_low"], best["score_high"])
+    rate = f", at learning rate {rate_text(best['rate'])}" if tuned else ""
+    return f"test {METRICS[metric]} {score} {over}{rate}"
+
+
+def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
+    """Whom the best is compared with, and the differences."""
+    names = pairs["b"].astype(str)
+    if brief:
+        return list(names)
+    differences = zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
+    texts = [f"{by}{text}" if by else f" ({text})" for text in (difference_text(*ends) for ends in differences)]
+    return [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
+
+
+def _too_few(unknown: pd.DataFrame, candidates: int) -> str:
+    seeds, pairs = int(unknown["seeds"].max()), count_pairs(candidates)
+    return (
+        f"{counted(seeds, 'seed').capitalize()} cannot tell it from {listed([str(name) for name in unknown['b']])}: "
+        f"for {counted(pairs, 'pair')} the test needs at least {seeds_needed(pairs)} seeds."
+    )
+
+
+def _overview(analysis: Analysis) -> str:
+    """How often each candidate is among the best of the conditions."""
+    table = analysis.candidates
+    conditions, data_sets = len(analysis.conditions), table["data"].nunique()
+    several = table.groupby(CONDITION, sort=False)["candidate"].transform("size") > 1
+    if not several.any():
+        return (
+            f"{counted(conditions, 'condition').capitalize()}, each with one candidate: there is nothing to compare "
+            "within any of them, and scores on different data do not compare."
+        )
+    learned = several & (table.groupby(CONDITION, sort=False)["test"].transform("max") > 0)
+    groups = table[learned].groupby("candidate", sort=False)["leading"].agg(["sum", "size"])
+    groups = groups.loc[[name for name in analysis.by_overall_rank if name in groups.index]]
+    groups = groups.sort_values("sum", ascending=False, kind="stable")
+    counts = [f"{name} in {int(row['sum'])} of {int(row['size'])}" for name, row in groups.iterrows()]
+    settings = conditions // data_sets
+    what = counted(data_sets, "data set")
+    if settings * data_sets == conditions and analysis.axes.conditions:
+        what += f" × {counted(settings, 'setting')} of {listed(list(analysis.axes.conditions))}"
+    sentence = (
+        f"{counted(len(groups), 'candidate').capitalize()} under {counted(conditions, 'condition')} ({what}). Best, or "
+        f"not shown to be worse than the best: {listed(counts, 8)}."
+    )
+    if analysis.axes.tuned:
+        sentence += " Each at its own best learning rate, chosen on validation rows."
+    return sentence
+
+
+def across_data(analysis: Analysis) -> str:
+    """What the data sets say together."""
+    ranks = analysis.ranks
+    assert ranks is not None
+    by_rank = sorted(zip(ranks.mean, analysis.ranked, strict=True), key=lambda entry: entry[0])
+    (first, best), (last, worst) = by_rank[0], by_rank[-1]
+    sentences = [
+        f"Across {ranks.data_sets} data sets, which are the samples here, mean ranks go from {first:.2f} ({best}) to "
+        f"{last:.2f} ({worst})."
+    ]
+    differ = "differ" if ranks.permutation_p < SIGNIFICANT else "are not shown to differ"
+    sentences.append(f"By Friedman's test they {differ} ({p_words(ranks.permutation_p)}, by permutation).")
+    if not ranks.can_differ:
+        needed = data_sets_needed(len(by_rank))
+        sentences.append(
+            f"So few data sets could not tell any two apart: Nemenyi's critical difference is "
+            f"{ranks.critical_difference:.2f}, and ranks of {len(by_rank)} differ by at most {len(by_rank) - 1}; it "
+            f"takes at least {needed} data sets."
+        )
+        return " ".join(sentences)
+    apart = [name for mean, name in by_rank if mean - first > ranks.critical_difference]
+    if apart:
+        sentences.append(f"By Nemenyi's test {best} ranks before {listed(apart)}.")
+    elif indistinguishable(ranks) == [(0, len(by_rank) - 1)]:
+        sentences.append("Nemenyi's test tells no two of them apart.")
+    else:
+        sentences.append(f"Nemenyi's test does not tell {best} from any other.")
+    return " ".join(sentences)

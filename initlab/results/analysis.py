@@ -1,0 +1,158 @@
+"""What a study says: its candidates and what is known of each, their comparison, and their ranks across data sets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+
+from initlab.results.candidates import Axes, arrange, choose_rates, find_axes
+from initlab.results.comparison import spread_over_seeds
+from initlab.results.intervals import bootstrap_intervals, interquartile_mean, mean_and_interval, share_and_interval
+from initlab.results.pairs import CONDITION, compare_pairs
+from initlab.results.ranks import Ranks, rank_across
+from initlab.results.schema import LIMITS
+from initlab.results.speed import epochs_to_threshold, median_epochs
+from initlab.results.study import Study
+
+Condition = tuple[str, str, str]  # data set, metric, setting
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A study, read.
+
+    Attributes:
+        study: Its tables.
+        axes: What is compared, what has to agree, what is tuned.
+        jobs: One row a job, of `candidates.arrange`.
+        candidates: One row a candidate and condition, best first: of `candidates.choose_rates`, with its statistics
+            on test rows over the members that did not diverge.
+        pairs: Of `pairs.compare_pairs`.
+        ranked: Names of the candidates that every condition of every data set has, as `ranks` has them.
+        ranks: Across data sets; None where there are fewer than two, or fewer than two such candidates.
+    """
+
+    study: Study
+    axes: Axes
+    jobs: pd.DataFrame
+    candidates: pd.DataFrame
+    pairs: pd.DataFrame
+    ranked: tuple[str, ...] = ()
+    ranks: Ranks | None = None
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        """Data set, metric and setting of each condition, in the order of the candidates."""
+        distinct = self.candidates[CONDITION].drop_duplicates()
+        return [(str(data), str(metric), str(setting)) for data, metric, setting in distinct.to_numpy()]
+
+    @cached_property
+    def by_overall_rank(self) -> list[str]:
+        """All candidates' names, those with the best mean rank over the conditions first."""
+        places = self.candidates.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
+        return list(places.groupby(self.candidates["candidate"], sort=False).mean().sort_values(kind="stable").index)
+
+    @cached_property
+    def by_job(self) -> Mapping[str, pd.DataFrame]:
+        """The members of each job."""
+        return {str(job): rows for job, rows in self.study.members.groupby("job", sort=False)}
+
+    @cached_property
+    def curves(self) -> Mapping[str, pd.DataFrame]:
+        """Validation scores of each job: shape (members, epochs), columns by epoch."""
+        rows = self.study.history[self.study.history["split"] == "val"]
+        return {
+            str(job): part.pivot(index="member", columns="epoch", values="score") for job, part in rows.groupby("job")
+        }
+
+    def of(self, condition: Condition) -> pd.DataFrame:
+        """The candidates of a condition, best first."""
+        return _of(self.candidates, condition)
+
+    def jobs_of(self, condition: Condition) -> pd.DataFrame:
+        """The jobs of a condition, at every learning rate."""
+        return _of(self.jobs, condition)
+
+    def pairs_of(self, condition: Condition) -> pd.DataFrame:
+        """The pairs of a condition."""
+        return _of(self.pairs, condition)
+
+    def title(self, condition: Sequence[str]) -> str:
+        """A condition in a few words."""
+        data, _, setting = condition
+        return f"{data}, {setting}" if setting else data
+
+
+def _of(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
+    return table[(table[CONDITION] == list(condition)).all(axis=1)]
+
+
+def analyse(study: Study, *, seed: int = 0) -> Analysis:
+    """Compare what a study holds.
+
+    Args:
+        study: At least one finished job.
+        seed: Of bootstrap and permutations; equal tables give equal numbers.
+    """
+    rng = np.random.default_rng(seed)
+    axes = find_axes(study)
+    jobs = arrange(study, axes)
+    candidates = choose_rates(jobs, axes)
+    groups = {str(job): members for job, members in study.members.groupby("job", sort=False)}
+    described = [_describe(groups[job], rng) for job in candidates["job"]]
+    candidates = candidates.join(pd.DataFrame(described, index=candidates.index))
+    pairs = compare_pairs(study, candidates, rng=rng)
+    candidates["leading"] = _leading(candidates, pairs)
+    ranked, ranks = _across_data(candidates, rng)
+    return Analysis(study, axes, jobs, candidates, pairs, ranked, ranks)
+
+
+def _describe(members: pd.DataFrame, rng: Generator) -> dict[str, Any]:
+    """Statistics of one job's members."""
+    finished = (members["status"] == "finished").to_numpy()
+    diverged, seeds = int((~finished).sum()), len(members)
+    row: dict[str, Any] = {"seeds": seeds, "diverged": diverged}
+    _, row["diverged_low"], row["diverged_high"] = share_and_interval(diverged, seeds)
+    metric = str(members["metric"].iloc[0])
+    scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[finished]
+    losses = members["test_loss"].to_numpy(np.float64, na_value=np.nan)[finished]
+    for name, values, limits in (("score", scores, LIMITS[metric]), ("loss", losses, LIMITS["loss"])):
+        row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_and_interval(values, rng=rng, limits=limits)
+    few = np.full((2, 1), np.nan)
+    for name, value in (("median", np.median), ("iqm", interquartile_mean)):
+        ends = bootstrap_intervals(scores[None], name, rng=rng) if len(scores) > 1 else few  # type: ignore[arg-type]
+        row[name] = float(value(scores)) if len(scores) else np.nan
+        row[f"{name}_low"], row[f"{name}_high"] = ends[:, 0]
+    row["std"] = spread_over_seeds(scores) if len(scores) > 1 else np.nan
+    epochs = epochs_to_threshold(members)
+    row["threshold"] = float(members["threshold"].iloc[0])
+    row["reached"] = int(np.isfinite(epochs).sum())
+    row["epochs"], row["epochs_low"], row["epochs_high"] = median_epochs(epochs)
+    return row
+
+
+def _leading(candidates: pd.DataFrame, pairs: pd.DataFrame) -> list[bool]:
+    """Whether each candidate is the best of its condition, or was not shown to be worse."""
+    worse = pairs[pairs["verdict"] == "better"]
+    beaten = set(zip(*(worse[name] for name in [*CONDITION, "a", "b"]), strict=True))
+    best = candidates.groupby(CONDITION, sort=False)["candidate"].transform("first")
+    keys = zip(*(candidates[name] for name in CONDITION), best, candidates["candidate"], strict=True)
+    return [key not in beaten for key in keys]
+
+
+def _across_data(candidates: pd.DataFrame, rng: Generator) -> tuple[tuple[str, ...], Ranks | None]:
+    """Rank the candidates that all conditions have, by their mean rank over the conditions of each data set."""
+    conditions = candidates[CONDITION].drop_duplicates()
+    counts = candidates.groupby("candidate", sort=False).size()
+    common = [str(name) for name, count in counts.items() if count == len(conditions)]
+    shared = candidates[candidates["candidate"].isin(common)]
+    if len(common) < 2 or shared["data"].nunique() < 2:
+        return (), None
+    ranks = shared.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
+    of_data = ranks.groupby([shared["data"], shared["candidate"]], sort=False).mean().unstack()
+    found = rank_across(-of_data.to_numpy(np.float64), rng=rng)
+    return tuple(map(str, of_data.columns)), found

@@ -1,0 +1,118 @@
+"""What a study compares: candidates, each at its best learning rate, under the conditions that they share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from initlab.results.differences import RATE, label_of
+from initlab.results.scores import counted_scores
+from initlab.results.study import Study
+
+WITHIN = 0.01  # of the best score: a learning rate that is about as good
+CHECKSUM_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The parts that the differing keys of a study play.
+
+    Attributes:
+        compared: What the question is about: the initializer and its parameters where it differs, else all that does.
+        conditions: What candidates must share to be compared, beside data set and metric.
+        tuned: The learning rate, where each candidate takes its best one.
+    """
+
+    compared: tuple[str, ...]
+    conditions: tuple[str, ...]
+    tuned: tuple[str, ...]
+
+
+def find_axes(study: Study) -> Axes:
+    """Tell what is compared in a study from what is tuned, and from what has to agree."""
+    keys = [str(key) for key in study.differing if key != "data"]
+    others = [key for key in keys if key != RATE]
+    compared = [key for key in others if key.partition(".")[0] == "init"] or others or keys
+    tuned = [key for key in keys if key not in compared and key == RATE]
+    return Axes(tuple(compared), tuple(key for key in others if key not in compared), tuple(tuned))
+
+
+def arrange(study: Study, axes: Axes) -> pd.DataFrame:
+    """One row a job: its data, condition, candidate and learning rate, with its mean validation and test scores.
+
+    Data sets of one name that differ in their rows are told apart by their checksums.
+
+    Returns:
+        Indexed by job, with data, metric, setting (the condition but for the data), candidate, rate, validation and
+        test: mean `counted_scores`.
+    """
+    members = study.members
+    of_job = members.groupby("job", sort=False)
+    table = of_job[["data", "metric", "lr"]].first().rename(columns={"lr": "rate"})
+    checksums = pd.Series({job: str(study.metadata.get(str(job), {}).get("data_checksum", "")) for job in table.index})
+    several = checksums.groupby(table["data"]).nunique().gt(1)
+    apart = table["data"].map(several).astype(bool)
+    table["data"] = table["data"].where(~apart, table["data"] + " (" + checksums.str[:CHECKSUM_SHOWN] + ")")
+    differing = study.differing.loc[table.index]
+    for column, keys in {"setting": axes.conditions, "candidate": axes.compared}.items():
+        table[column] = [label_of(differing[list(keys)], str(job)) if keys else "" for job in table.index]
+    if not axes.compared:  # one and the same on several data sets
+        table["candidate"] = of_job["init"].first()
+    # An initializer under two of its names, say: both are shown.
+    same = table.duplicated(["data", "metric", "setting", "candidate", "rate"], keep=False)
+    table["candidate"] = table["candidate"].where(~same, table.index.to_series())
+    for column, score in {"validation": "val_score", "test": "test_score"}.items():
+        table[column] = counted_scores(members, score).groupby(members["job"]).mean()
+    return table
+
+
+def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
+    """One row a candidate and condition: the job with its best learning rate, chosen on validation rows.
+
+    The best is that of the highest mean validation score, a diverged member counting as 0; of equal ones the middle.
+
+    Args:
+        arranged: Of `arrange`.
+        axes: Of `find_axes`.
+
+    Returns:
+        data, metric, setting, candidate, job, rate, rates (how many were tried), at_edge (whether the best is the
+        least or the greatest of at least 3, so that a better one may lie outside), the range of rates around the best
+        whose validation score is within 1 % of it, its width in decades, and validation and test scores. Best test
+        score first within data set and setting.
+    """
+    keys = ["data", "metric", "setting", "candidate"]
+    if not axes.tuned:
+        table = arranged.reset_index().assign(rates=1, at_edge=False, lowest=np.nan, highest=np.nan, decades=np.nan)
+    else:
+        groups = arranged.reset_index().groupby(keys, sort=False)
+        rows = [{**dict(zip(keys, key, strict=True)), **_best_rate(group)} for key, group in groups]
+        table = pd.DataFrame(rows)
+    places = {data: place for place, data in enumerate(table["data"].unique())}
+    settings = {setting: place for place, setting in enumerate(table["setting"].unique())}
+    table["_data"], table["_setting"] = table["data"].map(places), table["setting"].map(settings)
+    order = {"_data": True, "metric": True, "_setting": True, "test": False}
+    table = table.sort_values(list(order), ascending=list(order.values()), kind="stable", ignore_index=True)
+    return table.drop(columns=["_data", "_setting"])
+
+
+def _best_rate(jobs: pd.DataFrame) -> Mapping[str, object]:
+    """The best learning rate of one candidate under one condition, and how much it matters."""
+    jobs = jobs.sort_values("rate", ignore_index=True)
+    scores = jobs["validation"].to_numpy(np.float64)
+    highest = np.flatnonzero(scores == scores.max())
+    best = int(highest[len(highest) // 2])
+    good = scores >= (1 - WITHIN) * scores[best]
+    low = best - int(np.argmin(np.append(good[best::-1], False))) + 1
+    high = best + int(np.argmin(np.append(good[best:], False))) - 1
+    rates = jobs["rate"].to_numpy(np.float64)
+    learned = scores[best] > 0
+    return {
+        **{key: jobs.loc[best, key] for key in ("job", "rate", "validation", "test")},
+        "rates": len(jobs),
+        "at_edge": bool(len(jobs) > 2 and learned and (best in (0, len(jobs) - 1))),
+        "lowest": float(rates[low]) if learned else np.nan,
+        "highest": float(rates[high]) if learned else np.nan,
+        "decades": float(np.log10(rates[high] / rates[low])) if learned else np.nan,
+    }

@@ -1,0 +1,56 @@
+"""Scores over two swept axes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from initlab.formats import shortest
+from initlab.results.analysis import Analysis
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Mean test scores over candidates and the values of one other axis.
+
+    Attributes:
+        axis: The other axis's key.
+        scores: By data set: candidates down, values across; each at its best learning rate, a diverged member counting
+            as 0; over further axes, their mean.
+        metrics: Of each data set.
+        averaged: The further axes.
+    """
+
+    axis: str
+    scores: Mapping[str, pd.DataFrame]
+    metrics: Mapping[str, str]
+    averaged: tuple[str, ...]
+
+
+def heat_maps(analysis: Analysis) -> list[HeatMap]:
+    """A heat map for each axis that conditions differ in, beside the data set."""
+    if len(analysis.by_overall_rank) < 2:
+        return []
+    return [_heat_map(analysis, axis) for axis in analysis.axes.conditions]
+
+
+def _heat_map(analysis: Analysis, axis: str) -> HeatMap:
+    table = analysis.candidates
+    values = analysis.study.differing.loc[table["job"], axis]
+    ordered = _ordered(values)
+    table = table.assign(value=values.map(shortest).to_numpy())
+    scores, metrics = {}, {}
+    for data, part in table.groupby("data", sort=False):
+        cells = part.pivot_table(index="candidate", columns="value", values="test", aggfunc="mean")
+        rows = [name for name in analysis.by_overall_rank if name in cells.index]
+        scores[str(data)] = cells.loc[rows, [name for name in ordered if name in cells.columns]]
+        metrics[str(data)] = str(part["metric"].iloc[0])
+    return HeatMap(axis, scores, metrics, tuple(other for other in analysis.axes.conditions if other != axis))
+
+
+def _ordered(values: pd.Series) -> list[str]:
+    """Distinct values as text: numbers by size, words as they came."""
+    distinct = list(dict.fromkeys(values))
+    if all(isinstance(value, int | float) for value in distinct):
+        distinct.sort()
+    return [shortest(value) for value in distinct]

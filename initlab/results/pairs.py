@@ -1,0 +1,127 @@
+"""All pairs of candidates under one condition, compared by seed."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+
+from initlab.results.comparison import (
+    SIGNIFICANT,
+    FloatArray,
+    all_pairs,
+    effect_size,
+    holm,
+    seeds_needed,
+    sign_flip_p,
+    superiority,
+)
+from initlab.results.intervals import bootstrap_intervals
+from initlab.results.scores import counted_scores
+from initlab.results.study import Study
+
+MOST_COMPARED = 20  # candidates; of more only the pairs with the best are shown, corrected for all
+CONDITION = ["data", "metric", "setting"]
+
+
+def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> pd.DataFrame:
+    """Compare the candidates of each condition pair by pair, on the seeds that both have.
+
+    Seeds pair: under one condition they stand for the same order of the data. Scores are `counted_scores` on test
+    rows. Holm's correction is over all pairs of a condition.
+
+    Args:
+        study: Finished jobs.
+        candidates: Of `choose_rates`, whose order decides which of a pair is a.
+        rng: Of the permutations and intervals.
+
+    Returns:
+        data, metric, setting, a, b, seeds, difference (a's mean less b's) with low and high, superiority (the
+        probability that a beats b on a seed) with superiority_low and superiority_high, effect (Cohen's d), p, p_holm,
+        verdict: `better` or `worse` (a, significantly), `equal` (on every seed), `tie` (no difference was shown), or
+        `open` (so few seeds could not show any).
+    """
+    scores = counted_scores(study.members)
+    by_seed = {
+        str(job): pd.Series(scores[rows.index].to_numpy(), index=rows["seed"].to_numpy())
+        for job, rows in study.members.groupby("job", sort=False)
+    }
+    parts = []
+    for (data, metric, setting), group in candidates.groupby(CONDITION, sort=False):
+        if len(group) > 1:
+            pairs = _pairs_of(list(group["candidate"]), [by_seed[job] for job in group["job"]], rng)
+            parts.append(pairs.assign(data=str(data), metric=str(metric), setting=str(setting)))
+    if not parts:
+        return pd.DataFrame(columns=[*CONDITION, *COLUMNS])
+    return pd.concat(parts, ignore_index=True)[[*CONDITION, *COLUMNS]]
+
+
+COLUMNS = [
+    *("a", "b", "seeds", "difference", "low", "high"),
+    *("superiority", "superiority_low", "superiority_high", "effect", "p", "p_holm", "verdict"),
+]
+
+
+def _pairs_of(names: Sequence[str], scores: Sequence[pd.Series], rng: Generator) -> pd.DataFrame:
+    """All pairs of one condition, or of many candidates those with the first."""
+    pairs = all_pairs(len(names))
+    p = np.ones(len(pairs))
+    for places, a, b in _by_common_seeds(pairs, scores):
+        if a.shape[1]:
+            p[places] = sign_flip_p(a - b, rng=rng)
+    shown = [place for place, (i, _) in enumerate(pairs) if i == 0 or len(names) <= MOST_COMPARED]
+    rows: dict[int, dict[str, Any]] = {}
+    for places, a, b in _by_common_seeds([pairs[place] for place in shown], scores):
+        several = a.shape[1] > 1
+        low, high = bootstrap_intervals(a - b, rng=rng) if several else np.full((2, len(places)), np.nan)
+        rows |= {place: _row(a[k], b[k]) | {"low": low[k], "high": high[k]} for k, place in enumerate(places)}
+    table = pd.DataFrame([rows[place] for place in range(len(shown))])
+    table["a"], table["b"] = ([names[pairs[place][side]] for place in shown] for side in (0, 1))
+    table["p"], table["p_holm"] = p[shown], holm(p)[shown]
+    possible = table["seeds"] >= seeds_needed(len(pairs))
+    facts = zip(table["difference"], table["equal"], table["p_holm"], possible, strict=True)
+    table["verdict"] = [_verdict(*fact) for fact in facts]
+    return table
+
+
+def _by_common_seeds(
+    pairs: Sequence[tuple[int, int]], scores: Sequence[pd.Series]
+) -> Iterator[tuple[list[int], FloatArray, FloatArray]]:
+    """The places of the pairs that share the same seeds, with both sides' scores, shape (pairs, seeds)."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    common: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] = {}
+    seeds = [tuple(series.index) for series in scores]
+    for place, (i, j) in enumerate(pairs):
+        both = seeds[i], seeds[j]
+        if both not in common:
+            common[both] = tuple(sorted(set(both[0]) & set(both[1])))
+        groups.setdefault(common[both], []).append(place)
+    for shared, places in groups.items():
+        of_all = {i: scores[i].loc[list(shared)].to_numpy(np.float64) for place in places for i in pairs[place]}
+        a, b = (np.stack([of_all[pairs[place][side]] for place in places]) for side in (0, 1))
+        yield places, a, b
+
+
+def _row(a: FloatArray, b: FloatArray) -> dict[str, Any]:
+    if not len(a):
+        nothing = ("difference", "superiority", "superiority_low", "superiority_high", "effect")
+        return {"seeds": 0, "equal": False, **dict.fromkeys(nothing, np.nan)}
+    share, low, high = superiority(a - b)
+    return {
+        "seeds": len(a),
+        "difference": float((a - b).mean()),
+        "equal": bool((a == b).all()),
+        "superiority": share,
+        "superiority_low": low,
+        "superiority_high": high,
+        "effect": effect_size(a, b),
+    }
+
+
+def _verdict(difference: float, equal: bool, p: float, possible: bool) -> str:
+    if p < SIGNIFICANT:
+        return "better" if difference > 0 else "worse"
+    if equal:
+        return "equal"
+    return "tie" if possible else "open"

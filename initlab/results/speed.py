@@ -1,0 +1,37 @@
+"""How soon members learn: epochs to a threshold, those that never reach it being censored, not dropped."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+FloatArray = NDArray[np.float64]
+
+
+def epochs_to_threshold(members: pd.DataFrame) -> FloatArray:
+    """First epoch at which each member reached its threshold, infinite for one that never did; shape (members,)."""
+    return members["epochs_to_threshold"].to_numpy(np.float64, na_value=np.inf)
+
+
+def median_epochs(epochs: FloatArray) -> tuple[float, float, float]:
+    """Median of epochs of which some are infinite, and its 95 % interval by order statistics.
+
+    All members are watched equally long, so that the median of all, those that never reached it being last, is
+    Kaplan and Meier's.
+
+    Returns:
+        The upper median, since half of the members need not have reached it, and the interval's ends; infinite where
+        that many never did; NaN ends where so few members give no interval.
+    """
+    ordered = np.sort(epochs)
+    median = float(ordered[len(ordered) // 2])
+    # The k-th least and greatest leave out the median with probability 2 P(fewer than k of n coins show heads).
+    rank = int(stats.binom.ppf(0.025, len(ordered), 0.5))
+    if rank < 1:
+        return median, np.nan, np.nan
+    return median, float(ordered[rank - 1]), float(ordered[len(ordered) - rank])
+
+
+def share_reached(epochs: FloatArray, last: int) -> FloatArray:
+    """Share of the members that have reached the threshold by each epoch, 0 to `last`; shape (last + 1,)."""
+    return np.asarray((epochs[:, None] <= np.arange(last + 1)).mean(0))
