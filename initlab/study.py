@@ -12,6 +12,7 @@ from rich.console import Console
 
 from initlab.cohort.tracking import JobTracking
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.dashboard import has_logs, write_dashboard
 from initlab.errors import JobsFailedError, UserError, counted
 from initlab.figures.curves import learning_curves
 from initlab.figures.style import save_png
@@ -30,7 +31,7 @@ from initlab.sweep.lock import locked
 from initlab.sweep.plan import Plan, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
-from initlab.terminal import failure_table, plan_tables, progress_bar, show_refused, summary_table
+from initlab.terminal import failure_table, markdown_table, plan_tables, progress_bar, show_refused, summary_table
 
 
 def run_study(jobs: Sequence[Job], *, alone: bool = False) -> None:
@@ -209,7 +210,11 @@ def report(study: Path, console: Console) -> None:
             figures["trainability.png"] = trainability(deep)
         for name, figure in figures.items():
             write_whole(study / name, partial(save_png, figure))
+        logs = has_logs(study)
+        if logs:
+            write_dashboard(study, found, summary, figures, markdown_table(summary))
     except OSError as error:
         raise UserError(f"{study}: summary.csv and the figures cannot be written ({error.strerror})") from error
     say(console, f"In {study}: summary.csv, {', '.join(figures)}, a folder a job")
-    say(console, f"tensorboard --logdir {study}")
+    if logs:
+        say(console, f"tensorboard --logdir {study}")

@@ -169,6 +169,22 @@ def summary_table(summary: pd.DataFrame) -> Table:
     return table
 
 
+def markdown_table(summary: pd.DataFrame) -> str:
+    """The same table as Markdown.
+
+    Args:
+        summary: Of `results.summary.summarize`.
+    """
+    table = summary_table(summary)
+    columns = [
+        [Text.from_markup(str(cell)).plain.replace("|", "\\|") for cell in (column.header, *column.cells)]
+        for column in table.columns
+    ]
+    header, *rows = (f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True))
+    rule = "".join(f"|{'---' if column.justify == 'left' else '---:'}" for column in table.columns) + "|"
+    return "\n".join([header, rule, *rows, "", Text.from_markup(str(table.caption)).plain, ""])
+
+
 def interval_text(mean: float, low: float, high: float) -> str:
     """A mean and its interval as text, escaped for rich; a dash where there is none."""
     if not np.isfinite(mean):

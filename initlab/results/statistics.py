@@ -1,9 +1,12 @@
 """Statistics over seeds."""
 
+from functools import cache
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
+from scipy.stats import t as student_t
 
 RESAMPLES = 9_999
 
@@ -72,3 +75,31 @@ def mean_bands(scores: NDArray[np.float64], *, rng: Generator, resamples: int = 
     if len(counts) > 1 and some.any():
         band[1:, some] = np.nanpercentile(means[1:, some], [2.5, 97.5], axis=0)
     return band
+
+
+def student_interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean of the finite values and its 95 % interval by Student's t: quick enough for each epoch of a live log.
+
+    The summary, the figures and the report have bootstrap intervals, which do not assume that values are normal.
+
+    Args:
+        values: One a member, shape (members,); those that are not finite are left out.
+
+    Returns:
+        Mean, lower and upper end: all the same for a single finite value, NaN for none. The ends may lie where no
+        value can, below a loss of 0, say.
+    """
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return np.nan, np.nan, np.nan
+    mean = float(finite.mean())
+    if len(finite) == 1:
+        return mean, mean, mean
+    with np.errstate(over="ignore"):  # of squares, shortly before a member diverges
+        half = float(finite.std(ddof=1)) / len(finite) ** 0.5 * _quantile(len(finite) - 1)
+    return mean, mean - half, mean + half
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    return float(student_t.ppf(0.975, freedom))

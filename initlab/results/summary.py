@@ -37,12 +37,14 @@ class Study:
         history: Their history tables.
         differing: For each job the configuration keys in which the jobs differ, shape (jobs, keys), by job name.
         common: The configuration keys in which they agree, with their values.
+        configs: The flat configuration of each job, by its name.
     """
 
     members: pd.DataFrame
     history: pd.DataFrame
     differing: pd.DataFrame
     common: Mapping[str, Any] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def label(self, job: str, *, without: Collection[str] = ()) -> str:
         """A job in a few words: what tells it apart, leaving out some keys that a reader knows already."""
@@ -88,7 +90,7 @@ def read_study(directory: Path) -> tuple[Study | None, list[str]]:
     first = next(iter(configs.values()))
     common = {key: value for key, value in first.items() if all(other.get(key) == value for other in configs.values())}
     of_members, of_history = (pd.concat(parts, ignore_index=True) for parts in (members, history))
-    return Study(of_members, of_history, differing_keys(configs), common), unreadable
+    return Study(of_members, of_history, differing_keys(configs), common, configs), unreadable
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
