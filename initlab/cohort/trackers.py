@@ -60,23 +60,33 @@ def open_logger(job: Job) -> Logger | None:
     if job.config.logger.get("_target_") is None:
         return None
     build = _builder(job.config.logger)
-    known: dict[str, Any] = {"save_dir": str(job.directory), "name": job.name, "run_name": job.name}
-    if build.func is MLFlowLogger:
-        known |= _mlflow_store(job, build)
-    if build.func is WandbLogger:
-        os.environ.setdefault("WANDB_SILENT", "true")  # `settings` come too late for what it says first
-        if build.keywords.get("offline"):
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     declared = inspect.signature(build.func).parameters
-    chosen = {key for key, value in build.keywords.items() if value is not None}
-    logger = build(**{key: value for key, value in known.items() if key in declared and key not in chosen})
+    known = {"save_dir": str(job.directory), "name": job.name, "run_name": job.name}
+    given = {key: value for key, value in known.items() if key in declared and build.keywords.get(key) is None}
+    if build.func is MLFlowLogger:
+        given |= _prepare_mlflow(job, build)
+    if build.func is WandbLogger:
+        given |= _prepare_wandb(build)
+    logger = build(**given)
     for pattern in FORMER.get(build.func, ()):  # TensorBoard would draw a former run's curves into these
         for path in Path(logger.log_dir or ".").glob(pattern):
             path.unlink(missing_ok=True)
     return logger
 
 
-def _mlflow_store(job: Job, build: partial[Logger]) -> dict[str, str]:
+def _prepare_wandb(build: partial[Logger]) -> dict[str, str]:
+    """Keep wandb from talking: here, and to its makers where it is to be offline, even if it is in use already."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    offline = bool(build.keywords.get("offline"))
+    if offline:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    wandb.setup()  # `settings` of a run come too late for what it says first
+    return {"mode": "offline"} if offline else {}
+
+
+def _prepare_mlflow(job: Job, build: partial[Logger]) -> dict[str, str]:
     """See that a job's MLflow experiment is there, and say where the store is unless that is configured."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before it is imported: nothing is sent unasked
     import mlflow

@@ -53,7 +53,7 @@ class JobTracking(Callback):
         """Log the untrained networks, before a checkpoint may replace them."""
         self._log_weights(pl_module, epoch=0)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log the epoch, and with the first one what a checkpoint knows of those before."""
         assert isinstance(pl_module, CohortModule)
         if self._rows is None or self._logger is None:
@@ -61,14 +61,25 @@ class JobTracking(Callback):
         records = [row.of(self._rows) for row in pl_module.history[self._logged :]]
         log_rows(self._logger, epoch_rows(records, pl_module.task.metric))
         self._logged = len(pl_module.history)
-        if trainer.current_epoch == 0:
-            self._log_gradients(pl_module, epoch=1)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: Tensor,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Log gradients after the last step of an epoch: Lightning drops them before it validates."""
+        assert isinstance(pl_module, CohortModule)
+        if trainer.is_last_batch and trainer.current_epoch in (0, (trainer.max_epochs or 0) - 1):
+            parameters = pl_module.stack.parameters.items()
+            gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
+            self._log_histograms("gradients", gradients, epoch=trainer.current_epoch + 1)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the trained weights, and the gradients that brought them there."""
+        """Log the trained weights."""
         self._log_weights(pl_module, epoch=trainer.current_epoch)
-        if trainer.current_epoch > 1:
-            self._log_gradients(pl_module, epoch=trainer.current_epoch)
 
     def finish(self, tables: JobTables) -> None:
         """Log the configuration and the job's final metrics, by which trackers compare jobs, and close."""
@@ -109,13 +120,6 @@ class JobTracking(Callback):
     def _log_weights(self, module: pl.LightningModule, *, epoch: int) -> None:
         assert isinstance(module, CohortModule)
         self._log_histograms("weights", module.stack.parameters, epoch=epoch)
-
-    def _log_gradients(self, module: pl.LightningModule, *, epoch: int) -> None:
-        """Log the gradients that the last step has left; there are none after a checkpoint of the last epoch."""
-        assert isinstance(module, CohortModule)
-        parameters = module.stack.parameters.items()
-        gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
-        self._log_histograms("gradients", gradients, epoch=epoch)
 
     def _log_histograms(self, kind: str, tensors: Mapping[str, Tensor], *, epoch: int) -> None:
         """Log histograms of the finite numbers of this job's members, of tensors of shape (members, …)."""
