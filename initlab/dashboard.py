@@ -49,7 +49,7 @@ def write_dashboard(
     summaries = [
         experiment(jobs, differing=[str(key) for key in study.differing], metrics=metrics),
         layout(metrics),
-        text_summary("summary", text),
+        text_summary("all jobs", text),  # before the jobs' long configurations
         *(image(name.removesuffix(".png"), pixels(figure), dataformats="HWC") for name, figure in figures.items()),
     ]
     # Under a name of its own, so that a TensorBoard that is open takes it up.

@@ -181,7 +181,7 @@ def test_the_figures_are_images(server: Server) -> None:
 
 
 def test_the_summary_is_text(server: Server) -> None:
-    (event,) = server.get("plugin/text/text", run=FOLDER, tag="summary/text_summary")
+    (event,) = server.get("plugin/text/text", run=FOLDER, tag="all jobs/text_summary")
     rows = re.findall(r"<tr>(.*?)</tr>", event["text"], re.DOTALL)
     assert len(rows) == 5
     score = server.members(JOBS[2])["test_score"].mean()
