@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from initlab.cohort.tracking import JobTracking
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.dashboard import has_logs, write_dashboard
 from initlab.errors import JobsFailedError, UserError, counted
 from initlab.jobs import Job
 from initlab.machine import usable_cores
+from initlab.reporting.document import Report
+from initlab.reporting.markdown import to_markdown
 from initlab.reporting.words import answer
 from initlab.reporting.write import report_on
 from initlab.results.store import remove_partial
-from initlab.results.study import read_study
+from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize, write_summary
 from initlab.results.tables import joined
 from initlab.sweep import journal
@@ -208,14 +212,24 @@ def report(study: Path, console: Console, *, whole: bool) -> None:
     console.print(summary_table(summary))
     try:
         write_summary(study, summary)
+        figures, text = _write_report(found, study, console) if whole else ({}, "")
+        logs = has_logs(study)
+        if logs:
+            write_dashboard(study, found, summary, figures, text)
     except OSError as error:
-        raise UserError(f"{study}: summary.csv cannot be written ({error.strerror})") from error
-    if whole:
-        analysis, _ = report_on(found, study, study.name)
-        for paragraph in answer(analysis):
-            say(console, paragraph)
+        raise UserError(f"{study}: the summary cannot be written ({error.strerror})") from error
     written = "report.html, figures/, tables/, summary.csv" if whole else "summary.csv"
     say(console, f"In {study}: {written}, a folder a job")
     if not whole:
         say(console, f"python -m initlab.report {study}")
-    say(console, f"tensorboard --logdir {study}")
+    if logs:
+        say(console, f"tensorboard --logdir {study}")
+
+
+def _write_report(found: Study, study: Path, console: Console) -> tuple[dict[str, Figure], str]:
+    """Write the report and say its answer; its figures, and what comes first in it as Markdown."""
+    analysis, report = report_on(found, study, study.name)
+    for paragraph in answer(analysis):
+        say(console, paragraph)
+    figures = {picture.name: picture.figure for picture in report.pictures}
+    return figures, to_markdown(Report(report.title, report.sections[:2]))

@@ -26,8 +26,8 @@ from tests.helpers import QUICK, interruptible, run
 def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for _ in range(2):
         assert run("init=he seeds=2 trainer.max_epochs=2 name=study", monkeypatch, tmp_path) == 0
-    (logs,) = tmp_path.rglob("tensorboard")
-    events = EventAccumulator(str(logs))
+    (logs,) = tmp_path.rglob("*init=he*/events.out.tfevents.*")
+    events = EventAccumulator(str(logs.parent))
     events.Reload()
     assert [event.step for event in events.Scalars("val_accuracy/mean")] == [0, 1, 2]
 
@@ -56,7 +56,7 @@ def test_the_main_job_prints_a_table_best_first(main_job: tuple[Path, str]) -> N
 
 def test_the_main_job_leaves_tables(main_job: tuple[Path, str]) -> None:
     study, _ = main_job
-    jobs = {path.name for path in study.iterdir() if path.is_dir()} - {"figures", "tables"}
+    jobs = {path.name for path in study.iterdir() if path.is_dir()} - {"figures", "tables", "_all jobs"}
     assert jobs == {f"init={name}" for name in ("zeros", "normal", "xavier", "he")}
     for name in jobs:
         members, history = read_table(study / name, "members"), read_table(study / name, "history")
@@ -97,23 +97,24 @@ def test_the_main_job_draws_curves(main_job: tuple[Path, str]) -> None:
 
 def test_the_main_job_logs_to_tensorboard(main_job: tuple[Path, str]) -> None:
     study, _ = main_job
-    events = EventAccumulator(str(study / "init=he" / "tensorboard"), size_guidance={"tensors": 0, "histograms": 0})
+    events = EventAccumulator(str(study / "init=he"), size_guidance={"tensors": 0, "histograms": 0})
     events.Reload()
     members, history = (read_table(study / "init=he", name) for name in ("members", "history"))
     scalars = events.Tags()["scalars"]
     assert {f"{split}_{metric}/{key}" for split in ("train", "val") for metric in ("loss", "accuracy")
-            for key in ("mean", "std")} <= set(scalars)  # fmt: skip
+            for key in ("mean", "low", "high")} <= set(scalars)  # fmt: skip
     val = history[history["split"] == "val"].groupby("epoch")["score"]
     logged = events.Scalars("val_accuracy/mean")
     assert [event.step for event in logged] == list(range(31))
     np.testing.assert_allclose([event.value for event in logged], val.mean(), rtol=1e-5)
-    np.testing.assert_allclose(
-        [event.value for event in events.Scalars("val_accuracy/std")], val.std(ddof=0), rtol=1e-4, atol=1e-6
-    )
+    half = val.std(ddof=1) / 10**0.5 * 2.2621571627  # Student's t of 9 degrees of freedom, from a table
+    for end, expected in {"low": val.mean() - half, "high": val.mean() + half}.items():
+        found = [event.value for event in events.Scalars(f"val_accuracy/{end}")]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 30]
     assert events.Scalars("final/test_accuracy")[-1].value == pytest.approx(members["test_score"].mean())
     assert "_hparams_/session_start_info" in events.summary_metadata
-    assert "_hparams_/experiment" in events.summary_metadata
+    assert "_hparams_/session_end_info" in events.summary_metadata
 
 
 def test_one_job_without_a_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,22 +1,24 @@
 """What a job's Lightning logger is told: each epoch, the weights, and in the end what came out."""
 
-import shutil
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from initlab.cohort.module import CohortModule
+from initlab.cohort.trackers import close_logger, log_rows, logs_live, open_logger
 from initlab.figures.signal import signal_by_depth
 from initlab.figures.style import pixels
-from initlab.jobs import Job, target
+from initlab.hparams import final_metrics, hyperparameters, session_end, session_start
+from initlab.jobs import Job
 from initlab.results.differences import flat_config
+from initlab.results.intervals import student_interval
 from initlab.results.store import config_text
-from initlab.results.tables import FloatArray, JobTables, Record, records_of
+from initlab.results.tables import JobTables, Record, records_of
 
 # What is logged of each layer, and how it is called there.
 SHOWN_OF_SIGNAL = {
@@ -30,7 +32,10 @@ MOST_EPOCHS = 6  # in one picture
 
 
 class JobTracking(Callback):
-    """Logs each epoch's mean over a job's members and their spread, and weight histograms at the start and the end.
+    """Logs each epoch's mean over a job's members and its 95 % interval, and in TensorBoard histograms.
+
+    These are of the weights at the start and the end, and of the gradients of the last step of the first epoch and of
+    the last, after clipping. The intervals are by Student's t, which is quick; the report has bootstrap intervals.
 
     It only reads: with it or without, the weights are the same to the bit.
 
@@ -42,104 +47,118 @@ class JobTracking(Callback):
     def __init__(self, job: Job, rows: slice | None) -> None:
         self._job, self._rows = job, rows
         self._logged = 0
-        configured = job.config.logger.get("_target_") is not None
-        self._logger: Logger | None = (
-            target("logger", job.config.logger)(save_dir=str(job.directory)) if configured else None
-        )
-        if isinstance(self._logger, TensorBoardLogger):  # which would draw a former run's curves into these
-            shutil.rmtree(self._logger.log_dir, ignore_errors=True)
+        self._logger = open_logger(job) if logs_live(job) else None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Log the untrained networks, before a checkpoint may replace them."""
-        self._log_histograms(pl_module, epoch=0)
+        self._log_weights(pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log the epoch, and with the first one what a checkpoint knows of those before."""
         assert isinstance(pl_module, CohortModule)
-        if self._rows is not None:
-            self._log([row.of(self._rows) for row in pl_module.history[self._logged :]], pl_module.task.metric)
-            self._logged = len(pl_module.history)
+        if self._rows is None or self._logger is None:
+            return
+        records = [row.of(self._rows) for row in pl_module.history[self._logged :]]
+        log_rows(self._logger, epoch_rows(records, pl_module.task.metric))
+        self._logged = len(pl_module.history)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: Tensor,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Log gradients after the last step of an epoch: Lightning drops them before it validates."""
+        assert isinstance(pl_module, CohortModule)
+        if trainer.is_last_batch and trainer.current_epoch in (0, (trainer.max_epochs or 0) - 1):
+            parameters = pl_module.stack.parameters.items()
+            gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
+            self._log_histograms("gradients", gradients, epoch=trainer.current_epoch + 1)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the trained weights."""
-        self._log_histograms(pl_module, epoch=trainer.current_epoch)
+        self._log_weights(pl_module, epoch=trainer.current_epoch)
 
     def finish(self, tables: JobTables) -> None:
-        """Log the configuration with the job's final metrics, which is what the HParams tab shows, and close."""
-        if self._logger is None:
+        """Log the configuration and the job's final metrics, by which trackers compare jobs, and close."""
+        logger = self._logger or open_logger(self._job)
+        if logger is None:
             return
         members = tables.members
-        metric = members["metric"].iloc[0]
+        epochs = int(members["epochs"].iloc[0])
+        rows: dict[int, dict[str, float]] = {}
         if not self._logged:
-            self._log(records_of(tables.history), metric)
+            rows = epoch_rows(records_of(tables.history), str(members["metric"].iloc[0]))
+        for epoch, row in {} if tables.signal is None else signal_rows(tables.signal).items():
+            rows.setdefault(epoch, {}).update(row)
+        rows.setdefault(epochs, {}).update(final_metrics(members))
+        parameters = hyperparameters(flat_config(self._job.resolved))
+        if not isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(parameters)
+            log_rows(logger, rows)
+            close_logger(logger)
+            return
+        log_rows(logger, rows)
+        writer = logger.experiment
         if tables.signal is not None:
-            self._log_signal(tables.signal)
-        columns = ("test_score", "test_loss", "best_val_score", "val_loss", "train_loss", "auc")
-        final = {f"final/{name.replace('score', metric)}": float(members[name].mean()) for name in columns}
-        final["final/diverged"] = float((members["status"] == "diverged").sum())
-        parameters = hyperparameters(self._job)
-        if isinstance(self._logger, TensorBoardLogger):
-            self._logger.log_hyperparams(parameters, final, step=int(members["epochs"].iloc[0]))
-            self._logger.experiment.add_text("config", f"```yaml\n{config_text(self._job.resolved)}```")
-            self._logger.experiment.close()  # not `finalize`, which would write the parameters once more, slowly
-        else:
-            self._logger.log_hyperparams(parameters)
-            self._logger.log_metrics(final)
-            self._logger.finalize("success")
+            self._draw_signal(logger, tables.signal)
+        writer.file_writer.add_summary(session_start(parameters))
+        writer.file_writer.add_summary(session_end())
+        writer.add_text("config", f"```yaml\n{config_text(self._job.resolved)}```")
+        writer.close()  # not `finalize`, which would write the parameters once more, slowly
 
-    def _log(self, records: Sequence[Record], metric: str) -> None:
-        for record in records:
-            if self._logger is not None:
-                measured = {"loss": record.loss, metric: record.score, "gradient_norm": record.gradient_norm}
-                spread = {
-                    f"{record.split}_{name}/{key}": value
-                    for name, values in measured.items()
-                    if values is not None
-                    for key, value in mean_and_spread(values).items()
-                }
-                self._logger.log_metrics(spread, step=record.epoch)
+    def _draw_signal(self, logger: TensorBoardLogger, signal: pd.DataFrame) -> None:
+        """Log the picture over depth, at a few of the epochs."""
+        epochs = signal["epoch"].unique()
+        places = np.linspace(0, len(epochs) - 1, min(MOST_EPOCHS, len(epochs))).round().astype(int)
+        tables = {f"epoch {epoch}": signal[signal["epoch"] == epoch] for epoch in epochs[np.unique(places)]}
+        picture = pixels(signal_by_depth(tables, title=self._job.name))
+        logger.experiment.add_image("signal by depth", picture, int(epochs[-1]), dataformats="HWC")
 
-    def _log_signal(self, signal: pd.DataFrame) -> None:
-        """Log each layer's mean over members at each epoch, and in TensorBoard the picture over depth."""
-        assert self._logger is not None
-        means = signal.groupby(["epoch", "position", "layer"], sort=True)[list(SHOWN_OF_SIGNAL)].mean().reset_index()
-        for epoch, rows in means.groupby("epoch"):
-            tags = [f"{position:03d}_{layer}" for position, layer in zip(rows["position"], rows["layer"], strict=True)]
-            values = {
-                f"signal_{name}/{tag}": float(value)
-                for column, name in SHOWN_OF_SIGNAL.items()
-                for tag, value in zip(tags, rows[column], strict=True)
-                if np.isfinite(value)
-            }
-            self._logger.log_metrics(values, step=int(str(epoch)))
-        if isinstance(self._logger, TensorBoardLogger):
-            epochs = signal["epoch"].unique()
-            places = np.linspace(0, len(epochs) - 1, min(MOST_EPOCHS, len(epochs))).round().astype(int)
-            tables = {f"epoch {epoch}": signal[signal["epoch"] == epoch] for epoch in epochs[np.unique(places)]}
-            picture = pixels(signal_by_depth(tables, title=self._job.name))
-            self._logger.experiment.add_image("signal by depth", picture, int(epochs[-1]), dataformats="HWC")
-
-    def _log_histograms(self, module: pl.LightningModule, *, epoch: int) -> None:
+    def _log_weights(self, module: pl.LightningModule, *, epoch: int) -> None:
         assert isinstance(module, CohortModule)
+        self._log_histograms("weights", module.stack.parameters, epoch=epoch)
+
+    def _log_histograms(self, kind: str, tensors: Mapping[str, Tensor], *, epoch: int) -> None:
+        """Log histograms of the finite numbers of this job's members, of tensors of shape (members, …)."""
         if self._rows is None or not isinstance(self._logger, TensorBoardLogger):
             return
-        for name, parameter in module.stack.parameters.items():
-            values = parameter.detach()[self._rows].flatten().float().cpu()
+        for name, tensor in tensors.items():
+            values = tensor.detach()[self._rows].flatten().float().cpu()
             values = values[values.isfinite()]
             if len(values):
-                self._logger.experiment.add_histogram(f"weights/{name}", values, epoch)
+                self._logger.experiment.add_histogram(f"{kind}/{name}", values, epoch)
 
 
-def hyperparameters(job: Job) -> dict[str, Any]:
-    """What the HParams tab compares jobs by: few columns, since it shows the first five; the rest is logged as text."""
-    init = {f"init.{key}": value for key, value in flat_config(job.config.init).items() if key != "name"}
-    identity = {key: value for key, value in job.identity.items() if key != "job"}
-    return {**identity, **init, "batch_size": job.config.batch_size, "seeds": job.config.seeds}
+def epoch_rows(records: Sequence[Record], metric: str) -> dict[int, dict[str, float]]:
+    """What was measured at each epoch: `val_loss/mean` and its 95 % interval, `/low` and `/high`, and so on.
+
+    What is not finite is absent, as where all members have diverged.
+
+    Args:
+        records: Of a job, but for its test rows.
+        metric: What the scores are called.
+    """
+    rows: dict[int, dict[str, float]] = {}
+    for record in records:
+        row = rows.setdefault(record.epoch, {})
+        measured = {"loss": record.loss, metric: record.score, "gradient_norm": record.gradient_norm}
+        for name, values in measured.items():
+            if values is not None:
+                found = dict(zip(("mean", "low", "high"), student_interval(values), strict=True))
+                row |= {f"{record.split}_{name}/{key}": end for key, end in found.items() if np.isfinite(end)}
+    return rows
 
 
-def mean_and_spread(values: FloatArray) -> dict[str, float]:
-    """Mean and standard deviation of the finite values, shape (members,); empty if there are none."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return {}
-    return {"mean": float(finite.mean()), "std": float(finite.std())}
+def signal_rows(signal: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """Each layer's mean over members at each epoch, of a signal table."""
+    means = signal.groupby(["epoch", "position", "layer"], sort=True)[list(SHOWN_OF_SIGNAL)].mean().reset_index()
+    rows: dict[int, dict[str, float]] = {}
+    for values in means.to_dict("records"):
+        row = rows.setdefault(int(values["epoch"]), {})
+        for column, name in SHOWN_OF_SIGNAL.items():
+            if np.isfinite(values[column]):
+                row[f"signal_{name}/{values['position']:03d}_{values['layer']}"] = float(values[column])
+    return rows

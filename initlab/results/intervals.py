@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -177,6 +178,32 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
     level = expanded_level(members)
     band[1:, some] = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
     return band
+
+
+def student_interval(values: FloatArray) -> tuple[float, float, float]:
+    """Mean of the finite values and its 95 % interval by Student's t: quick enough for each epoch of a live log.
+
+    Args:
+        values: One a member, shape (members,); those that are not finite are left out.
+
+    Returns:
+        Mean, lower and upper end: all the same for a single finite value, NaN for none. The ends may lie where no
+        value can, below a loss of 0, say.
+    """
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return np.nan, np.nan, np.nan
+    mean = float(finite.mean())
+    if len(finite) == 1:
+        return mean, mean, mean
+    with np.errstate(over="ignore"):  # of squares, shortly before a member diverges
+        half = float(finite.std(ddof=1)) / len(finite) ** 0.5 * _student_quantile(len(finite) - 1)
+    return mean, mean - half, mean + half
+
+
+@cache
+def _student_quantile(freedom: int) -> float:
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
 def share_and_interval(happened: int, trials: int) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ class Study:
         members: Their members tables, one below the other.
         history: Their history tables.
         differing: For each job the configuration keys in which the jobs differ, shape (jobs, keys), by job name.
-        common: The configuration keys in which they agree, with their values.
+        configs: The flat configuration of each job, by its name.
         folders: Where each job's tables are.
         metadata: How each job ran, as metadata.json has it.
         failed: The jobs that failed, with the reason in a line.
@@ -31,11 +31,18 @@ class Study:
     members: pd.DataFrame
     history: pd.DataFrame
     differing: pd.DataFrame
-    common: Mapping[str, Any] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     unreadable: Sequence[str] = ()
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The configuration keys in which the jobs agree, with their values."""
+        first: Mapping[str, Any] = next(iter(self.configs.values()), {})
+        others = list(self.configs.values())
+        return {key: value for key, value in first.items() if all(config.get(key) == value for config in others)}
 
     def label(self, job: str, *, without: Collection[str] = ()) -> str:
         """A job in a few words: what tells it apart, leaving out some keys that a reader knows already."""
@@ -72,7 +79,7 @@ def read_study(*directories: Path) -> Study:
         members=pd.concat(members, ignore_index=True) if members else pd.DataFrame(columns=MEMBERS.names),
         history=pd.concat(history, ignore_index=True) if history else pd.DataFrame(columns=HISTORY.names),
         differing=differing_keys(configs) if configs else pd.DataFrame(),
-        common=_common(configs),
+        configs=configs,
         folders=kept,
         metadata=metadata,
         failed={
@@ -94,8 +101,3 @@ def _named(found: Sequence[tuple[Path, Path]]) -> dict[str, Path]:
             own = f"{own}'"
         named[own] = job
     return named
-
-
-def _common(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    first: Mapping[str, Any] = next(iter(configs.values()), {})
-    return {key: value for key, value in first.items() if all(other.get(key) == value for other in configs.values())}

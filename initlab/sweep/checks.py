@@ -11,9 +11,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_trainer
+from initlab.cohort.trackers import check_logger
 from initlab.config import NOT_IDENTITY, without_keys
 from initlab.errors import InitializationWarning, RefusedError, UserError
-from initlab.jobs import Job, target
+from initlab.jobs import Job
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -65,12 +66,11 @@ def check_job(job: Job) -> None:
 
     Raises:
         RefusedError: an initializer that does not fit the network.
-        UserError: an optimizer that cannot be shared, a device or data that cannot be had, a model or scheme that does
-            not fit.
+        UserError: an optimizer that cannot be shared, a logger, device or data that cannot be had, a model or scheme
+            that does not fit.
     """
     check_optimizer(job.config.optim)
-    if job.config.logger.get("_target_") is not None:
-        target("logger", job.config.logger)
+    check_logger(job.config.logger)
     try:
         build_trainer(job, [])
     except (MisconfigurationException, ImportError) as error:

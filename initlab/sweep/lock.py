@@ -1,4 +1,4 @@
-"""One process at a time: on a sweep's folder, on a GPU."""
+"""One process at a time: on a sweep's folder, on a GPU, on a store that several would make."""
 
 import contextlib
 import json
@@ -17,12 +17,13 @@ except ImportError:  # no POSIX: folders are not locked
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
     """Hold a file that stands for something, and say who does; the system lets go of it with the process.
 
     Args:
         path: In a folder that exists; the file stays.
         shared: Others may hold it too, if they share: jobs that a launcher runs as processes of their own.
+        wait: Until nobody else holds it.
 
     Raises:
         UserError: another process holds it; with that one's host and process id.
@@ -33,7 +34,7 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     with contextlib.ExitStack() as opened:
         try:
             file = opened.enter_context(path.open("a+"))
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise UserError(
                 f"{path.parent}: {_holder(file)} is at work here; wait for it, or choose another name=NAME"

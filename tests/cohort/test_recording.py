@@ -82,7 +82,7 @@ def test_a_study_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         assert set(table["job"]) == {folder.name}
         assert list(table["member"].unique()) == [0, 1, 2]
         assert len(table) == 3 * 3 * 4
-        log = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
+        log = EventAccumulator(str(folder), size_guidance={"images": 0})
         log.Reload()
         tags = log.Tags()
         assert "signal by depth" in tags["images"]

@@ -123,12 +123,11 @@ def study_of(*cells: Cell) -> Study:
     """The study that these jobs make."""
     configs = {cell.name: flat_config(cell.config) for cell in cells}
     assert len(configs) == len(cells), "two jobs of one name"
-    first = configs[cells[0].name]
     return Study(
         members=pd.concat([cell.members for cell in cells], ignore_index=True),
         history=pd.concat([cell.history for cell in cells], ignore_index=True),
         differing=differing_keys(configs),
-        common={key: value for key, value in first.items() if all(c.get(key) == value for c in configs.values())},
+        configs=configs,
         metadata={cell.name: cell.described for cell in cells},
     )
 

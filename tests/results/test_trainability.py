@@ -49,5 +49,5 @@ def test_cells_and_curve(study: Path) -> None:
 def test_other_studies_have_none(study: Path) -> None:
     found = read_study(study)
     one = [job for job in found.differing.index if "depth=2" in job]
-    part = type(found)(found.members, found.history, found.differing.loc[one], found.common)
+    part = type(found)(found.members, found.history, found.differing.loc[one], found.configs)
     assert trainability_map(part) is None
