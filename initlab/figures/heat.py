@@ -17,7 +17,7 @@ def heat_map(found: HeatMap) -> Figure:
     Args:
         found: Of `results.heat.heat_maps`.
     """
-    rows, columns = next(iter(found.scores.values())).shape
+    rows, columns = (max(table.shape[side] for table in found.scores.values()) for side in (0, 1))
     across = min(COLUMNS, len(found.scores))
     down = -(-len(found.scores) // across)
     size = (0.8 + across * (1.9 + 0.75 * columns), 0.8 + down * (1.0 + 0.36 * rows))
@@ -36,8 +36,8 @@ def heat_map(found: HeatMap) -> Figure:
                     ink = "black" if value > middle else "white"
                     panel.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8, color=ink)
         names = [literal(str(name)) for name in table.columns]
-        panel.set_xticks(range(columns), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
-        panel.set_yticks(range(rows), [literal(str(name)) for name in table.index], fontsize=8)
+        panel.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+        panel.set_yticks(range(len(table)), [literal(str(name)) for name in table.index], fontsize=8)
         panel.set_xlabel(literal(found.axis))
         panel.set_title(literal(data), fontsize=10)
         panel.tick_params(length=0)

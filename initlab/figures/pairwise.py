@@ -6,7 +6,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from initlab.figures.panels import nothing_to_see, panel_grid
-from initlab.figures.style import literal
+from initlab.figures.style import LONGEST_LABEL, literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.pairs import MOST_COMPARED
 
@@ -22,7 +22,8 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
     """
     sizes = analysis.candidates.groupby(["data", "metric", "setting"]).size()
     most = int(min(MOST_COMPARED, sizes.max()))
-    figure, panels = panel_grid(analysis, width=1.1 + 0.5 * most, height=1.0 + 0.34 * most)
+    label = 0.065 * min(LONGEST_LABEL, max(map(len, analysis.candidates["candidate"])))  # inches
+    figure, panels = panel_grid(analysis, width=0.3 + label + 0.5 * most, height=0.4 + 0.6 * label + 0.34 * most)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition)
     figure.supxlabel("test score of the row less that of the column; * significant (Holm), grey: a tie", fontsize=9)

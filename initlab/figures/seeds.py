@@ -19,7 +19,7 @@ LOWEST_R2 = -0.25
 def seeds_as_dots(analysis: Analysis) -> Figure:
     """Draw the test score of every member: a row a candidate, best on top, with mean and 95 % interval.
 
-    Members that diverged are crosses at the left edge.
+    Where members diverged, or the mean lies too far left, a remark says so.
 
     Args:
         analysis: Of a study; a panel a condition.
@@ -35,7 +35,7 @@ def seeds_as_dots(analysis: Analysis) -> Figure:
 def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     table, metric = analysis.of(condition).head(MOST_ROWS), condition[1]
     looks = styles(analysis)
-    lost: list[tuple[int, str]] = []
+    remarks: dict[int, str] = {}
     columns = ["candidate", "job", "score", "score_low", "score_high", "diverged", "seeds"]
     for place, (candidate, job, mean, low, high, diverged, seeds) in enumerate(table[columns].to_numpy()):
         members = analysis.by_job[job]
@@ -47,18 +47,20 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
             panel.plot([low, high], [place, place], "-|", color="black", linewidth=1.3, markersize=7, zorder=3)
         panel.plot([mean], [place], "D", color="black", markerfacecolor="white", markersize=5, zorder=4)
         if diverged:
-            lost.append((place, f"{diverged} of {seeds} diverged"))
+            remarks[place] = f"× {diverged} of {seeds} diverged"
     _limits(panel, metric)
     left = panel.get_xlim()[0]
-    for place, text in lost:
-        panel.plot([left], [place], "x", color="black", markersize=7, clip_on=False, zorder=4)
-        panel.annotate(text, (left, place), (8, 0), textcoords="offset points", va="center", fontsize=7)
+    for place, mean in enumerate(table["score"]):
+        if mean < left:
+            remarks[place] = f"← mean {mean:.3g}".replace("-", "−") + f" {remarks.get(place, '')}"
+    for place, text in remarks.items():
+        panel.annotate(text, (left, place), (4, 8), textcoords="offset points", va="center", fontsize=7)
     panel.set_yticks(range(len(table)), [literal(str(name)) for name in table["candidate"]], fontsize=8)
     panel.set_ylim(len(table) - 0.5, -0.5)
     panel.set_xlabel(f"test {METRICS[metric]}", fontsize=9)
     if metric == "accuracy":
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))
-    panel.locator_params(axis="x", nbins=6)
+    panel.locator_params(axis="x", nbins=6 if len(analysis.conditions) == 1 else 4)
     total = len(analysis.of(condition))
     if total > len(table):
         panel.annotate(
@@ -78,6 +80,5 @@ def _limits(panel: Axes, metric: str) -> None:
     left, right = panel.get_xlim()
     if metric == "r2" and left < LOWEST_R2 < right / 2:
         panel.set_xlim(LOWEST_R2, right)
-        panel.annotate(f"below {LOWEST_R2}: not shown", (0.01, 0.01), xycoords="axes fraction", fontsize=7)
     elif right - left < 1e-3:
         panel.set_xlim(left - 0.02, right + 0.02)

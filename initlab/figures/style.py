@@ -20,6 +20,7 @@ LINES = tuple(
     for j, i in product(range(len(LINE_STYLES)), range(len(COLORS)))
 )
 RESOLUTION = 150
+LONGEST_LABEL = 36
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -42,5 +43,7 @@ def save_svg(figure: Figure, path: Path) -> None:
 
 
 def literal(text: str) -> str:
-    """Text as it is: a dollar in a name is no formula."""
+    """Text as it is, without its middle where it is long: a dollar in a name is no formula."""
+    if len(text) > LONGEST_LABEL:
+        text = f"{text[: LONGEST_LABEL // 2]}…{text[-LONGEST_LABEL // 2 + 1 :]}"
     return text.replace("$", r"\$")

@@ -7,7 +7,7 @@ from initlab.figures.learning_rates import learning_rates
 from initlab.figures.speed import speed
 from initlab.formats import epochs_text, interval_text, rate_text, shortest
 from initlab.reporting.cells import condition_columns, which_panels
-from initlab.reporting.document import Picture, Section, Table
+from initlab.reporting.document import Paragraph, Part, Picture, Section, Table
 from initlab.results.analysis import Analysis
 
 
@@ -59,22 +59,25 @@ def speed_section(analysis: Analysis) -> Section:
     shown["candidate"] = table["candidate"]
     shown["threshold"] = table["threshold"].map(shortest)
     shown["reached by"] = [f"{hit} of {seeds}" for hit, seeds in zip(table["reached"], table["seeds"], strict=True)]
-    shown["epochs, median"] = [
-        epochs_text(middle) + (f" [{epochs_text(low)}, {epochs_text(high)}]" if not np.isnan(low) else "")
-        for middle, low, high in zip(table["epochs"], table["epochs_low"], table["epochs_high"], strict=True)
-    ]
-    columns = ["data", "metric", "setting", "candidate", "threshold", "reached", "seeds"]
-    data = table[[*columns, "epochs", "epochs_low", "epochs_high"]]
+    columns = zip(table["epochs"], table["epochs_low"], table["epochs_high"], strict=True)
+    shown["epochs, median"] = [_epochs_and_interval(*row) for row in columns]
+    names = ["data", "metric", "setting", "candidate", "threshold", "reached", "seeds"]
+    data = table[[*names, "epochs", "epochs_low", "epochs_high"]]
     caption = "Epochs until the validation score reaches the threshold; networks that never do count as later than all."
-    return Section(
-        "Speed",
-        [
-            Picture(
-                "speed", "Share of networks that have reached the threshold." + which_panels(analysis), speed(analysis)
-            ),
-            Table("speed", caption, data, shown),
-        ],
-    )
+    parts: list[Part] = [Table("speed", caption, data, shown)]
+    if table["reached"].any():
+        what = "Share of networks that have reached the threshold." + which_panels(analysis)
+        parts.insert(0, Picture("speed", what, speed(analysis)))
+    else:
+        parts.insert(0, Paragraph("No network reached the threshold."))
+    return Section("Speed", parts)
+
+
+def _epochs_and_interval(middle: float, low: float, high: float) -> str:
+    """The median and its interval, if that says more than the median."""
+    if np.isnan(low) or np.isinf([middle, low, high]).all():
+        return epochs_text(middle)
+    return f"{epochs_text(middle)} [{epochs_text(low)}, {epochs_text(high)}]"
 
 
 def diverged_section(analysis: Analysis) -> Section | None:

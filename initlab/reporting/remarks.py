@@ -23,7 +23,7 @@ def remarks(analysis: Analysis) -> list[str]:
         *_about_machines(analysis),
     ]
     if analysis.study.failed:
-        found.append(f"{counted(len(analysis.study.failed), 'job')} failed and are not here: see below.")
+        found.append(f"{counted(len(analysis.study.failed), 'job')} failed: see below.")
     found += [f"Left out: {line}" for line in analysis.study.unreadable]
     return found
 
@@ -74,7 +74,7 @@ def _about_seeds(analysis: Analysis) -> list[str]:
         for key, table in analysis.candidates.groupby(CONDITION, sort=False)
         if len(table) > 1 and (needed := seeds_needed(count_pairs(len(table)))) > table["seeds"].max()
     }
-    if few and max(counts) > 1:
+    if few and max(counts) > 1 and len(analysis.conditions) > 1:
         found.append(
             f"With {max(counts)} seeds, not even the clearest difference could be significant after the correction "
             f"for all pairs of a condition: that takes at least {max(few)} seeds, or fewer candidates at a time."
@@ -86,11 +86,13 @@ def _about_members(analysis: Analysis) -> list[str]:
     found, table = [], analysis.candidates
     lost = int(table["diverged"].sum())
     if lost:
-        rate = "at the learning rates chosen, " if analysis.axes.tuned else ""
+        at_best = " at the learning rates chosen" if analysis.axes.tuned else ""
         found.append(
-            f"{lost} of {counted(int(table['seeds'].sum()), 'network')} diverged {rate}"
-            "which count as score 0 in every comparison; means and intervals are over the others."
+            f"{lost} of {counted(int(table['seeds'].sum()), 'network')} diverged{at_best}; they count as score 0 "
+            "in every comparison, and means and intervals are over the others."
         )
+    if ((table["metric"] == "r2") & (table["score"] < 0)).any():
+        found.append("Some R² are negative, which is worse than predicting the mean; in comparisons they count as 0.")
     still = table[(table["std"] == 0) & (table["seeds"] > 1) & (table["score"] < 1)]
     if len(still):
         where = zip(_candidates_and_conditions(analysis, still), still["score"], strict=True)

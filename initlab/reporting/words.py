@@ -53,7 +53,7 @@ def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = Fals
     if len(parts["tie"]):
         sentences.append(f"It ties with {listed(_others(parts['tie'], brief=brief))}: no difference was shown.")
     if len(parts["open"]):
-        sentences.append(_too_few(parts["open"], len(table)))
+        sentences.append(_too_few(parts["open"], len(table), brief=brief))
     if len(parts["worse"]):
         sentences.append(
             f"On the seeds that both have, it is worse than {listed(_others(parts['worse'], brief=True))}."
@@ -86,12 +86,12 @@ def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
     return [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
 
 
-def _too_few(unknown: pd.DataFrame, candidates: int) -> str:
+def _too_few(unknown: pd.DataFrame, candidates: int, *, brief: bool) -> str:
     seeds, pairs = int(unknown["seeds"].max()), count_pairs(candidates)
-    return (
-        f"{counted(seeds, 'seed').capitalize()} cannot tell it from {listed([str(name) for name in unknown['b']])}: "
-        f"for {counted(pairs, 'pair')} the test needs at least {seeds_needed(pairs)} seeds."
-    )
+    what = f"{counted(seeds, 'seed')} cannot tell it from {listed(list(unknown['b'].astype(str)))}"
+    if brief:
+        return f"{what}."
+    return f"{what}: for {counted(pairs, 'pair')} the test needs at least {seeds_needed(pairs)} seeds."
 
 
 def _overview(analysis: Analysis) -> str:

@@ -150,7 +150,8 @@ def _across_data(candidates: pd.DataFrame, rng: Generator) -> tuple[tuple[str, .
     counts = candidates.groupby("candidate", sort=False).size()
     common = [str(name) for name, count in counts.items() if count == len(conditions)]
     shared = candidates[candidates["candidate"].isin(common)]
-    if len(common) < 2 or shared["data"].nunique() < 2:
+    one_name = shared["data"].nunique() > shared["name"].nunique()  # parts of one data set are no samples of data sets
+    if len(common) < 2 or shared["data"].nunique() < 2 or one_name:
         return (), None
     ranks = shared.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
     of_data = ranks.groupby([shared["data"], shared["candidate"]], sort=False).mean().unstack()

@@ -44,8 +44,8 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     Data sets of one name that differ in their rows are told apart by their checksums.
 
     Returns:
-        Indexed by job, with data, metric, setting (the condition but for the data), candidate, rate, validation and
-        test: mean `counted_scores`.
+        Indexed by job, with data, its name, metric, setting (the condition but for the data), candidate, rate,
+        validation and test (mean `counted_scores`), and loss on test rows. Settings come in the order of their values.
     """
     members = study.members
     of_job = members.groupby("job", sort=False)
@@ -53,6 +53,7 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     checksums = pd.Series({job: str(study.metadata.get(str(job), {}).get("data_checksum", "")) for job in table.index})
     several = checksums.groupby(table["data"]).nunique().gt(1)
     apart = table["data"].map(several).astype(bool)
+    table["name"] = table["data"]
     table["data"] = table["data"].where(~apart, table["data"] + " (" + checksums.str[:CHECKSUM_SHOWN] + ")")
     differing = study.differing.loc[table.index]
     for column, keys in {"setting": axes.conditions, "candidate": axes.compared}.items():
@@ -64,7 +65,15 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     table["candidate"] = table["candidate"].where(~same, table.index.to_series())
     for column, score in {"validation": "val_score", "test": "test_score"}.items():
         table[column] = counted_scores(members, score).groupby(members["job"]).mean()
-    return table
+    table["loss"] = of_job["test_loss"].mean()
+    values = differing[list(axes.conditions)]
+    by_value = sorted(table.index, key=lambda job: [_order(value) for value in values.loc[job]])
+    return table.loc[by_value]
+
+
+def _order(value: object) -> tuple[int, float, str]:
+    """Numbers by size, before words by the alphabet."""
+    return (0, float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))
 
 
 def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
@@ -77,7 +86,7 @@ def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
         axes: Of `find_axes`.
 
     Returns:
-        data, metric, setting, candidate, job, rate, rates (how many were tried), at_edge (whether the best is the
+        data, metric, setting, candidate, job, loss, rate, rates (how many were tried), at_edge (whether the best is the
         least or the greatest of at least 3, so that a better one may lie outside), the range of rates around the best
         whose validation score is within 1 % of it, its width in decades, and validation and test scores. Best test
         score first within data set and setting.
@@ -89,12 +98,12 @@ def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
         groups = arranged.reset_index().groupby(keys, sort=False)
         rows = [{**dict(zip(keys, key, strict=True)), **_best_rate(group)} for key, group in groups]
         table = pd.DataFrame(rows)
-    places = {data: place for place, data in enumerate(table["data"].unique())}
+    places = {data: place for place, data in enumerate(sorted(table["data"].unique()))}
     settings = {setting: place for place, setting in enumerate(table["setting"].unique())}
     table["_data"], table["_setting"] = table["data"].map(places), table["setting"].map(settings)
-    order = {"_data": True, "metric": True, "_setting": True, "test": False}
+    order = {"_data": True, "metric": True, "_setting": True, "test": False, "loss": True}
     table = table.sort_values(list(order), ascending=list(order.values()), kind="stable", ignore_index=True)
-    return table.drop(columns=["_data", "_setting"])
+    return table.drop(columns=["_data", "_setting", "loss"])
 
 
 def _best_rate(jobs: pd.DataFrame) -> Mapping[str, object]:
@@ -109,7 +118,7 @@ def _best_rate(jobs: pd.DataFrame) -> Mapping[str, object]:
     rates = jobs["rate"].to_numpy(np.float64)
     learned = scores[best] > 0
     return {
-        **{key: jobs.loc[best, key] for key in ("job", "rate", "validation", "test")},
+        **{key: jobs.loc[best, key] for key in ("job", "name", "rate", "validation", "test", "loss")},
         "rates": len(jobs),
         "at_edge": bool(len(jobs) > 2 and learned and (best in (0, len(jobs) - 1))),
         "lowest": float(rates[low]) if learned else np.nan,

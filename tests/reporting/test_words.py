@@ -1,0 +1,158 @@
+"""Every sentence is true of the tables, and says no more than they do."""
+
+import numpy as np
+import pytest
+
+from initlab.reporting.remarks import remarks
+from initlab.reporting.words import across_data, answer, of_condition
+from initlab.results.analysis import analyse
+from initlab.results.study import Study
+from tests.results.studies import Cell, inits, study_of
+
+NOISE = np.random.default_rng(0).normal(0, 0.02, (4, 10))
+
+
+def said(study: Study) -> str:
+    return " ".join(answer(analyse(study)))
+
+
+def test_the_best_and_by_how_much() -> None:
+    study = inits(he=0.9 + NOISE[0], zeros=0.1 + NOISE[1])
+    (row,) = analyse(study).pairs.to_dict("records")
+    (best, _) = analyse(study).candidates.to_dict("records")
+    assert said(study) == (
+        f"On wine, he is best: test accuracy {best['score']:.3f} [{best['score_low']:.3f}, {best['score_high']:.3f}] "
+        f"over 10 seeds. It is better than zeros by {row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}] "
+        "(p = 0.002, paired by seed, Holm-corrected over 1 pair)."
+    )
+
+
+def test_a_tie() -> None:
+    text = said(inits(he=0.8 + NOISE[0], xavier=0.8 + NOISE[1], zeros=[0.1] * 10))
+    assert "has the highest mean" in text
+    assert "is best" not in text
+    assert "It ties with " in text
+    assert "no difference was shown" in text
+    assert "It is better than zeros by 0.7" in text
+
+
+def test_the_same_on_every_seed() -> None:
+    text = said(inits(zeros=[0.1] * 10, ones=[0.1] * 10))
+    assert "ones scored the same on every seed" in text or "zeros scored the same on every seed" in text
+    assert "better" not in text
+
+
+def test_too_few_seeds() -> None:
+    text = said(inits(he=[0.9, 0.91, 0.92], zeros=[0.1, 0.1, 0.1]))
+    assert "3 seeds cannot tell it from zeros: for 1 pair the test needs at least 6 seeds." in text
+    assert "is best" not in text
+    assert "better" not in text
+    assert "nothing to conclude" in said(inits(he=[0.9], zeros=[0.1]))
+    assert "[" not in said(inits(he=[0.9], zeros=[0.1]))
+
+
+def test_all_diverged() -> None:
+    nan = np.nan
+    assert said(inits(he=[nan] * 3, zeros=[nan] * 3)) == "On wine, every network diverged: there is nothing to compare."
+
+
+def test_some_diverged() -> None:
+    study = inits(he=[*(0.9 + NOISE[0][:8]), np.nan, np.nan], zeros=[0.1] * 10)
+    assert "over the 8 of 10 seeds that did not diverge" in said(study)
+    assert any(line.startswith("2 of 20 networks diverged; they count as score 0") for line in remarks(analyse(study)))
+
+
+def test_a_single_candidate() -> None:
+    assert said(inits(he=[0.9] * 3)).endswith("there is nothing to compare it with.")
+
+
+def test_several_conditions_are_counted() -> None:
+    cells = [
+        Cell({"data.name": data, "init.name": init, "activation.name": activation}, score + NOISE[k])
+        for data in ("wine", "digits")
+        for activation in ("relu", "tanh")
+        for k, (init, score) in enumerate(
+            {"he": 0.9, "xavier": 0.9 if activation == "tanh" else 0.5, "zeros": 0.1}.items()
+        )
+    ]
+    text = said(study_of(*cells))
+    assert text.startswith("3 candidates under 4 conditions (2 data sets × 2 settings of activation).")
+    assert "he in 4 of 4, xavier in 2 of 4 and zeros in 0 of 4" in text
+
+
+def data_sets(count: int, **scores: float) -> Study:
+    return study_of(
+        *(
+            Cell({"data.name": f"data{d}", "init.name": init}, [score, score])
+            for d in range(count)
+            for init, score in scores.items()
+        )
+    )
+
+
+def test_few_data_sets_show_nothing_and_it_says_so() -> None:
+    text = across_data(analyse(data_sets(2, he=0.9, xavier=0.5, zeros=0.1)))
+    assert "So few data sets could not tell any two apart" in text
+    assert "at least 3 data sets" in text
+    assert "are not shown to differ" in text
+
+
+def test_many_data_sets_tell_apart() -> None:
+    text = across_data(analyse(data_sets(8, he=0.9, xavier=0.5, zeros=0.1)))
+    assert "mean ranks go from 1.00 (he) to 3.00 (zeros)" in text
+    assert "they differ (p = 0.000" in text or "they differ (p < " in text
+    assert "Nemenyi's test he ranks before zeros." in text  # xavier is 1 behind, the critical difference 1.17
+
+
+def test_a_learning_rate_at_the_edge_is_said() -> None:
+    cells = [
+        Cell({"init.name": init, "optim.lr": rate}, [score * rate] * 2)
+        for init, score in (("he", 0.9), ("zeros", 0.1))
+        for rate in (0.01, 0.1, 1.0)
+    ]
+    (line,) = [line for line in remarks(analyse(study_of(*cells))) if "learning rate" in line]
+    assert "2 candidates of 2: he on wine (1) and zeros on wine (1)" in line
+
+
+def test_what_does_not_compare_is_said() -> None:
+    study = study_of(Cell({}, [0.5, 0.6]), Cell({"data.name": "teacher"}, [0.5, 0.6], metric="r2"))
+    assert "Their scores do not compare, and are kept apart: wine (accuracy) and teacher (R²)." in remarks(
+        analyse(study)
+    )
+    cells = [Cell({"init.name": f"s{k}"}, [0.5, 0.6], checksum=f"{k}" * 8) for k in range(2)]
+    (line,) = [line for line in remarks(analyse(study_of(*cells))) if "kept apart" in line]
+    assert line == (
+        "Data sets of one name have different rows, and are kept apart: wine (000000) (accuracy) and "
+        "wine (111111) (accuracy)."
+    )
+    assert "there is nothing to compare within any of them" in said(study_of(*cells))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"validates_on_test": True}, "On wine the validation rows are the test rows."),
+        ({"device": "NVIDIA H100"}, "different devices: NVIDIA H100 and cpu."),
+        ({"commit": "ffff"}, "different commits of initlab: 0123456789ab and ffff."),
+        ({"versions": {"torch": "9"}}, "different versions of the libraries"),
+    ],
+)
+def test_how_it_ran_is_said(metadata: dict[str, object], words: str) -> None:
+    study = study_of(Cell({"init.name": "he"}, [0.5], metadata=metadata), Cell({"init.name": "zeros"}, [0.5]))
+    assert any(words in line for line in remarks(analyse(study)))
+
+
+def test_every_seed_the_same_is_said_in_spite_of_rounding() -> None:
+    study = inits(he=[0.97222222] * 10, zeros=0.5 + NOISE[0])
+    assert "Every seed has the very same score: he on wine (0.972)." in remarks(analyse(study))
+
+
+def test_a_clean_study_needs_no_remark() -> None:
+    assert remarks(analyse(inits(he=0.9 + NOISE[0], zeros=0.1 + NOISE[1]))) == []
+
+
+def test_differences_to_worse_seeds_are_said() -> None:
+    """The best by its mean may be worse on the seeds that both have."""
+    cells = [Cell({"init.name": "he"}, [0.5] * 10 + [1.0] * 30), Cell({"init.name": "xavier"}, [0.6] * 10)]
+    text = of_condition(analyse(study_of(*cells)), ("wine", "accuracy", ""))
+    assert "On the seeds that both have, it is worse than xavier." in text
