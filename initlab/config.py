@@ -28,6 +28,7 @@ NOT_IDENTITY = frozenset(
             "fail_fast",
             "dry_run",
             "report",
+            "recommend",
         ),
     }
 )
@@ -66,6 +67,7 @@ class Config:
     logger: Mapping[str, Any]
     signal: Mapping[str, Any]
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    recommend: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -132,6 +134,24 @@ class SignalConfig:
             raise UserError(f"signal.rows={self.rows}: expected a whole number of at least 2")
 
 
+@dataclass(frozen=True)
+class RecommendConfig:
+    """How much `initlab.recommend` trains."""
+
+    schemes: int
+    rates: int
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        for key, least in {"schemes": 2, "rates": 1}.items():
+            if getattr(self, key) < least:
+                raise UserError(f"recommend.{key}={getattr(self, key)}: expected a whole number of at least {least}")
+
+
 def parse_config(resolved: Mapping[str, Any]) -> Config:
     """Check a resolved configuration and give it its type.
 
@@ -147,6 +167,9 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
     TrainerConfig(**trainer)
     check_call(SignalConfig, resolved["signal"], where="signal")
     SignalConfig(**resolved["signal"])
+    if resolved.get("recommend"):
+        check_call(RecommendConfig, resolved["recommend"], where="recommend")
+        RecommendConfig(**resolved["recommend"])
     rate = resolved["optim"].get("lr")
     if not conforms(rate, float) or not 0 < rate < math.inf:
         raise UserError(f"optim.lr={rate}: expected a positive number")

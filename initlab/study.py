@@ -3,8 +3,9 @@
 import contextlib
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -34,14 +35,16 @@ from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
 from initlab.terminal import failure_table, plan_tables, progress_bar, show_refused, summary_table
 
+Reporting = Callable[[Path, Console], None]
 
-def run_study(jobs: Sequence[Job], *, alone: bool = False, last: bool = True) -> None:
+
+def run_study(jobs: Sequence[Job], *, alone: bool = False, reporting: Reporting | None = None) -> None:
     """Run the jobs of one sweep.
 
     Args:
         jobs: Of one study.
         alone: They may run beside others of the same study, in processes of their own.
-        last: No other jobs of the study are to follow: a report is worth its time.
+        reporting: What is to be said at the end of the study in a folder; None: what `report` says.
 
     Raises:
         UserError: a job that cannot work, before anything trains; or another process is at work there.
@@ -63,10 +66,11 @@ def run_study(jobs: Sequence[Job], *, alone: bool = False, last: bool = True) ->
             held.enter_context(locked(distinct[0].directory / ".lock"))
         remove_partial(distinct[0].directory if alone else study)
         plan = make_plan(distinct)
-        train_plan(plan, study, console, alone=alone, whole=last and distinct[0].config.report)
+        reporting = reporting or partial(report, whole=distinct[0].config.report)
+        train_plan(plan, study, console, alone=alone, reporting=reporting)
 
 
-def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool, whole: bool) -> None:
+def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool, reporting: Reporting) -> None:
     """Train what a plan has left to do, and report on the whole study.
 
     Args:
@@ -74,7 +78,7 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool, whole:
         study: The sweep's folder.
         console: To print to.
         alone: Other processes may be at work on other jobs of this study.
-        whole: Write the whole report.
+        reporting: What is to be said at the end.
 
     Raises:
         JobsFailedError: at the end, if some jobs failed.
@@ -101,7 +105,7 @@ def train_plan(plan: Plan, study: Path, console: Console, *, alone: bool, whole:
     if failed and not problems:
         problems.append(JobsFailedError(_failures(failed, len(plan.jobs), study)))
     try:
-        report(study, console, whole=whole)
+        reporting(study, console)
     except UserError as error:
         problems.append(error)
     show_refused(plan.refused, console)

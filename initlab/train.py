@@ -1,5 +1,7 @@
 """python -m initlab.train: train every combination of a sweep over many seeds, and say how sure the result is."""
 
+from functools import partial
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -13,11 +15,12 @@ from initlab.errors import UserError
 def app(config: DictConfig) -> None:
     """Train one job: what Hydra calls without -m, and what its own launchers call for each job of a sweep."""
     from initlab.jobs import job_from
-    from initlab.study import run_study
+    from initlab.study import report, run_study
 
     try:
-        single = HydraConfig.get().mode is RunMode.RUN
-        run_study([job_from(config, list(HydraConfig.get().overrides.task))], alone=True, last=single)
+        # Where Hydra's other launchers run a sweep, the report would be written anew after each of its jobs.
+        reporting = None if HydraConfig.get().mode is RunMode.RUN else partial(report, whole=False)
+        run_study([job_from(config, list(HydraConfig.get().overrides.task))], alone=True, reporting=reporting)
     except UserError as error:
         if HydraConfig.get().mode is RunMode.RUN:
             stop(error)  # Hydra would first say the overrides, which the user has just typed

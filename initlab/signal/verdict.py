@@ -61,6 +61,23 @@ def judge(signal: pd.DataFrame) -> Verdict:
     return _judge_sizes(signal, hidden[hidden["gradient"] > 0])
 
 
+def unevenness(signal: pd.DataFrame) -> float:
+    """By how much signal and gradient differ between the first and the last hidden layer, as a sum of logarithms.
+
+    Args:
+        signal: As for `judge`.
+
+    Returns:
+        0 where both keep their mean squares; infinite where one gets lost.
+    """
+    layers = _over_members(signal)
+    hidden = layers.iloc[:-1] if len(layers) > 1 else layers
+    ends = hidden[["gradient", "pre_second_moment"]].iloc[[0, -1]].to_numpy(np.float64)
+    if not (np.isfinite(ends) & (ends > 0)).all():
+        return math.inf
+    return float(np.abs(np.log(ends[0] / ends[1])).sum())
+
+
 def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
     """The same where a gradient reaches the input, from the hidden layers that get one."""
     gradient, size = (hidden[name].to_numpy(np.float64) for name in ("gradient", "pre_second_moment"))
