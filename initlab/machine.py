@@ -3,14 +3,16 @@
 import contextlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+PACKAGE = Path(__file__).parent
 PACKAGES = (
     "initlab",
     "torch",
@@ -45,7 +47,7 @@ def intra_op_threads(threads: int) -> Iterator[None]:
 def describe_machine(accelerator: str) -> dict[str, Any]:
     """Versions, device, cores, command and, where initlab runs from a checkout, its commit."""
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(sys.argv),
         "python": platform.python_version(),
         "versions": _versions(),
         "host": platform.node(),
@@ -54,6 +56,15 @@ def describe_machine(accelerator: str) -> dict[str, Any]:
         "device": device_name(accelerator),
         "commit": _commit(),
     }
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """What was typed, so that it can be typed again."""
+    program = Path(argv[0])
+    name = (
+        f"python -m initlab.{program.stem}" if program.suffix == ".py" and program.parent == PACKAGE else program.name
+    )
+    return f"{name} {shlex.join(argv[1:])}".strip()
 
 
 def device_name(accelerator: str) -> str:
@@ -82,14 +93,13 @@ def _versions() -> dict[str, str]:
 @cache
 def _commit() -> str | None:
     """The commit of the checkout that this package was imported from, with + if it has changes; None elsewhere."""
-    package = Path(__file__).parent
-    if not (package.parent / ".git").exists():
+    if not (PACKAGE.parent / ".git").exists():
         return None
     try:
         command = [
             "git",
             "-C",
-            str(package.parent),
+            str(PACKAGE.parent),
             "describe",
             "--always",
             "--dirty=+",

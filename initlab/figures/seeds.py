@@ -1,6 +1,7 @@
 """Every seed as a dot: what a bar would hide."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -13,7 +14,8 @@ from initlab.results.schema import METRICS
 
 MOST_ROWS = 20  # candidates in a panel
 SPREAD = 0.28  # of the dots of a row, to either side
-LOWEST_R2 = -0.25
+LEAST_SPAN = 0.01  # of scores that a panel shows
+SQUEEZED = 6  # times the span of the better half: a panel that shows all shows nothing
 
 
 def seeds_as_dots(analysis: Analysis) -> Figure:
@@ -36,23 +38,25 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     table, metric = analysis.of(condition).head(MOST_ROWS), condition[1]
     looks = styles(analysis)
     remarks: dict[int, str] = {}
+    drawn: list[NDArray[np.float64]] = []
     columns = ["candidate", "job", "score", "score_low", "score_high", "diverged", "seeds"]
     for place, (candidate, job, mean, low, high, diverged, seeds) in enumerate(table[columns].to_numpy()):
         members = analysis.by_job[job]
         color, _ = looks.get(candidate, OTHERS)
         scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[members["status"] == "finished"]
         heights = place + _spread(len(scores))
+        drawn.append(scores)
         panel.plot(scores, heights, "o", color=color, markersize=4.5, alpha=0.55, markeredgewidth=0)
         if np.isfinite(low):
             panel.plot([low, high], [place, place], "-|", color="black", linewidth=1.3, markersize=7, zorder=3)
         panel.plot([mean], [place], "D", color="black", markerfacecolor="white", markersize=5, zorder=4)
         if diverged:
             remarks[place] = f"× {diverged} of {seeds} diverged"
-    _limits(panel, metric)
+    _limits(panel, table, drawn)
     left = panel.get_xlim()[0]
     for place, mean in enumerate(table["score"]):
         if mean < left:
-            remarks[place] = f"← mean {mean:.3g}".replace("-", "−") + f" {remarks.get(place, '')}"
+            remarks[place] = f"← mean {mean:.3f}".replace("-", "−") + f" {remarks.get(place, '')}"
     for place, text in remarks.items():
         panel.annotate(text, (left, place), (4, 8), textcoords="offset points", va="center", fontsize=7)
     panel.set_yticks(range(len(table)), [literal(str(name)) for name in table["candidate"]], fontsize=8)
@@ -74,11 +78,16 @@ def _spread(count: int) -> NDArray[np.float64]:
     return np.asarray(SPREAD * (2 * golden - 1)) if count > 1 else np.zeros(count)
 
 
-def _limits(panel: Axes, metric: str) -> None:
-    """Leave room at the left, and out of sight what lies far below R² = 0 unless all does."""
+def _limits(panel: Axes, table: pd.DataFrame, scores: list[NDArray[np.float64]]) -> None:
+    """Let the better half of the candidates have the width, where the others lie so far left as to squeeze them."""
     panel.margins(x=0.05)
+    half = table["score"] >= table["score"].median()
+    better = np.concatenate([values for values, within in zip(scores, half, strict=True) if within] or [np.empty(0)])
     left, right = panel.get_xlim()
-    if metric == "r2" and left < LOWEST_R2 < right / 2:
-        panel.set_xlim(LOWEST_R2, right)
-    elif right - left < 1e-3:
-        panel.set_xlim(left - 0.02, right + 0.02)
+    if not len(better):
+        return
+    span = max(float(np.ptp(better)), LEAST_SPAN)
+    if right - left > SQUEEZED * span:
+        panel.set_xlim(float(better.min()) - span, float(better.max()) + 0.3 * span)
+    elif right - left < LEAST_SPAN:
+        panel.set_xlim(left - LEAST_SPAN, right + LEAST_SPAN)

@@ -87,11 +87,15 @@ def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
 
 
 def _too_few(unknown: pd.DataFrame, candidates: int, *, brief: bool) -> str:
+    """That the test cannot tell, with so few seeds, whatever the differences are."""
     seeds, pairs = int(unknown["seeds"].max()), count_pairs(candidates)
-    what = f"{counted(seeds, 'seed')} cannot tell it from {listed(list(unknown['b'].astype(str)))}"
+    others = listed(_others(unknown, brief=brief))
     if brief:
-        return f"{what}."
-    return f"{what}: for {counted(pairs, 'pair')} the test needs at least {seeds_needed(pairs)} seeds."
+        return f"{counted(seeds, 'seed')} cannot tell it from {others}."
+    return (
+        f"{counted(seeds, 'seed')} cannot tell it from {others}, however large the difference: corrected for "
+        f"{counted(pairs, 'pair')}, the test needs at least {seeds_needed(pairs)} seeds."
+    )
 
 
 def _overview(analysis: Analysis) -> str:

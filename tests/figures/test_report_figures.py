@@ -1,0 +1,120 @@
+"""What the report's figures show is what the tables say."""
+
+import numpy as np
+import pytest
+
+from initlab.figures.critical_difference import critical_difference_diagram, indistinguishable
+from initlab.figures.heat import heat_map
+from initlab.figures.learning_rates import learning_rates
+from initlab.figures.pairwise import pairwise_matrix
+from initlab.figures.seeds import seeds_as_dots
+from initlab.figures.speed import speed
+from initlab.results.analysis import analyse
+from initlab.results.heat import heat_maps
+from initlab.results.ranks import rank_across
+from tests.results.studies import Cell, inits, study_of
+
+NOISE = np.random.default_rng(0).normal(0, 0.01, (3, 10))
+
+
+def test_every_seed_is_a_dot() -> None:
+    found = analyse(inits(he=0.8 + NOISE[0], xavier=0.79 + NOISE[1]))
+    (panel,) = seeds_as_dots(found).axes
+    assert [text.get_text() for text in panel.get_yticklabels()] == list(found.candidates["candidate"])
+    dots = [line for line in panel.get_lines() if line.get_marker() == "o"]
+    for line, job, row in zip(dots, found.candidates["job"], range(2), strict=True):
+        np.testing.assert_allclose(np.sort(line.get_xdata()), np.sort(found.by_job[job]["test_score"]))
+        assert (np.abs(line.get_ydata() - row) < 0.5).all()
+    means = [line.get_xdata()[0] for line in panel.get_lines() if line.get_marker() == "D"]
+    np.testing.assert_allclose(means, found.candidates["score"])
+
+
+def test_what_lies_far_left_does_not_squeeze_the_rest() -> None:
+    found = analyse(inits(he=0.98 + NOISE[0] / 5, xavier=0.98 + NOISE[1] / 5, zeros=[0.1] * 10))
+    (panel,) = seeds_as_dots(found).axes
+    assert panel.get_xlim()[0] > 0.9
+    assert [text.get_text().strip() for text in panel.texts] == ["← mean 0.100"]
+
+
+def test_what_diverged_is_said() -> None:
+    found = analyse(inits(he=[0.8, 0.9, np.nan], zeros=[0.7, 0.8, 0.9]))
+    assert [text.get_text() for text in seeds_as_dots(found).axes[0].texts] == ["× 1 of 3 diverged"]
+
+
+def test_the_matrix_has_each_difference_both_ways() -> None:
+    found = analyse(inits(he=0.8 + NOISE[0], xavier=0.8 + NOISE[1], zeros=[0.1] * 10))
+    (panel,) = pairwise_matrix(found).axes
+    cells = {text.get_position(): text.get_text() for text in panel.texts}
+    names = list(found.candidates["candidate"])
+    assert [text.get_text() for text in panel.get_xticklabels()] == names
+    assert len(cells) == 6
+    for row in found.pairs.to_dict("records"):
+        i, j = names.index(row["a"]), names.index(row["b"])
+        upper, lower = cells[j, i], cells[i, j]
+        star = "*" if row["verdict"] == "better" else ""
+        assert upper == f"+{row['difference']:.3f}{star}".replace("+0.", "+.")
+        assert lower == upper.replace("+", "−")
+        assert ("zeros" in (row["a"], row["b"])) == bool(star)
+
+
+def test_the_best_learning_rate_has_a_ring() -> None:
+    cells = [
+        Cell({"init.name": init, "optim.lr": rate}, [score, score + 0.01])
+        for init, scores in {"he": (0.5, 0.9, 0.6), "xavier": (0.8, 0.4, 0.1)}.items()
+        for rate, score in zip((0.01, 0.1, 1.0), scores, strict=True)
+    ]
+    (panel,) = learning_rates(analyse(study_of(*cells))).axes
+    rings = sorted(tuple(line.get_xydata()[0]) for line in panel.get_lines() if line.get_marker() == "o")
+    assert rings == [(0.01, pytest.approx(0.805)), (0.1, pytest.approx(0.905))]
+    lines = {line.get_label(): line.get_ydata() for line in panel.get_lines() if line.get_label() in ("he", "xavier")}
+    np.testing.assert_allclose(lines["he"], [0.505, 0.905, 0.605])
+    assert panel.get_xscale() == "log"
+
+
+def test_a_heat_map_may_lack_cells_and_averages_over_further_axes() -> None:
+    cells = [
+        Cell({"data.name": d, "init.name": i, "activation.name": a, "model.depth": depth}, [score + depth / 100] * 2)
+        for d in ("wine", "digits")
+        for i, score in (("he", 0.8), ("zeros", 0.1))
+        for a in ("relu", "tanh")
+        for depth in (2, 10)
+        if not (d == "digits" and a == "tanh" and i == "zeros")
+    ]
+    by_activation, by_depth = heat_maps(analyse(study_of(*cells)))
+    assert (by_activation.axis, by_activation.averaged) == ("activation", ("model.depth",))
+    assert by_activation.scores["wine"].loc["he", "relu"] == pytest.approx(0.86)
+    assert np.isnan(by_activation.scores["digits"].loc["zeros", "tanh"])
+    assert list(by_depth.scores["wine"].columns) == ["2", "10"]
+    figure = heat_map(by_activation)
+    panels = [panel for panel in figure.axes if panel.get_title()]
+    assert [panel.get_title() for panel in panels] == ["digits", "wine"]
+    assert sorted(text.get_text() for text in panels[1].texts) == ["0.160", "0.160", "0.860", "0.860"]
+
+
+def test_bars_join_what_nemenyi_does_not_tell_apart() -> None:
+    scores = np.tile([5.0, 4.9, 3, 1, 0], (30, 1))
+    scores[::2, :2] = scores[::2, 1::-1]  # the first two take turns
+    ranks = rank_across(scores, rng=np.random.default_rng(0))
+    assert indistinguishable(ranks) == [(0, 1), (2, 3), (3, 4)]  # 1.5, 1.5, 3, 4, 5; the critical difference is 1.11
+
+
+def test_the_diagram_names_every_mean_rank() -> None:
+    cells = [
+        Cell({"data.name": f"d{d}", "init.name": init}, [score, score])
+        for d in range(6)
+        for init, score in (("he", 0.9), ("xavier", 0.8), ("zeros", 0.1))
+    ]
+    (panel,) = critical_difference_diagram(analyse(study_of(*cells))).axes
+    words = {text.get_text().strip() for text in panel.texts}
+    assert {"he (1.00)", "xavier (2.00)", "zeros (3.00)", "critical difference 1.35"} <= words
+    few = [cell for cell in cells if cell.changes["data.name"] in ("d0", "d1")]
+    (panel,) = critical_difference_diagram(analyse(study_of(*few))).axes
+    assert any("more than 2 data sets can show" in text.get_text() for text in panel.texts)
+
+
+def test_speed_is_the_share_that_has_arrived() -> None:
+    found = analyse(inits(he=[0.95, 0.95, 0.5, np.nan], zeros=[0.1] * 4))
+    (panel,) = speed(found).axes
+    steps = {tuple(line.get_ydata()) for line in panel.get_lines()}
+    assert steps == {(0.0, 0.0, 0.5, 0.5), (0.0, 0.0, 0.0, 0.0)}
+    assert panel.get_ylabel() == "reached accuracy 0.9"
