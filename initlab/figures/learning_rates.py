@@ -51,9 +51,10 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
 
 def _intervals(analysis: Analysis, jobs: pd.DataFrame, rng: np.random.Generator) -> NDArray[np.float64]:
     """Ends of the intervals of some jobs' validation scores, shape (2, jobs); NaN of a single seed."""
-    ends = []
-    for job in jobs.index:
-        scores = counted_scores(analysis.by_job[str(job)], "val_score").to_numpy(np.float64)
-        few = len(scores) < 2
-        ends.append(np.full(2, np.nan) if few else bootstrap_intervals(scores[None], rng=rng)[:, 0])
-    return np.clip(np.array(ends).T, 0.0, 1.0)
+    scores = [counted_scores(analysis.by_job[str(job)], "val_score").to_numpy(np.float64) for job in jobs.index]
+    counts = np.array([len(values) for values in scores])
+    ends = np.full((2, len(scores)), np.nan)
+    for seeds in np.unique(counts[counts > 1]):
+        places = np.flatnonzero(counts == seeds)
+        ends[:, places] = bootstrap_intervals(np.stack([scores[place] for place in places]), rng=rng)
+    return np.asarray(np.clip(ends, 0.0, 1.0))

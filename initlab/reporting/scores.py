@@ -17,9 +17,8 @@ def leaderboard(analysis: Analysis) -> Section:
     """All candidates, best first under each condition."""
     table = analysis.candidates
     shown = condition_columns(analysis, table)
-    shown["candidate"] = [
-        f"{name} ●" if leads else name for name, leads in zip(table["candidate"], table["leading"], strict=True)
-    ]
+    marks = table["standing"].map({"best": " ●", "tied": " ●", "open": " ○", "worse": ""})
+    shown["candidate"] = table["candidate"] + marks
     if analysis.axes.tuned:
         shown["learning rate"] = [shortest(float(f"{rate:.3g}")) for rate in table["rate"]]
     same_seeds = table["seeds"].nunique() == 1
@@ -34,6 +33,8 @@ def leaderboard(analysis: Analysis) -> Section:
         shown[heading] = intervals(table, name)
     over = counted(int(table["seeds"].iloc[0]), "seed") if same_seeds else "seeds"
     caption = f"Mean [95 % interval] over {over}. ● is best, or not shown to be worse than the best."
+    if (table["standing"] == "open").any():
+        caption += " ○: too few seeds to tell."
     return Section("Leaderboard", [Table("candidates", caption, table, shown)])
 
 

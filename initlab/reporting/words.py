@@ -117,10 +117,11 @@ def _overview(analysis: Analysis) -> str:
     what = counted(data_sets, "data set")
     if settings * data_sets == conditions and analysis.axes.conditions:
         what += f" × {counted(settings, 'setting')} of {listed(list(analysis.axes.conditions))}"
-    sentence = (
-        f"{counted(len(groups), 'candidate').capitalize()} under {counted(conditions, 'condition')} ({what}). Best, or "
-        f"not shown to be worse than the best: {listed(counts, 8)}."
-    )
+    sentence = f"{counted(len(groups), 'candidate').capitalize()} under {counted(conditions, 'condition')} ({what}). "
+    if table[learned]["standing"].isin(["best", "open"]).all():
+        sentence += "There are too few seeds to tell any of them from the best."
+    else:
+        sentence += f"Best, or not shown to be worse than the best: {listed(counts, 8)}."
     if analysis.axes.tuned:
         sentence += " Each at its own best learning rate, chosen on validation rows."
     return sentence

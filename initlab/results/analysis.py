@@ -106,7 +106,8 @@ def analyse(study: Study, *, seed: int = 0) -> Analysis:
     described = [_describe(groups[job], rng) for job in candidates["job"]]
     candidates = candidates.join(pd.DataFrame(described, index=candidates.index))
     pairs = compare_pairs(study, candidates, rng=rng)
-    candidates["leading"] = _leading(candidates, pairs)
+    candidates["standing"] = _standing(candidates, pairs)
+    candidates["leading"] = candidates["standing"] != "worse"
     ranked, ranks = _across_data(candidates, rng)
     return Analysis(study, axes, jobs, candidates, pairs, ranked, ranks)
 
@@ -135,13 +136,14 @@ def _describe(members: pd.DataFrame, rng: Generator) -> dict[str, Any]:
     return row
 
 
-def _leading(candidates: pd.DataFrame, pairs: pd.DataFrame) -> list[bool]:
-    """Whether each candidate is the best of its condition, or was not shown to be worse."""
-    worse = pairs[pairs["verdict"] == "better"]
-    beaten = set(zip(*(worse[name] for name in [*CONDITION, "a", "b"]), strict=True))
+def _standing(candidates: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """How each candidate stands to the best of its condition: `best`, `tied`, `worse`, or `open`: too few seeds."""
+    words = {"better": "worse", "worse": "tied", "tie": "tied", "equal": "tied", "open": "open"}
+    columns = zip(*(pairs[name] for name in [*CONDITION, "a", "b"]), strict=True)
+    found = {key: words[verdict] for key, verdict in zip(columns, pairs["verdict"], strict=True)}
     best = candidates.groupby(CONDITION, sort=False)["candidate"].transform("first")
     keys = zip(*(candidates[name] for name in CONDITION), best, candidates["candidate"], strict=True)
-    return [key not in beaten for key in keys]
+    return [found.get(key, "best") for key in keys]
 
 
 def _across_data(candidates: pd.DataFrame, rng: Generator) -> tuple[tuple[str, ...], Ranks | None]:

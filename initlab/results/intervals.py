@@ -111,6 +111,7 @@ def bootstrap_intervals(
     return ends
 
 
+@cache
 def expanded_level(seeds: int, level: float = LEVEL, *, student: bool = True) -> float:
     """The level at which a bootstrap over so many seeds is as wide as if it divided by n - 1.
 

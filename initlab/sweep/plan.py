@@ -1,11 +1,13 @@
 """What a command asks for, what of it is left to do, and how that is shared out."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from initlab.errors import UserError, counted
 from initlab.jobs import Job
 from initlab.machine import trains_on_cuda
+from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.sweep import journal
 from initlab.sweep.backends import workers_of
 from initlab.sweep.checks import usable_jobs
@@ -49,6 +51,7 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
         others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
     notes = [note for _, _, note in placed if note] + [_note(job) for job in usable]
+    notes += too_few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
         notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")
@@ -58,6 +61,18 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
             f"{left_out} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
         )
     return Plan(usable, finished, refused, list(dict.fromkeys(notes)))
+
+
+def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
+    """Say it beforehand if no difference between so many initializers can be significant with so few seeds."""
+    inits = len({json.dumps(job.config.init, sort_keys=True) for job in jobs})
+    pairs, seeds = count_pairs(inits), max(job.config.seeds for job in jobs)
+    if not 1 < seeds < seeds_needed(pairs) or not pairs:
+        return []
+    return [
+        f"{inits} initializers make {counted(pairs, 'pair')}: {seeds} seeds are too few for a difference between them "
+        f"to be significant; seeds={seeds_needed(pairs)} is the least"
+    ]
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def test_a_panel_a_condition_and_one_look_a_candidate() -> None:
         for init, scores in (("he", [0.9, 0.8]), ("zeros", [0.1, 0.2] if data == "wine" else [0.95, 0.99]))
     ]
     panels = draw(study_of(*cells)).axes
-    assert [panel.get_title() for panel in panels] == ["wine, relu", "wine, tanh", "digits, relu", "digits, tanh"]
+    assert [panel.get_title() for panel in panels] == ["digits, relu", "digits, tanh", "wine, relu", "wine, tanh"]
     looks = [{line.get_label(): (line.get_color(), line.get_linestyle()) for line in p.get_lines()} for p in panels]
     assert looks[0] == looks[1] == looks[2] == looks[3]
 
@@ -94,9 +94,9 @@ def test_where_every_network_diverged_the_panel_says_so() -> None:
 def test_each_panel_says_what_it_scores() -> None:
     found = study_of(Cell({}, [0.9, 0.8]), Cell({"data.name": "teacher"}, [0.9, 0.8], metric="r2"))
     panels = draw(found).axes
-    assert [panel.get_title() for panel in panels] == ["wine", "teacher"]
-    assert [panel.get_ylabel() for panel in panels] == ["validation accuracy", "validation R²"]
-    assert panels[0].yaxis.get_major_formatter()(0.5).endswith("%")
+    assert [panel.get_title() for panel in panels] == ["teacher", "wine"]
+    assert [panel.get_ylabel() for panel in panels] == ["validation R²", "validation accuracy"]
+    assert panels[1].yaxis.get_major_formatter()(0.5).endswith("%")
 
 
 def test_many_candidates_stay_readable() -> None:

@@ -81,6 +81,16 @@ def test_several_conditions_are_counted() -> None:
     assert "he in 4 of 4, xavier in 2 of 4 and zeros in 0 of 4" in text
 
 
+def test_with_too_few_seeds_nobody_leads() -> None:
+    cells = [
+        Cell({"init.name": init, "activation.name": activation}, [score] * 3)
+        for activation in ("relu", "tanh")
+        for init, score in (("he", 0.9), ("zeros", 0.1))
+    ]
+    text = said(study_of(*cells))
+    assert text.endswith("There are too few seeds to tell any of them from the best.")
+
+
 def data_sets(count: int, **scores: float) -> Study:
     return study_of(
         *(

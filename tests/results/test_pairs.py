@@ -100,6 +100,9 @@ def test_leading_is_the_best_and_what_was_not_shown_to_be_worse() -> None:
     noise = np.random.default_rng(0).normal(0, 0.02, (2, 10))
     table = analyse(inits(he=0.8 + noise[0], xavier=0.8 + noise[1], zeros=[0.1] * 10)).candidates
     assert dict(zip(table["candidate"], table["leading"], strict=True)) == {"he": True, "xavier": True, "zeros": False}
+    assert list(table["standing"]) == ["best", "tied", "worse"]
+    few = analyse(inits(he=[0.9, 0.8], zeros=[0.1, 0.1])).candidates
+    assert list(few["standing"]) == ["best", "open"]
 
 
 def test_equal_tables_give_equal_numbers() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from initlab.jobs import Share
 from initlab.sweep.cohorts import Cohort, cut, form_cohorts, shares_of
+from initlab.sweep.plan import too_few_seeds
 from tests.helpers import make_job
 
 
@@ -59,3 +60,16 @@ def test_a_cohort_is_known_by_its_members_and_what_decides_their_results() -> No
     first, second = he.halves()
     assert len({he.identity, first.identity, second.identity}) == 3
     assert members_of([first, second]) == members_of([he])
+
+
+@pytest.mark.parametrize(("inits", "seeds", "needed"), [(2, 5, 6), (2, 6, None), (4, 7, 8), (8, 10, 11), (7, 10, None)])
+def test_too_few_seeds_are_said_beforehand(inits: int, seeds: int, needed: int | None) -> None:
+    schemes = ["he", "xavier", "lecun", "zeros", "ones", "normal", "orthogonal", "lsuv"][:inits]
+    jobs = [make_job(f"init={scheme}", f"seeds={seeds}") for scheme in schemes]
+    found = too_few_seeds([*jobs, *jobs])
+    assert bool(found) == (needed is not None)
+    assert all(f"seeds={needed} is the least" in line for line in found)
+
+
+def test_one_seed_is_a_choice() -> None:
+    assert too_few_seeds([make_job(f"init={scheme}", "seeds=1") for scheme in ("he", "zeros")]) == []
