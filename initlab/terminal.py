@@ -154,7 +154,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
         for median, (_, reached, seeds), threshold in zip(medians, counts, thresholds, strict=True)
     ]
     over = f"{summary['seeds'].iloc[0]} seeds" if same_seeds else "seeds"
-    caption = f"mean \\[95 % bootstrap interval] over {over}; epochs: median"
+    caption = f"mean \\[95 % interval] over {over}; epochs: median"
     if (summary["seeds"] == 1).all():
         caption = "one seed each: no interval, and nothing to conclude"
     table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.intervals import RESAMPLES, mean_bands
-from initlab.results.schema import METRICS
+from initlab.results.schema import LIMITS, METRICS
 
 LOWEST_R2 = -0.25  # how far below what predicting the mean gets a panel goes: untrained networks may lie at -50
 
@@ -43,6 +43,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
         width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
         panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=width, zorder=order, label=candidate)
         if labelled:
+            low, high = np.clip([low, high], *LIMITS[metric])
             panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
         drawn.append(mean)
     if not any(np.isfinite(mean).any() for mean in drawn):

@@ -15,7 +15,7 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
     """Draw the mean difference in test score of each row's candidate and each column's.
 
     Purple: the row is better, orange: the column is. Bold with a star: significant after Holm's correction; grey
-    numbers on white: a tie.
+    numbers on white: no difference was shown.
 
     Args:
         analysis: Of a study with at least one pair; a panel a condition.
@@ -26,7 +26,9 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
     figure, panels = panel_grid(analysis, width=0.3 + label + 0.5 * most, height=0.4 + 0.6 * label + 0.34 * most)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition)
-    figure.supxlabel("test score of the row less that of the column; * significant (Holm), grey: a tie", fontsize=9)
+    figure.supxlabel(
+        "test score of the row less that of the column; * significant (Holm), grey: no difference shown", fontsize=9
+    )
     return figure
 
 

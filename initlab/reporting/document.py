@@ -23,9 +23,10 @@ class Points:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be copied as it is."""
+    """Text to be copied as it is; with a title it is out of sight until a reader asks for it."""
 
     text: str
+    title: str = ""
 
 
 @dataclass(frozen=True)

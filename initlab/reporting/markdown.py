@@ -30,9 +30,9 @@ def _lines(part: Part) -> list[str]:
             return [literal(text)]
         case Points(items):
             return [f"- {literal(item)}" for item in items]
-        case Code(text):
+        case Code(text, title):
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-            return [fence, text, fence]
+            return [*([literal(title), ""] if title else []), fence, text, fence]
         case Picture(name, caption, _):
             return [f"![{literal(caption)}](figures/{name}.png)", "", literal(caption)]
         case Table(name, caption, _, shown):

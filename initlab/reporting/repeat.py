@@ -27,7 +27,7 @@ def how_to_repeat(study: Study) -> Section:
     table = table[table["value"] != ""]
     parts.append(Table("environment", "On what it ran.", table, table))
     if study.common:
-        parts += [Paragraph("What all jobs have in common:"), Code(config_text(study.common).rstrip())]
+        parts.append(Code(config_text(study.common).rstrip(), "The configuration that all jobs have in common."))
     return Section("How to repeat it", parts)
 
 

@@ -24,7 +24,7 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
         seed: Of the bootstrap; equal tables give equal numbers.
 
     Returns:
-        job, the differing keys, seeds, diverged, the metric, mean, low and high end of the 95 % bootstrap interval
+        job, the differing keys, seeds, diverged, the metric, mean, low and high end of the 95 % interval
         of test score and test loss, the threshold, and epochs_to_threshold: the median over all members, where those
         that never reached it count as later than all others; NaN unless more than half did. `reached` counts those
         that did, whatever became of them later.
