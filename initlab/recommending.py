@@ -13,22 +13,19 @@ from rich.console import Console
 
 from initlab.config import NOT_IDENTITY, parse_config, without_keys
 from initlab.console import open_console, plain_warnings, quiet_libraries, say
-from initlab.dashboard import has_logs, write_dashboard
 from initlab.errors import UserError, counted, first_line
 from initlab.initializers import find_scheme
 from initlab.jobs import Job
 from initlab.probing import probe_job
 from initlab.reporting.document import Code, Paragraph, Report
-from initlab.reporting.markdown import to_markdown
 from initlab.reporting.recommendation import TORCH, Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
-from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
 from initlab.results.recommendation import choose_candidate
 from initlab.results.study import read_study
-from initlab.results.summary import summarize, write_summary
+from initlab.results.summary import summarize
 from initlab.signal.verdict import judge, unevenness
-from initlab.study import run_study
+from initlab.study import publish, run_study
 from initlab.sweep.checks import distinct_jobs, usable_jobs
 from initlab.terminal import show_refused
 
@@ -155,15 +152,7 @@ def say_recommendation(study: Path, console: Console, *, screened: Sequence[Scre
     first = recommendation_section(analysis, recommended, code)
     whole = compose_report(analysis, study.name)
     report = Report(whole.title, [first, screening_section(screened), *whole.sections])
-    summary = summarize(found)
-    try:
-        write_summary(study, summary)
-        write_report(report, study)
-        if has_logs(study):
-            figures = {picture.name: picture.figure for picture in report.pictures}
-            write_dashboard(study, found, summary, figures, to_markdown(Report(report.title, report.sections[:2])))
-    except OSError as error:
-        raise UserError(f"{study}: the report cannot be written ({error.strerror})") from error
+    publish(study, found, summarize(found), report)
     for part in first.parts:
         match part:
             case Paragraph(text):

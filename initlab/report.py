@@ -8,7 +8,9 @@ from pathlib import Path
 from initlab.console import open_console, say
 from initlab.errors import UserError
 from initlab.reporting.document import Paragraph, Points
-from initlab.reporting.write import report_on
+from initlab.reporting.sections import compose_report
+from initlab.reporting.write import write_report
+from initlab.results.analysis import analyse
 from initlab.results.study import Study, read_study
 
 
@@ -54,7 +56,8 @@ def report(folders: Sequence[Path], output: Path | None = None) -> Path:
     study = _read(folders)
     target = output or (folders[0] if len(folders) == 1 else Path("report"))
     title = ", ".join(folder.resolve().name for folder in folders)
-    _, written = report_on(study, target, title)
+    written = compose_report(analyse(study), title)
+    write_report(written, target)
     console = open_console()
     for part in written.sections[0].parts:
         match part:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from matplotlib.figure import Figure
+import pandas as pd
 from rich.console import Console
 
 from initlab.cohort.tracking import JobTracking
@@ -19,8 +19,10 @@ from initlab.jobs import Job
 from initlab.machine import usable_cores
 from initlab.reporting.document import Report
 from initlab.reporting.markdown import to_markdown
+from initlab.reporting.sections import compose_report
 from initlab.reporting.words import answer
-from initlab.reporting.write import report_on
+from initlab.reporting.write import write_report
+from initlab.results.analysis import analyse
 from initlab.results.store import remove_partial
 from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize, write_summary
@@ -214,26 +216,41 @@ def report(study: Path, console: Console, *, whole: bool) -> None:
         return
     summary = summarize(found)
     console.print(summary_table(summary))
-    try:
-        write_summary(study, summary)
-        figures, text = _write_report(found, study, console) if whole else ({}, "")
-        logs = has_logs(study)
-        if logs:
-            write_dashboard(study, found, summary, figures, text)
-    except OSError as error:
-        raise UserError(f"{study}: the summary cannot be written ({error.strerror})") from error
+    whole_report = None
+    if whole:
+        analysis = analyse(found)
+        whole_report = compose_report(analysis, study.name)
+        for paragraph in answer(analysis):
+            say(console, paragraph)
+    publish(study, found, summary, whole_report)
     written = "report.html, figures/, tables/, summary.csv" if whole else "summary.csv"
     say(console, f"In {study}: {written}, a folder a job")
     if not whole:
         say(console, f"python -m initlab.report {study}")
-    if logs:
+    if has_logs(study):
         say(console, f"tensorboard --logdir {study}")
 
 
-def _write_report(found: Study, study: Path, console: Console) -> tuple[dict[str, Figure], str]:
-    """Write the report and say its answer; its figures, and what comes first in it as Markdown."""
-    analysis, report = report_on(found, study, study.name)
-    for paragraph in answer(analysis):
-        say(console, paragraph)
-    figures = {picture.name: picture.figure for picture in report.pictures}
-    return figures, to_markdown(Report(report.title, report.sections[:2]))
+def publish(directory: Path, study: Study, summary: pd.DataFrame, report: Report | None) -> None:
+    """Write what a sweep says into its folder: summary.csv, the report, and TensorBoard's comparison of its jobs.
+
+    Args:
+        directory: The sweep's.
+        study: Its finished jobs.
+        summary: Of `summarize`.
+        report: Composed; None: nothing but the summary.
+
+    Raises:
+        UserError: the files cannot be written, as the disk is full, say.
+    """
+    try:
+        write_summary(directory, summary)
+        figures, text = {}, ""
+        if report is not None:
+            write_report(report, directory)
+            figures = {picture.name: picture.figure for picture in report.pictures}
+            text = to_markdown(Report(report.title, report.sections[:2]))
+        if has_logs(directory):
+            write_dashboard(directory, study, summary, figures, text)
+    except OSError as error:
+        raise UserError(f"{directory}: the summary cannot be written ({error.strerror})") from error

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,12 +12,13 @@ from initlab.grids import expand_grids
 from initlab.initializers import registry
 from tests.conftest import ROOT
 from tests.helpers import make_job
+from tests.results.studies import Cell, write_study
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = sorted(
     {
-        *re.findall(r"python -m initlab\.(?:train|probe) (.*)", README),
+        *re.findall(r"python -m initlab\.(?:train|probe|recommend) (.*)", README),
         *re.findall(r"^\|[^|`]+\| `(.*)` \|$", README, re.MULTILINE),
     }
 )
@@ -48,7 +50,11 @@ def test_the_second_block_is_what_ci_runs() -> None:
 
 
 @pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
-def test_its_python_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_python_runs(
+    block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_study(tmp_path / "outputs" / "study", Cell({"init.name": "he"}, [0.9, 0.8]), Cell({}, [0.5, 0.6]))
+    monkeypatch.chdir(tmp_path)
     for name in ("_SCHEMES", "_ALIASES"):  # what an example registers is forgotten again
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
     exec(block, {})

@@ -9,22 +9,7 @@ from initlab.figures.style import save_png, save_svg
 from initlab.reporting.document import Report
 from initlab.reporting.html import to_html
 from initlab.reporting.markdown import to_markdown
-from initlab.reporting.sections import compose_report
-from initlab.results.analysis import Analysis, analyse
 from initlab.results.store import write_whole
-from initlab.results.study import Study
-
-
-def report_on(study: Study, folder: Path, title: str) -> tuple[Analysis, Report]:
-    """Analyse a study and write its report into a folder.
-
-    Raises:
-        UserError: the files cannot be written.
-    """
-    analysis = analyse(study)
-    report = compose_report(analysis, title)
-    write_report(report, folder)
-    return analysis, report
 
 
 def write_report(report: Report, folder: Path) -> Sequence[Path]:
