@@ -21,6 +21,7 @@ from initlab.reporting.document import Code, Paragraph, Report
 from initlab.reporting.recommendation import TORCH, Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
+from initlab.results.differences import flat_config
 from initlab.results.recommendation import choose_candidate
 from initlab.results.study import read_study
 from initlab.results.summary import summarize
@@ -58,6 +59,7 @@ def run_recommend(jobs: Sequence[Job]) -> None:
     if not usable:
         raise UserError("; ".join(refused))
     show_refused(refused, console)
+    refuse_other_results(usable[0])
     say(console, f"looking at {counted(len(usable), 'scheme')} before training")
     looks = [look_at(job) for job in usable]
     settings = usable[0].config.recommend
@@ -89,6 +91,20 @@ def split_jobs(jobs: Sequence[Job]) -> tuple[list[Job], list[float]]:
     rates = sorted({float(job.config.optim["lr"]) for job in jobs})
     by_scheme = sorted(distinct.values(), key=lambda job: job.name)
     return by_scheme, rates if len(rates) > 1 else []
+
+
+def refuse_other_results(job: Job) -> None:
+    """See that the folder of a recommendation holds no results of another network or other data.
+
+    Raises:
+        UserError: it does.
+    """
+    free = {*NOT_IDENTITY, "seeds", "init", "optim.lr"}
+    own = flat_config(without_keys(job.resolved, free))
+    for name, config in read_study(job.study).configs.items():
+        theirs = {key: value for key, value in config.items() if not {key, key.partition(".")[0]} & free}
+        if theirs != {key: value for key, value in own.items() if not {key, key.partition(".")[0]} & free}:
+            raise UserError(f"{job.study}: {name} has another network or other data; choose another name=NAME")
 
 
 def look_at(job: Job) -> Look:

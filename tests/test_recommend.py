@@ -162,20 +162,33 @@ def study_with_ranges(**tests: tuple[Any, ...]):  # type: ignore[no-untyped-def]
     return analyse(study_of(*cells))
 
 
-def test_of_those_that_tie_the_one_that_is_easiest_to_tune() -> None:
+def test_of_those_that_are_as_good_the_one_that_is_easiest_to_tune() -> None:
     found = study_with_ranges(
-        he=(0.9 + NOISE[0], 3), xavier=(0.9 + NOISE[1], 4), lsuv=(0.905 + NOISE[2], 5), zeros=([0.1] * 10, 5)
+        he=(0.9 + NOISE[0], 3), xavier=(0.9 + NOISE[1], 4), lsuv=(0.9 + NOISE[2], 5), zeros=([0.1] * 10, 5)
     )
     chosen = choose_candidate(found, {"he", "xavier", "zeros"})
     assert chosen is not None
     assert chosen.chosen["candidate"] == "xavier"  # lsuv's range is wider, but it needs data; zeros do not learn
-    assert set(chosen.leading) == {"he", "xavier", "lsuv"}
+    assert set(chosen.near) == {"he", "xavier", "lsuv"}
     text = " ".join(recommendation_words(found, chosen))
-    assert "Use xavier" in text
-    assert "xavier, which only draws weights, has the widest range of good learning rates (3.0 decades)" in text
+    assert text.startswith("Use xavier, ")
+    assert "Of the 2 that only draw weights and whose mean is within 1 % of that, xavier has the widest range" in text
     alone = choose_candidate(found, set())
     assert alone is not None
     assert alone.chosen["candidate"] == "lsuv"
+
+
+def test_ease_is_not_paid_for_with_a_worse_score() -> None:
+    """However few the seeds: what they cannot tell apart may still be far apart."""
+    found = study_with_ranges(he=([0.95] * 3, 2), torch_default=([0.5] * 3, 5), zeros=([0.1] * 3, 5))
+    assert set(found.candidates["standing"]) == {"best", "open"}
+    chosen = choose_candidate(found, {"he", "torch_default", "zeros"})
+    assert chosen is not None
+    text = " ".join(recommendation_words(found, chosen))
+    assert text.startswith("Use he, ")
+    assert "Too few seeds to tell: torch_default and zeros." in text
+    assert "There are too few seeds to tell it from torch's own: 0.450" in text
+    assert "better than" not in text
 
 
 def test_what_is_better_is_taken_however_hard_to_tune() -> None:
@@ -184,9 +197,21 @@ def test_what_is_better_is_taken_however_hard_to_tune() -> None:
     assert chosen is not None
     text = " ".join(recommendation_words(found, chosen))
     assert text.startswith("Use he, at a learning rate of about 0.001: test accuracy 0.9")
-    assert "It is better than each of the 1 other that trained." in text
+    assert "he is better than the 1 other." in text
     assert "It is better than torch's own by 0.4" in text
     assert "try further ones" in text
+
+
+def test_what_diverged_is_not_hidden() -> None:
+    found = study_with_ranges(he=([0.95] * 9 + [np.nan], 3), zeros=([0.1] * 10, 5))
+    chosen = choose_candidate(found, {"he", "zeros"})
+    assert chosen is not None
+    assert "over the 9 of 10 seeds that did not diverge" in " ".join(recommendation_words(found, chosen))
+
+
+def test_what_does_no_better_than_untrained_networks_is_not_recommended() -> None:
+    cells = [Cell({"init.name": name}, [0.1] * 8, curve=[0.12, 0.1]) for name in ("zeros", "ones")]
+    assert choose_candidate(analyse(study_of(*cells)), {"zeros", "ones"}) is None
 
 
 def test_torchs_own_may_be_kept() -> None:

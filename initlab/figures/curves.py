@@ -25,7 +25,8 @@ def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
     rng = np.random.default_rng(seed)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition, rng)
-    figure.supxlabel(f"epoch (mean and 95 % interval over {seeds_text(analysis)})", fontsize=10)
+    left = " that have not diverged" if analysis.candidates["diverged"].any() else ""
+    figure.supxlabel(f"epoch (mean and 95 % interval over {seeds_text(analysis)}{left})", fontsize=10)
     add_legend(figure, analysis)
     return figure
 

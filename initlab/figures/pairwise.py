@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from initlab.figures.panels import nothing_to_see, panel_grid
 from initlab.figures.style import LONGEST_LABEL, literal
 from initlab.results.analysis import Analysis, Condition
-from initlab.results.pairs import MOST_COMPARED
+from initlab.results.pairs import CONDITION, MOST_COMPARED
 
 
 def pairwise_matrix(analysis: Analysis) -> Figure:
@@ -20,7 +20,7 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
     Args:
         analysis: Of a study with at least one pair; a panel a condition.
     """
-    sizes = analysis.candidates.groupby(["data", "metric", "setting"]).size()
+    sizes = analysis.candidates.groupby(CONDITION).size()
     most = int(min(MOST_COMPARED, sizes.max()))
     label = 0.065 * min(LONGEST_LABEL, max(map(len, analysis.candidates["candidate"])))  # inches
     figure, panels = panel_grid(analysis, width=0.3 + label + 0.5 * most, height=0.4 + 0.6 * label + 0.34 * most)
@@ -52,7 +52,8 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     panel.imshow(np.where(np.isnan(differences), np.nan, shown), cmap="PuOr", norm=norm, aspect="auto")
     for (i, j), value in np.ndenumerate(differences):
         if np.isfinite(value):
-            text = "0" if value == 0 else f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")
+            text = f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")
+            text = "0" if value == 0 else "≈ 0" if abs(value) < 0.0005 else text
             weight, color = ("bold", "black") if certain[i, j] else ("normal", "0.45")
             text += "*" if certain[i, j] else ""
             panel.text(j, i, text, ha="center", va="center", fontsize=8, fontweight=weight, color=color)

@@ -55,8 +55,14 @@ def styles(analysis: Analysis) -> dict[str, tuple[str, LineStyle]]:
 def add_legend(figure: Figure, analysis: Analysis) -> None:
     """Name the candidates beside the panels, best overall first."""
     looks = styles(analysis)
+    lost = analysis.candidates.groupby("candidate")[["diverged", "seeds"]].sum()
+    remarks = {
+        str(name): f"\n({row['diverged']} of {row['seeds']} diverged)"
+        for name, row in lost.iterrows()
+        if row["diverged"]
+    }
     handles = [
-        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(name))
+        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(name) + remarks.get(name, ""))
         for name, (color, dash) in looks.items()
     ]
     more = len(analysis.by_overall_rank) - len(looks)

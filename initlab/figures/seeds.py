@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.pairs import CONDITION
 from initlab.results.schema import METRICS
 
 MOST_ROWS = 20  # candidates in a panel
@@ -26,7 +27,7 @@ def seeds_as_dots(analysis: Analysis) -> Figure:
     Args:
         analysis: Of a study; a panel a condition.
     """
-    most = min(MOST_ROWS, int(analysis.candidates.groupby(["data", "metric", "setting"]).size().max()))
+    most = min(MOST_ROWS, int(analysis.candidates.groupby(CONDITION).size().max()))
     figure, panels = panel_grid(analysis, height=0.8 + 0.3 * most)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition)
@@ -54,9 +55,11 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
             remarks[place] = f"× {diverged} of {seeds} diverged"
     _limits(panel, table, drawn)
     left = panel.get_xlim()[0]
-    for place, mean in enumerate(table["score"]):
-        if mean < left:
-            remarks[place] = f"← mean {mean:.3f}".replace("-", "−") + f" {remarks.get(place, '')}"
+    for place, (mean, scores) in enumerate(zip(table["score"], drawn, strict=True)):
+        hidden = int((scores < left).sum())
+        if hidden:
+            what = f"mean {mean:.3f}" if hidden == len(scores) else f"{hidden} of {len(scores)}, mean {mean:.3f}"
+            remarks[place] = f"← {what}".replace("-", "−") + f" {remarks.get(place, '')}"
     for place, text in remarks.items():
         panel.annotate(text, (left, place), (4, 8), textcoords="offset points", va="center", fontsize=7)
     panel.set_yticks(range(len(table)), [literal(str(name)) for name in table["candidate"]], fontsize=8)

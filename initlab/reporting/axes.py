@@ -1,5 +1,8 @@
 """What other axes and other data sets say."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -9,28 +12,49 @@ from initlab.figures.heat import heat_map
 from initlab.formats import listed, p_words
 from initlab.reporting.document import Paragraph, Picture, Section, Table
 from initlab.results.analysis import Analysis
-from initlab.results.heat import heat_maps
+from initlab.results.heat import HeatMap, heat_maps
 
 
-def heat_section(analysis: Analysis, axis: str) -> Section | None:
-    """Candidates against the values of another axis."""
-    found = next((found for found in heat_maps(analysis) if found.axis == axis), None)
-    if found is None:
-        return None
+def heat_sections(analysis: Analysis) -> list[Section]:
+    """Candidates against the values of each other axis."""
+    return [_heat_section(analysis, found) for found in heat_maps(analysis)]
+
+
+def _heat_section(analysis: Analysis, found: HeatMap) -> Section:
     rest = f"; mean over {listed(list(found.averaged))}" if found.averaged else ""
+    if found.uneven:
+        rest += ", of which some cells have more values than others: compare with care"
     at_best = ", each at its best learning rate" if analysis.axes.tuned else ""
-    caption = f"Mean test score by candidate and {axis}{at_best}{rest}. A diverged network counts as 0."
-    wide = pd.concat(dict(found.scores), names=["data"]).reset_index()
-    data = wide.melt(["data", "candidate"], var_name=axis, value_name="test")
-    shown = wide.map(lambda value: f"{value:.3f}" if isinstance(value, float) else str(value))
-    name = "".join(letter if letter.isalnum() else "_" for letter in axis)
+    caption = f"Mean test score by candidate and {found.axis}{at_best}{rest}. A diverged network counts as 0."
+    rows = [
+        (data, candidate, value, score)
+        for data, table in found.scores.items()
+        for candidate, scores in table.iterrows()
+        for value, score in scores.items()
+    ]
+    cells = pd.DataFrame(rows, columns=["data", "candidate", "value", "test"]).assign(axis=found.axis)
+    values = list(dict.fromkeys(cells["value"]))
+    wide = [
+        [data, candidate, *(_cell(dict(scores), value) for value in values)]
+        for data, table in found.scores.items()
+        for candidate, scores in table.iterrows()
+    ]
+    name = "".join(letter if letter.isalnum() else "_" for letter in found.axis)
     return Section(
-        f"Candidate × {axis}",
+        f"Candidate × {found.axis}",
         [
             Picture(f"heat_{name}", caption, heat_map(found)),
-            Table(f"heat_{name}", caption, data, shown, folded=True),
+            Table(
+                f"heat_{name}", caption, cells, pd.DataFrame(wide, columns=["data", "candidate", *values]), folded=True
+            ),
         ],
     )
+
+
+def _cell(scores: Mapping[Any, float], value: str) -> str:
+    """A score as text, a dash where there is none."""
+    score = scores.get(value, np.nan)
+    return f"{score:.3f}" if np.isfinite(score) else "—"
 
 
 def ranks_section(analysis: Analysis) -> Section | None:

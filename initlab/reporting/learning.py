@@ -9,6 +9,7 @@ from initlab.formats import epochs_text, interval_text, rate_text, shortest
 from initlab.reporting.cells import condition_columns, which_panels
 from initlab.reporting.document import Paragraph, Part, Picture, Section, Table
 from initlab.results.analysis import Analysis
+from initlab.results.pairs import CONDITION
 
 
 def rates_section(analysis: Analysis) -> Section | None:
@@ -61,7 +62,7 @@ def speed_section(analysis: Analysis) -> Section:
     shown["reached by"] = [f"{hit} of {seeds}" for hit, seeds in zip(table["reached"], table["seeds"], strict=True)]
     columns = zip(table["epochs"], table["epochs_low"], table["epochs_high"], strict=True)
     shown["epochs, median"] = [_epochs_and_interval(*row) for row in columns]
-    names = ["data", "metric", "setting", "candidate", "threshold", "reached", "seeds"]
+    names = [*CONDITION, "candidate", "threshold", "reached", "seeds"]
     data = table[[*names, "epochs", "epochs_low", "epochs_high"]]
     caption = "Epochs until the validation score reaches the threshold; networks that never do count as later than all."
     parts: list[Part] = [Table("speed", caption, data, shown)]
@@ -86,7 +87,7 @@ def diverged_section(analysis: Analysis) -> Section | None:
     lost = (members["status"] == "diverged").groupby(members["job"]).agg(["sum", "size"])
     if not lost["sum"].any():
         return None
-    keys = ["data", "metric", "setting", "candidate"]
+    keys = [*CONDITION, "candidate"]
     of_all = analysis.jobs.join(lost).groupby(keys, sort=False)[["sum", "size"]].sum().reset_index()
     table = analysis.candidates.merge(of_all, on=keys)
     table = table[table["sum"] > 0]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from initlab.errors import counted
-from initlab.formats import difference_text, interval_text, listed, p_words, rate_text
+from initlab.formats import difference_text, listed, p_words, rate_text
 from initlab.reporting.document import Code, Paragraph, Part, Section, Table
+from initlab.reporting.words import score_words
 from initlab.results.analysis import Analysis
 from initlab.results.recommendation import Recommendation
-from initlab.results.schema import METRICS
 
 TORCH = "torch_default"
 
@@ -45,15 +45,15 @@ def recommendation_section(analysis: Analysis, found: Recommendation | None, cod
 def recommendation_words(analysis: Analysis, found: Recommendation) -> list[str]:
     """Which to use, at which learning rate, why, and what torch's own default does."""
     chosen, table = found.chosen, analysis.candidates
-    name, metric = str(chosen["candidate"]), METRICS[str(chosen["metric"])]
+    name = str(chosen["candidate"])
     low, high = float(chosen["lowest"]), float(chosen["highest"])
     rates = f" (from {rate_text(low)} to {rate_text(high)} the validation score is within 1 %)" if low < high else ""
     what = "Keep torch's own initialization" if name == TORCH else f"Use {name}"
-    score = interval_text(chosen["score"], chosen["score_low"], chosen["score_high"])
+    score = score_words(chosen, str(chosen["metric"]), tuned=False)
     sentences = [
-        f"{what}, at a learning rate of about {rate_text(float(chosen['rate']))}{rates}: test {metric} {score} over "
-        f"{counted(int(chosen['seeds']), 'seed')}.",
-        _why(analysis, found),
+        f"{what}, at a learning rate of about {rate_text(float(chosen['rate']))}{rates}: {score}.",
+        *_standing(table),
+        *_why(table, found),
     ]
     if name != TORCH and (table["candidate"] == TORCH).any():
         sentences.append(_beside_torch(analysis, name))
@@ -62,27 +62,37 @@ def recommendation_words(analysis: Analysis, found: Recommendation) -> list[str]
     return sentences
 
 
-def _why(analysis: Analysis, found: Recommendation) -> str:
-    """Why this one, of those that could as well be the best."""
-    table, name = analysis.candidates, str(found.chosen["candidate"])
-    best = str(table["candidate"].iloc[0])
-    others = [other for other in found.leading if other != best]
-    if not others:
-        return f"It is better than each of the {counted(len(table) - 1, 'other')} that trained."
-    verb = "were" if len(others) > 1 else "was"
-    first = "It" if best == name else best
-    text = f"{first} has the highest mean of the {len(table)} that trained; {listed(others, 8)} {verb} not shown to be "
-    text += "worse."
-    among = table[table["candidate"].isin(found.simple or found.leading)]
-    width = float(found.chosen["decades"])
-    sole = (among["decades"].fillna(0.0) >= width - 1e-6).sum() == 1
-    only = ", which only draws weights," if found.simple and len(found.simple) < len(found.leading) else ""
-    if len(among) == 1:
-        return f"{text} Of these, {name} alone only draws weights, without looking at data."
+def _standing(table: pd.DataFrame) -> list[str]:
+    """How the best stands to the others that trained."""
+    best, others = str(table["candidate"].iloc[0]), table.iloc[1:]
+    if others.empty:
+        return ["Nothing else trained."]
+    if (others["standing"] == "worse").all():
+        return [f"{best} is better than {'each of ' if len(others) > 1 else ''}the {counted(len(others), 'other')}."]
+    sentences = [f"{best} ranks first of the {len(table)} that trained."]
+    for standing, words in {"tied": "not shown to be worse", "open": "too few seeds to tell"}.items():
+        names = list(others.loc[others["standing"] == standing, "candidate"].astype(str))
+        if names:
+            sentences.append(f"{words.capitalize()}: {listed(names, 8)}.")
+    return sentences
+
+
+def _why(table: pd.DataFrame, found: Recommendation) -> list[str]:
+    """Why this one, of those that are about as good."""
+    if len(found.near) < 2:
+        return []
+    name, width = str(found.chosen["candidate"]), float(found.chosen["decades"])
+    whose = f"Of the {len(found.near)} whose mean is within 1 % of that"
+    if len(found.simple) == 1 and len(found.near) > 1:
+        return [f"{whose}, {name} alone only draws weights, without looking at data."]
+    if found.simple and len(found.simple) < len(found.near):
+        whose = f"Of the {len(found.simple)} that only draw weights and whose mean is within 1 % of that"
     if not width > 0:
-        return f"{text} Of these, {name}{only} has the highest mean."
-    end = "" if sole else ", and the highest mean of those with such a range"
-    return f"{text} Of these, {name}{only} has the widest range of good learning rates ({width:.1f} decades){end}."
+        return [f"{whose}, {name} ranks first."]
+    among = table[table["candidate"].isin(found.simple or found.near)]
+    sole = (among["decades"].fillna(0.0) >= width).sum() == 1
+    end = "" if sole else ", and ranks first of those with such a range"
+    return [f"{whose}, {name} has the widest range of good learning rates ({width:.1f} decades){end}."]
 
 
 def _beside_torch(analysis: Analysis, name: str) -> str:
@@ -97,6 +107,8 @@ def _beside_torch(analysis: Analysis, name: str) -> str:
     if row["verdict"] in ("better", "worse"):
         better = (row["verdict"] == "better") == (sign == 1)
         return f"It is {'better' if better else 'worse'} than torch's own by {difference} ({p_words(row['p_holm'])})."
+    if row["verdict"] == "open":
+        return f"There are too few seeds to tell it from torch's own: {difference}."
     return f"From torch's own no difference was shown: {difference}."
 
 
@@ -109,8 +121,10 @@ def screening_section(screened: Sequence[Screened]) -> Section:
     shown = data.assign(trained=data["trained"].map({True: "yes", False: "no"}))
     trained = int(data["trained"].sum())
     text = (
-        f"{counted(len(data), 'scheme')} fit this network. From what each does to signal and gradient before any "
-        f"training, {trained} were chosen to train; torch's own default always trains, to compare with."
+        f"{counted(len(data), 'scheme')} fit this network. By what each does to signal and gradient before any "
+        f"training, {trained} {'was' if trained == 1 else 'were'} chosen to train."
     )
+    if TORCH in set(data["scheme"]):
+        text += " Torch's own default always trains, to compare with."
     table = Table("screening", "Outlook before training, by the signal in every layer.", data, shown)
     return Section("Before training", [Paragraph(text), table])

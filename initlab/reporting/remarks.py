@@ -35,12 +35,18 @@ def _about_data(analysis: Analysis) -> list[str]:
         data = listed(list(dict.fromkeys(analysis.jobs.loc[on_test, "data"])))
         tuned = " A learning rate chosen on them makes the scores too good." if analysis.axes.tuned else ""
         found.append(f"On {data} the validation rows are the test rows.{tuned}")
-    kinds = analysis.jobs[["data", "metric"]].drop_duplicates()
-    apart = analysis.jobs["data"].ne(analysis.study.members.groupby("job")["data"].first()).any()
-    if kinds["metric"].nunique() > 1 or apart:
-        names = listed([f"{data} ({METRICS[metric]})" for data, metric in kinds.to_numpy()])
-        why = "Data sets of one name have different rows" if apart else "Their scores do not compare"
-        found.append(f"{why}, and are kept apart: {names}.")
+    kinds = analysis.jobs[["data", "name", "metric"]].drop_duplicates()
+    apart = kinds[kinds["data"] != kinds["name"]]
+    if len(apart):
+        found.append(f"Data sets of one name have different rows, and are kept apart: {listed(list(apart['data']))}.")
+    if kinds["metric"].nunique() > 1:
+        names = listed([f"{data} ({METRICS[metric]})" for data, _, metric in kinds.to_numpy()])
+        found.append(f"Their scores do not compare, and are kept apart: {names}.")
+    dropped = len(analysis.study.differing) - len(analysis.jobs)
+    if dropped:
+        found.append(
+            f"{counted(dropped, 'job')} differ from others in nothing but their seeds; those with the most seeds count."
+        )
     return found
 
 
@@ -54,8 +60,8 @@ def _about_rates(analysis: Analysis) -> list[str]:
         for name, rate in zip(_candidates_and_conditions(analysis, edges), edges["rate"], strict=True)
     ]
     return [
-        f"The best learning rate is the first or last that was tried, so that a better one may lie outside, for "
-        f"{counted(len(edges), 'candidate')} of {len(table)}: {listed(names, 4)}."
+        f"The best learning rate is the first or last that was tried, so that a better one may lie outside, in "
+        f"{len(edges)} of {counted(len(table), 'case')}: {listed(names, 4)}."
     ]
 
 
@@ -69,15 +75,16 @@ def _about_seeds(analysis: Analysis) -> list[str]:
     found, counts = [], sorted(set(analysis.candidates["seeds"]))
     if len(counts) > 1:
         found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
-    few = {
-        needed
-        for key, table in analysis.candidates.groupby(CONDITION, sort=False)
-        if len(table) > 1 and (needed := seeds_needed(count_pairs(len(table)))) > table["seeds"].max()
-    }
-    if few and max(counts) > 1 and len(analysis.conditions) > 1:
+    short = {}
+    for key, table in analysis.candidates.groupby(CONDITION, sort=False):
+        needed = seeds_needed(count_pairs(len(table)))
+        if len(table) > 1 and needed > table["seeds"].max():
+            short[key] = needed
+    if short and max(counts) > 1 and len(analysis.conditions) > 1:
         found.append(
-            f"With {max(counts)} seeds, not even the clearest difference could be significant after the correction "
-            f"for all pairs of a condition: that takes at least {max(few)} seeds, or fewer candidates at a time."
+            f"Under {len(short)} of {len(analysis.conditions)} conditions there are so few seeds that not even the "
+            "clearest difference could be significant after the correction for all pairs: it takes at least "
+            f"{max(short.values())}, or fewer candidates at a time."
         )
     return found
 
@@ -89,11 +96,11 @@ def _about_members(analysis: Analysis) -> list[str]:
         at_best = " at the learning rates chosen" if analysis.axes.tuned else ""
         found.append(
             f"{lost} of {counted(int(table['seeds'].sum()), 'network')} diverged{at_best}; they count as score 0 "
-            "in every comparison, and means and intervals are over the others."
+            "in every comparison, and means and intervals are over the others. Where they decide, compare how many."
         )
-    if ((table["metric"] == "r2") & (table["score"] < 0)).any():
+    if any((analysis.by_job[job]["test_score"] < 0).any() for job in table["job"]):
         found.append("Some R² are negative, which is worse than predicting the mean; in comparisons they count as 0.")
-    still = table[(table["std"] == 0) & (table["seeds"] > 1) & (table["score"] < 1)]
+    still = table[(table["std"] == 0) & (table["seeds"] > 1) & (table["diverged"] == 0) & (table["score"] < 1)]
     if len(still):
         where = zip(_candidates_and_conditions(analysis, still), still["score"], strict=True)
         names = [f"{name} ({score:.3f})" for name, score in where]
@@ -123,12 +130,15 @@ def method(analysis: Analysis) -> Sequence[str]:
         "Means and intervals are over seeds, of the networks that did not diverge. A seed draws the weights and the "
         "order of the data; the rows for training, validation and test stay the same, so that the intervals say "
         "nothing of other rows or other data.",
-        "95 % intervals: BCa bootstrap of mean and interquartile mean, percentile bootstrap of the median, widened for "
-        "small samples; of the mean of fewer than 10 seeds, Student's. Of shares: Clopper and Pearson's.",
+        "95 % intervals: BCa bootstrap of mean and interquartile mean, widened for small samples, percentile bootstrap "
+        "of the median; of the mean of fewer than 10 seeds, Student's. Of shares: Clopper and Pearson's. They know no "
+        "more than the seeds show: where all score the same, they have no width, and where one network in ten fails "
+        "outright, ten seeds may show none.",
         "Differences are paired by seed: two-sided sign-flip permutation test of the mean difference, Holm's "
         "correction over all pairs of a condition. A tie is a difference that was not shown, which is not the same as "
-        "none: its interval tells what is still possible. That interval is for one difference by itself: it may leave "
-        "out 0 where the test, corrected for all pairs, shows nothing.",
+        "none: its interval tells what is still possible. That interval is for the mean of one difference by itself: "
+        "it may leave out 0 where the test, corrected for all pairs, shows nothing, and hold 0 where a few seeds are "
+        "far off the others. The test takes it that without a difference either sign is as likely on each seed.",
         "P(a beats b): share of seeds on which a scores higher, an equal score counting half, with Wilson's interval. "
         "d: difference in standard deviations over seeds (Cohen).",
         "For the order, the choice of learning rates and all comparisons a network that diverged counts as score 0, "

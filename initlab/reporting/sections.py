@@ -1,9 +1,6 @@
 """A report, put together from its sections."""
 
-from collections.abc import Callable
-from functools import partial
-
-from initlab.reporting.axes import heat_section, ranks_section
+from initlab.reporting.axes import heat_sections, ranks_section
 from initlab.reporting.document import Paragraph, Part, Points, Report, Section
 from initlab.reporting.learning import diverged_section, failed_section, rates_section, speed_section
 from initlab.reporting.remarks import method, remarks
@@ -21,21 +18,23 @@ def compose_report(analysis: Analysis, title: str) -> Report:
         analysis: Of at least one finished job.
         title: Its heading.
     """
-    makers: list[Callable[[Analysis], Section | None]] = [
-        answer_section,
-        leaderboard,
-        seeds_section,
-        curves_section,
-        pairs_section,
-        rates_section,
-        *(partial(heat_section, axis=axis) for axis in analysis.axes.conditions),
-        ranks_section,
-        speed_section,
-        diverged_section,
+    made = [
+        answer_section(analysis),
+        leaderboard(analysis),
+        seeds_section(analysis),
+        curves_section(analysis),
+        pairs_section(analysis),
+        rates_section(analysis),
+        *heat_sections(analysis),
+        ranks_section(analysis),
+        speed_section(analysis),
+        diverged_section(analysis),
+        *signal_sections(analysis),
+        failed_section(analysis),
+        all_jobs(analysis),
+        how_to_repeat(analysis.study),
+        Section("How the numbers were made", [Points(method(analysis))]),
     ]
-    made = [make(analysis) for make in makers]
-    made += [*signal_sections(analysis), failed_section(analysis), all_jobs(analysis)]
-    made += [how_to_repeat(analysis.study), Section("How the numbers were made", [Points(method(analysis))])]
     return Report(title, [section for section in made if section is not None])
 
 

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from initlab.errors import counted
-from initlab.figures.critical_difference import indistinguishable
 from initlab.formats import difference_text, interval_text, listed, p_words, rate_text
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.comparison import SIGNIFICANT, count_pairs, seeds_needed
@@ -39,7 +38,7 @@ def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = Fals
     where, name = f"On {analysis.title(condition)}", str(best["candidate"])
     if table["score"].isna().all():
         return f"{where}, every network diverged: there is nothing to compare."
-    score = _score_words(best, condition[1], tuned=bool(analysis.axes.tuned))
+    score = score_words(best, condition[1], tuned=bool(analysis.axes.tuned))
     if len(table) == 1:
         return f"{where}, {name} has {score}; there is nothing to compare it with."
     if (table["seeds"] == 1).all():
@@ -47,7 +46,7 @@ def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = Fals
     of_best = pairs[pairs["a"] == name]
     parts = {verdict: of_best[of_best["verdict"] == verdict] for verdict in VERDICTS}
     alone = len(parts["better"]) == len(of_best)
-    sentences = [f"{where}, {name} {'is best' if alone else 'has the highest mean'}: {score}."]
+    sentences = [f"{where}, {name} {'is best' if alone else 'ranks first'}: {score}."]
     if len(parts["equal"]):
         sentences.append(f"{listed(_others(parts['equal'], brief=True))} scored the same on every seed.")
     if len(parts["tie"]):
@@ -66,12 +65,15 @@ def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = Fals
     return " ".join(sentences)
 
 
-def _score_words(best: pd.Series, metric: str, *, tuned: bool) -> str:
+def score_words(best: pd.Series, metric: str, *, tuned: bool) -> str:
+    """A candidate's score, over how many seeds, and at which learning rate."""
     seeds, diverged = int(best["seeds"]), int(best["diverged"])
     over = f"over {counted(seeds, 'seed')}"
     if diverged:
         over = f"over the {seeds - diverged} of {seeds} seeds that did not diverge"
     score = interval_text(best["score"], best["score_low"], best["score_high"])
+    if abs(float(best["score"]) - float(best["test"])) > 1e-9:
+        over += f" (mean {float(best['test']):.3f} of all, with what diverged or is negative as 0)"
     rate = f", at learning rate {rate_text(best['rate'])}" if tuned else ""
     return f"test {METRICS[metric]} {score} {over}{rate}"
 
@@ -88,43 +90,62 @@ def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
 
 def _too_few(unknown: pd.DataFrame, candidates: int, *, brief: bool) -> str:
     """That the test cannot tell, with so few seeds, whatever the differences are."""
-    seeds, pairs = int(unknown["seeds"].max()), count_pairs(candidates)
-    others = listed(_others(unknown, brief=brief))
-    if brief:
-        return f"{counted(seeds, 'seed')} cannot tell it from {others}."
-    return (
-        f"{counted(seeds, 'seed')} cannot tell it from {others}, however large the difference: corrected for "
-        f"{counted(pairs, 'pair')}, the test needs at least {seeds_needed(pairs)} seeds."
-    )
+    apart, known = unknown[unknown["seeds"] == 0], unknown[unknown["seeds"] > 0]
+    sentences = []
+    if len(apart):
+        sentences.append(f"It shares no seed with {listed(_others(apart, brief=True))}, and is not compared.")
+    if len(known):
+        counts, pairs = sorted(set(known["seeds"])), count_pairs(candidates)
+        seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else counted(int(counts[0]), "seed")
+        sentence = f"{seeds} cannot tell it from {listed(_others(known, brief=brief))}"
+        if not brief:
+            sentence += (
+                f", however large the difference: corrected for {counted(pairs, 'pair')}, the test needs at least "
+                f"{seeds_needed(pairs)} seeds"
+            )
+        sentences.append(f"{sentence}.")
+    return " ".join(sentences)
 
 
 def _overview(analysis: Analysis) -> str:
     """How often each candidate is among the best of the conditions."""
     table = analysis.candidates
-    conditions, data_sets = len(analysis.conditions), table["data"].nunique()
+    conditions = len(analysis.conditions)
     several = table.groupby(CONDITION, sort=False)["candidate"].transform("size") > 1
     if not several.any():
         return (
             f"{counted(conditions, 'condition').capitalize()}, each with one candidate: there is nothing to compare "
             "within any of them, and scores on different data do not compare."
         )
-    learned = several & (table.groupby(CONDITION, sort=False)["test"].transform("max") > 0)
-    groups = table[learned].groupby("candidate", sort=False)["leading"].agg(["sum", "size"])
+    what = f"{counted(table['candidate'].nunique(), 'candidate').capitalize()} under {_conditions(analysis)}."
+    learned = table[several & (table.groupby(CONDITION, sort=False)["test"].transform("max") > 0)]
+    if learned.empty:
+        return f"{what} None of them scores above 0 anywhere: there is nothing to compare."
+    groups = learned.groupby("candidate", sort=False)["leading"].agg(["sum", "size"])
     groups = groups.loc[[name for name in analysis.by_overall_rank if name in groups.index]]
     groups = groups.sort_values("sum", ascending=False, kind="stable")
     counts = [f"{name} in {int(row['sum'])} of {int(row['size'])}" for name, row in groups.iterrows()]
-    settings = conditions // data_sets
-    what = counted(data_sets, "data set")
-    if settings * data_sets == conditions and analysis.axes.conditions:
-        what += f" × {counted(settings, 'setting')} of {listed(list(analysis.axes.conditions))}"
-    sentence = f"{counted(len(groups), 'candidate').capitalize()} under {counted(conditions, 'condition')} ({what}). "
-    if table[learned]["standing"].isin(["best", "open"]).all():
-        sentence += "There are too few seeds to tell any of them from the best."
+    if learned["standing"].isin(["best", "open"]).all():
+        sentence = f"{what} There are too few seeds to tell any of them from the best."
     else:
-        sentence += f"Best, or not shown to be worse than the best: {listed(counts, 8)}."
+        sentence = f"{what} Best, or not shown to be worse than the best: {listed(counts, 8)}."
     if analysis.axes.tuned:
         sentence += " Each at its own best learning rate, chosen on validation rows."
     return sentence
+
+
+def _conditions(analysis: Analysis) -> str:
+    """How many conditions there are, and of what they are made where they are all combinations."""
+    conditions = pd.DataFrame(analysis.conditions, columns=CONDITION)
+    data_sets, settings = conditions["data"].nunique(), conditions["setting"].nunique()
+    count = counted(len(conditions), "condition")
+    apart = data_sets > analysis.candidates["name"].nunique()
+    if data_sets * settings != len(conditions) or apart:
+        return count
+    what = counted(data_sets, "data set")
+    if settings > 1:
+        what += f" × {counted(settings, 'setting')} of {listed(list(analysis.axes.conditions))}"
+    return f"{count} ({what})"
 
 
 def across_data(analysis: Analysis) -> str:
@@ -150,8 +171,6 @@ def across_data(analysis: Analysis) -> str:
     apart = [name for mean, name in by_rank if mean - first > ranks.critical_difference]
     if apart:
         sentences.append(f"By Nemenyi's test {best} ranks before {listed(apart)}.")
-    elif indistinguishable(ranks) == [(0, len(by_rank) - 1)]:
-        sentences.append("Nemenyi's test tells no two of them apart.")
     else:
-        sentences.append(f"Nemenyi's test does not tell {best} from any other.")
+        sentences.append("Nemenyi's test tells no two of them apart.")
     return " ".join(sentences)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from initlab.results.differences import RATE, label_of
-from initlab.results.scores import counted_scores
+from initlab.results.scores import DIGITS, counted_scores
 from initlab.results.study import Study
 
 WITHIN = 0.01  # of the best score: a learning rate that is about as good
@@ -41,34 +41,43 @@ def find_axes(study: Study) -> Axes:
 def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     """One row a job: its data, condition, candidate and learning rate, with its mean validation and test scores.
 
-    Data sets of one name that differ in their rows are told apart by their checksums.
+    Data sets of one name that differ in their rows are told apart by their checksums. Of jobs that differ in their
+    seeds only, one is left.
 
     Returns:
-        Indexed by job, with data, its name, metric, setting (the condition but for the data), candidate, rate,
+        Indexed by job, with data, its name, metric, seeds, setting (the condition but for the data), candidate, rate,
         validation and test (mean `counted_scores`), and loss on test rows. Settings come in the order of their values.
     """
     members = study.members
     of_job = members.groupby("job", sort=False)
     table = of_job[["data", "metric", "lr"]].first().rename(columns={"lr": "rate"})
-    checksums = pd.Series({job: str(study.metadata.get(str(job), {}).get("data_checksum", "")) for job in table.index})
+    sums = [study.metadata.get(str(job), {}).get("data_checksum") for job in table.index]
+    checksums = pd.Series(sums, index=table.index, dtype=object)
     several = checksums.groupby(table["data"]).nunique().gt(1)
-    apart = table["data"].map(several).astype(bool)
+    apart = table["data"].map(several).astype(bool) & checksums.notna()
     table["name"] = table["data"]
-    table["data"] = table["data"].where(~apart, table["data"] + " (" + checksums.str[:CHECKSUM_SHOWN] + ")")
+    table["data"] = table["data"].where(~apart, table["data"] + " (" + checksums.astype(str).str[:CHECKSUM_SHOWN] + ")")
     differing = study.differing.loc[table.index]
     for column, keys in {"setting": axes.conditions, "candidate": axes.compared}.items():
         table[column] = [label_of(differing[list(keys)], str(job)) if keys else "" for job in table.index]
     if not axes.compared:  # one and the same on several data sets
         table["candidate"] = of_job["init"].first()
-    # An initializer under two of its names, say: both are shown.
-    same = table.duplicated(["data", "metric", "setting", "candidate", "rate"], keep=False)
-    table["candidate"] = table["candidate"].where(~same, table.index.to_series())
+    table["seeds"] = of_job.size()
+    table = _with_most_seeds(table)
     for column, score in {"validation": "val_score", "test": "test_score"}.items():
-        table[column] = counted_scores(members, score).groupby(members["job"]).mean()
+        table[column] = counted_scores(members, score).groupby(members["job"]).mean().round(DIGITS)
     table["loss"] = of_job["test_loss"].mean()
     values = differing[list(axes.conditions)]
     by_value = sorted(table.index, key=lambda job: [_order(value) for value in values.loc[job]])
     return table.loc[by_value]
+
+
+def _with_most_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Of jobs that differ in nothing but their seeds, or in a name and its alias, the one with the most seeds."""
+    same = ["data", "metric", "setting", "candidate", "rate"]
+    most = table.groupby(same, sort=False, dropna=False)["seeds"].transform("max")
+    kept = table[table["seeds"] == most]
+    return kept[~kept.duplicated(same)]
 
 
 def _order(value: object) -> tuple[int, float, str]:
@@ -103,7 +112,7 @@ def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     table["_data"], table["_setting"] = table["data"].map(places), table["setting"].map(settings)
     order = {"_data": True, "metric": True, "_setting": True, "test": False, "loss": True}
     table = table.sort_values(list(order), ascending=list(order.values()), kind="stable", ignore_index=True)
-    return table.drop(columns=["_data", "_setting", "loss"])
+    return table.drop(columns=["_data", "_setting", "loss", "seeds"], errors="ignore")
 
 
 def _best_rate(jobs: pd.DataFrame) -> Mapping[str, object]:
@@ -123,5 +132,5 @@ def _best_rate(jobs: pd.DataFrame) -> Mapping[str, object]:
         "at_edge": bool(len(jobs) > 2 and learned and (best in (0, len(jobs) - 1))),
         "lowest": float(rates[low]) if learned else np.nan,
         "highest": float(rates[high]) if learned else np.nan,
-        "decades": float(np.log10(rates[high] / rates[low])) if learned else np.nan,
+        "decades": round(float(np.log10(rates[high] / rates[low])), 2) if learned else np.nan,
     }

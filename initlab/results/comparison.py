@@ -11,36 +11,51 @@ from scipy import stats
 FloatArray = NDArray[np.float64]
 
 SIGNIFICANT = 0.05
-MOST_EXACT = 13  # pairs, of which all 2^13 sign flips are gone through
-SAMPLED = 9_999  # sign flips, above
-CHUNK = 2_000  # comparisons at a time
+MOST_EXACT = 16  # pairs, of which all sign flips are gone through
+SAMPLED = (9_999, 99_999)  # sign flips above that, at least and at most: more for more comparisons
+AT_ONCE = 20_000_000  # sums in memory
+ROUNDING = 1e-9  # of sums, relative: what differs by less is equal
 
 
 def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
     """Two-sided p of the paired permutation test: under the null each difference may as well have the other sign.
 
-    All sign flips of up to 13 pairs are gone through, so that p is exact; of more pairs 9,999 are drawn.
+    All sign flips of up to 16 pairs are gone through, so that p is exact; of more pairs they are drawn, the more the
+    more comparisons there are to correct for.
 
     Args:
         differences: A's score less B's on each seed, shape (comparisons, seeds).
         rng: The only randomness.
 
     Returns:
-        Shape (comparisons,). The least that so many seeds can give is 2^(1 - seeds).
+        Shape (comparisons,); `least_p` is the least.
 
     Source: Fisher 1935, section 21; Phipson & Smyth 2010 for the sampled test.
     """
-    seeds = differences.shape[1]
+    comparisons, seeds = differences.shape
     exact = seeds <= MOST_EXACT
-    signs = np.array(list(product((1.0, -1.0), repeat=seeds))) if exact else rng.choice((1.0, -1.0), (SAMPLED, seeds))
-    p = np.empty(len(differences))
-    for start in range(0, len(differences), CHUNK):
-        part = differences[start : start + CHUNK]
-        # Sums that are equal but for rounding count as equal.
-        observed = np.abs(part.sum(1)) - 1e-9 * np.abs(part).sum(1)
+    if exact:  # a flip and its opposite have the same absolute sum: half of them say all
+        signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=seeds - 1)])
+    else:
+        signs = rng.choice((1.0, -1.0), (_flips(comparisons), seeds))
+    p = np.empty(comparisons)
+    chunk = max(1, AT_ONCE // len(signs))
+    for start in range(0, comparisons, chunk):
+        part = differences[start : start + chunk]
+        observed = np.abs(part.sum(1)) - ROUNDING * np.abs(part).sum(1)
         as_large = (np.abs(signs @ part.T) >= observed).sum(0)
-        p[start : start + CHUNK] = as_large / len(signs) if exact else (1 + as_large) / (1 + len(signs))
+        p[start : start + chunk] = as_large / len(signs) if exact else (1 + as_large) / (1 + len(signs))
     return p
+
+
+def least_p(seeds: int, comparisons: int) -> float:
+    """The least p that so many seeds can give each of so many comparisons."""
+    return 2.0 ** (1 - seeds) if seeds <= MOST_EXACT else 1 / (1 + _flips(comparisons))
+
+
+def _flips(comparisons: int) -> int:
+    least, most = SAMPLED
+    return min(most, max(least, 100 * comparisons))
 
 
 def holm(p: FloatArray) -> FloatArray:
@@ -86,7 +101,8 @@ def effect_size(a: FloatArray, b: FloatArray) -> float:
 
 def spread_over_seeds(scores: FloatArray) -> float:
     """Standard deviation over seeds: exactly 0 where all are equal, which rounding would hide."""
-    return float(scores.std(ddof=1)) if np.ptp(scores) > 0 else 0.0
+    with np.errstate(over="ignore"):  # R² may be anything
+        return float(scores.std(ddof=1)) if np.ptp(scores) > 0 else 0.0
 
 
 def count_pairs(count: int) -> int:

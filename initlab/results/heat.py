@@ -19,12 +19,14 @@ class HeatMap:
             as 0; over further axes, their mean.
         metrics: Of each data set.
         averaged: The further axes.
+        uneven: Whether some cells have more of their values than others.
     """
 
     axis: str
     scores: Mapping[str, pd.DataFrame]
     metrics: Mapping[str, str]
     averaged: tuple[str, ...]
+    uneven: bool
 
 
 def heat_maps(analysis: Analysis) -> list[HeatMap]:
@@ -45,7 +47,9 @@ def _heat_map(analysis: Analysis, axis: str) -> HeatMap:
         rows = [name for name in analysis.by_overall_rank if name in cells.index]
         scores[str(data)] = cells.loc[rows, [name for name in ordered if name in cells.columns]]
         metrics[str(data)] = str(part["metric"].iloc[0])
-    return HeatMap(axis, scores, metrics, tuple(other for other in analysis.axes.conditions if other != axis))
+    counts = table.groupby(["data", "candidate", "value"]).size().groupby("data").nunique()
+    averaged = tuple(other for other in analysis.axes.conditions if other != axis)
+    return HeatMap(axis, scores, metrics, averaged, bool((counts > 1).any()))
 
 
 def _ordered(values: pd.Series) -> list[str]:

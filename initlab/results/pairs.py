@@ -13,12 +13,12 @@ from initlab.results.comparison import (
     all_pairs,
     effect_size,
     holm,
-    seeds_needed,
+    least_p,
     sign_flip_p,
     superiority,
 )
 from initlab.results.intervals import bootstrap_intervals
-from initlab.results.scores import counted_scores
+from initlab.results.scores import DIGITS, counted_scores
 from initlab.results.study import Study
 
 MOST_COMPARED = 20  # candidates; of more only the pairs with the best are shown, corrected for all
@@ -39,14 +39,11 @@ def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> 
     Returns:
         data, metric, setting, a, b, seeds, difference (a's mean less b's) with low and high, superiority (the
         probability that a beats b on a seed) with superiority_low and superiority_high, effect (Cohen's d), p, p_holm,
-        verdict: `better` or `worse` (a, significantly), `equal` (on every seed), `tie` (no difference was shown), or
-        `open` (so few seeds could not show any).
+        verdict: `better` or `worse` (a, significantly), `equal` (the same scores on every seed), `tie` (no difference
+        was shown), or `open` (so few seeds could not show any).
     """
-    scores = counted_scores(study.members)
-    by_seed = {
-        str(job): pd.Series(scores[rows.index].to_numpy(), index=rows["seed"].to_numpy())
-        for job, rows in study.members.groupby("job", sort=False)
-    }
+    scores = study.members.assign(counted=counted_scores(study.members)).set_index("seed")
+    by_seed = {str(job): rows[["counted", "test_score"]] for job, rows in scores.groupby("job", sort=False)}
     parts = []
     for (data, metric, setting), group in candidates.groupby(CONDITION, sort=False):
         if len(group) > 1:
@@ -63,26 +60,38 @@ COLUMNS = [
 ]
 
 
-def _pairs_of(names: Sequence[str], scores: Sequence[pd.Series], rng: Generator) -> pd.DataFrame:
+def _pairs_of(names: Sequence[str], scores: Sequence[pd.DataFrame], rng: Generator) -> pd.DataFrame:
     """All pairs of one condition, or of many candidates those with the first."""
     pairs = all_pairs(len(names))
     p = np.ones(len(pairs))
-    for places, a, b in _by_common_seeds(pairs, scores):
+    for places, a, b in _by_common_seeds(pairs, [entry["counted"] for entry in scores]):
         if a.shape[1]:
-            p[places] = sign_flip_p(a - b, rng=rng)
+            p[places] = sign_flip_p(_differences(a, b), rng=rng)
     shown = [place for place, (i, _) in enumerate(pairs) if i == 0 or len(names) <= MOST_COMPARED]
     rows: dict[int, dict[str, Any]] = {}
-    for places, a, b in _by_common_seeds([pairs[place] for place in shown], scores):
+    for places, a, b in _by_common_seeds([pairs[place] for place in shown], [entry["counted"] for entry in scores]):
         several = a.shape[1] > 1
-        low, high = bootstrap_intervals(a - b, rng=rng) if several else np.full((2, len(places)), np.nan)
+        few = np.full((2, len(places)), np.nan)
+        low, high = np.clip(bootstrap_intervals(_differences(a, b), rng=rng), -1, 1) if several else few
         rows |= {place: _row(a[k], b[k]) | {"low": low[k], "high": high[k]} for k, place in enumerate(places)}
     table = pd.DataFrame([rows[place] for place in range(len(shown))])
     table["a"], table["b"] = ([names[pairs[place][side]] for place in shown] for side in (0, 1))
     table["p"], table["p_holm"] = p[shown], holm(p)[shown]
-    possible = table["seeds"] >= seeds_needed(len(pairs))
-    facts = zip(table["difference"], table["equal"], table["p_holm"], possible, strict=True)
+    possible = [least_p(seeds, len(pairs)) * len(pairs) <= SIGNIFICANT for seeds in table["seeds"]]
+    equal = [_equal(scores[pairs[place][0]], scores[pairs[place][1]]) for place in shown]
+    facts = zip(table["difference"], equal, table["p_holm"], possible, strict=True)
     table["verdict"] = [_verdict(*fact) for fact in facts]
     return table
+
+
+def _differences(a: FloatArray, b: FloatArray) -> FloatArray:
+    """A less b, where what differs by rounding only is equal."""
+    return np.asarray((a - b).round(DIGITS))
+
+
+def _equal(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether two jobs have the same scores on all of their seeds, as they are."""
+    return bool(a["test_score"].round(DIGITS).equals(b["test_score"].round(DIGITS)))
 
 
 def _by_common_seeds(
@@ -106,12 +115,12 @@ def _by_common_seeds(
 def _row(a: FloatArray, b: FloatArray) -> dict[str, Any]:
     if not len(a):
         nothing = ("difference", "superiority", "superiority_low", "superiority_high", "effect")
-        return {"seeds": 0, "equal": False, **dict.fromkeys(nothing, np.nan)}
-    share, low, high = superiority(a - b)
+        return {"seeds": 0, **dict.fromkeys(nothing, np.nan)}
+    differences = _differences(a, b)
+    share, low, high = superiority(differences)
     return {
         "seeds": len(a),
-        "difference": float((a - b).mean()),
-        "equal": bool((a == b).all()),
+        "difference": float(differences.mean()),
         "superiority": share,
         "superiority_low": low,
         "superiority_high": high,

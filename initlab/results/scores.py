@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+DIGITS = 12  # of scores that count: what differs behind them differs by rounding only
+
 
 def counted_scores(members: pd.DataFrame, column: str = "test_score") -> pd.Series:
     """Scores in which a member that diverged counts as 0, and a negative R² does, too.

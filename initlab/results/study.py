@@ -68,7 +68,7 @@ def read_study(*directories: Path) -> Study:
         described = read_metadata(folder)
         fingerprint = described.get("fingerprint")
         if fingerprint in known:
-            unreadable.append(f"{folder}: the same job as another's, with the same results; counted once")
+            unreadable.append(f"{folder}: the same job as another's; counted once")
             continue
         if fingerprint is not None:
             known.add(str(fingerprint))
@@ -83,9 +83,10 @@ def read_study(*directories: Path) -> Study:
         folders=kept,
         metadata=metadata,
         failed={
-            folder.name: read_failure(folder)
-            for directory in directories
-            for folder in sorted(path.parent for path in directory.glob("*/error.txt"))
+            name: read_failure(folder)
+            for name, folder in _named(
+                [(path.parent, study) for study in directories for path in sorted(study.glob("*/error.txt"))]
+            ).items()
         },
         unreadable=unreadable,
     )

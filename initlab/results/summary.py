@@ -9,6 +9,7 @@ import pandas as pd
 from initlab.results.intervals import mean_and_interval
 from initlab.results.schema import LIMITS
 from initlab.results.scores import counted_scores
+from initlab.results.speed import epochs_to_threshold, median_epochs
 from initlab.results.store import write_whole
 from initlab.results.study import Study
 
@@ -45,9 +46,8 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
             values = members[column].to_numpy(np.float64, na_value=np.nan)
             mean, low, high = mean_and_interval(np.where(finished, values, np.nan), rng=rng, limits=limits)
             row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
-        epochs = members["epochs_to_threshold"].to_numpy(np.float64, na_value=np.inf)
-        # The upper of the two middle values: half of the members need not have reached it.
-        median = np.sort(epochs)[len(epochs) // 2]
+        epochs = epochs_to_threshold(members)
+        median, _, _ = median_epochs(epochs)
         row |= {
             "threshold": float(members["threshold"].iloc[0]),
             "epochs_to_threshold": median if np.isfinite(median) else np.nan,

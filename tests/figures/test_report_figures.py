@@ -9,6 +9,8 @@ from initlab.figures.learning_rates import learning_rates
 from initlab.figures.pairwise import pairwise_matrix
 from initlab.figures.seeds import seeds_as_dots
 from initlab.figures.speed import speed
+from initlab.reporting.axes import heat_sections
+from initlab.reporting.document import Table
 from initlab.results.analysis import analyse
 from initlab.results.heat import heat_maps
 from initlab.results.ranks import rank_across
@@ -37,7 +39,7 @@ def test_what_lies_far_left_does_not_squeeze_the_rest() -> None:
 
 
 def test_what_diverged_is_said() -> None:
-    found = analyse(inits(he=[0.8, 0.9, np.nan], zeros=[0.7, 0.8, 0.9]))
+    found = analyse(inits(he=[0.88, 0.9, np.nan], zeros=[0.87, 0.88, 0.9]))
     assert [text.get_text() for text in seeds_as_dots(found).axes[0].texts] == ["× 1 of 3 diverged"]
 
 
@@ -118,3 +120,21 @@ def test_speed_is_the_share_that_has_arrived() -> None:
     steps = {tuple(line.get_ydata()) for line in panel.get_lines()}
     assert steps == {(0.0, 0.0, 0.5, 0.5), (0.0, 0.0, 0.0, 0.0)}
     assert panel.get_ylabel() == "reached accuracy 0.9"
+
+
+def test_no_dot_is_hidden_without_a_word() -> None:
+    found = analyse(inits(he=0.905 + NOISE[0] / 10, zeros=[0.905] * 9 + [0.05]))
+    assert [text.get_text().strip() for text in seeds_as_dots(found).axes[0].texts] == ["← 1 of 10, mean 0.820"]
+
+
+def test_an_axis_may_have_any_values() -> None:
+    cells = [
+        Cell({"init.name": init, "activation.name": activation}, [0.5, 0.6])
+        for init in ("he", "zeros")
+        for activation in ("candidate", "data")
+    ]
+    (section,) = heat_sections(analyse(study_of(*cells)))
+    table = section.parts[1]
+    assert isinstance(table, Table)
+    assert list(table.shown.columns) == ["data", "candidate", "candidate", "data"]
+    assert (table.shown.iloc[:, 2:] == "0.550").all(axis=None)

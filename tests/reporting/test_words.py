@@ -29,7 +29,7 @@ def test_the_best_and_by_how_much() -> None:
 
 def test_a_tie() -> None:
     text = said(inits(he=0.8 + NOISE[0], xavier=0.8 + NOISE[1], zeros=[0.1] * 10))
-    assert "has the highest mean" in text
+    assert "ranks first: " in text
     assert "is best" not in text
     assert "It ties with " in text
     assert "no difference was shown" in text
@@ -122,7 +122,7 @@ def test_a_learning_rate_at_the_edge_is_said() -> None:
         for rate in (0.01, 0.1, 1.0)
     ]
     (line,) = [line for line in remarks(analyse(study_of(*cells))) if "learning rate" in line]
-    assert "2 candidates of 2: he on wine (1) and zeros on wine (1)" in line
+    assert "in 2 of 2 cases: he on wine (1) and zeros on wine (1)" in line
 
 
 def test_what_does_not_compare_is_said() -> None:
@@ -132,10 +132,7 @@ def test_what_does_not_compare_is_said() -> None:
     )
     cells = [Cell({"init.name": f"s{k}"}, [0.5, 0.6], checksum=f"{k}" * 8) for k in range(2)]
     (line,) = [line for line in remarks(analyse(study_of(*cells))) if "kept apart" in line]
-    assert line == (
-        "Data sets of one name have different rows, and are kept apart: wine (000000) (accuracy) and "
-        "wine (111111) (accuracy)."
-    )
+    assert line == "Data sets of one name have different rows, and are kept apart: wine (000000) and wine (111111)."
     assert "there is nothing to compare within any of them" in said(study_of(*cells))
 
 
@@ -167,3 +164,42 @@ def test_differences_to_worse_seeds_are_said() -> None:
     cells = [Cell({"init.name": "he"}, [0.5] * 10 + [1.0] * 30), Cell({"init.name": "xavier"}, [0.6] * 10)]
     text = of_condition(analyse(study_of(*cells)), ("wine", "accuracy", ""))
     assert "On the seeds that both have, it is worse than xavier." in text
+
+
+def test_a_rank_by_what_counts_is_not_called_a_mean_of_survivors() -> None:
+    text = said(inits(sure=[0.6] * 10, lucky=[0.99] * 4 + [np.nan] * 6))
+    assert text.startswith("On wine, sure ranks first: test accuracy 0.600")
+    text = said(inits(he=[0.9] * 9 + [np.nan], zeros=[0.1] * 10))
+    assert (
+        "over the 9 of 10 seeds that did not diverge (mean 0.810 of all, with what diverged or is negative as 0)"
+        in text
+    )
+
+
+def test_no_seed_in_common() -> None:
+    text = said(study_of(Cell({"init.name": "he"}, [0.9] * 8), Cell({"init.name": "late"}, [0.1] * 8, first_seed=50)))
+    assert "It shares no seed with late, and is not compared." in text
+    assert "0 seeds" not in text
+
+
+def test_nothing_learned_anywhere() -> None:
+    cells = [
+        Cell({"init.name": init, "activation.name": activation}, [np.nan] * 8)
+        for init in ("he", "zeros")
+        for activation in ("relu", "tanh")
+    ]
+    text = said(study_of(*cells))
+    assert text.startswith(
+        "2 candidates under 2 conditions (1 data set × 2 settings of activation). None of them scores"
+    )
+    assert "too few seeds" not in text
+
+
+def test_conditions_are_a_product_only_where_they_are() -> None:
+    cells = [
+        Cell({"data.name": data, "init.name": init, "activation.name": activation}, [score] * 8)
+        for data, activations in (("wine", ("relu", "tanh", "gelu")), ("digits", ("relu",)))
+        for activation in activations
+        for init, score in (("he", 0.9), ("zeros", 0.1))
+    ]
+    assert said(study_of(*cells)).startswith("2 candidates under 4 conditions. ")

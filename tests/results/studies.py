@@ -55,10 +55,13 @@ class Cell:
     @property
     def config(self) -> dict[str, Any]:
         """Resolved."""
-        config = {group: dict(values) for group, values in DEFAULTS.items()}
+        config: dict[str, Any] = {group: dict(values) for group, values in DEFAULTS.items()}
         for key, value in self.changes.items():
             group, _, inner = key.partition(".")
-            config.setdefault(group, {})[inner] = value
+            if inner:
+                config.setdefault(group, {})[inner] = value
+            else:
+                config[group] = value
         return config
 
     @property

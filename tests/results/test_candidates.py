@@ -109,11 +109,38 @@ def test_data_of_one_name_and_different_rows_are_kept_apart() -> None:
     assert sorted(set(table["data"])) == ["wine (aaaaaa)", "wine (bbbbbb)"]
 
 
-def test_one_scheme_under_two_names_is_two_candidates() -> None:
+def test_one_scheme_under_two_names_is_one_candidate() -> None:
     study = inits(he=[0.5, 0.6], kaiming_normal=[0.5, 0.6])
     same = study.differing.assign(init="he_normal")
-    table = candidates(Study(study.members, study.history, same))
-    assert sorted(table["candidate"]) == ["init=he", "init=kaiming_normal"]
+    assert list(candidates(Study(study.members, study.history, same))["candidate"]) == ["he_normal"]
+
+
+def test_of_jobs_that_differ_in_their_seeds_the_one_with_most_counts() -> None:
+    cells = [
+        Cell({"init.name": init, "optim.lr": rate, "seeds": seeds}, [score * rate] * seeds)
+        for init, score in (("he", 0.9), ("zeros", 0.1))
+        for rate in (0.1, 0.5, 1.0)
+        for seeds in (5, 8)
+    ]
+    study = study_of(*cells)
+    assert "seeds" not in study.differing
+    table = candidates(study)
+    assert list(table["candidate"]) == ["he", "zeros"]
+    assert list(table["rates"]) == [3, 3]
+    assert all("seeds=8" in job for job in table["job"])
+
+
+def test_rounding_does_not_choose_a_rate() -> None:
+    """Means of the same scores in another order differ in their last digit; of equal ones the middle is meant."""
+    scores = np.random.default_rng(0).uniform(0.3, 0.9, 30)
+    cells = [
+        Cell({"init.name": "he", "optim.lr": rate}, np.random.default_rng(k).permutation(scores))
+        for k, rate in enumerate((0.001, 0.01, 0.1, 1.0, 10.0))
+    ]
+    table = candidates(study_of(*cells, Cell({"init.name": "zeros", "optim.lr": 0.1}, [0.1] * 30)))
+    row = table.set_index("candidate").loc["he"]
+    assert row["rate"] == 0.1
+    assert not row["at_edge"]
 
 
 def test_a_parameter_that_only_others_have_is_not_named() -> None:

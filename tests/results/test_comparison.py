@@ -6,19 +6,29 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from initlab.results.comparison import effect_size, holm, seeds_needed, sign_flip_p, superiority
+from initlab.results.comparison import effect_size, holm, least_p, seeds_needed, sign_flip_p, superiority
 
 # Darwin's maize, crossed less self-fertilized, in eighths of an inch: Fisher's own example of this test.
 DARWIN = np.array([49.0, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])
 
 
 def test_fishers_own_example() -> None:
-    """Fisher 1935, section 21: of 2^15 sums, 863 are as large one way, 1,726 both ways; here they are sampled."""
+    """Fisher 1935, section 21: of 2^15 sums, 863 are as large one way, 1,726 both ways."""
     (p,) = sign_flip_p(DARWIN[None], rng=np.random.default_rng(0))
-    assert p == pytest.approx(1_726 / 2**15, abs=0.007)
+    assert p == 1_726 / 2**15
 
 
-@pytest.mark.parametrize("seeds", [2, 5, 10, 13])
+def test_more_pairs_are_sampled() -> None:
+    twice = np.concatenate([DARWIN, np.zeros(5)])  # which change nothing
+    p = sign_flip_p(np.tile(twice, (3, 1)), rng=np.random.default_rng(0))
+    assert p == pytest.approx(np.full(3, 1_726 / 2**15), abs=0.007)
+    (least,) = sign_flip_p(np.ones((1, 30)), rng=np.random.default_rng(0))
+    assert least == least_p(30, 1) == 1e-4
+    assert least_p(30, 500) * 500 < 0.05
+    assert least_p(10, 7) == 2.0**-9
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 10, 14])
 def test_few_pairs_are_gone_through_exactly(seeds: int) -> None:
     differences = np.random.default_rng(seeds).normal(0.4, 1, (4, seeds)).round(1)
     ours = sign_flip_p(differences, rng=np.random.default_rng(0))

@@ -30,7 +30,7 @@ DRAWS = {
     [
         *(("normal", "mean", seeds) for seeds in (3, 9, 10, 20)),
         *(("normal", "median", seeds) for seeds in (10, 20)),
-        *(("normal", "iqm", seeds) for seeds in (10, 20)),
+        *(("normal", "iqm", seeds) for seeds in (8, 10, 20)),
         ("accuracy", "mean", 20),
         ("accuracy", "iqm", 10),
         ("accuracy", "iqm", 20),
@@ -158,3 +158,12 @@ def test_shares() -> None:
     assert stats.binom.cdf(3, 10, high) == pytest.approx(0.025)
     assert share_and_interval(0, 10)[1] == 0.0
     assert share_and_interval(0, 10)[2] == pytest.approx(1 - 0.025 ** (1 / 10))
+
+
+def test_bands_are_as_wide_as_the_members_that_are_left_ask_for() -> None:
+    scores = np.random.default_rng(0).normal(size=(12, 3))
+    scores[3:, 1], scores[1:, 2] = np.nan, np.nan
+    band = mean_bands(scores, rng=np.random.default_rng(0))
+    assert band[1:, 1] == pytest.approx(bootstrap_interval(scores[:3, 1], rng=np.random.default_rng(0)))
+    assert band[0, 2] == scores[0, 2]
+    assert np.isnan(band[1:, 2]).all()

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from initlab.results.analysis import analyse
-from initlab.results.comparison import holm
+from initlab.results.comparison import holm, seeds_needed
 from initlab.results.pairs import MOST_COMPARED
 from initlab.results.study import Study
 from tests.results.studies import Cell, inits, study_of
@@ -127,3 +127,37 @@ def test_ranks_over_data_sets_average_over_other_axes() -> None:
     # lsuv, which is not everywhere, takes no rank from the others.
     assert dict(zip(found.ranked, found.ranks.mean, strict=True)) == {"he": 1.5, "xavier": 1.5, "zeros": 3.0}
     assert found.ranks.data_sets == 3
+
+
+def test_equal_is_what_was_measured_not_what_counts() -> None:
+    """Two negative R² both count as 0, and are not the same for that."""
+    cells = [Cell({"init.name": name}, [score] * 8, metric="r2") for name, score in (("he", -0.2), ("zeros", -3.0))]
+    (row,) = analyse(study_of(*cells)).pairs.to_dict("records")
+    assert (row["difference"], row["verdict"]) == (0, "tie")
+
+
+def test_many_candidates_can_differ_if_there_are_seeds_enough() -> None:
+    rng = np.random.default_rng(0)
+    names = {f"s{k:02d}": rng.normal(0.9 - 0.02 * k, 0.001, 20) for k in range(33)}
+    assert set(verdicts(inits(**names)).values()) == {"better"}
+
+
+@pytest.mark.parametrize("count", [4, 9, 25])
+def test_the_seeds_that_are_said_to_be_needed_suffice(count: int) -> None:
+    seeds = seeds_needed(count * (count - 1) // 2)
+    for given, verdict in ((seeds, "better"), (seeds - 1, "open")):
+        scores = {f"s{k:02d}": np.linspace(0.9, 0.91, given) - 0.03 * k for k in range(count)}
+        assert set(verdicts(inits(**scores)).values()) == {verdict}
+
+
+def test_rounding_makes_no_ranks() -> None:
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.55, 0.7])
+    cells = [
+        Cell({"data.name": f"d{d}", "init.name": init}, scores[order])
+        for d in range(8)
+        for init, order in (("a", slice(None)), ("b", slice(None, None, -1)))
+    ]
+    found = analyse(study_of(*cells))
+    assert found.ranks is not None
+    assert list(found.ranks.mean) == [1.5, 1.5]
+    assert found.ranks.permutation_p == 1
