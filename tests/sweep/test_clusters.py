@@ -33,7 +33,7 @@ def test_a_ray_cluster_of_two_nodes_of_which_one_loses_its_worker(
 ) -> None:
     environment = {**os.environ, "RAY_ADDRESS": ray_cluster.address}
     process = subprocess.Popen(
-        [sys.executable, "-m", "initlab.train", *COMMAND.split(), "name=study", "backend=ray"],
+        [sys.executable, "-m", "initlab.train", *COMMAND.split(), "name=study", "backend=ray", "report=false"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
@@ -77,7 +77,15 @@ def test_a_backend_that_is_not_installed(
 def test_a_dask_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        command = [sys.executable, "-m", "initlab.train", *COMMAND.split(), "name=study", "backend=dask"]
+        command = [
+            sys.executable,
+            "-m",
+            "initlab.train",
+            *COMMAND.split(),
+            "name=study",
+            "backend=dask",
+            "report=false",
+        ]
         environment = {**os.environ, "DASK_SCHEDULER_ADDRESS": cluster.scheduler_address}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -31,21 +31,22 @@ def commands() -> Iterator[Commands]:
         yield found
 
 
-def test_a_killed_sweep_loses_nothing_and_ends_the_same(commands: Commands, tmp_path: Path) -> None:
-    """Twenty kills at random moments, over as many studies as it takes; each then ends as if undisturbed."""
+@pytest.mark.parametrize("most", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_killed_sweep_loses_nothing_and_ends_the_same(most: int, commands: Commands, tmp_path: Path) -> None:
+    """Kills at random moments, over as many studies as it takes; each then ends as if undisturbed."""
     chance = random.Random(0)
     for name in ("warming", "undisturbed"):
         started = time.monotonic()
         assert commands.wait(commands.start(f"{SWEEP} name={name}", tmp_path)) == 0
         whole = time.monotonic() - started
     kills = studies = in_the_middle = 0
-    while kills < 20:
+    while kills < most:
         studies += 1
         study = tmp_path / "outputs" / f"study{studies}"
         outcome = None
         while outcome != 0:
             process = commands.start(f"{SWEEP} name={study.name}", tmp_path)
-            if kills < 20:
+            if kills < most:
                 time.sleep(chance.uniform(0.2, 0.9) * whole)
                 os.kill(process, signal.SIGKILL)
             outcome = commands.wait(process)
@@ -56,14 +57,14 @@ def test_a_killed_sweep_loses_nothing_and_ends_the_same(commands: Commands, tmp_
         assert len(pd.read_csv(study / "summary.csv")) == 4
         assert not (study / ".cohorts").exists()
         assert not list(study.rglob("*.partial"))
-    assert in_the_middle > 2  # of training: not all before or after it
+    assert in_the_middle >= most // 5  # of training: not all before or after it
 
 
 @pytest.mark.slow
 def test_a_killed_sweep_in_a_pool_loses_nothing_and_ends_the_same(tmp_path: Path) -> None:
     """As above, as users run it: each run a process of its own, with two workers."""
     chance = random.Random(0)
-    sweep = SWEEP.replace("n_jobs=1", "n_jobs=2").replace("max_epochs=4", "max_epochs=30").split()
+    sweep = SWEEP.replace("n_jobs=1", "n_jobs=2").replace("max_epochs=4", "max_epochs=30 report=false").split()
     command = [sys.executable, "-m", "initlab.train", *sweep]
     started = time.monotonic()
     subprocess.run([*command, "name=undisturbed"], cwd=tmp_path, check=True, capture_output=True)

@@ -67,9 +67,9 @@ def workers_at_work(process: subprocess.Popen[str], study: Path) -> list[psutil.
 )
 def test_the_end_of_a_process(end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A killed worker costs nothing but time; with the main process its workers end, and a second run is right."""
-    command = f"{COMMAND} trainer.max_epochs=15 checkpoint_seconds=0 n_jobs=2"
+    command = f"{COMMAND} trainer.max_epochs=10 checkpoint_seconds=0 n_jobs=2"
     process = subprocess.Popen(
-        [sys.executable, "-m", "initlab.train", *command.split(), "name=study"],
+        [sys.executable, "-m", "initlab.train", *command.split(), "name=study", "report=false"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
