@@ -172,7 +172,9 @@ def test_of_those_that_are_as_good_the_one_that_is_easiest_to_tune() -> None:
     assert set(chosen.near) == {"he", "xavier", "lsuv"}
     text = " ".join(recommendation_words(found, chosen))
     assert text.startswith("Use xavier, ")
-    assert "Of the 2 that only draw weights and whose mean is within 1 % of that, xavier has the widest range" in text
+    assert (
+        "Of the 2 that only draw weights and whose mean is within 1 % of the best, xavier has the widest range" in text
+    )
     alone = choose_candidate(found, set())
     assert alone is not None
     assert alone.chosen["candidate"] == "lsuv"

@@ -82,11 +82,11 @@ def _why(table: pd.DataFrame, found: Recommendation) -> list[str]:
     if len(found.near) < 2:
         return []
     name, width = str(found.chosen["candidate"]), float(found.chosen["decades"])
-    whose = f"Of the {len(found.near)} whose mean is within 1 % of that"
+    whose = f"Of the {len(found.near)} whose mean is within 1 % of the best"
     if len(found.simple) == 1 and len(found.near) > 1:
         return [f"{whose}, {name} alone only draws weights, without looking at data."]
     if found.simple and len(found.simple) < len(found.near):
-        whose = f"Of the {len(found.simple)} that only draw weights and whose mean is within 1 % of that"
+        whose = f"Of the {len(found.simple)} that only draw weights and whose mean is within 1 % of the best"
     if not width > 0:
         return [f"{whose}, {name} ranks first."]
     among = table[table["candidate"].isin(found.simple or found.near)]
