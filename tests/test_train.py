@@ -300,7 +300,9 @@ def test_a_wheel_works_like_a_checkout(tmp_path: Path) -> None:
         str(site / "initlab" / "conf"),
         str(site / "hydra_plugins" / "initlab_launcher" / "__init__.py"),
     ]
-    command = [sys.executable, "-m", "initlab.train", "-m", "init=zeros,he", *QUICK.split()]
+    with_report = QUICK.replace("report=false", "report=true").split()
+    command = [sys.executable, "-m", "initlab.train", "-m", "init=zeros,he", *with_report]
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     assert len(pd.read_csv(folder / "outputs" / "study" / "summary.csv")) == 2
+    assert "The answer" in (folder / "outputs" / "study" / "report.html").read_text()
     assert (site / "initlab" / "py.typed").exists()
