@@ -21,10 +21,9 @@ from initlab.reporting.document import Code, Paragraph, Report
 from initlab.reporting.recommendation import TORCH, Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
-from initlab.results.differences import flat_config
 from initlab.results.recommendation import choose_candidate
+from initlab.results.store import finished_jobs, read_config
 from initlab.results.study import read_study
-from initlab.results.summary import summarize
 from initlab.signal.verdict import judge, unevenness
 from initlab.study import publish, run_study
 from initlab.sweep.checks import distinct_jobs, usable_jobs
@@ -32,6 +31,7 @@ from initlab.terminal import show_refused
 
 SCREENING_SEEDS = 3
 DECADES = 3  # that the grid of learning rates spans
+FREE = {*NOT_IDENTITY, "init", "optim.lr"}  # keys in which the jobs of a recommendation may differ
 ORDER = ("trainable", "not measured", "hard to train", "not trainable")
 
 
@@ -79,9 +79,7 @@ def split_jobs(jobs: Sequence[Job]) -> tuple[list[Job], list[float]]:
     Raises:
         UserError: the jobs differ in something else.
     """
-    others = {
-        json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "init", "optim.lr"}), sort_keys=True) for job in jobs
-    }
+    others = {json.dumps(without_keys(job.resolved, FREE), sort_keys=True) for job in jobs}
     if len(others) > 1:
         raise UserError("recommend: takes one network and one data set; only init and optim.lr may have several values")
     distinct: dict[str, Job] = {}
@@ -99,12 +97,10 @@ def refuse_other_results(job: Job) -> None:
     Raises:
         UserError: it does.
     """
-    free = {*NOT_IDENTITY, "seeds", "init", "optim.lr"}
-    own = flat_config(without_keys(job.resolved, free))
-    for name, config in read_study(job.study).configs.items():
-        theirs = {key: value for key, value in config.items() if not {key, key.partition(".")[0]} & free}
-        if theirs != {key: value for key, value in own.items() if not {key, key.partition(".")[0]} & free}:
-            raise UserError(f"{job.study}: {name} has another network or other data; choose another name=NAME")
+    own = without_keys(job.resolved, {*FREE, "seeds"})
+    for folder in finished_jobs(job.study):
+        if without_keys(read_config(folder), {*FREE, "seeds"}) != own:
+            raise UserError(f"{folder}: has another network or other data; choose another name=NAME")
 
 
 def look_at(job: Job) -> Look:
@@ -168,7 +164,7 @@ def say_recommendation(study: Path, console: Console, *, screened: Sequence[Scre
     first = recommendation_section(analysis, recommended, code)
     whole = compose_report(analysis, study.name)
     report = Report(whole.title, [first, screening_section(screened), *whole.sections])
-    publish(study, found, summarize(found), report)
+    publish(study, found, analysis.summary, report)
     for part in first.parts:
         match part:
             case Paragraph(text):

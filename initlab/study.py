@@ -214,15 +214,16 @@ def report(study: Path, console: Console, *, whole: bool) -> None:
         say(console, f"not in the table: {line}")
     if found.members.empty:
         return
-    summary = summarize(found)
-    console.print(summary_table(summary))
-    whole_report = None
     if whole:
         analysis = analyse(found)
-        whole_report = compose_report(analysis, study.name)
+        console.print(summary_table(analysis.summary))
         for paragraph in answer(analysis):
             say(console, paragraph)
-    publish(study, found, summary, whole_report)
+        publish(study, found, analysis.summary, compose_report(analysis, study.name))
+    else:
+        summary = summarize(found)
+        console.print(summary_table(summary))
+        publish(study, found, summary, None)
     written = "report.html, figures/, tables/, summary.csv" if whole else "summary.csv"
     say(console, f"In {study}: {written}, a folder a job")
     if not whole:

@@ -89,6 +89,16 @@ def test_the_same_command_goes_on(
     assert "nothing was trained" in said
 
 
+def test_other_data_does_not_join_a_recommendation(
+    recommended: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _ = recommended
+    assert recommend("data=spirals init=he,xavier name=study", monkeypatch, study.parent.parent.parent) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "has another network or other data; choose another name=NAME" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from initlab.figures.panels import nothing_to_see, panel_grid
 from initlab.figures.style import LONGEST_LABEL, literal
 from initlab.results.analysis import Analysis, Condition
-from initlab.results.pairs import CONDITION, MOST_COMPARED
+from initlab.results.candidates import CONDITION
+from initlab.results.pairs import MOST_COMPARED
 
 
 def pairwise_matrix(analysis: Analysis) -> Figure:

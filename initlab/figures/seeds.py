@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
-from initlab.results.pairs import CONDITION
+from initlab.results.candidates import CONDITION
 from initlab.results.schema import METRICS
 
 MOST_ROWS = 20  # candidates in a panel

@@ -9,7 +9,7 @@ from initlab.formats import epochs_text, interval_text, rate_text, shortest
 from initlab.reporting.cells import condition_columns, which_panels
 from initlab.reporting.document import Paragraph, Part, Picture, Section, Table
 from initlab.results.analysis import Analysis
-from initlab.results.pairs import CONDITION
+from initlab.results.candidates import CONDITION
 
 
 def rates_section(analysis: Analysis) -> Section | None:

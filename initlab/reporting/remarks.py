@@ -7,9 +7,9 @@ import pandas as pd
 from initlab.errors import counted
 from initlab.formats import listed, rate_text
 from initlab.results.analysis import Analysis
+from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import RATE
-from initlab.results.pairs import CONDITION
 from initlab.results.schema import METRICS
 
 

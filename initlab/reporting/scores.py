@@ -10,7 +10,6 @@ from initlab.formats import difference_text, interval_text, p_text, shortest
 from initlab.reporting.cells import condition_columns, intervals, score_name, which_panels
 from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis
-from initlab.results.summary import summarize
 
 
 def leaderboard(analysis: Analysis) -> Section:
@@ -85,7 +84,7 @@ def pairs_section(analysis: Analysis) -> Section | None:
 
 def all_jobs(analysis: Analysis) -> Section:
     """One row a job, as summary.csv has it."""
-    data = summarize(analysis.study)
+    data = analysis.summary
     differing = [str(key) for key in analysis.study.differing]
     shown = data[differing].map(shortest)
     shown["seeds"], shown["diverged"] = data["seeds"].astype(str), data["diverged"].astype(str)

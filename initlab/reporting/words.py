@@ -5,8 +5,8 @@ import pandas as pd
 from initlab.errors import counted
 from initlab.formats import difference_text, interval_text, listed, p_words, rate_text
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.candidates import CONDITION
 from initlab.results.comparison import SIGNIFICANT, count_pairs, seeds_needed
-from initlab.results.pairs import CONDITION
 from initlab.results.ranks import data_sets_needed
 from initlab.results.schema import METRICS
 

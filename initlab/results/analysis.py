@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from initlab.results.candidates import Axes, arrange, choose_rates, find_axes
+from initlab.results.candidates import CONDITION, Axes, arrange, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
 from initlab.results.intervals import bootstrap_intervals, interquartile_mean, mean_and_interval, share_and_interval
-from initlab.results.pairs import CONDITION, compare_pairs
+from initlab.results.pairs import compare_pairs
 from initlab.results.ranks import Ranks, rank_across
 from initlab.results.schema import LIMITS
 from initlab.results.speed import epochs_to_threshold, median_epochs
 from initlab.results.study import Study
+from initlab.results.summary import summarize
 
 Condition = tuple[str, str, str]  # data set, metric, setting
 
@@ -68,6 +69,11 @@ class Analysis:
         return {
             str(job): part.pivot(index="member", columns="epoch", values="score") for job, part in rows.groupby("job")
         }
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row a job, of `summary.summarize`."""
+        return summarize(self.study)
 
     def of(self, condition: Condition) -> pd.DataFrame:
         """The candidates of a condition, best first."""

@@ -10,6 +10,7 @@ from initlab.results.differences import RATE, label_of
 from initlab.results.scores import DIGITS, counted_scores
 from initlab.results.study import Study
 
+CONDITION = ["data", "metric", "setting"]  # what candidates must share to be compared
 WITHIN = 0.01  # of the best score: a learning rate that is about as good
 CHECKSUM_SHOWN = 6
 
@@ -74,7 +75,7 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
 
 def _with_most_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Of jobs that differ in nothing but their seeds, or in a name and its alias, the one with the most seeds."""
-    same = ["data", "metric", "setting", "candidate", "rate"]
+    same = [*CONDITION, "candidate", "rate"]
     most = table.groupby(same, sort=False, dropna=False)["seeds"].transform("max")
     kept = table[table["seeds"] == most]
     return kept[~kept.duplicated(same)]
@@ -95,14 +96,15 @@ def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
         axes: Of `find_axes`.
 
     Returns:
-        data, metric, setting, candidate, job, loss, rate, rates (how many were tried), at_edge (whether the best is the
-        least or the greatest of at least 3, so that a better one may lie outside), the range of rates around the best
-        whose validation score is within 1 % of it, its width in decades, and validation and test scores. Best test
-        score first within data set and setting.
+        data, its name, metric, setting, candidate, job, rate, rates (how many were tried), at_edge (whether the best is
+        the least or the greatest of at least 3, so that a better one may lie outside), lowest and highest (of the
+        rates around the best whose validation score is within 1 % of it), decades (from one to the other), validation
+        and test scores. Best test score first within data set and setting.
     """
-    keys = ["data", "metric", "setting", "candidate"]
+    keys = [*CONDITION, "candidate"]
     if not axes.tuned:
-        table = arranged.reset_index().assign(rates=1, at_edge=False, lowest=np.nan, highest=np.nan, decades=np.nan)
+        table = arranged.drop(columns="seeds").reset_index()
+        table = table.assign(rates=1, at_edge=False, lowest=np.nan, highest=np.nan, decades=np.nan)
     else:
         groups = arranged.reset_index().groupby(keys, sort=False)
         rows = [{**dict(zip(keys, key, strict=True)), **_best_rate(group)} for key, group in groups]
@@ -112,7 +114,7 @@ def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     table["_data"], table["_setting"] = table["data"].map(places), table["setting"].map(settings)
     order = {"_data": True, "metric": True, "_setting": True, "test": False, "loss": True}
     table = table.sort_values(list(order), ascending=list(order.values()), kind="stable", ignore_index=True)
-    return table.drop(columns=["_data", "_setting", "loss", "seeds"], errors="ignore")
+    return table.drop(columns=["_data", "_setting", "loss"])
 
 
 def _best_rate(jobs: pd.DataFrame) -> Mapping[str, object]:

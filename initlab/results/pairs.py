@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
+from initlab.results.candidates import CONDITION
 from initlab.results.comparison import (
     SIGNIFICANT,
     FloatArray,
@@ -22,7 +23,6 @@ from initlab.results.scores import DIGITS, counted_scores
 from initlab.results.study import Study
 
 MOST_COMPARED = 20  # candidates; of more only the pairs with the best are shown, corrected for all
-CONDITION = ["data", "metric", "setting"]
 
 
 def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> pd.DataFrame:

@@ -84,6 +84,8 @@ def test_a_heat_map_may_lack_cells_and_averages_over_further_axes() -> None:
     ]
     by_activation, by_depth = heat_maps(analyse(study_of(*cells)))
     assert (by_activation.axis, by_activation.averaged) == ("activation", ("model.depth",))
+    assert not by_activation.uneven
+    assert by_depth.uneven  # zeros on digits have one activation, the others two
     assert by_activation.scores["wine"].loc["he", "relu"] == pytest.approx(0.86)
     assert np.isnan(by_activation.scores["digits"].loc["zeros", "tanh"])
     assert list(by_depth.scores["wine"].columns) == ["2", "10"]
