@@ -1,7 +1,7 @@
 """initlab: which weight initialization should this network start from?
 
 initialize(model, "lsuv", batch=images, seed=0)    fill a network's weights, and say what was done to each
-probe(model, batch, seed=0, scheme="he")           what a scheme does to signal and gradient, and what theory says
+probe_model(model, batch, seed=0, scheme="he")     what a scheme does to signal and gradient, and what theory says
 list_initializers()                                every registered scheme by its name
 register_initializer(name, source=…)               decorate a function to add one's own
 """
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from initlab.initializers import list_initializers as list_initializers
     from initlab.initializers import register as register_initializer
     from initlab.initializers.api import initialize as initialize
-    from initlab.signal.api import probe as probe
+    from initlab.propagation.probe import probe_model as probe_model
 
 __version__ = "0.1.0"
-__all__ = ["initialize", "list_initializers", "probe", "register_initializer"]
+__all__ = ["initialize", "list_initializers", "probe_model", "register_initializer"]
 
 _FOUND_IN = {
     "initialize": ("initlab.initializers.api", "initialize"),
-    "probe": ("initlab.signal.api", "probe"),
+    "probe_model": ("initlab.propagation.probe", "probe_model"),
     "list_initializers": ("initlab.initializers", "list_initializers"),
     "register_initializer": ("initlab.initializers", "register"),
 }

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import UserError, nearest
+from initlab.base.errors import UserError, nearest
 
 
 class Sine(nn.Module):

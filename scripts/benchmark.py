@@ -38,13 +38,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from initlab.activations import ACTIVATIONS, Activation
+from initlab.base.console import quiet_libraries
+from initlab.base.machine import describe_machine
+from initlab.base.threads import usable_cores
+from initlab.cli.command import CONF
 from initlab.cohort.run import build_networks, train_cohort
-from initlab.command import CONF
-from initlab.console import quiet_libraries
-from initlab.jobs import Job, Share, job_from
-from initlab.machine import describe_machine, usable_cores
-from initlab.results.store import read_table
-from initlab.signal.mean_field import mean_field_theory
+from initlab.jobs.compose import job_from
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share
+from initlab.tables.store import read_table
+from initlab.theory.mean_field import mean_field_theory
 
 WINE_RUNS, WINE_INITS = 400, "zeros,normal,xavier,he"
 EPOCHS, BATCH, RATE = 50, 16, 0.01

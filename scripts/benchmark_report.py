@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from initlab.machine import describe_machine
-from initlab.results.schema import HISTORY, MEMBERS
-from initlab.results.store import write_description, write_table
+from initlab.base.machine import describe_machine
+from initlab.tables.schema import HISTORY, MEMBERS
+from initlab.tables.store import write_description, write_table
 
 SEEDS, EPOCHS = 10, 50
 # The process reads its own peak: the one that the system keeps of children includes what it was forked from.

@@ -17,8 +17,8 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
     import lightning.pytorch  # noqa: F401
     import torch.utils.tensorboard
 
-from initlab.command import STARTED
-from initlab.console import quiet_libraries
+from initlab.base.console import quiet_libraries
+from initlab.cli.command import STARTED
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
 

@@ -10,13 +10,14 @@ import lightning.pytorch as pl
 import pytest
 from hydra import compose, initialize_config_dir
 
+from initlab.base.threads import intra_op_threads
+from initlab.cli.command import CONF
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.run import build_trainer, fit
-from initlab.cohort.stack import stack_members
-from initlab.command import CONF
 from initlab.data.module import InMemoryData
-from initlab.jobs import Job, Member, job_from
-from initlab.machine import intra_op_threads
+from initlab.jobs.compose import job_from
+from initlab.jobs.job import Job, Member
+from initlab.modules.stack import stack_members
 from initlab.train import main
 
 

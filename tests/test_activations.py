@@ -10,10 +10,10 @@ from scipy.integrate import quad
 from torch import nn
 
 from initlab.activations import ACTIVATIONS, Activation
-from initlab.command import CONF
-from initlab.errors import UserError
+from initlab.base.errors import UserError
+from initlab.cli.command import CONF
 from initlab.initializers.gains import gain_value
-from initlab.signal.moments import derivative_moment, second_moment
+from initlab.theory.moments import derivative_moment, second_moment
 
 # E[φ(z)²], z ~ N(0, 1), recomputed independently.
 PUBLISHED = {

@@ -8,7 +8,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from initlab.grids import expand_grids
+from initlab.cli.grids import expand_grids
 from initlab.initializers import registry
 from tests.conftest import ROOT
 from tests.helpers import make_job

@@ -10,6 +10,8 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
+from initlab.base.errors import own_work
+
 # Plain numbers that many jobs of a sweep differ in. Composing a job takes Hydra 0.17 s, setting a number nothing.
 NUMBER = re.compile(r"(optim\.lr|seeds|seed)=(\d+|\d*\.\d+|\d+\.\d*|\d+(?:\.\d*)?[eE][+-]?\d+)")
 
@@ -42,7 +44,7 @@ class VectorizedLauncher(Launcher):
             UserError: a job that cannot work, before anything trains; or the jobs that failed.
         """
         # Heavy, and Hydra imports this module for every command, --help included.
-        from initlab.jobs import job_from
+        from initlab.jobs.compose import job_from
 
         setup_globals()
         jobs, returns = [], []
@@ -50,7 +52,8 @@ class VectorizedLauncher(Launcher):
             config, named = self._compose(overrides), list(filter_overrides(overrides))
             jobs.append(job_from(config, named))
             returns.append(JobReturn(overrides=named, cfg=config, status=JobStatus.COMPLETED))
-        get_method(self._run)(jobs)
+        with own_work():
+            get_method(self._run)(jobs)
         return returns
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from initlab.results.store import write_whole
+from initlab.base.files import write_whole
 
 
 class Checkpoint(Callback):

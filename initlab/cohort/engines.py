@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.conv import _ConvNd
 
-from initlab.cohort.stack import Stack
+from initlab.base.errors import UserError
+from initlab.base.threads import start_worker
 from initlab.data.dataset import Split
-from initlab.errors import UserError
-from initlab.tasks import cross_entropy
+from initlab.data.tasks import cross_entropy
+from initlab.modules.stack import Stack
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Autocast = Callable[[], AbstractContextManager[None]]
@@ -108,7 +109,7 @@ class LoopEngine:
         self._gradients = {name: torch.zeros_like(parameter) for name, parameter in stack.parameters.items()}
         self._networks = [self._network(member) for member in range(stack.members)]
         self._workers = min(workers, stack.members)
-        self._pool = ThreadPoolExecutor(self._workers, initializer=torch.set_num_threads, initargs=(1,))
+        self._pool = ThreadPoolExecutor(self._workers, initializer=start_worker)
         # A parameter that no loss depends on has no gradient, rather than one of zero that weight decay would act on.
         self._used: set[str] = set()
         self._watches = [

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,33 +13,14 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
+from initlab.base.threads import intra_op_threads, threads_of_loop
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
 from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms
-from initlab.cohort.stack import Stack, images_last
 from initlab.data.dataset import Dataset, Split
 from initlab.data.module import InMemoryData
-from initlab.results.tables import Record
-from initlab.tasks import TASKS, Task
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """What one epoch measured on one split: a number a member, shape (members,), on the CPU in float64.
-
-    `epoch` 0 is before any training. A member whose outputs are not finite has score NaN: such a network predicts
-    nothing.
-    """
-
-    epoch: int
-    split: str
-    loss: Tensor
-    score: Tensor
-    gradient_norm: Tensor | None = None
-
-    def of(self, rows: slice) -> Record:
-        """The part that belongs to one job."""
-        norm = None if self.gradient_norm is None else self.gradient_norm[rows].numpy()
-        return Record(self.epoch, self.split, self.loss[rows].numpy(), self.score[rows].numpy(), norm)
+from initlab.data.tasks import TASKS, Task
+from initlab.modules.stack import Stack, images_last
+from initlab.tables.records import EpochRecord
 
 
 @dataclass
@@ -58,13 +39,15 @@ class _Tally:
         self.sums = self.sums + self.task.sums(outputs, targets)
         self.rows += targets.shape[1]
 
-    def row(self, epoch: int, split: str) -> EpochRow:
-        """Loss and score over the rows so far."""
+    def record(self, epoch: int, split: str) -> EpochRecord:
+        """What was measured over the rows so far."""
         assert isinstance(self.loss, Tensor)
         assert isinstance(self.sums, Tensor)
         loss, score = self.loss / self.rows, self.task.score(self.sums, self.rows)
-        norm = None if self.gradient_norm is None else self.gradient_norm.cpu().double()
-        return EpochRow(epoch, split, loss, score.where(loss.isfinite(), torch.nan), norm)
+        values = {"loss": loss, "score": score.where(loss.isfinite(), torch.nan)}
+        if self.gradient_norm is not None:
+            values["gradient_norm"] = self.gradient_norm.cpu().double()
+        return EpochRecord(epoch, split, values)
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ class Training:
         learning_rates: One a member.
         gradient_clip: Largest norm of a member's gradient; None: no limit.
         engine: `auto`, `vmap` or `loop`.
-        threads: Threads that share the members of the loop engine on a CPU.
+        threads: Of the whole cohort; the loop engine on a CPU shares the members among them.
     """
 
     optim: Mapping[str, Any]
@@ -98,7 +81,7 @@ class CohortModule(pl.LightningModule):
     def __init__(self, stack: Stack, dataset: Dataset, training: Training) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.history: list[EpochRow] = []
+        self.history: list[EpochRecord] = []
         self.engine_name = ""
         self.task = TASKS[dataset.task]
         self._dataset, self._training = dataset, training
@@ -108,6 +91,7 @@ class CohortModule(pl.LightningModule):
         for position, buffer in enumerate(stack.buffers.values()):
             self.register_buffer(f"buffer_{position}", buffer)
         self._engine: Engine | None = None
+        self._intra_op = training.threads
         self._tally = _Tally(self.task)
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
@@ -153,11 +137,15 @@ class CohortModule(pl.LightningModule):
         if on_cpu:
             for parameter in self.parameter_stack:
                 parameter.data = images_last(parameter.data)
-        # A GPU takes its work in one queue, and dropout its numbers from one stream, in one order.
-        alone = not on_cpu or any(isinstance(layer, _DropoutNd) for layer in self._template[0].modules())
-        workers = 1 if alone else min(self._training.threads, self.stack.members)
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-        self._engine = LoopEngine(self.stack, self.task.loss, autocast, workers=workers)
+        dropout = any(isinstance(layer, _DropoutNd) for layer in self._template[0].modules())
+        members = self.stack.members
+        threads = threads_of_loop(self._training.threads, members=members, one_queue=not on_cpu or dropout)
+        self._intra_op = threads.intra_op
+        self._engine = LoopEngine(self.stack, self.task.loss, autocast, workers=threads.workers)
+
+    def own_threads(self) -> AbstractContextManager[None]:
+        """Within it, operations on this cohort use as many threads as its engine leaves to them."""
+        return intra_op_threads(self._intra_op)
 
     def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
         targets = split.targets.to(self.device)
@@ -184,14 +172,14 @@ class CohortModule(pl.LightningModule):
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
         checkpoint["initlab"] = {
-            "history": [asdict(row) for row in self.history],
+            "history": [asdict(record) for record in self.history],
             "random_states": states,
             "seconds": self.seconds,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up what was kept."""
-        self.history = [EpochRow(**row) for row in checkpoint["initlab"]["history"]]
+        self.history = [EpochRecord(**record) for record in checkpoint["initlab"]["history"]]
         self._random_states = checkpoint["initlab"]["random_states"]
         self._seconds_before = checkpoint["initlab"]["seconds"]
 
@@ -199,17 +187,18 @@ class CohortModule(pl.LightningModule):
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
         outputs, losses = [], []
-        for step, batches in enumerate(block, start=1):
-            step_outputs, step_losses = self.engine.gradients(rows, batches)
-            outputs.append(step_outputs)
-            losses.append(step_losses)
-            if step == len(block):
-                self._tally.gradient_norm = gradient_norms(self._gradients())
-            if self._training.gradient_clip is not None:
-                clip_members(self._gradients(), self._training.gradient_clip)
-            self._optimizer.step()
-        targets = rows.targets[block.transpose(0, 1).flatten(1)]
-        self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
+        with self.own_threads():
+            for step, batches in enumerate(block, start=1):
+                step_outputs, step_losses = self.engine.gradients(rows, batches)
+                outputs.append(step_outputs)
+                losses.append(step_losses)
+                if step == len(block):
+                    self._tally.gradient_norm = gradient_norms(self._gradients())
+                if self._training.gradient_clip is not None:
+                    clip_members(self._gradients(), self._training.gradient_clip)
+                self._optimizer.step()
+            targets = rows.targets[block.transpose(0, 1).flatten(1)]
+            self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self.parameter_stack if parameter.grad is not None]
@@ -243,12 +232,13 @@ class CohortModule(pl.LightningModule):
 
     def _evaluate(self, name: str, chunk: Tensor) -> None:
         split = self._splits[name]
-        outputs = self.engine.predict(split.inputs[chunk])
-        targets = split.targets[chunk].unsqueeze(0)
-        targets = targets.expand(len(outputs), *targets.shape[1:])
-        losses = self.task.loss(outputs.flatten(0, 1), targets.flatten(0, 1)).view(targets.shape[:2])
-        self._tally.add(outputs, losses, targets)
+        with self.own_threads():
+            outputs = self.engine.predict(split.inputs[chunk])
+            targets = split.targets[chunk].unsqueeze(0)
+            targets = targets.expand(len(outputs), *targets.shape[1:])
+            losses = self.task.loss(outputs.flatten(0, 1), targets.flatten(0, 1)).view(targets.shape[:2])
+            self._tally.add(outputs, losses, targets)
 
     def _record(self, split: str, *, epoch: int) -> None:
-        self.history.append(self._tally.row(epoch, split))
+        self.history.append(self._tally.record(epoch, split))
         self._tally = _Tally(self.task)

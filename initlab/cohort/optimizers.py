@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from initlab.config import check_call, import_target
-from initlab.errors import UserError
+from initlab.base.errors import UserError
+from initlab.config.calls import check_call, import_target
 
 # Elementwise, so that no member sees another's gradient, and linear in the learning rate.
 SUPPORTED = frozenset(

@@ -1,7 +1,7 @@
 """What the signal looks like in every layer while a cohort trains."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as pl
@@ -10,21 +10,13 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from initlab.cohort.module import CohortModule
-from initlab.initializers.context import Batch
-from initlab.jobs import Share, rows_of
-from initlab.signal.layers import Layout, find_layout
-from initlab.signal.networks import Networks
-from initlab.signal.prediction import Prediction
-from initlab.signal.probe import Look, measure_networks, predict_networks, signal_table, theory_columns
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """What one look showed: numbers of shape (members, layers), and what theory says of each share."""
-
-    epoch: int
-    values: Mapping[str, Tensor]
-    theory: Sequence[Mapping[str, Sequence[Any]]]
+from initlab.jobs.share import Share, rows_of
+from initlab.modules.batch import Batch
+from initlab.modules.stack import Stack
+from initlab.propagation.layers import Layout, find_layout
+from initlab.propagation.prediction import Prediction
+from initlab.propagation.probe import measure_networks, predict_networks
+from initlab.propagation.signal_table import Snapshot, signal_table, theory_columns
 
 
 class SignalRecording(Callback):
@@ -40,11 +32,11 @@ class SignalRecording(Callback):
     def __init__(self, shares: Sequence[Share], every: int) -> None:
         self._shares, self._every = shares, every
         self._layout: Layout | None = None
-        self._moments: list[_Moment] = []
+        self._snapshots: list[list[Snapshot]] = []  # of each share, at each moment
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Look at the untrained networks, unless a checkpoint knows of them."""
-        if not self._moments:
+        if not self._snapshots:
             self._look(pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -55,27 +47,19 @@ class SignalRecording(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"moments": [(moment.epoch, dict(moment.values), list(moment.theory)) for moment in self._moments]}
+        return {"snapshots": [[asdict(snapshot) for snapshot in moment] for moment in self._snapshots]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what a checkpoint kept."""
-        self._moments = [_Moment(*parts) for parts in state_dict["moments"]]
+        self._snapshots = [[Snapshot(**kept) for kept in moment] for moment in state_dict["snapshots"]]
 
     def tables(self) -> list[pd.DataFrame]:
         """The signal table of each share, without the job's name."""
         assert self._layout is not None
-        tables = []
-        for place, (share, rows) in enumerate(zip(self._shares, rows_of(self._shares), strict=True)):
-            looks = [
-                Look(
-                    moment.epoch,
-                    {name: value[rows] for name, value in moment.values.items()},
-                    moment.theory[place],
-                )
-                for moment in self._moments
-            ]
-            tables.append(signal_table(self._layout, looks, share.seeds, first_seed=share.job.config.seed))
-        return tables
+        return [
+            signal_table(self._layout, snapshots, share.seeds, first_seed=share.job.config.seed)
+            for share, snapshots in zip(self._shares, zip(*self._snapshots, strict=True), strict=True)
+        ]
 
     def _look(self, module: pl.LightningModule, *, epoch: int) -> None:
         assert isinstance(module, CohortModule)
@@ -84,24 +68,28 @@ class SignalRecording(Callback):
         batch = Batch(rows.inputs.to(module.parameter_stack[0].dtype), rows.targets)
         if self._layout is None:
             self._layout = find_layout(stack.template, batch)
-        seeds = [seed for share in self._shares for seed in share.seeds]
-        networks = Networks(stack.template, stack.parameters, stack.buffers, seeds, module.engine_name == "vmap")
-        values = measure_networks(
-            networks, self._layout, batch, loss=lambda outputs, targets: module.task.loss(outputs, targets).sum()
-        )
-        self._moments.append(_Moment(epoch, values, self._theory(networks, values, batch, epoch)))
+        vectorized = module.engine_name == "vmap"
+        with module.own_threads():
+            values = measure_networks(
+                stack,
+                self._layout,
+                batch,
+                direction_seed=self._shares[0].seeds[0],
+                vectorized=vectorized,
+                loss=lambda outputs, targets: module.task.loss(outputs, targets).sum(),
+            )
+            moment = []
+            for share, places in zip(self._shares, rows_of(self._shares), strict=True):
+                measured = {name: value[places] for name, value in values.items()}
+                theory = self._theory(share, stack.part(places), measured, batch, epoch)
+                moment.append(Snapshot(epoch, measured, theory))
+        self._snapshots.append(moment)
 
     def _theory(
-        self, networks: Networks, values: Mapping[str, Tensor], batch: Batch, epoch: int
-    ) -> list[dict[str, list[Any]]]:
-        """What theory says of each share."""
+        self, share: Share, networks: Stack, measured: Mapping[str, Tensor], batch: Batch, epoch: int
+    ) -> dict[str, list[Any]]:
+        """What theory says of a share's networks."""
         assert self._layout is not None
-        found = []
-        for share, rows in zip(self._shares, rows_of(self._shares), strict=True):
-            reason = "training has changed the weights" if epoch else share.job.fitted
-            if reason is not None:
-                found.append(theory_columns(self._layout, Prediction(unpredicted=reason)))
-                continue
-            measured = {name: value[rows] for name, value in values.items()}
-            found.append(theory_columns(self._layout, predict_networks(networks.part(rows), measured, batch)))
-        return found
+        reason = "training has changed the weights" if epoch else share.job.fitted
+        prediction = Prediction(unpredicted=reason) if reason else predict_networks(networks, measured, batch)
+        return theory_columns(self._layout, prediction)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -9,20 +10,18 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from initlab.base.errors import InitializationWarning
+from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.engines import has_convolutions
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.recording import SignalRecording
-from initlab.cohort.stack import stack_members
-from initlab.config import import_target
+from initlab.config.calls import import_target
 from initlab.data.module import InMemoryData
-from initlab.errors import InitializationWarning
-from initlab.jobs import Job, Share, rows_of
-from initlab.machine import intra_op_threads, usable_cores
-from initlab.results.tables import JobTables, job_tables
-
-# Members of a dense cohort whose stacked operations are large enough to be shared among cores.
-LARGE_COHORT = 1000
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share, rows_of
+from initlab.modules.stack import stack_members
+from initlab.tables.job_tables import JobTables, job_tables
 
 
 def train_cohort(
@@ -30,7 +29,7 @@ def train_cohort(
     networks: Iterable[nn.Module],
     callbacks: Sequence[Callback] = (),
     *,
-    threads: int | None = None,
+    cores: int | None = None,
     device: int | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[JobTables]:
@@ -40,7 +39,7 @@ def train_cohort(
         shares: Of jobs of one program; they may differ in init, seeds and learning rate.
         networks: Of their members, one share's after another's, as `build_networks` makes them.
         callbacks: Lightning's, for progress and tracking.
-        threads: At most so many, where the configuration leaves it open; None: as many as there are cores.
+        cores: Of this process; None: all that it may use.
         device: Index of the GPU, where there are several; None: the first.
         checkpoint: Where to go on from, if something is there, and what to keep.
 
@@ -53,24 +52,22 @@ def train_cohort(
     first = shares[0].job
     members = [member for share in shares for member in share.members()]
     stack = stack_members(networks)
-    work_for_all = has_convolutions(stack.template) or len(members) >= LARGE_COHORT
-    threads = member_threads(first.config.threads, work_for_all, threads)
+    convolutional = has_convolutions(stack.template)
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
-        threads=threads,
+        threads=threads_of_cohort(first.config.threads, convolutional=convolutional, members=len(members), cores=cores),
     )
     module = CohortModule(stack, first.dataset, training)
     data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
-    every = first.config.signal["every"]
+    every = first.config.signal.every
     recording = None if every is None else SignalRecording(shares, every)
     # The checkpoint last: it keeps what the others know.
     own = [callback for callback in (recording, checkpoint) if callback is not None]
     trainer = build_trainer(first, [*callbacks, *own], device=device)
-    with intra_op_threads(threads):
-        fit(trainer, module, data, resume_from=checkpoint.found if checkpoint else None)
+    fit(trainer, module, data, resume_from=checkpoint.found if checkpoint else None)
     return _tables_of(shares, module, recording)
 
 
@@ -82,7 +79,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
         job_tables(
             share.job.identity,
             list(share.seeds),
-            [row.of(rows) for row in module.history],
+            [record.part(rows) for record in module.history],
             first_seed=share.job.config.seed,
             metric=module.task.metric,
             threshold=share.job.config.threshold,
@@ -101,7 +98,8 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
         threads: For an initializer that computes much; None: as for training.
     """
     job = share.job
-    threads = member_threads(job.config.threads, convolves(job), None) if threads is None else threads
+    if threads is None:
+        threads = threads_of_cohort(job.config.threads, convolutional=convolves(job), members=1)
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in share.members()]
@@ -123,8 +121,8 @@ def convolves(job: Job) -> bool:
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:
     """Build the Lightning trainer of a job's cohort; progress, logging and checkpoints are the cohort's own."""
-    settings = dict(job.config.trainer)
-    trainer: pl.Trainer = import_target(settings.pop("_target_", None), where="trainer")(
+    settings = {key: value for key, value in asdict(job.config.trainer).items() if value is not None}
+    trainer: pl.Trainer = import_target(settings.pop("_target_"), where="trainer")(
         **settings,
         devices=1 if device is None else [device],
         callbacks=list(callbacks),
@@ -161,10 +159,3 @@ def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData, *, resume
             trainer.fit(module, datamodule=data, ckpt_path=None if resume_from is None else str(resume_from))
     except SystemExit as stop:
         raise KeyboardInterrupt from stop
-
-
-def member_threads(configured: int | str, work_for_all: bool, most: int | None) -> int:
-    """Threads of a cohort: one for some small dense nets, which only wait for each other, else the cores there are."""
-    if configured == "auto":
-        return (most or usable_cores()) if work_for_all else 1
-    return int(configured)

@@ -8,8 +8,8 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from initlab.base.errors import UserError
 from initlab.data.dataset import Dataset, Split, TaskName
-from initlab.errors import UserError
 
 Arrays = tuple[Any, np.ndarray]  # inputs, an array or a table, and targets, a row each
 Transform = Callable[[Any], np.ndarray]

@@ -7,8 +7,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from initlab.base.errors import UserError
 from initlab.data.assemble import Transform
-from initlab.errors import UserError
 
 MOST_INPUTS = 10_000
 FEW_WORDS = 20

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
 
+from initlab.base.errors import UserError, nearest
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.columns import columns_of_names, fit_columns
 from initlab.data.dataset import Dataset, TaskName
-from initlab.errors import UserError, nearest
 
 SEPARATORS = ",;\t|"
 MISSING = "?"  # beside what pandas takes for missing: an empty field, NA, nan, null, …

@@ -35,7 +35,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 
 TaskName = Literal["classification", "regression"]
 

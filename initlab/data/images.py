@@ -13,9 +13,9 @@ import numpy as np
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
+from initlab.base.errors import UserError
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
-from initlab.errors import UserError
 
 LEVELS = 255.0
 

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
+from initlab.base.randomness import stream
 from initlab.data.dataset import Dataset
-from initlab.randomness import stream
 
 # Optimizer steps in a block: enough to hide what Lightning costs, few enough for a lively progress bar.
 BLOCK_STEPS = 100

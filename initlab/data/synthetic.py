@@ -6,10 +6,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from initlab.activations import ACTIVATIONS, Activation
+from initlab.base.errors import UserError, nearest
 from initlab.data.assemble import assemble
 from initlab.data.dataset import Dataset, TaskName
-from initlab.errors import UserError, nearest
-from initlab.signal.moments import second_moment
+from initlab.theory.moments import second_moment
 
 FloatArray = NDArray[np.float64]
 

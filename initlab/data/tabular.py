@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_wine
 
+from initlab.base.errors import UserError
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
-from initlab.errors import UserError
 
 WINE_QUALITY_FILE = "winequality-red.csv"
 WINE_QUALITY_URL = f"https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/{WINE_QUALITY_FILE}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.intervals import RESAMPLES, mean_bands
-from initlab.results.schema import LIMITS, METRICS
+from initlab.tables.schema import LIMITS, METRICS
 
 LOWEST_R2 = -0.25  # how far below what predicting the mean gets a panel goes: untrained networks may lie at -50
 
@@ -34,7 +34,7 @@ def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
 def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> None:
     looks, metric = styles(analysis), condition[1]
     drawn = []
-    for candidate, job in analysis.of(condition)[["candidate", "job"]].to_numpy():
+    for candidate, job in analysis.candidates_under(condition)[["candidate", "job"]].to_numpy():
         scores = analysis.curves[job]
         color, dash = looks.get(candidate, OTHERS)
         labelled = candidate in looks

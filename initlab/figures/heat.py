@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.style import literal
 from initlab.results.heat import HeatMap
-from initlab.results.schema import METRICS
+from initlab.tables.schema import METRICS
 
 MOST_NUMBERS = 150  # cells that are large enough to be read
 COLUMNS = 3

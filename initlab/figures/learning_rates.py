@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, add_legend, panel_grid, score_axis, styles
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.intervals import bootstrap_intervals
-from initlab.results.schema import METRICS
 from initlab.results.scores import counted_scores
+from initlab.tables.schema import METRICS
 
 
 def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
@@ -31,8 +31,8 @@ def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
 
 def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> None:
     metric, looks = condition[1], styles(analysis)
-    chosen = analysis.of(condition).set_index("candidate")["rate"]
-    for candidate, jobs in analysis.jobs_of(condition).groupby("candidate", sort=False):
+    chosen = analysis.candidates_under(condition).set_index("candidate")["rate"]
+    for candidate, jobs in analysis.jobs_under(condition).groupby("candidate", sort=False):
         color, dash = looks.get(str(candidate), OTHERS)
         labelled = str(candidate) in looks
         jobs = jobs.sort_values("rate")

@@ -34,7 +34,7 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
 
 
 def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
-    names = list(analysis.of(condition)["candidate"])
+    names = list(analysis.candidates_under(condition)["candidate"])
     panel.grid(visible=False)
     if not 2 <= len(names) <= MOST_COMPARED:
         nothing_to_see(panel, "one candidate" if len(names) < 2 else f"{len(names)} candidates: see the table")
@@ -42,7 +42,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     places = {name: place for place, name in enumerate(names)}
     differences, certain = np.full((len(names),) * 2, np.nan), np.zeros((len(names),) * 2, dtype=bool)
     columns = ["a", "b", "difference", "verdict"]
-    for a, b, difference, verdict in analysis.pairs_of(condition)[columns].to_numpy():
+    for a, b, difference, verdict in analysis.pairs_under(condition)[columns].to_numpy():
         i, j = places[a], places[b]
         differences[i, j], differences[j, i] = difference, -difference
         certain[i, j] = certain[j, i] = verdict in ("better", "worse")

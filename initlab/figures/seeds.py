@@ -11,7 +11,7 @@ from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.candidates import CONDITION
-from initlab.results.schema import METRICS
+from initlab.tables.schema import METRICS
 
 MOST_ROWS = 20  # candidates in a panel
 SPREAD = 0.28  # of the dots of a row, to either side
@@ -36,7 +36,7 @@ def seeds_as_dots(analysis: Analysis) -> Figure:
 
 
 def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
-    table, metric = analysis.of(condition).head(MOST_ROWS), condition[1]
+    table, metric = analysis.candidates_under(condition).head(MOST_ROWS), condition[1]
     looks = styles(analysis)
     remarks: dict[int, str] = {}
     drawn: list[NDArray[np.float64]] = []
@@ -68,7 +68,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     if metric == "accuracy":
         panel.xaxis.set_major_formatter(PercentFormatter(1.0))
     panel.locator_params(axis="x", nbins=6 if len(analysis.conditions) == 1 else 4)
-    total = len(analysis.of(condition))
+    total = len(analysis.candidates_under(condition))
     if total > len(table):
         panel.annotate(
             f"the best {len(table)} of {total}", (0.99, 0.01), xycoords="axes fraction", ha="right", fontsize=7

@@ -4,11 +4,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from initlab.base.wording import shortest
 from initlab.figures.panels import OTHERS, add_legend, panel_grid, styles
-from initlab.formats import shortest
 from initlab.results.analysis import Analysis
-from initlab.results.schema import METRICS
 from initlab.results.speed import epochs_to_threshold, share_reached
+from initlab.tables.schema import METRICS
 
 
 def speed(analysis: Analysis) -> Figure:
@@ -20,7 +20,7 @@ def speed(analysis: Analysis) -> Figure:
     looks = styles(analysis)
     figure, panels = panel_grid(analysis)
     for condition, panel in panels:
-        table = analysis.of(condition)
+        table = analysis.candidates_under(condition)
         for candidate, job in table[["candidate", "job"]].to_numpy():
             members = analysis.by_job[job]
             last = int(members["epochs"].max())

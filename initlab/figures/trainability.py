@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
-from initlab.results.schema import METRICS
 from initlab.results.trainability import TrainabilityMap
+from initlab.tables.schema import METRICS
 
 
 def trainability(found: TrainabilityMap) -> Figure:

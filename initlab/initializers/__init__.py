@@ -1,23 +1,22 @@
-"""Weight initializers: plain functions that fill a weight, or change a whole network, in one registry."""
+"""Weight initializers: plain functions that fill a weight, or change a whole network, in one registry.
 
-import importlib
-import pkgutil
+A scheme is one function in `initializers/schemes/`, which registers it; the rest of this package is what schemes stand
+on and how they are applied: `registry` (what a scheme is), `slots` (which weights a network has), `apply` (which weight
+gets what), `api` (the one call for users).
+"""
 
+import initlab.initializers.schemes  # noqa: F401  # registers them
 from initlab.initializers.apply import fill_model, initialize_model
-from initlab.initializers.context import Batch, Context
+from initlab.initializers.context import Context
+from initlab.initializers.init_report import InitReport, ParameterRow
 from initlab.initializers.registry import Scheme, find_scheme, list_initializers, register
-from initlab.initializers.report import ParameterReport, Report
 from initlab.initializers.spec import InitSpec, parse_init
 
-for _module in pkgutil.iter_modules(__path__):  # each registers its schemes: a new file needs no line here
-    importlib.import_module(f"{__name__}.{_module.name}")
-
 __all__ = [
-    "Batch",
     "Context",
+    "InitReport",
     "InitSpec",
-    "ParameterReport",
-    "Report",
+    "ParameterRow",
     "Scheme",
     "fill_model",
     "find_scheme",

@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from initlab.activations import Activation, activation_of
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers.apply import initialize_model
-from initlab.initializers.context import Batch
-from initlab.initializers.report import Report
+from initlab.initializers.init_report import InitReport
 from initlab.initializers.spec import parse_init
+from initlab.modules.batch import Batch
 
 
 def initialize(
@@ -22,7 +22,7 @@ def initialize(
     loss: Callable[[Any, Any], Tensor] | None = None,
     seed: int,
     **params: Any,
-) -> Report:
+) -> InitReport:
     """Fill a network's weights in place by a registered scheme, and say what was done to each parameter.
 
     Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers are filled, biases with

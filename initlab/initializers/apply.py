@@ -10,15 +10,17 @@ from torch import Generator, Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from initlab.activations import Activation
-from initlab.errors import UserError, first_line
-from initlab.initializers.context import Batch, Context
+from initlab.base.errors import UserError, first_line
+from initlab.base.randomness import stream
+from initlab.initializers.context import Context
 from initlab.initializers.fans import Fan
 from initlab.initializers.gains import gain_value
+from initlab.initializers.init_report import InitReport, Treatment, report_on
 from initlab.initializers.registry import BIAS_LIKE_TORCH, Scheme, find_scheme
-from initlab.initializers.report import Report, Treatment, report_on
 from initlab.initializers.slots import EMBEDDINGS, Slot, find_slots
 from initlab.initializers.spec import InitSpec
-from initlab.randomness import stream
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import unwrapped
 
 NORMS: Final = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -31,10 +33,10 @@ def initialize_model(
     seed: int,
     batch: Batch | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
-) -> Report:
+) -> InitReport:
     """Do what `fill_model` does, and describe every parameter as it is then."""
     treatments = fill_model(model, spec, activation=activation, seed=seed, batch=batch, loss=loss)
-    return report_on(_plain(model), find_scheme(spec.scheme).name, treatments)
+    return report_on(unwrapped(model), find_scheme(spec.scheme).name, treatments)
 
 
 @torch.no_grad()
@@ -64,7 +66,7 @@ def fill_model(
         UserError: an unknown scheme, a parameter that does not fit it, something that it needs and neither network
             nor caller offers, or a network without any weight to fill.
     """
-    model = _plain(model)
+    model = unwrapped(model)
     slots = find_slots(model)
     if not slots:
         raise UserError(f"{type(model).__name__} has no Linear, convolution or other weight for init={spec.scheme}")
@@ -94,12 +96,6 @@ def fill_model(
     if bad:
         raise UserError(f"init={scheme.name} makes weights that are not finite: {', '.join(bad[:3])}")
     return treatments
-
-
-def _plain(model: nn.Module) -> nn.Module:
-    """The network inside what torch.compile returns, which hides layers and changes names."""
-    inner: nn.Module = getattr(model, "_orig_mod", model)
-    return inner
 
 
 def _finite(weight: Tensor) -> bool:

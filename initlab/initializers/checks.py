@@ -1,6 +1,6 @@
 """Checks of what a user sets."""
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 
 
 def check_positive(**values: float) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Fan:
     fan_in: int
     fan_out: int
 
-    def of(self, mode: str) -> float:
+    def size(self, mode: str) -> float:
         """The fan that `mode` names: fan_in, fan_out, or fan_avg, their mean.
 
         Raises:

@@ -5,8 +5,8 @@ import math
 from torch import nn
 
 from initlab.activations import ACTIVATIONS, Activation
-from initlab.errors import UserError
-from initlab.signal.moments import derivative_moment, second_moment
+from initlab.base.errors import UserError
+from initlab.theory.moments import derivative_moment, second_moment
 
 NAMED_GAINS = ("kaiming", "moment", "derivative")
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
-from initlab.errors import UserError, nearest
+from initlab.base.errors import UserError, nearest
 
 InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
 Level = Literal["weight", "model"]

@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import is_parametrized
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers.fans import Fan
 
 # How many gates a recurrent layer stacks in one weight.

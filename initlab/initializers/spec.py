@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from initlab.config import check_call, conforms
-from initlab.errors import UserError
+from initlab.base.errors import UserError
+from initlab.config.calls import check_call, conforms
 from initlab.initializers.gains import check_gain
 from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, find_scheme
 

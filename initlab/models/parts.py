@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 
 Norms = Mapping[str, Callable[[int], nn.Module]]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.parts import CHANNEL_NORMS, check_sizes, find_norm, image_shape, scalar_bias, scalar_multiplier
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.parts import check_sizes, dropout_layer, image_shape
 
 

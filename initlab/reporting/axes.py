@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from initlab.errors import counted
+from initlab.base.wording import counted, listed, p_words
 from initlab.figures.critical_difference import critical_difference_diagram
 from initlab.figures.heat import heat_map
-from initlab.formats import listed, p_words
 from initlab.reporting.document import Paragraph, Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.heat import HeatMap, heat_maps

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from initlab.base.wording import interval_text
 from initlab.figures.panels import MOST_LABELLED, MOST_PANELS
-from initlab.formats import interval_text
 from initlab.results.analysis import Analysis
-from initlab.results.schema import METRICS
+from initlab.tables.schema import METRICS
 
 CONDITION_HEADINGS = ("data", "metric", "setting")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from initlab.base.wording import epochs_text, interval_text, rate_text, shortest
 from initlab.figures.learning_rates import learning_rates
 from initlab.figures.speed import speed
-from initlab.formats import epochs_text, interval_text, rate_text, shortest
 from initlab.reporting.cells import condition_columns, which_panels
 from initlab.reporting.document import Paragraph, Part, Picture, Section, Table
 from initlab.results.analysis import Analysis

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from initlab.errors import counted
-from initlab.formats import difference_text, listed, p_words, rate_text
+from initlab.base.wording import counted, difference_text, listed, p_words, rate_text
 from initlab.reporting.document import Code, Paragraph, Part, Section, Table
 from initlab.reporting.words import score_words
 from initlab.results.analysis import Analysis
-from initlab.results.recommendation import Recommendation
+from initlab.results.choice import Choice
 
 TORCH = "torch_default"
 
@@ -32,7 +31,7 @@ class Screened:
     trained: bool
 
 
-def recommendation_section(analysis: Analysis, found: Recommendation | None, code: str) -> Section:
+def recommendation_section(analysis: Analysis, found: Choice | None, code: str) -> Section:
     """The recommendation, and two lines of code."""
     title = "The recommendation"
     if found is None:
@@ -42,7 +41,7 @@ def recommendation_section(analysis: Analysis, found: Recommendation | None, cod
     return Section(title, parts)
 
 
-def recommendation_words(analysis: Analysis, found: Recommendation) -> list[str]:
+def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     """Which to use, at which learning rate, why, and what torch's own default does."""
     chosen, table = found.chosen, analysis.candidates
     name = str(chosen["candidate"])
@@ -77,7 +76,7 @@ def _standing(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _why(table: pd.DataFrame, found: Recommendation) -> list[str]:
+def _why(table: pd.DataFrame, found: Choice) -> list[str]:
     """Why this one, of those that are about as good."""
     if len(found.near) < 2:
         return []

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from initlab.errors import counted
-from initlab.formats import listed, rate_text
+from initlab.base.wording import counted, listed, rate_text
 from initlab.results.analysis import Analysis
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import RATE
-from initlab.results.schema import METRICS
+from initlab.tables.schema import METRICS
 
 
 def remarks(analysis: Analysis) -> list[str]:

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from initlab.reporting.document import Code, Paragraph, Part, Section, Table
-from initlab.results.store import config_text
 from initlab.results.study import Study
+from initlab.tables.store import config_text
 
 
 def how_to_repeat(study: Study) -> Section:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from initlab.errors import counted
+from initlab.base.wording import counted, difference_text, interval_text, p_text, shortest
 from initlab.figures.curves import learning_curves
 from initlab.figures.pairwise import pairwise_matrix
 from initlab.figures.seeds import seeds_as_dots
-from initlab.formats import difference_text, interval_text, p_text, shortest
 from initlab.reporting.cells import condition_columns, intervals, score_name, which_panels
 from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis

@@ -7,7 +7,7 @@ from initlab.reporting.remarks import method, remarks
 from initlab.reporting.repeat import how_to_repeat
 from initlab.reporting.scores import all_jobs, curves_section, leaderboard, pairs_section, seeds_section
 from initlab.reporting.theory import signal_sections
-from initlab.reporting.words import MOST_CONDITIONS, answer, of_condition
+from initlab.reporting.words import MOST_CONDITIONS, answer, condition_words
 from initlab.results.analysis import Analysis
 
 
@@ -44,7 +44,7 @@ def answer_section(analysis: Analysis) -> Section:
     conditions = analysis.conditions
     if len(conditions) > 1:
         parts.append(
-            Points([of_condition(analysis, condition, brief=True) for condition in conditions[:MOST_CONDITIONS]])
+            Points([condition_words(analysis, condition, brief=True) for condition in conditions[:MOST_CONDITIONS]])
         )
         if len(conditions) > MOST_CONDITIONS:
             parts.append(Paragraph(f"And {len(conditions) - MOST_CONDITIONS} more conditions: see the tables."))

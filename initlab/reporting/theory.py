@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.figures.signal import signal_by_depth
 from initlab.figures.trainability import trainability
 from initlab.reporting.document import Part, Picture, Section
 from initlab.results.analysis import Analysis
-from initlab.results.store import read_table
 from initlab.results.trainability import trainability_map
+from initlab.tables.store import read_table
 
 MOST_PICTURES = 6
 MOST_LINES = 12
@@ -19,7 +19,7 @@ def signal_sections(analysis: Analysis) -> list[Section]:
     parts: list[Part] = []
     for number, condition in enumerate(analysis.conditions):
         tables = {}
-        for candidate, job in analysis.of(condition).head(MOST_LINES)[["candidate", "job"]].to_numpy():
+        for candidate, job in analysis.candidates_under(condition).head(MOST_LINES)[["candidate", "job"]].to_numpy():
             signal = _signal_at_start(analysis, job)
             if signal is not None:
                 tables[candidate] = signal

@@ -2,13 +2,12 @@
 
 import pandas as pd
 
-from initlab.errors import counted
-from initlab.formats import difference_text, interval_text, listed, p_words, rate_text
+from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import SIGNIFICANT, count_pairs, seeds_needed
 from initlab.results.ranks import data_sets_needed
-from initlab.results.schema import METRICS
+from initlab.tables.schema import METRICS
 
 VERDICTS = ("better", "worse", "tie", "equal", "open")
 MOST_CONDITIONS = 12  # that get a sentence of their own
@@ -18,14 +17,14 @@ def answer(analysis: Analysis) -> list[str]:
     """The answer: one paragraph for one condition; for several, who leads how often, and what data sets say."""
     conditions = analysis.conditions
     if len(conditions) == 1:
-        return [of_condition(analysis, conditions[0])]
+        return [condition_words(analysis, conditions[0])]
     paragraphs = [_overview(analysis)]
     if analysis.ranks is not None:
         paragraphs.append(across_data(analysis))
     return paragraphs
 
 
-def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = False) -> str:
+def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = False) -> str:
     """Which candidate is best under a condition, by how much, and how sure that is.
 
     Args:
@@ -33,7 +32,7 @@ def of_condition(analysis: Analysis, condition: Condition, *, brief: bool = Fals
         condition: One of its conditions.
         brief: Without the differences, which the tables have.
     """
-    table, pairs = analysis.of(condition), analysis.pairs_of(condition)
+    table, pairs = analysis.candidates_under(condition), analysis.pairs_under(condition)
     best = table.iloc[0]
     where, name = f"On {analysis.title(condition)}", str(best["candidate"])
     if table["score"].isna().all():

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
+from initlab.base.files import write_whole
 from initlab.figures.style import save_png, save_svg
 from initlab.reporting.document import Report
 from initlab.reporting.html import to_html
 from initlab.reporting.markdown import to_markdown
-from initlab.results.store import write_whole
 
 
 def write_report(report: Report, folder: Path) -> Sequence[Path]:

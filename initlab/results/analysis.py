@@ -11,10 +11,9 @@ from numpy.random import Generator
 
 from initlab.results.candidates import CONDITION, Axes, arrange, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
-from initlab.results.intervals import bootstrap_intervals, interquartile_mean, mean_and_interval, share_and_interval
+from initlab.results.intervals import bootstrap_intervals, interquartile_mean, share_and_interval
 from initlab.results.pairs import compare_pairs
 from initlab.results.ranks import Ranks, rank_across
-from initlab.results.schema import LIMITS
 from initlab.results.speed import epochs_to_threshold, median_epochs
 from initlab.results.study import Study
 from initlab.results.summary import summarize
@@ -33,6 +32,7 @@ class Analysis:
         candidates: One row a candidate and condition, best first: of `candidates.choose_rates`, with its statistics
             on test rows over the members that did not diverge.
         pairs: Of `pairs.compare_pairs`.
+        summary: One row a job, of `summary.summarize`; the candidates' means and intervals are taken from it.
         ranked: Names of the candidates that every condition of every data set has, as `ranks` has them.
         ranks: Across data sets; None where there are fewer than two, or fewer than two such candidates.
     """
@@ -42,6 +42,7 @@ class Analysis:
     jobs: pd.DataFrame
     candidates: pd.DataFrame
     pairs: pd.DataFrame
+    summary: pd.DataFrame
     ranked: tuple[str, ...] = ()
     ranks: Ranks | None = None
 
@@ -70,22 +71,17 @@ class Analysis:
             str(job): part.pivot(index="member", columns="epoch", values="score") for job, part in rows.groupby("job")
         }
 
-    @cached_property
-    def summary(self) -> pd.DataFrame:
-        """One row a job, of `summary.summarize`."""
-        return summarize(self.study)
-
-    def of(self, condition: Condition) -> pd.DataFrame:
+    def candidates_under(self, condition: Condition) -> pd.DataFrame:
         """The candidates of a condition, best first."""
-        return _of(self.candidates, condition)
+        return _rows_under(self.candidates, condition)
 
-    def jobs_of(self, condition: Condition) -> pd.DataFrame:
+    def jobs_under(self, condition: Condition) -> pd.DataFrame:
         """The jobs of a condition, at every learning rate."""
-        return _of(self.jobs, condition)
+        return _rows_under(self.jobs, condition)
 
-    def pairs_of(self, condition: Condition) -> pd.DataFrame:
+    def pairs_under(self, condition: Condition) -> pd.DataFrame:
         """The pairs of a condition."""
-        return _of(self.pairs, condition)
+        return _rows_under(self.pairs, condition)
 
     def title(self, condition: Sequence[str]) -> str:
         """A condition in a few words."""
@@ -93,7 +89,7 @@ class Analysis:
         return f"{data}, {setting}" if setting else data
 
 
-def _of(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
+def _rows_under(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
     return table[(table[CONDITION] == list(condition)).all(axis=1)]
 
 
@@ -108,32 +104,39 @@ def analyse(study: Study, *, seed: int = 0) -> Analysis:
     axes = find_axes(study)
     jobs = arrange(study, axes)
     candidates = choose_rates(jobs, axes)
+    summary = summarize(study, seed=seed)
     groups = {str(job): members for job, members in study.members.groupby("job", sort=False)}
-    described = [_describe(groups[job], rng) for job in candidates["job"]]
+    of_job = summary.set_index("job")
+    described = [_describe(groups[job], of_job.loc[job], seed) for job in candidates["job"]]
     candidates = candidates.join(pd.DataFrame(described, index=candidates.index))
     pairs = compare_pairs(study, candidates, rng=rng)
     candidates["standing"] = _standing(candidates, pairs)
     candidates["leading"] = candidates["standing"] != "worse"
     ranked, ranks = _across_data(candidates, rng)
-    return Analysis(study, axes, jobs, candidates, pairs, ranked, ranks)
+    return Analysis(study, axes, jobs, candidates, pairs, summary, ranked, ranks)
 
 
-def _describe(members: pd.DataFrame, rng: Generator) -> dict[str, Any]:
-    """Statistics of one job's members."""
-    finished = (members["status"] == "finished").to_numpy()
-    diverged, seeds = int((~finished).sum()), len(members)
+def _describe(members: pd.DataFrame, summary: pd.Series, seed: int) -> dict[str, Any]:
+    """Statistics of one candidate's members.
+
+    Args:
+        members: Its rows of the members table.
+        summary: Its row of `summarize`, whose means and intervals are used.
+        seed: Of the bootstrap.
+    """
+    diverged, seeds = int(summary["diverged"]), int(summary["seeds"])
     row: dict[str, Any] = {"seeds": seeds, "diverged": diverged}
     _, row["diverged_low"], row["diverged_high"] = share_and_interval(diverged, seeds)
-    metric = str(members["metric"].iloc[0])
+    for name, column in {"score": "test_score", "loss": "test_loss"}.items():
+        row |= {f"{name}{end}": float(summary[f"{column}{end or '_mean'}"]) for end in ("", "_low", "_high")}
+    finished = (members["status"] == "finished").to_numpy()
     scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[finished]
-    losses = members["test_loss"].to_numpy(np.float64, na_value=np.nan)[finished]
-    for name, values, limits in (("score", scores, LIMITS[metric]), ("loss", losses, LIMITS["loss"])):
-        row[name], row[f"{name}_low"], row[f"{name}_high"] = mean_and_interval(values, rng=rng, limits=limits)
+    rng = np.random.default_rng([seed, seeds])
     few = np.full((2, 1), np.nan)
-    for name, value in (("median", np.median), ("iqm", interquartile_mean)):
-        ends = bootstrap_intervals(scores[None], name, rng=rng) if len(scores) > 1 else few  # type: ignore[arg-type]
-        row[name] = float(value(scores)) if len(scores) else np.nan
-        row[f"{name}_low"], row[f"{name}_high"] = ends[:, 0]
+    for statistic, value in (("median", np.median), ("iqm", interquartile_mean)):
+        ends = bootstrap_intervals(scores[None], statistic, rng=rng) if len(scores) > 1 else few  # type: ignore[arg-type]
+        row[statistic] = float(value(scores)) if len(scores) else np.nan
+        row[f"{statistic}_low"], row[f"{statistic}_high"] = ends[:, 0]
     row["std"] = spread_over_seeds(scores) if len(scores) > 1 else np.nan
     epochs = epochs_to_threshold(members)
     row["threshold"] = float(members["threshold"].iloc[0])

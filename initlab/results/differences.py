@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from initlab.config import NOT_IDENTITY
-from initlab.formats import shortest
+from initlab.base.wording import shortest
+from initlab.config.names import NOT_IDENTITY
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(

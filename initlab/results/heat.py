@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from initlab.formats import shortest
+from initlab.base.wording import shortest
 from initlab.results.analysis import Analysis
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.results.differences import differing_keys, flat_config, label_of
-from initlab.results.schema import HISTORY, MEMBERS
-from initlab.results.store import finished_jobs, read_config, read_failure, read_metadata, read_table
+from initlab.tables.schema import HISTORY, MEMBERS
+from initlab.tables.store import finished_jobs, read_config, read_failure, read_metadata, read_table
 
 
 @dataclass(frozen=True)

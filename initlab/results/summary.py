@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from initlab.base.files import write_whole
 from initlab.results.intervals import mean_and_interval
-from initlab.results.schema import LIMITS
 from initlab.results.scores import counted_scores
 from initlab.results.speed import epochs_to_threshold, median_epochs
-from initlab.results.store import write_whole
 from initlab.results.study import Study
+from initlab.tables.schema import LIMITS
 
 
 def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:

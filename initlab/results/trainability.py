@@ -44,8 +44,7 @@ def trainability_map(study: Study) -> TrainabilityMap | None:
         return None
     # These need torch, which takes seconds to import, and most studies are no map.
     from initlab.activations import Activation
-    from initlab.signal.mean_field import mean_field_theory
-    from initlab.signal.verdict import DEPTH_SCALES
+    from initlab.theory.mean_field import DEPTH_SCALES, mean_field_theory
 
     cells = pd.DataFrame(
         {

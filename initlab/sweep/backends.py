@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from joblib import parallel_config
 
-from initlab.config import Config
-from initlab.errors import UserError, first_line
-from initlab.machine import trains_on_cuda, usable_cores
+from initlab.base.errors import UserError, first_line
+from initlab.base.machine import trains_on_cuda
+from initlab.base.threads import cores_of_process, usable_cores
+from initlab.config.schema import Config
 
 CONNECT_SECONDS = 10
 
@@ -32,7 +33,7 @@ def open_backend(config: Config, workers: int) -> Iterator[None]:
         with connected_dask(), parallel_config("dask", n_jobs=workers):
             yield
     else:
-        with parallel_config("loky", n_jobs=workers, inner_max_num_threads=max(1, usable_cores() // workers)):
+        with parallel_config("loky", n_jobs=workers, inner_max_num_threads=cores_of_process(workers)):
             yield
 
 
@@ -87,7 +88,7 @@ def connected_dask() -> Iterator[Any]:
 
 def workers_of(config: Config) -> int:
     """How many workers a backend has: cores of this machine, or of the cluster; for training on GPUs, these."""
-    accelerator = config.trainer["accelerator"]
+    accelerator = config.trainer.accelerator
     if config.backend == "ray":
         with connected_ray() as ray:
             return max(1, _ray_gpus(ray, config) or int(ray.cluster_resources().get("CPU", 1)))
@@ -102,5 +103,5 @@ def workers_of(config: Config) -> int:
 
 def _ray_gpus(ray: Any, config: Config) -> int:
     """GPUs of a Ray cluster, if they are to be trained on."""
-    wanted = config.trainer["accelerator"] in ("auto", "gpu", "cuda")
+    wanted = config.trainer.accelerator in ("auto", "gpu", "cuda")
     return int(ray.cluster_resources().get("GPU", 0)) if wanted else 0

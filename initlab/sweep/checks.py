@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from initlab.base.errors import InitializationWarning, RefusedError, UserError
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_trainer
-from initlab.cohort.trackers import check_logger
-from initlab.config import NOT_IDENTITY, without_keys
-from initlab.errors import InitializationWarning, RefusedError, UserError
-from initlab.jobs import Job
+from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.jobs.job import Job
+from initlab.tracking.loggers import check_logger
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -23,7 +23,7 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
     Raises:
         UserError: jobs of several studies, or different ones that would write to one folder.
     """
-    if len({job.study for job in jobs}) > 1:
+    if len({job.study_folder for job in jobs}) > 1:
         raise UserError("output_dir, name: a sweep writes to one folder; run one sweep for each")
     distinct: dict[str, Job] = {}
     for job in jobs:

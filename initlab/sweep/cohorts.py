@@ -9,10 +9,11 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
+from initlab.base.machine import device_name
+from initlab.base.wording import counted
 from initlab.cohort.run import convolves
-from initlab.errors import counted
-from initlab.jobs import Job, Share
-from initlab.machine import device_name
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,7 @@ class Cohort:
     @property
     def member_epochs(self) -> int:
         """Its size, as progress counts it."""
-        epochs: int = self.shares[0].job.config.trainer["max_epochs"]
-        return self.members * epochs
+        return self.members * self.shares[0].job.config.trainer.max_epochs
 
     @property
     def manifest(self) -> list[dict[str, Any]]:
@@ -113,5 +113,5 @@ def form_cohorts(shares: Sequence[Share], *, workers: int, most: Mapping[str, in
 def runs_vectorized(job: Job) -> bool:
     """Whether a job's members can train by vmap, as far as can be told before its cohort is built."""
     if job.config.engine == "auto":
-        return not (convolves(job) and device_name(job.config.trainer["accelerator"]) == "cpu")
+        return not (convolves(job) and device_name(job.config.trainer.accelerator) == "cpu")
     return job.config.engine == "vmap"

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from initlab.base.machine import trains_on_cuda
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
-from initlab.jobs import Job
-from initlab.machine import trains_on_cuda
+from initlab.jobs.job import Job
 from initlab.sweep.cohorts import runs_vectorized
 
 BACKWARD = 2  # of what the forward pass keeps or computes, what the backward pass adds: as a rule
@@ -82,7 +82,7 @@ def cost_of(job: Job) -> Cost:
     recorded = min(BLOCK_STEPS, per_epoch) * batch * 4 * (job.dataset.outputs + 1)
     evaluated = min(max(CHUNK_ROWS, 4 * batch), max(len(job.dataset.val), len(job.dataset.test)))
     vectorized = runs_vectorized(job)
-    steps = config.trainer["max_epochs"] * per_epoch
+    steps = config.trainer.max_epochs * per_epoch
     flops = counter.get_total_flops() / len(inputs) * (1 + BACKWARD) * batch * steps
     return Cost(
         # Weights, the networks that they come from, gradients, the copy from before a step; what is recorded, twice.

@@ -6,21 +6,21 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Literal
 
-from initlab.cohort.tracking import JobTracking
-from initlab.errors import UserError
-from initlab.jobs import Job
-from initlab.machine import describe_machine
-from initlab.results.store import (
-    OtherVersionError,
+from initlab.base.errors import UserError
+from initlab.base.files import write_whole
+from initlab.base.machine import describe_machine
+from initlab.jobs.job import Job
+from initlab.tables.job_tables import JobTables
+from initlab.tables.store import (
+    NewerVersionError,
     config_text,
     read_failure,
     read_metadata,
     read_table,
     write_description,
     write_table,
-    write_whole,
 )
-from initlab.results.tables import JobTables
+from initlab.tracking.callback import JobTracking
 
 State = Literal["open", "finished", "damaged", "other"]
 
@@ -48,29 +48,29 @@ def place(job: Job) -> tuple[Job, State, str | None]:
 
 def _state(job: Job) -> tuple[State, str]:
     """What is in a job's own folder, and the reason why it is of no use."""
-    if not (job.directory / "members.parquet").exists():
+    if not (job.folder / "members.parquet").exists():
         return "open", ""
-    found = read_metadata(job.directory).get("fingerprint")
+    found = read_metadata(job.folder).get("fingerprint")
     if found is not None and found != job.fingerprint:
         return "other", "the results of another configuration, or of other data"
     try:
         for name in ("members", "history"):
-            read_table(job.directory, name)
-    except OtherVersionError:
-        return "other", "tables of another version of initlab"
+            read_table(job.folder, name)
+    except NewerVersionError:
+        return "other", "tables of a later version of initlab"
     except UserError as error:
         return "damaged", str(error).partition("; remove")[0]
     if found is None:
         return "other", "results that do not say what they are of"
-    return ("open" if (job.directory / "error.txt").exists() else "finished"), ""
+    return ("open" if (job.folder / "error.txt").exists() else "finished"), ""
 
 
 def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
     """What a run has made of a job; None if it has not come to an end with it."""
-    metadata = read_metadata(job.directory)
+    metadata = read_metadata(job.folder)
     if metadata.get("run") != run:
         return None
-    whole = (job.directory / "members.parquet").exists() and not (job.directory / "error.txt").exists()
+    whole = (job.folder / "members.parquet").exists() and not (job.folder / "error.txt").exists()
     return "finished" if metadata.get("status") == "finished" and whole else "failed"
 
 
@@ -80,34 +80,34 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> N
     Raises:
         OSError: the disk is full, say.
     """
-    (job.directory / "members.parquet").unlink(missing_ok=True)  # of a former run: it marks the job as finished
-    write_description(job.directory, job.resolved, _metadata(job, run, status="finished"))
-    write_table(job.directory, "history", tables.history)
+    (job.folder / "members.parquet").unlink(missing_ok=True)  # of a former run: it marks the job as finished
+    write_description(job.folder, job.resolved, _metadata(job, run, status="finished"))
+    write_table(job.folder, "history", tables.history)
     if tables.signal is not None:
-        write_table(job.directory, "signal", tables.signal)
+        write_table(job.folder, "signal", tables.signal)
     tracking.finish(tables)
-    (job.directory / "error.txt").unlink(missing_ok=True)
-    write_table(job.directory, "members", tables.members)
+    (job.folder / "error.txt").unlink(missing_ok=True)
+    write_table(job.folder, "members", tables.members)
 
 
 def write_failure(job: Job, reason: str, run: str) -> None:
     """Keep the reason in the job's folder, with its configuration; where even that fails, say it here."""
     try:
         text = f"{reason}\n{config_text(job.resolved)}"
-        write_whole(job.directory / "error.txt", lambda path: path.write_text(text))
+        write_whole(job.folder / "error.txt", lambda path: path.write_text(text))
         metadata = json.dumps(_metadata(job, run, status="failed"), indent=2)
-        write_whole(job.directory / "metadata.json", lambda path: path.write_text(f"{metadata}\n"))
+        write_whole(job.folder / "metadata.json", lambda path: path.write_text(f"{metadata}\n"))
     except OSError:
         sys.stderr.write(f"{job.name}:\n{reason}")
 
 
 def reason_of(job: Job) -> str:
     """Why a job failed, in a line."""
-    return read_failure(job.directory) if (job.directory / "error.txt").exists() else "see above"
+    return read_failure(job.folder) if (job.folder / "error.txt").exists() else "see above"
 
 
 def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
-    return describe_machine(job.config.trainer["accelerator"]) | {
+    return describe_machine(job.config.trainer.accelerator) | {
         "status": status,
         "run": run,
         "fingerprint": job.fingerprint,

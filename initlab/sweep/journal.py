@@ -13,18 +13,19 @@ from typing import Any
 
 import pandas as pd
 
-from initlab.errors import UserError
-from initlab.jobs import Job
-from initlab.results.store import read_table, write_table, write_whole
-from initlab.results.tables import JobTables
+from initlab.base.errors import UserError
+from initlab.base.files import write_whole
+from initlab.jobs.job import Job
 from initlab.sweep.cohorts import Cohort, shares_of
+from initlab.tables.job_tables import JobTables
+from initlab.tables.store import read_table, write_table
 
 FOLDER = ".cohorts"
 
 
 def folder_of(cohort: Cohort) -> Path:
     """Where a cohort's files are."""
-    return cohort.shares[0].job.study / FOLDER / cohort.identity
+    return cohort.shares[0].job.study_folder / FOLDER / cohort.identity
 
 
 def checkpoint_of(folder: Path) -> Path:
@@ -66,16 +67,16 @@ def forget(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def kept_results(study: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]:
+def kept_results(study_folder: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]:
     """What earlier cohorts measured of some jobs, by the jobs' names; no member twice.
 
     Args:
-        study: The sweep's folder.
+        study_folder: Of the study.
         jobs: Of the sweep.
     """
     wanted = {job.name: job for job in jobs}
     kept: dict[str, list[JobTables]] = {}
-    for folder, manifest in _manifests(study):
+    for folder, manifest in _manifests(study_folder):
         if not (folder / "members.parquet").exists():
             continue
         try:
@@ -104,18 +105,18 @@ def _rows_of(table: pd.DataFrame, job: str, members: range) -> pd.DataFrame:
     return table[(table["job"] == job) & table["member"].isin(members)]
 
 
-def interrupted_cohorts(study: Path, missing: Mapping[str, tuple[Job, Collection[int]]]) -> list[Cohort]:
+def interrupted_cohorts(study_folder: Path, missing: Mapping[str, tuple[Job, Collection[int]]]) -> list[Cohort]:
     """Cohorts that have a checkpoint and whose members are all still to be trained; no member is in two of them.
 
     Their members stay together: only so does the checkpoint fit.
 
     Args:
-        study: The sweep's folder.
+        study_folder: Of the study.
         missing: By job name, the job and the seeds of its members that are to be trained.
     """
     taken: set[tuple[str, int]] = set()
     cohorts = []
-    for folder, manifest in _manifests(study):
+    for folder, manifest in _manifests(study_folder):
         if not checkpoint_of(folder).exists():
             continue
         members = [
@@ -132,38 +133,38 @@ def interrupted_cohorts(study: Path, missing: Mapping[str, tuple[Job, Collection
     return cohorts
 
 
-def tidy(study: Path, finished: Collection[str], *, alone: bool) -> None:
+def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) -> None:
     """Remove the folders of cohorts whose jobs are all finished.
 
     Args:
-        study: The sweep's folder.
+        study_folder: Of the study.
         finished: Names of finished jobs.
-        alone: Other processes may be at work on other jobs of this study: leave what may be theirs.
+        beside_others: Other processes may be at work on other jobs of this study: leave what may be theirs.
     """
-    for folder, manifest in _manifests(study):
+    for folder, manifest in _manifests(study_folder):
         if all(entry["job"] in finished for entry in manifest):
             forget(folder)
-    for left in () if alone else (study / FOLDER).glob("*"):
+    for left in () if beside_others else (study_folder / FOLDER).glob("*"):
         if left.is_file():  # locks of GPUs
             left.unlink(missing_ok=True)
         elif not (left / "manifest.json").exists():
             forget(left)
     with contextlib.suppress(OSError):  # something is left that a later run will want
-        (study / FOLDER).rmdir()
+        (study_folder / FOLDER).rmdir()
 
 
-def forget_jobs(study: Path, jobs: Sequence[Job]) -> None:
+def forget_jobs(study_folder: Path, jobs: Sequence[Job]) -> None:
     """Remove the folders of all cohorts that some jobs are in."""
     names = {job.name for job in jobs}
-    for folder, manifest in _manifests(study):
+    for folder, manifest in _manifests(study_folder):
         if any(entry["job"] in names for entry in manifest):
             forget(folder)
 
 
-def _manifests(study: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
+def _manifests(study_folder: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
     """The folders of a study's cohorts, each with who is in it."""
     found = []
-    for path in sorted((study / FOLDER).glob("*/manifest.json")):
+    for path in sorted((study_folder / FOLDER).glob("*/manifest.json")):
         try:
             found.append((path.parent, json.loads(path.read_text())))
         except ValueError:  # damaged

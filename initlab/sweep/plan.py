@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from initlab.errors import UserError, counted
-from initlab.jobs import Job
-from initlab.machine import trains_on_cuda
+from initlab.base.errors import UserError
+from initlab.base.machine import trains_on_cuda
+from initlab.base.wording import counted
+from initlab.jobs.job import Job
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.sweep import journal
 from initlab.sweep.backends import workers_of
@@ -101,13 +102,13 @@ def make_schedule(jobs: Sequence[Job]) -> Schedule:
     """
     if not jobs:
         return Schedule([], 1, {})
-    kept = journal.kept_results(jobs[0].study, jobs)
+    kept = journal.kept_results(jobs[0].study_folder, jobs)
     done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
     missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
     most = jobs[0].config.max_members
     cohorts = [
         cohort
-        for cohort in journal.interrupted_cohorts(jobs[0].study, missing)
+        for cohort in journal.interrupted_cohorts(jobs[0].study_folder, missing)
         if most == "auto" or cohort.members <= most
     ]
     for share in (share for cohort in cohorts for share in cohort.shares):
@@ -146,7 +147,7 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
     config = jobs[0].config
     if isinstance(config.max_members, int):
         return dict.fromkeys(costs, config.max_members)
-    accelerator = config.trainer["accelerator"]
+    accelerator = config.trainer.accelerator
     free = free_memory(accelerator)
     share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
     return {program: cost.most_members(share / 2) for program, cost in costs.items()}

@@ -14,23 +14,24 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from joblib import Parallel, delayed
 
-from initlab.console import plain_warnings, quiet_libraries
-from initlab.errors import UserError, first_line
-from initlab.machine import trains_on_cuda
-from initlab.plugins import load_plugins
-from initlab.results.store import write_whole
+from initlab.base.console import plain_warnings, quiet_libraries
+from initlab.base.errors import UserError, first_line
+from initlab.base.files import write_whole
+from initlab.base.lock import locked
+from initlab.base.machine import trains_on_cuda
+from initlab.base.plugins import load_plugins
+from initlab.base.threads import start_worker
 from initlab.sweep import journal
 from initlab.sweep.backends import open_backend
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import outcome, write_failure
-from initlab.sweep.lock import locked
-from initlab.sweep.progress import Reporter, Watch, watching
+from initlab.sweep.progress import ProgressFile, Watch, watching
 from initlab.sweep.worker import Run, run_cohort
 
 ATTEMPT = "attempt"  # a file in the journal's folder: which attempt at the sweep is on
@@ -38,51 +39,99 @@ ATTEMPT = "attempt"  # a file in the journal's folder: which attempt at the swee
 SUSPICIOUS = 2
 
 
+@dataclass
+class _PoolRun:
+    """How far the cohorts of a pool are: what is pending, and whose workers have died.
+
+    Attributes:
+        run: Of the sweep.
+        advance: Told of work done, in member-epochs; a negative number takes work back.
+        finish: Told of each cohort that has come to an end.
+        pending: Cohorts to train.
+        deaths: How often a cohort was at work when a worker died.
+    """
+
+    run: Run
+    advance: Callable[[float], None]
+    finish: Callable[[Cohort], None]
+    pending: list[Cohort]
+    deaths: Counter[Cohort] = field(default_factory=Counter)
+
+    def batch(self) -> list[Cohort]:
+        """What trains next: one suspect alone, or all that is pending."""
+        suspects = [cohort for cohort in self.pending if self.deaths[cohort] >= SUSPICIOUS]
+        return suspects[:1] or list(self.pending)
+
+    def settle(self, batch: Sequence[Cohort], watch: Watch, reason: Exception | None) -> None:
+        """Take in what a batch came to.
+
+        Args:
+            batch: What trained.
+            watch: What its workers have told.
+            reason: Why it ended before its time; None: it did not.
+
+        Raises:
+            UserError: the workers ended before they began.
+        """
+        if reason is None:
+            watch.finished.update(batch)
+        elif not watch.done:
+            raise UserError(f"the worker processes end before they begin: {first_line(reason)}")
+        for cohort in set(batch) - watch.finished:
+            if _written(cohort, self.run):
+                watch.finished.add(cohort)
+                self.finish(cohort)
+            elif cohort in watch.done:
+                self.deaths[cohort] += 1
+                self.advance(-watch.done[cohort])
+        self.pending = [cohort for cohort in self.pending if cohort not in watch.finished]
+        if len(batch) == 1 and batch[0] in self.pending and self.deaths[batch[0]] > SUSPICIOUS:
+            self._give_up(batch[0], reason)
+
+    def _give_up(self, cohort: Cohort, reason: Exception | None) -> None:
+        """Halve a cohort whose worker died though nothing else was at work; a single member has failed."""
+        journal.forget(journal.folder_of(cohort))
+        self.pending.remove(cohort)
+        if cohort.members > 1:
+            halves = list(cohort.halves())
+            self.deaths.update(dict.fromkeys(halves, SUSPICIOUS))
+            self.pending = halves + self.pending
+            return
+        write_failure(cohort.shares[0].job, f"its process died, again and again\n{reason}", self.run.identity)
+
+
 def run_in_pool(
-    cohorts: Sequence[Cohort], run: Run, *, workers: int, advance: Callable[[float], None],
-    finished: Callable[[Cohort], None],
-) -> None:  # fmt: skip
+    cohorts: Sequence[Cohort],
+    run: Run,
+    *,
+    workers: int,
+    advance: Callable[[float], None],
+    finish: Callable[[Cohort], None],
+) -> None:
     """Train cohorts in worker processes.
 
     Where a worker dies, what is not finished is tried again. A cohort whose worker dies though nothing else was at
     work is halved, as memory may be the reason, and a single member is given up.
 
     Args:
-        cohorts: Of one sweep.
-        run: Of the sweep.
+        cohorts: Of one sweep, the first to start first.
+        run: What the processes of this run share.
         workers: How many processes.
-        advance: Told of work done, in member-epochs.
-        finished: Told of each cohort that has come to an end.
+        advance: Told of work done, in member-epochs; a negative number takes work back.
+        finish: Told of each cohort that has come to an end.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
         UserError: the backend is not to be had.
     """
     first = cohorts[0].shares[0].job
-    attempt = first.study / journal.FOLDER / ATTEMPT
-    deaths: Counter[Cohort] = Counter()
-    pending = list(cohorts)
+    attempt = first.study_folder / journal.FOLDER / ATTEMPT
+    state = _PoolRun(run, advance, finish, list(cohorts))
     try:
         with open_backend(first.config, workers):
-            while pending:
-                batch = [cohort for cohort in pending if deaths[cohort] >= SUSPICIOUS][:1] or pending
-                watch, reason = _try(batch, run, attempt, workers, advance, finished)
-                if reason is None:
-                    watch.finished.update(batch)
-                elif not watch.done:
-                    raise UserError(f"the worker processes end before they begin: {first_line(reason)}")
-                for cohort in set(batch) - watch.finished:
-                    if _written(cohort, run):
-                        watch.finished.add(cohort)
-                        finished(cohort)
-                    elif cohort in watch.done:
-                        deaths[cohort] += 1
-                        advance(-watch.done[cohort])
-                guilty = [cohort for cohort in batch if len(batch) == 1 and deaths[cohort] > SUSPICIOUS]
-                halves = [half for cohort in guilty for half in _halved(cohort, run, reason)]
-                deaths.update(dict.fromkeys(halves, SUSPICIOUS))
-                done = watch.finished.union(guilty)
-                pending = halves + [cohort for cohort in pending if cohort not in done]
+            while state.pending:
+                batch = state.batch()
+                state.settle(batch, *_try(batch, state, attempt, workers))
     finally:
         attempt.unlink(missing_ok=True)  # whoever is still at work, on another machine say, then stops
 
@@ -92,39 +141,27 @@ def _written(cohort: Cohort, run: Run) -> bool:
     return all(outcome(share.job, run.identity) == "finished" for share in cohort.shares)
 
 
-def _try(
-    cohorts: Sequence[Cohort], run: Run, attempt: Path, workers: int, advance: Callable[[float], None],
-    finished: Callable[[Cohort], None],
-) -> tuple[Watch, Exception | None]:  # fmt: skip
+def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) -> tuple[Watch, Exception | None]:
     """Train cohorts; what was seen of them, and why it ended early, if it did."""
     number = uuid.uuid4().hex
     here = (platform.node(), os.getpid())
     try:
         write_whole(attempt, lambda path: path.write_text(number))
-        for cohort in cohorts:
+        for cohort in batch:
             journal.open_folder(cohort)
             journal.progress_of(cohort).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{attempt.parent}: cannot be written ({error.strerror})") from error
-    with watching(cohorts, advance, finished) as watch:
+    with watching(batch, state.advance, state.finish) as watch:
         try:
             Parallel(batch_size=1, pre_dispatch=workers)(
-                delayed(_in_worker)(cohort, run, number, here, Path.cwd(), list(sys.path)) for cohort in cohorts
+                delayed(_in_worker)(cohort, state.run, number, here, Path.cwd(), list(sys.path)) for cohort in batch
             )
         except UserError:
             raise
         except Exception as error:  # a worker died: whatever its backend makes of that
             return watch, error
     return watch, None
-
-
-def _halved(cohort: Cohort, run: Run, reason: Exception | None) -> list[Cohort]:
-    """The halves of a cohort whose worker died; nothing is left of a single member, which has failed."""
-    journal.forget(journal.folder_of(cohort))
-    if cohort.members > 1:
-        return list(cohort.halves())
-    write_failure(cohort.shares[0].job, f"its process died, again and again\n{reason}", run.identity)
-    return []
 
 
 def _in_worker(cohort: Cohort, run: Run, attempt: str, main: tuple[str, int], folder: Path, path: list[str]) -> None:
@@ -145,13 +182,13 @@ def _in_worker(cohort: Cohort, run: Run, attempt: str, main: tuple[str, int], fo
     config = cohort.shares[0].job.config
     load_plugins(config.plugins)
     quiet_libraries()
-    torch.set_num_threads(1)
+    start_worker()
     kept = journal.folder_of(cohort).parent
-    report = Reporter(journal.progress_of(cohort), kept / ATTEMPT, attempt)
-    gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer["accelerator"]) else 0
+    progress = ProgressFile(journal.progress_of(cohort), kept / ATTEMPT, attempt)
+    gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer.accelerator) else 0
     with plain_warnings(), own_gpu(kept, gpus) as device:
-        run_cohort(cohort, replace(run, device=device), report.advance)
-    report.write(finished=True)
+        run_cohort(cohort, replace(run, device=device), progress.advance)
+    progress.write(finished=True)
 
 
 def _end_with_parent() -> None:

@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from initlab.results.store import write_whole
+from initlab.base.files import write_whole
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.journal import progress_of
 
-REPORT_SECONDS = 0.5
+WRITE_SECONDS = 0.5
 
 
 class AbandonedError(BaseException):
     """Nobody waits for this cohort any more: the sweep has ended, or has given it to another worker."""
 
 
-class Reporter:
+class ProgressFile:
     """Writes a cohort's progress into a file, now and then, and stops it when nobody wants it.
 
     Args:
@@ -35,7 +35,7 @@ class Reporter:
     def advance(self, member_epochs: float) -> None:
         """Count work done."""
         self._done += member_epochs
-        if time.monotonic() - self._last > REPORT_SECONDS:
+        if time.monotonic() - self._last > WRITE_SECONDS:
             self.write()
 
     def write(self, *, finished: bool = False) -> None:
@@ -56,10 +56,10 @@ class Watch:
     """What the workers have told so far."""
 
     def __init__(
-        self, cohorts: Sequence[Cohort], advance: Callable[[float], None], finished: Callable[[Cohort], None]
+        self, cohorts: Sequence[Cohort], advance: Callable[[float], None], finish: Callable[[Cohort], None]
     ) -> None:
         self._waiting = {cohort: progress_of(cohort) for cohort in cohorts}
-        self._advance, self._finished = advance, finished
+        self._advance, self._finish = advance, finish
         self.done: dict[Cohort, float] = {}
         self.finished: set[Cohort] = set()
 
@@ -67,26 +67,26 @@ class Watch:
         """Read all progress files that may have changed, and pass on what is new."""
         for cohort, path in list(self._waiting.items()):
             try:
-                report = json.loads(path.read_text())
+                told = json.loads(path.read_text())
             except (OSError, ValueError):  # not started
                 continue
-            self._advance(report["done"] - self.done.get(cohort, 0.0))
-            self.done[cohort] = report["done"]
-            if report["finished"]:
+            self._advance(told["done"] - self.done.get(cohort, 0.0))
+            self.done[cohort] = told["done"]
+            if told["finished"]:
                 del self._waiting[cohort]
                 self.finished.add(cohort)
-                self._finished(cohort)
+                self._finish(cohort)
 
 
 @contextlib.contextmanager
 def watching(
-    cohorts: Sequence[Cohort], advance: Callable[[float], None], finished: Callable[[Cohort], None]
+    cohorts: Sequence[Cohort], advance: Callable[[float], None], finish: Callable[[Cohort], None]
 ) -> Iterator[Watch]:
     """Watch the progress of cohorts in a thread."""
-    watch, stop = Watch(cohorts, advance, finished), threading.Event()
+    watch, stop = Watch(cohorts, advance, finish), threading.Event()
 
     def loop() -> None:
-        while not stop.wait(REPORT_SECONDS):
+        while not stop.wait(WRITE_SECONDS):
             watch.look()
 
     thread = threading.Thread(target=loop, daemon=True)

@@ -11,16 +11,17 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from initlab.base.errors import JobsFailedError
+from initlab.base.threads import threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.run import build_networks, convolves, member_threads, train_cohort
-from initlab.cohort.tracking import JobTracking
+from initlab.cohort.run import build_networks, convolves, train_cohort
 from initlab.data.module import InMemoryData
-from initlab.errors import JobsFailedError
-from initlab.jobs import Share, rows_of
-from initlab.results.tables import JobTables
+from initlab.jobs.share import Share, rows_of
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import outcome, write_failure, write_job
+from initlab.tables.job_tables import JobTables
+from initlab.tracking.callback import JobTracking
 
 # Each live log is a file and a thread; those of more jobs are written when they are done.
 LIVE_LOGS = 64
@@ -32,12 +33,12 @@ class Run:
 
     Attributes:
         identity: Of this run, among those that train the same jobs.
-        threads: Of a cohort of convolutions; None: as many as there are cores.
+        cores: Of this process; None: all that it may use.
         device: Index of the GPU; None: the first, if there is one.
     """
 
     identity: str
-    threads: int | None = None
+    cores: int | None = None
     device: int | None = None
 
 
@@ -58,7 +59,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
     convolutional = False
     with contextlib.suppress(Exception):  # what fails here fails below, too, and is written down
         convolutional = convolves(first)
-    threads = member_threads(first.config.threads, convolutional, run.threads)
+    threads = threads_of_cohort(first.config.threads, convolutional=convolutional, members=1, cores=run.cores)
     networks = {share: built for share in cohort.shares if (built := _networks(share, threads, run)) is not None}
     advance(cohort.member_epochs - sum(Cohort((share,)).member_epochs for share in networks))
     progress = _Progress(advance)
@@ -89,7 +90,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             run_cohort(part, run, advance)
     failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]
     if failed and first.config.fail_fast:
-        raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].directory / 'error.txt'}")
+        raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].folder / 'error.txt'}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -111,17 +112,17 @@ def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
 def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_Progress") -> None:
     """Train, keep the results of the whole, and write the jobs that are complete with them."""
     shares = cohort.shares
-    live = sum(share.whole for share in shares) <= LIVE_LOGS
+    live = sum(share.complete for share in shares) <= LIVE_LOGS
     tracking = [
-        JobTracking(share.job, rows if live else None) if share.whole else None
+        JobTracking(share.job, rows if live else None) if share.complete else None
         for share, rows in zip(shares, rows_of(shares), strict=True)
     ]
     folder = journal.open_folder(cohort)
     seconds = shares[0].job.config.checkpoint_seconds
     checkpoint = None if seconds is None else Checkpoint(journal.checkpoint_of(folder), seconds)
     callbacks = [*filter(None, tracking), progress]
-    tables = train_cohort(shares, networks, callbacks, threads=run.threads, device=run.device, checkpoint=checkpoint)
-    if len(shares) > 1 or not shares[0].whole:
+    tables = train_cohort(shares, networks, callbacks, cores=run.cores, device=run.device, checkpoint=checkpoint)
+    if len(shares) > 1 or not shares[0].complete:
         journal.keep_results(cohort, tables)
         journal.checkpoint_of(folder).unlink(missing_ok=True)
     written = [_write(share, part, tracker, run) for share, part, tracker in zip(shares, tables, tracking, strict=True)]

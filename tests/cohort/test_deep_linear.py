@@ -10,9 +10,9 @@ from torch import nn
 import initlab
 from initlab.cohort.engines import VmapEngine
 from initlab.cohort.optimizers import CohortOptimizer
-from initlab.cohort.stack import stack_members
 from initlab.data.dataset import Split
-from initlab.tasks import squared_error
+from initlab.data.tasks import squared_error
+from initlab.modules.stack import stack_members
 
 START, END = 1e-3, 0.95
 PUBLISHED = {2: 4.926, 3: 10.218, 5: 21.646, 10: 31.909}

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from initlab.activations import Activation
+from initlab.base.errors import UserError
 from initlab.cohort.engines import choose_engine
 from initlab.cohort.optimizers import check_optimizer
-from initlab.cohort.stack import stack_members
-from initlab.errors import UserError
 from initlab.models.cnn import CNN
 from initlab.models.mlp import MLP
+from initlab.modules.stack import stack_members
 
 
 class Branching(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from initlab.cohort.optimizers import SUPPORTED, CohortOptimizer
-from initlab.config import import_target
+from initlab.config.calls import import_target
 
 RATES = (0.3, 0.1, 0.001)
 STEPS = 6

@@ -8,12 +8,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from initlab.cli.run_probe import probe_job
 from initlab.cohort.recording import SignalRecording
 from initlab.cohort.run import build_networks, train_cohort
-from initlab.initializers import Batch
-from initlab.jobs import Job, Share
-from initlab.probing import probe_job
-from initlab.results.store import read_table
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share
+from initlab.modules.batch import Batch
+from initlab.tables.store import read_table
 from tests.helpers import make_job, run, train
 
 QUICK = ("seeds=3", "trainer.max_epochs=4", "signal.every=2", "signal.rows=32")

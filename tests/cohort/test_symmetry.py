@@ -24,7 +24,7 @@ def test_zero_weights_never_move(
     module = train(job)
     for row in module.history:
         if row.split == "test":
-            assert row.score.tolist() == [CHANCE] * 2
+            assert row.values["score"].tolist() == [CHANCE] * 2
     for name, stacked in module.stack.parameters.items():
         moved = bool((stacked != 0).any())
         assert moved == (name == "output.bias"), name

@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.dummy import DummyRegressor
 
+from initlab.base.errors import UserError
 from initlab.data.assemble import assemble
 from initlab.data.dataset import Dataset, Split, TaskName
-from initlab.errors import UserError
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(3.0, 2.0, (60, 4))

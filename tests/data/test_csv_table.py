@@ -8,9 +8,9 @@ import pytest
 import torch
 from sklearn.model_selection import train_test_split
 
+from initlab.base.errors import UserError
 from initlab.data.csv_table import csv_table
 from initlab.data.dataset import Dataset
-from initlab.errors import UserError
 
 ROWS = 40
 

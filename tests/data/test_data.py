@@ -8,10 +8,10 @@ import torch
 from sklearn.datasets import load_wine
 from sklearn.model_selection import train_test_split
 
+from initlab.base.errors import UserError
 from initlab.data import images, tabular
 from initlab.data.dataset import Dataset
 from initlab.data.module import BLOCK_STEPS, InMemoryData
-from initlab.errors import UserError
 from tests.conftest import write_wines
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
+from initlab.base.errors import UserError
 from initlab.data import images
 from initlab.data.dataset import Dataset
-from initlab.errors import UserError
 from tests.helpers import make_job, train
 
 CIFAR = partial(images.torchvision_images, source="CIFAR10")
@@ -97,7 +97,7 @@ def test_each_colour_is_standardized_by_its_own_training_pixels(cifar: Path) -> 
 
 def test_the_recipe_trains_on_cifar(cifar: Path) -> None:
     module = train(make_job("data=cifar10", f"data.dir={cifar}", "seeds=2", "trainer.max_epochs=1"))
-    assert module.history[-1].score.isfinite().all()
+    assert module.history[-1].values["score"].isfinite().all()
 
 
 @pytest.mark.parametrize("damage", ["absent", "cut off", "other bytes"])

@@ -6,9 +6,9 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from initlab.base.errors import UserError
 from initlab.data.dataset import Dataset
 from initlab.data.synthetic import spirals, teacher
-from initlab.errors import UserError
 
 
 def rows_of(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from initlab.figures.histograms import activation_histograms
 from initlab.figures.signal import PANELS, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
-from initlab.signal.probe import Probe
-from tests.signal.networks import chain, probe_all, rows
+from initlab.propagation.probe import Probe
+from tests.propagation.networks import chain, probe_all, rows
 
 
 def probed(scheme: str) -> Probe:

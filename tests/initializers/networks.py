@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.initializers import Batch, Report, initialize_model, parse_init
-from initlab.initializers.context import measuring
+from initlab.initializers import InitReport, initialize_model, parse_init
 from initlab.initializers.slots import find_slots
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import measuring
 
 ROWS = 96
 
@@ -54,7 +55,7 @@ def batch_for(model: nn.Module, *, seed: int = 1) -> Batch:
 
 def fill(
     model: nn.Module, scheme: str, parameters: dict[str, Any] | None = None, *, activation: str = "relu", seed: int = 0
-) -> Report:
+) -> InitReport:
     """Initialize a network by a scheme, with `batch_for` it, and a loss."""
     return refine(model, scheme, batch_for(model), activation=activation, seed=seed, **(parameters or {}))
 
@@ -97,7 +98,7 @@ def refine(
     activation: str | None = "relu",
     seed: int = 0,
     **parameters: Any,
-) -> Report:
+) -> InitReport:
     """Initialize a network by a scheme, with a batch and a loss."""
     return initialize_model(
         model,

@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 
 import initlab
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers import api
 from initlab.initializers.api import find_activation
 

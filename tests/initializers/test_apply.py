@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers import InitSpec, find_scheme, initialize_model, register
 from initlab.initializers.slots import find_slots
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from initlab.initializers import Batch
+from initlab.modules.batch import Batch
 from tests.initializers.networks import (
     batch_for,
     chain,

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.errors import UserError
-from initlab.initializers import Batch, list_initializers
-from initlab.initializers.context import differentiable
+from initlab.base.errors import UserError
+from initlab.initializers import list_initializers
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import differentiable
 from tests.initializers.networks import batch_for, chain, convolutional, fill, images, refine
 
 LOOKING = [scheme.name for scheme in list_initializers().values() if "batch" in scheme.needs]

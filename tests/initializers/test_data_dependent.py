@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.errors import InitializationWarning
-from initlab.initializers import Batch
+from initlab.base.errors import InitializationWarning
+from initlab.modules.batch import Batch
 from tests.initializers.networks import Residual, batch_for, chain, convolutional, images, outputs_of, refine
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from tests.initializers.networks import Residual, chain, refine
 
 

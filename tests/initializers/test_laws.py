@@ -14,10 +14,10 @@ from scipy.linalg import hadamard
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.command import CONF
+from initlab.base.randomness import stream
+from initlab.cli.command import CONF
 from initlab.initializers import InitSpec, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
-from initlab.randomness import stream
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
 Array = np.ndarray[Any, Any]

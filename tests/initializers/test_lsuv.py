@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.errors import InitializationWarning
-from initlab.initializers import Batch
+from initlab.base.errors import InitializationWarning
 from initlab.initializers.slots import find_slots
+from initlab.modules.batch import Batch
 from tests.initializers.networks import batch_for, chain, convolutional, images, outputs_of, refine
 
 

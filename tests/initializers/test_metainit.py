@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from initlab.initializers import Batch
 from initlab.initializers.context import Context
-from initlab.initializers.metainit import gradient_quotient
+from initlab.initializers.schemes.metainit import gradient_quotient
 from initlab.initializers.slots import find_slots
+from initlab.modules.batch import Batch
 from tests.initializers.networks import batch_for, chain, refine
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers import list_initializers
 from tests.initializers.networks import refine
 

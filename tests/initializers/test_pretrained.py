@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from tests.initializers.networks import chain, convolutional, images, refine
 
 

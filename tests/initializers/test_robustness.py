@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 import initlab
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers import list_initializers
 from initlab.models.residual_mlp import ResidualMLP
 from initlab.models.vision_transformer import VisionTransformer
@@ -24,7 +24,7 @@ LOOKING = [scheme.name for scheme in list_initializers().values() if "batch" in 
 QUICK = {"metainit": {"steps": 2}, "gradinit": {"steps": 2}}
 
 
-def run(model: nn.Module, scheme: str, inputs: Any, **parameters: Any) -> initlab.initializers.Report:
+def run(model: nn.Module, scheme: str, inputs: Any, **parameters: Any) -> initlab.initializers.InitReport:
     rows = len(inputs[0] if isinstance(inputs, tuple) else inputs)
     return initlab.initialize(
         model, scheme, activation="relu", batch=(inputs, torch.arange(rows) % 3), loss=F.cross_entropy, seed=0,

@@ -6,7 +6,7 @@ from torch import nn
 from torch.autograd.functional import jacobian
 from torch.nn.utils.parametrizations import weight_norm
 
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.initializers.fans import Fan
 from initlab.initializers.slots import Slot, fan_of_layer, find_slots
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from initlab.activations import ACTIVATIONS, Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.cnn import CNN
 from tests.helpers import make_job
 

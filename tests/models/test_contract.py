@@ -11,12 +11,12 @@ import yaml
 from torch import Tensor, nn
 
 from initlab.activations import Activation
+from initlab.base.errors import UserError
+from initlab.cli.command import CONF
 from initlab.cohort.engines import choose_engine, has_convolutions
-from initlab.cohort.stack import stack_members
-from initlab.command import CONF
-from initlab.config import import_target
+from initlab.config.calls import import_target
 from initlab.data.module import InMemoryData
-from initlab.errors import UserError
+from initlab.modules.stack import stack_members
 from tests.cohort.test_members import plain_training, state_of
 from tests.helpers import make_job, train
 from tests.models.helpers import scramble
@@ -188,7 +188,7 @@ def test_a_member_equals_the_network_trained_alone(overrides: tuple[str, ...], e
     job = make_job(*overrides, "activation=tanh", "optim=momentum", "optim.lr=0.01", "seeds=3", "trainer.max_epochs=1")
     module = train(job, threads=2)
     assert module.engine_name == engine
-    assert module.history[-1].loss.isfinite().all()
+    assert module.history[-1].values["loss"].isfinite().all()
     data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=list(job.seeds))
     for place in (0, 2):
         start = dict(job.build_member(job.members()[place]).named_parameters())

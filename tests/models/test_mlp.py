@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.mlp import MLP
 from tests.helpers import make_job
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.plain_cnn import PlainCNN
 
 TANH = Activation("tanh")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.parts import ScalarBias, ScalarMultiplier
 from initlab.models.residual_mlp import ResidualMLP
 from tests.models.helpers import scramble

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.parts import ScalarBias, ScalarMultiplier
 from initlab.models.resnet import BasicBlock, ResNet
 from tests.models.helpers import scramble

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.errors import UserError
+from initlab.base.errors import UserError
 from initlab.models.vision_transformer import Attention, VisionTransformer, sine_cosine_positions
 from tests.models.helpers import scramble
 

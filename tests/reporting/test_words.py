@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from initlab.reporting.remarks import remarks
-from initlab.reporting.words import across_data, answer, of_condition
+from initlab.reporting.words import across_data, answer, condition_words
 from initlab.results.analysis import analyse
 from initlab.results.study import Study
 from tests.results.studies import Cell, inits, study_of
@@ -162,7 +162,7 @@ def test_a_clean_study_needs_no_remark() -> None:
 def test_differences_to_worse_seeds_are_said() -> None:
     """The best by its mean may be worse on the seeds that both have."""
     cells = [Cell({"init.name": "he"}, [0.5] * 10 + [1.0] * 30), Cell({"init.name": "xavier"}, [0.6] * 10)]
-    text = of_condition(analyse(study_of(*cells)), ("wine", "accuracy", ""))
+    text = condition_words(analyse(study_of(*cells)), ("wine", "accuracy", ""))
     assert "On the seeds that both have, it is worse than xavier." in text
 
 

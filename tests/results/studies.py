@@ -11,9 +11,9 @@ import pandas as pd
 import yaml
 
 from initlab.results.differences import differing_keys, flat_config
-from initlab.results.schema import HISTORY, MEMBERS
-from initlab.results.store import write_table
 from initlab.results.study import Study
+from initlab.tables.schema import HISTORY, MEMBERS
+from initlab.tables.store import write_table
 
 DEFAULTS = {
     "data": {"name": "wine"},

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from initlab.formats import interval_text, shortest
+from initlab.base.wording import interval_text, shortest
+from initlab.cli.tables import summary_table
 from initlab.results.differences import differing_keys, flat_config
 from initlab.results.study import Study
 from initlab.results.summary import summarize
-from initlab.terminal import summary_table
 from tests.results.studies import Cell, study_of
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from initlab.results.store import read_table
+from initlab.tables.store import read_table
 
 FAILING = "model._target_=tests.sweep.failing.Failing"
 
 # Imports what is heavy once, then forks a process for each command.
 FORKING = """
 import os, sys
-import initlab.study
+import initlab.cli.run_train
 from initlab.train import main
 for line in sys.stdin:
     what, _, rest = line.strip().partition(" ")

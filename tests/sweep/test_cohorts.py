@@ -2,7 +2,7 @@
 
 import pytest
 
-from initlab.jobs import Share
+from initlab.jobs.share import Share
 from initlab.sweep.cohorts import Cohort, cut, form_cohorts, shares_of
 from initlab.sweep.plan import too_few_seeds
 from tests.helpers import make_job
@@ -32,7 +32,7 @@ def test_gaps_between_seeds_are_shares_of_their_own() -> None:
     parts = shares_of((job, seed) for seed in (0, 1, 4, 5, 8))
     assert [part.seeds for part in parts] == [range(2), range(4, 6), range(8, 9)]
     assert [member.seed for part in parts for member in part.members()] == [0, 1, 4, 5, 8]
-    assert not parts[0].whole
+    assert not parts[0].complete
 
 
 def test_one_program_is_one_cohort_and_convolutions_are_a_cohort_a_job() -> None:

@@ -14,8 +14,8 @@ from tests.helpers import make_job
 MEASURE = """
 import json, resource, sys
 from initlab.cohort.run import build_networks, train_cohort
-from initlab.console import quiet_libraries
-from initlab.jobs import Share
+from initlab.base.console import quiet_libraries
+from initlab.jobs.job import Share
 from initlab.sweep.cost import cost_of
 from tests.helpers import make_job
 

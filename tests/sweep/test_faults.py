@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 import torch
 
-from initlab.results.store import read_metadata
 from initlab.sweep import worker
+from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, run
 from tests.sweep.helpers import FAILING, Commands, assert_same_tables, open_commands, tables_of
 

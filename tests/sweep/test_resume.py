@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from initlab.cohort.module import CohortModule
-from initlab.jobs import _load_dataset
-from initlab.results.store import read_metadata, read_table
+from initlab.jobs.job import _load_dataset
 from initlab.sweep import worker
+from initlab.tables.store import read_metadata, read_table
 from tests.helpers import QUICK, make_job, run
 from tests.sweep.helpers import assert_same_tables, tables_of
 
@@ -82,7 +82,7 @@ def test_another_configuration_of_the_same_name_is_told_apart(
         assert set(read_table(study / name, "members")["job"]) == {name}
 
 
-def test_a_damaged_table_is_trained_anew_and_an_older_one_is_kept(
+def test_a_damaged_table_is_trained_anew_and_a_later_versions_is_kept(
     monkeypatch: Patch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import pyarrow.parquet as pq
@@ -91,23 +91,23 @@ def test_a_damaged_table_is_trained_anew_and_an_older_one_is_kept(
     assert run(command, monkeypatch, tmp_path) == 0
     study = tmp_path / "outputs" / "study"
     reference = tables_of(study)
-    half, old, fine = (next(study.glob(f"init={name}*")) for name in ("he", "xavier", "zeros"))
+    half, later, fine = (next(study.glob(f"init={name}*")) for name in ("he", "xavier", "zeros"))
     content = (half / "history.parquet").read_bytes()
     (half / "history.parquet").write_bytes(content[: len(content) // 2])
-    table = pq.read_table(old / "members.parquet")
-    pq.write_table(table.replace_schema_metadata({b"initlab_schema_version": b"1"}), old / "members.parquet")
+    table = pq.read_table(later / "members.parquet")
+    pq.write_table(table.replace_schema_metadata({b"initlab_schema_version": b"99"}), later / "members.parquet")
     before = written(study)
     capsys.readouterr()
     assert run(command, monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out
     assert "history.parquet: unreadable" in said
     assert "it is trained anew" in said
-    assert "tables of another version of initlab" in said
+    assert "tables of a later version of initlab" in said
     assert "not in the table: " in said
-    assert "schema version 1" in said
+    assert "schema version 99" in said
     after = written(study)
     assert after[fine.name] == before[fine.name]
-    assert after[old.name] == before[old.name]
+    assert after[later.name] == before[later.name]
     assert after[half.name] > before[half.name]
     assert len(after) == 4
     assert len(pd.read_csv(study / "summary.csv")) == 3

@@ -1,0 +1,85 @@
+"""The machine and the software that a result was measured on."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from initlab.base.threads import usable_cores
+
+PACKAGE = Path(__file__).parent.parent
+PACKAGES = (
+    "initlab",
+    "torch",
+    "lightning",
+    "hydra-core",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+)
+
+
+def describe_machine(accelerator: str) -> dict[str, Any]:
+    """Versions, device, cores, command and, where initlab runs from a checkout, its commit."""
+    return {
+        "command": command_line(sys.argv),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cores": usable_cores(),
+        "device": device_name(accelerator),
+        "commit": _commit(),
+    }
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """What was typed, so that it can be typed again."""
+    program = Path(argv[0])
+    name = (
+        f"python -m initlab.{program.stem}" if program.suffix == ".py" and program.parent == PACKAGE else program.name
+    )
+    return f"{name} {shlex.join(argv[1:])}".strip()
+
+
+def device_name(accelerator: str) -> str:
+    """What the configured accelerator stands for here."""
+    import torch
+
+    if trains_on_cuda(accelerator):
+        return torch.cuda.get_device_name(0)
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def trains_on_cuda(accelerator: str) -> bool:
+    """Whether the configured accelerator is an Nvidia GPU here."""
+    import torch
+
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+@cache
+def _commit() -> str | None:
+    """The commit of the checkout that this package was imported from, with + if it has changes; None elsewhere."""
+    if not (PACKAGE.parent / ".git").exists():
+        return None
+    try:
+        describe = ("describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
+        command = ["git", "-C", str(PACKAGE.parent), *describe]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

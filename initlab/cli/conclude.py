@@ -1,0 +1,78 @@
+"""The end of a command that trains: what the study in its folder shows, in the terminal and as files."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from initlab.base.console import say
+from initlab.base.errors import UserError
+from initlab.cli.tables import summary_table
+from initlab.reporting.document import Report
+from initlab.reporting.markdown import to_markdown
+from initlab.reporting.sections import compose_report
+from initlab.reporting.words import answer
+from initlab.reporting.write import write_report
+from initlab.results.analysis import analyse
+from initlab.results.study import Study, read_study
+from initlab.results.summary import summarize, write_summary
+from initlab.tracking.dashboard import has_logs, write_dashboard
+
+
+def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None:
+    """Say what the finished jobs of a study show: a table in the terminal, summary.csv, and the report.
+
+    Args:
+        folder: Of the study.
+        console: The terminal that the table goes to.
+        with_report: Write the report, too, and say its answer.
+
+    Raises:
+        UserError: the files cannot be written, as the disk is full, say.
+    """
+    found = read_study(folder)
+    for line in found.unreadable:
+        say(console, f"not in the table: {line}")
+    if found.members.empty:
+        return
+    if with_report:
+        analysis = analyse(found)
+        console.print(summary_table(analysis.summary))
+        for paragraph in answer(analysis):
+            say(console, paragraph)
+        publish(folder, found, analysis.summary, compose_report(analysis, folder.name))
+    else:
+        summary = summarize(found)
+        console.print(summary_table(summary))
+        publish(folder, found, summary, None)
+    written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
+    say(console, f"In {folder}: {written}, a folder a job")
+    if not with_report:
+        say(console, f"python -m initlab.report {folder}")
+    if has_logs(folder):
+        say(console, f"tensorboard --logdir {folder}")
+
+
+def publish(folder: Path, study: Study, summary: pd.DataFrame, report: Report | None) -> None:
+    """Write what a study shows into its folder: summary.csv, the report, and TensorBoard's comparison of its jobs.
+
+    Args:
+        folder: Of the study.
+        study: Its finished jobs, as `read_study` returns them.
+        summary: One row a job, as `summarize` returns it.
+        report: As `compose_report` returns it; None: nothing but the summary is written.
+
+    Raises:
+        UserError: the files cannot be written, as the disk is full, say.
+    """
+    try:
+        write_summary(folder, summary)
+        figures, text = {}, ""
+        if report is not None:
+            write_report(report, folder)
+            figures = {picture.name: picture.figure for picture in report.pictures}
+            text = to_markdown(Report(report.title, report.sections[:2]))
+        if has_logs(folder):
+            write_dashboard(folder, study, summary, figures, text)
+    except OSError as error:
+        raise UserError(f"{folder}: the summary cannot be written ({error.strerror})") from error

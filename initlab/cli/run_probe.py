@@ -1,0 +1,225 @@
+"""Probing the jobs of a command: tables in their folders, figures over all of them, and what it means in words."""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.errors import JobsFailedError, UserError
+from initlab.base.files import write_whole
+from initlab.base.machine import describe_machine, trains_on_cuda
+from initlab.base.threads import intra_op_threads, threads_of_probe, usable_cores
+from initlab.base.wording import counted
+from initlab.cli.command import started
+from initlab.cli.tables import failure_table, show_refused
+from initlab.cohort.engines import choose_engine, has_convolutions
+from initlab.cohort.run import build_networks
+from initlab.data.tasks import TASKS
+from initlab.figures.histograms import activation_histograms
+from initlab.figures.signal import MOST_SHOWN, signal_by_depth
+from initlab.figures.spectrum import jacobian_spectrum
+from initlab.figures.style import save_png
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share
+from initlab.modules.stack import stack_members
+from initlab.propagation.probe import Probe, probe_networks
+from initlab.propagation.verdict import Verdict, judge
+from initlab.results.differences import differing_keys, flat_config, label_of
+from initlab.sweep.checks import distinct_jobs, prepare_directory, usable_jobs
+from initlab.sweep.folders import reason_of, write_failure
+from initlab.tables.store import write_description, write_table
+
+MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """A job, what its probe found, and what that means."""
+
+    job: Job
+    label: str
+    probe: Probe
+    verdict: Verdict
+
+
+def run_probe(jobs: Sequence[Job]) -> None:
+    """Probe the jobs of one command, and report.
+
+    Raises:
+        UserError: a job that cannot work, or none can; or the folder cannot be written.
+        JobsFailedError: at the end, if some jobs could not be probed.
+    """
+    console = open_console()
+    quiet_libraries()
+    distinct = distinct_jobs(jobs)
+    usable, refused = usable_jobs(distinct)
+    if not usable:
+        raise UserError("; ".join(refused))
+    study_folder = usable[0].study_folder
+    prepare_directory(study_folder)
+    differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
+    found, failed = [], {}
+    for job in usable:
+        try:
+            with plain_warnings():
+                probe = probe_job(job)
+        except UserError as error:
+            failed[job.name] = str(error)
+            continue
+        except Exception:  # one failing job does not stop the others
+            write_failure(job, traceback.format_exc(), started())
+            failed[job.name] = f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
+            continue
+        (job.folder / "error.txt").unlink(missing_ok=True)
+        probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
+        _write_tables(probed)
+        console.print(_layer_table(probed))
+        _say_remarks(probed, console)
+        found.append(probed)
+    if not found:
+        raise UserError("; ".join(dict.fromkeys(failed.values())))
+    if len(found) > 1:
+        console.print(_verdict_table(found))
+    written = _write_figures(study_folder, found)
+    show_refused(refused, console)
+    say(console, f"In {study_folder}: {', '.join(written)}, a folder a job")
+    if failed:
+        console.print(failure_table(failed))
+        raise JobsFailedError(f"{len(failed)} of {counted(len(usable), 'job')} could not be probed")
+
+
+def probe_job(job: Job) -> Probe:
+    """Build a job's members and look at the signal in them."""
+    stack = stack_members(build_networks(Share(job, job.seeds), threads=usable_cores()))
+    stack = stack.to(torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu"))
+    batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
+    largest = max(value[0].numel() for value in stack.parameters.values())
+    threads = threads_of_probe(largest * len(batch), convolutional=has_convolutions(stack.template))
+    loss = TASKS[job.dataset.task].loss
+    with intra_op_threads(threads):
+        return probe_networks(
+            stack,
+            batch,
+            seeds=job.seeds,
+            vectorized=choose_engine(job.config.engine, stack, batch.inputs[:2]) == "vmap",
+            loss=lambda outputs, targets: loss(outputs, targets).sum(),
+            fitted=job.fitted,
+        )
+
+
+def _layer_table(probed: _Probed) -> Table:
+    """What was measured in some layers of a job, means over its members, with the predictions beside."""
+    signal = probed.probe.signal
+    means = signal.groupby("position").mean(numeric_only=True)
+    names = signal.groupby("position")["layer"].first()
+    table = Table(
+        title=f"{probed.label}, {len(probed.job.seeds)} seeds",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("layer", overflow="fold")
+    headings = {
+        "pre-activation²": ("pre_second_moment", "predicted_second_moment"),
+        "gradient²": ("gradient_second_moment", "predicted_gradient_second_moment"),
+        "correlation": ("correlation", "predicted_correlation"),
+    }
+    for heading in headings:
+        table.add_column(heading, justify="right")
+        table.add_column("theory", justify="right", style="dim")
+    table.add_column("dead", justify="right")
+    table.add_column("saturated", justify="right")
+    chosen = np.unique(np.linspace(1, len(means), min(MOST_LINES, len(means))).round().astype(int))
+    for number in chosen:
+        row = means.loc[number]
+        pairs = [_number(float(row[column])) for both in headings.values() for column in both]
+        shares = [f"{row[name]:.0%}" if np.isfinite(row[name]) else "" for name in ("dead", "saturated")]
+        table.add_row(f"{number}  {escape(str(names[number]))}", *pairs, *shares)
+    if len(chosen) < len(means):
+        table.caption, table.caption_justify = f"{len(chosen)} of {len(means)} layers", "left"
+    return table
+
+
+def _verdict_table(found: Sequence[_Probed]) -> Table:
+    """One row a job."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("job", overflow="fold")
+    table.add_column("outlook", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    styles = {"trainable": "green", "hard to train": "yellow", "not trainable": "red"}
+    for probed in found:
+        outlook = probed.verdict.outlook
+        table.add_row(escape(probed.label), f"[{styles[outlook]}]{outlook}[/]", escape(probed.verdict.reason))
+    return table
+
+
+def _say_remarks(probed: _Probed, console: Console) -> None:
+    say(console, f"{probed.verdict}\n")
+    reasons = probed.probe.signal.groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
+    for reason, row in reasons.iterrows():
+        where = f"from {row['first']} on " if row["nunique"] > 1 else f"for {row['first']} "
+        say(console, f"no prediction {where}({reason})")
+    for weight, reason in probed.probe.unseen.items():
+        say(console, f"not measured: {weight}: {reason}")
+
+
+def _write_tables(probed: _Probed) -> None:
+    job, probe = probed.job, probed.probe
+    tables: Mapping[str, pd.DataFrame] = {
+        "signal": probe.signal,
+        "histograms": probe.histograms,
+        "spectrum": probe.spectrum,
+    }
+    metadata = describe_machine(job.config.trainer.accelerator) | {
+        "seeds": list(job.seeds),
+        "data_checksum": job.dataset.checksum,
+        "outlook": probed.verdict.outlook,
+        "reason": probed.verdict.reason,
+    }
+    try:
+        write_description(job.folder, job.resolved, metadata)
+        for name, table in tables.items():
+            write_table(job.folder, name, table.assign(job=job.name))
+    except OSError as error:
+        raise UserError(f"{job.folder}: cannot be written ({error.strerror})") from error
+
+
+def _write_figures(study_folder: Path, found: Sequence[_Probed]) -> list[str]:
+    """Write figures over all jobs, as far as they can be told apart, and the verdicts; return the files' names."""
+    shown = found[:MOST_SHOWN]
+    figures = {
+        "signal": signal_by_depth({probed.label: probed.probe.signal for probed in shown}),
+    }
+    spreads = {probed.label: probed.probe.histograms for probed in shown if len(probed.probe.histograms)}
+    if spreads:
+        figures["histograms"] = activation_histograms(spreads)
+    spectra = {probed.label: probed.probe.spectrum for probed in shown if len(probed.probe.spectrum)}
+    if spectra:
+        figures["spectrum"] = jacobian_spectrum(spectra)
+    verdicts = pd.DataFrame(
+        [(probed.job.name, probed.verdict.outlook, probed.verdict.reason) for probed in found],
+        columns=["job", "outlook", "reason"],
+    )
+    try:
+        for name, figure in figures.items():
+            write_whole(study_folder / f"{name}.png", partial(save_png, figure))
+        write_whole(study_folder / "verdicts.csv", lambda path: verdicts.to_csv(path, index=False))
+    except OSError as error:
+        raise UserError(f"{study_folder}: the figures cannot be written ({error.strerror})") from error
+    return [*(f"{name}.png" for name in figures), "verdicts.csv"]
+
+
+def _number(value: float) -> str:
+    if not np.isfinite(value):
+        return "—" if np.isnan(value) else f"{value}"
+    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"

@@ -1,0 +1,192 @@
+"""Recommending an initialization: look at all schemes, train the promising ones, and say which to use."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from initlab.activations import Activation
+from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.errors import UserError, first_line
+from initlab.base.wording import counted
+from initlab.cli.conclude import publish
+from initlab.cli.run_probe import probe_job
+from initlab.cli.run_train import run_study
+from initlab.cli.tables import show_refused
+from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.config.schema import parse_config
+from initlab.initializers import find_scheme
+from initlab.initializers.snippet import code_for
+from initlab.jobs.job import Job
+from initlab.propagation.verdict import judge, unevenness
+from initlab.reporting.document import Code, Paragraph, Report
+from initlab.reporting.recommendation import TORCH, Screened, recommendation_section, screening_section
+from initlab.reporting.sections import compose_report
+from initlab.results.analysis import analyse
+from initlab.results.choice import choose_candidate
+from initlab.results.study import read_study
+from initlab.sweep.checks import distinct_jobs, usable_jobs
+from initlab.tables.store import finished_jobs, read_config
+
+SCREENING_SEEDS = 3
+DECADES = 3  # that the grid of learning rates spans
+FREE = {*NOT_IDENTITY, "init", "optim.lr"}  # keys in which the jobs of a recommendation may differ
+ORDER = ("trainable", "not measured", "hard to train", "not trainable")
+
+
+@dataclass(frozen=True)
+class ScreenedJob:
+    """A scheme's job, and what its untrained networks look like.
+
+    Attributes:
+        job: One with this scheme.
+        outlook: Of the probe's verdict; `not measured` where it cannot be measured.
+        reason: In words.
+        unevenness: How much signal and gradient change over the layers, as `propagation.verdict.unevenness` has it.
+    """
+
+    job: Job
+    outlook: str
+    reason: str
+    unevenness: float
+
+
+def run_recommend(jobs: Sequence[Job]) -> None:
+    """Recommend an initializer among those of some jobs of one network on one data set.
+
+    Raises:
+        UserError: jobs that differ in more than initializer and learning rate, or none can be trained.
+        JobsFailedError: at the end, if some jobs failed.
+    """
+    console = open_console()
+    quiet_libraries()
+    by_scheme, rates = split_jobs(distinct_jobs(jobs))
+    usable, refused = usable_jobs(by_scheme)
+    if not usable:
+        raise UserError("; ".join(refused))
+    show_refused(refused, console)
+    _refuse_other_results(usable[0])
+    say(console, f"looking at {counted(len(usable), 'scheme')} before training")
+    screened = [_screen(job) for job in usable]
+    settings = usable[0].config.recommend
+    assert settings is not None  # conf/recommend.yaml has it
+    promising = choose_promising(screened, settings.schemes)
+    grid = rates or rates_around(usable[0].learning_rate, settings.rates)
+    chosen = [with_rate(one.job, rate) for one in promising for rate in grid]
+    trained = {one.job.name for one in promising}
+    rows = [Screened(one.job.init.scheme, one.outlook, one.reason, one.job.name in trained) for one in screened]
+    names = ", ".join(one.job.init.scheme for one in promising)
+    say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
+    run_study(chosen, conclude=partial(_conclude, screened=rows))
+
+
+def split_jobs(jobs: Sequence[Job]) -> tuple[list[Job], list[float]]:
+    """One job a scheme, and the learning rates that the jobs differ in; no rates where they do not.
+
+    Raises:
+        UserError: the jobs differ in something else.
+    """
+    others = {json.dumps(without_keys(job.resolved, FREE), sort_keys=True) for job in jobs}
+    if len(others) > 1:
+        raise UserError("recommend: takes one network and one data set; only init and optim.lr may have several values")
+    distinct: dict[str, Job] = {}
+    # Of a scheme's names its own, not an alias.
+    for job in sorted(jobs, key=lambda job: f"init={job.config.init['name']}" not in job.name.split(",")):
+        distinct.setdefault(json.dumps(job.config.init, sort_keys=True), job)
+    rates = sorted({job.learning_rate for job in jobs})
+    by_scheme = sorted(distinct.values(), key=lambda job: job.name)
+    return by_scheme, rates if len(rates) > 1 else []
+
+
+def _refuse_other_results(job: Job) -> None:
+    """See that the folder of a recommendation holds no results of another network or other data.
+
+    Raises:
+        UserError: it does.
+    """
+    own = without_keys(job.resolved, {*FREE, "seeds"})
+    for folder in finished_jobs(job.study_folder):
+        if without_keys(read_config(folder), {*FREE, "seeds"}) != own:
+            raise UserError(f"{folder}: has another network or other data; choose another name=NAME")
+
+
+def _screen(job: Job) -> ScreenedJob:
+    """Probe a few of a job's networks; one that cannot be measured may train all the same."""
+    try:
+        with plain_warnings():
+            signal = probe_job(replace(job, config=replace(job.config, seeds=SCREENING_SEEDS))).signal
+    except Exception as error:  # whatever its network or initializer brings about, training says, too
+        return ScreenedJob(job, "not measured", first_line(error), math.inf)
+    verdict = judge(signal)
+    return ScreenedJob(job, verdict.outlook, verdict.reason, unevenness(signal))
+
+
+def choose_promising(screened: Sequence[ScreenedJob], most: int) -> list[ScreenedJob]:
+    """The schemes with the best outlook, those that keep signal and gradient first, and torch's own.
+
+    Worse outlooks are taken only where fewer than two have a better one.
+
+    Args:
+        screened: All schemes that fit.
+        most: How many to choose, beside torch's own default.
+    """
+    ordered = sorted(screened, key=lambda one: (ORDER.index(one.outlook), one.unevenness))
+    own = [one for one in ordered if one.job.init.scheme == TORCH]
+    others = [one for one in ordered if one not in own]
+    counts = [sum(one.outlook in ORDER[: place + 1] for one in others) for place in range(len(ORDER))]
+    worst = next((place for place, count in enumerate(counts) if count >= 2), len(ORDER) - 1)
+    return [one for one in others if one.outlook in ORDER[: worst + 1]][:most] + own
+
+
+def rates_around(rate: float, count: int) -> list[float]:
+    """Learning rates around one, as evenly spaced as factors are, in three digits."""
+    if count == 1:
+        return [rate]
+    factors = np.logspace(-DECADES / 2, DECADES / 2, count)
+    return [float(f"{rate * factor:.3g}") for factor in factors]
+
+
+def with_rate(job: Job, rate: float) -> Job:
+    """A job at another learning rate."""
+    resolved = {**job.resolved, "optim": {**job.resolved["optim"], "lr": rate}}
+    parts = [part for part in job.name.split(",") if not part.startswith("optim.lr=")]
+    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved)
+
+
+def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -> None:
+    """Write the report of a study with the recommendation first, and print that.
+
+    Raises:
+        UserError: the files cannot be written.
+    """
+    study = read_study(folder)
+    if study.members.empty:
+        return
+    analysis = analyse(study)
+    schemes = study.members.drop_duplicates("job").set_index("job")["init"]
+    names = {str(name): str(schemes[job]) for name, job in analysis.candidates[["candidate", "job"]].to_numpy()}
+    simple = {name for name, scheme in names.items() if find_scheme(scheme).level == "weight"}
+    choice = choose_candidate(analysis, simple)
+    code = "" if choice is None else _code_of(study.folders[str(choice.chosen["job"])])
+    first = recommendation_section(analysis, choice, code)
+    plain = compose_report(analysis, folder.name)
+    publish(folder, study, analysis.summary, Report(plain.title, [first, screening_section(screened), *plain.sections]))
+    for part in first.parts:
+        match part:
+            case Paragraph(text):
+                say(console, f"\n{text}")
+            case Code(text):
+                say(console, "\n" + "\n".join(f"    {line}" for line in text.splitlines()) + "\n")
+    say(console, f"In {folder}: report.html with the evidence, figures/, tables/, a folder a job")
+
+
+def _code_of(job_folder: Path) -> str:
+    """Lines of Python that initialize a network as a finished job did."""
+    config = read_config(job_folder)
+    activation = {str(key): value for key, value in config["activation"].items() if key != "name"}
+    return code_for(config["init"], Activation(str(config["activation"]["name"]), activation))

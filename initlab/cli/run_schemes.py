@@ -1,0 +1,129 @@
+"""python -m initlab.schemes: every initializer with its formula, source and needs, and every activation's gains."""
+
+import argparse
+import inspect
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from initlab.activations import ACTIVATIONS, Activation
+from initlab.base.console import open_console
+from initlab.base.errors import UserError
+from initlab.base.plugins import load_plugins
+from initlab.initializers import Scheme, find_scheme, list_initializers
+from initlab.initializers.gains import NAMED_GAINS, gain_value
+
+
+@dataclass(frozen=True)
+class Gains:
+    """An activation's gains; None where the rule knows none."""
+
+    activation: str
+    kaiming: float | None
+    moment: float | None
+    derivative: float | None
+
+
+def gains() -> list[Gains]:
+    """The gains of every activation, with its default parameters."""
+    return [Gains(name, *(_gain(rule, Activation(name)) for rule in NAMED_GAINS)) for name in ACTIVATIONS]
+
+
+def _gain(rule: str, activation: Activation) -> float | None:
+    try:
+        return gain_value(rule, activation)
+    except UserError:
+        return None
+
+
+def describe(scheme: Scheme) -> dict[str, Any]:
+    """A scheme as plain data; a parameter without a default is null."""
+    empty = inspect.Parameter.empty
+    return {
+        "name": scheme.name,
+        "aliases": list(scheme.aliases),
+        "level": scheme.level,
+        "summary": scheme.summary,
+        "source": scheme.source,
+        "needs": list(scheme.needs),
+        "bias": scheme.bias,
+        "parameters": {key: None if value is empty else value for key, value in scheme.defaults.items()},
+    }
+
+
+def schemes_table(schemes: Sequence[Scheme]) -> Table:
+    """One row a scheme."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading, share in (("init", None), ("what it does", 5), ("needs", None), ("source", 3)):
+        table.add_column(heading, overflow="fold", ratio=share)
+    for scheme in schemes:
+        name = "\n".join([f"[bold]{scheme.name}[/bold]", *scheme.aliases])
+        summary = scheme.summary.replace("Fill `weight`", "weights").replace("`", "")
+        table.add_row(name, escape(summary), ", ".join(scheme.needs), escape(scheme.source))
+    return table
+
+
+def gains_table() -> Table:
+    """One row an activation."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("activation")
+    for rule in NAMED_GAINS:
+        table.add_column(rule, justify="right")
+    for row in gains():
+        numbers = (row.kaiming, row.moment, row.derivative)
+        table.add_row(row.activation, *("—" if number is None else f"{number:.4f}" for number in numbers))
+    return table
+
+
+def show(console: Console, scheme: Scheme) -> None:
+    """Print all there is to say of one scheme."""
+    aliases = f" (also {', '.join(scheme.aliases)})" if scheme.aliases else ""
+    console.print(f"[bold]{scheme.name}[/bold]{aliases}\n", highlight=False)
+    console.print(inspect.getdoc(scheme.function), markup=False, highlight=False)
+    console.print(f"\nSource: {scheme.source}", markup=False, highlight=False)
+    if scheme.needs:
+        console.print(f"Needs: {', '.join(scheme.needs)}", highlight=False)
+    for key, value in describe(scheme)["parameters"].items():
+        console.print(f"init.{key}={'null' if value is None else value}", markup=False, highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m initlab.schemes", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="say all about these schemes alone")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="with your own initializers")
+    chosen = parser.parse_args(arguments)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        load_plugins(chosen.plugins)
+        schemes = [find_scheme(name, where="schemes") for name in chosen.names] or sorted(
+            list_initializers().values(), key=lambda scheme: scheme.name
+        )
+    except UserError as error:
+        sys.stderr.write(f"initlab: {error}\n")
+        sys.exit(error.exit_code)
+    if chosen.json:
+        data = {"schemes": [describe(scheme) for scheme in schemes], "gains": [asdict(row) for row in gains()]}
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+        return
+    console = open_console()
+    if chosen.names:
+        for scheme in schemes:
+            show(console, scheme)
+        return
+    console.print(schemes_table(schemes))
+    console.print(
+        "A scheme's parameters are init.KEY=VALUE; all about one: python -m initlab.schemes NAME", style="dim"
+    )
+    console.print(gains_table())
+    rules = "init.gain=NAME; kaiming: torch's table, moment: 1/√E[φ(z)²], derivative: 1/√E[φ'(z)²]"
+    console.print(rules, style="dim", markup=False)

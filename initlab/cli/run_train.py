@@ -1,0 +1,179 @@
+"""Training a study: find what its folder lacks, train that cohort by cohort, and say what came out."""
+
+import contextlib
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.errors import JobsFailedError, UserError
+from initlab.base.files import remove_partial
+from initlab.base.lock import locked
+from initlab.base.threads import cores_of_process
+from initlab.base.wording import counted
+from initlab.cli.conclude import conclude_study
+from initlab.cli.progress_bar import progress_bar
+from initlab.cli.tables import failure_table, plan_tables, show_refused
+from initlab.jobs.job import Job
+from initlab.sweep import journal
+from initlab.sweep.checks import distinct_jobs, prepare_directory
+from initlab.sweep.cohorts import Cohort
+from initlab.sweep.folders import outcome, reason_of, write_failure, write_job
+from initlab.sweep.plan import Plan, make_plan, make_schedule
+from initlab.sweep.pool import run_in_pool
+from initlab.sweep.worker import Run, run_cohort
+from initlab.tables.job_tables import joined
+from initlab.tracking.callback import JobTracking
+
+Conclude = Callable[[Path, Console], None]
+
+
+def run_study(jobs: Sequence[Job], *, beside_others: bool = False, conclude: Conclude | None = None) -> None:
+    """Train the jobs of one command that are not finished yet, and say what their study shows.
+
+    Args:
+        jobs: As they were composed, of one study.
+        beside_others: Other processes may be at work on other jobs of the same study, as where one of Hydra's own
+            launchers gives each job a process.
+        conclude: Called at the end with the study's folder and the console; None: `conclude_study`.
+
+    Raises:
+        UserError: a job that cannot work, before anything trains; or another process is at work there.
+        JobsFailedError: at the end, if some jobs failed.
+        KeyboardInterrupt: the user stopped it; the jobs that finished have been written and summarized.
+    """
+    console = open_console()
+    quiet_libraries()
+    distinct = distinct_jobs(jobs)
+    folder = distinct[0].study_folder
+    if distinct[0].config.dry_run:
+        _show_plan(make_plan(distinct), console)
+        return
+    prepare_directory(folder)
+    with contextlib.ExitStack() as held:
+        held.enter_context(locked(folder / ".lock", shared=beside_others))
+        if beside_others:
+            prepare_directory(distinct[0].folder)
+            held.enter_context(locked(distinct[0].folder / ".lock"))
+        remove_partial(distinct[0].folder if beside_others else folder)
+        plan = make_plan(distinct)
+        conclude = conclude or partial(conclude_study, with_report=distinct[0].config.report)
+        _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude)
+
+
+def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bool, conclude: Conclude) -> None:
+    """Train what a plan has left to do, and conclude; the errors raised are those of `run_study`."""
+    for note in plan.notes:
+        say(console, note)
+    run = Run(uuid.uuid4().hex)
+    problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
+    try:
+        _train_jobs(plan.jobs, folder, run, console)
+    except KeyboardInterrupt:
+        say(console, f"stopped; what finished is kept, and the same command with name={folder.name} goes on from here")
+        with contextlib.suppress(UserError):
+            conclude_study(folder, console, with_report=False)
+        raise
+    except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
+        problems.append(error)
+    outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
+    finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
+    journal.tidy(folder, finished, beside_others=beside_others)
+    failed = [job for job, end in outcomes if end == "failed" or (end is None and not problems)]
+    if failed and not problems:
+        problems.append(JobsFailedError(_failures(failed, len(plan.jobs), folder)))
+    try:
+        conclude(folder, console)
+    except UserError as error:
+        problems.append(error)
+    show_refused(plan.refused, console)
+    if failed:
+        console.print(failure_table({job.name: reason_of(job) for job in failed}))
+    if problems:
+        raise problems[0]
+
+
+def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -> None:
+    """Train jobs, or take from the journal what is there of them.
+
+    Raises:
+        JobsFailedError: a job failed, and `fail_fast` is set.
+    """
+    if not jobs:
+        return
+    if not jobs[0].config.resume:
+        journal.forget_jobs(folder, jobs)
+    left = _write_kept(folder, jobs, run)
+    schedule = make_schedule(left)
+    _train_cohorts(schedule.cohorts, run, schedule.workers, console)
+    _write_kept(folder, [job for job in left if outcome(job, run.identity) is None], run)
+
+
+def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
+    """How many jobs failed, and what to do, in a line."""
+    count = f"{len(failed)} of {counted(jobs, 'job')} failed"
+    again = f"the same command with name={folder.name} tries only {'these' if len(failed) > 1 else 'this'} again"
+    return f"{count}; the traceback is in {failed[0].folder / 'error.txt'}; {again}"
+
+
+def _train_cohorts(cohorts: Sequence[Cohort], run: Run, workers: int, console: Console) -> None:
+    """Train cohorts, here or in worker processes, and show how far they are.
+
+    Raises:
+        JobsFailedError: a job failed, and `fail_fast` is set.
+    """
+    if not cohorts:
+        return
+    backend = cohorts[0].shares[0].job.config.backend
+    with progress_bar(console, cohorts) as progress, plain_warnings():
+        if workers > 1 or backend != "loky":
+            run = replace(run, cores=cores_of_process(workers, backend=backend))
+            run_in_pool(
+                cohorts,
+                run,
+                workers=workers,
+                advance=progress.advance,
+                finish=progress.finish,
+            )
+            return
+        for cohort in cohorts:
+            progress.start(cohort)
+            run_cohort(cohort, run, progress.advance)
+            progress.finish(cohort)
+
+
+def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
+    """Write the jobs whose members' results are all kept in the journal; the others are returned."""
+    kept = journal.kept_results(folder, jobs) if jobs else {}
+    left = []
+    for job in jobs:
+        parts = kept.get(job.name, [])
+        if sum(len(part.members) for part in parts) < len(job.seeds):
+            left.append(job)
+            continue
+        try:
+            write_job(job, joined(parts), JobTracking(job, None), run.identity)
+        except Exception:  # one failing job does not stop the others
+            write_failure(job, traceback.format_exc(), run.identity)
+    return left
+
+
+def _show_plan(plan: Plan, console: Console) -> None:
+    """Print what would be trained, and how."""
+    schedule = make_schedule(plan.jobs)
+    for note in plan.notes:
+        say(console, note)
+    threads = cores_of_process(schedule.workers)
+    memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
+    for table in plan_tables(plan.finished, schedule.cohorts, memory):
+        console.print(table)
+    show_refused(plan.refused, console)
+    members = counted(sum(cohort.members for cohort in schedule.cohorts), "member")
+    counts = f"{counted(len(plan.jobs), 'job')}, {members}, in {counted(len(schedule.cohorts), 'cohort')}"
+    where = f"{schedule.workers} at a time" if schedule.workers > 1 else "one after another"
+    say(console, f"{counts}, {where}; nothing was trained")

@@ -1,0 +1,116 @@
+"""Tables for the terminal: a plan, a summary, what failed and what was left out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from initlab.base.console import say
+from initlab.base.wording import interval_text, shortest
+from initlab.jobs.job import Job
+from initlab.sweep.cohorts import Cohort, runs_vectorized
+from initlab.tables.schema import METRICS
+
+MOST_ROWS = 200  # of the table in the terminal; summary.csv has all
+
+
+def failure_table(reasons: Mapping[str, str]) -> Table:
+    """The jobs that failed, each with its reason."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("failed", overflow="fold", style="red")
+    table.add_column("reason", overflow="fold")
+    for name, reason in reasons.items():
+        table.add_row(escape(name), escape(reason))
+    return table
+
+
+def show_refused(refused: Mapping[str, Sequence[str]], console: Console) -> None:
+    """Print which jobs are left out, by the reason."""
+    for reason, names in refused.items():
+        say(console, f"left out: {reason}")
+        for name in names:
+            say(console, f"  {name}")
+
+
+def plan_tables(finished: Sequence[Job], cohorts: Sequence[Cohort], memory: Sequence[int]) -> list[Table]:
+    """What a dry run shows: every job with its cohort, and every cohort.
+
+    Args:
+        finished: Jobs that are not trained again.
+        cohorts: What would be trained.
+        memory: Bytes that each of these is expected to need.
+    """
+    jobs, sizes = Table(box=SIMPLE_HEAD, pad_edge=False), Table(box=SIMPLE_HEAD, pad_edge=False)
+    jobs.add_column("job", overflow="fold")
+    jobs.add_column("members", justify="right")
+    jobs.add_column("cohort")
+    rows: dict[str, tuple[int, list[str]]] = {job.name: (len(job.seeds), ["finished"]) for job in finished}
+    for number, cohort in enumerate(cohorts, start=1):
+        for share in cohort.shares:
+            rows.setdefault(share.job.name, (len(share.job.seeds), []))[1].append(str(number))
+    for name, (members, places) in sorted(rows.items()):
+        jobs.add_row(escape(name), str(members), ", ".join(places))
+    for name in ("cohort", "jobs", "members", "members × epochs", "engine", "memory"):
+        sizes.add_column(name, justify="right")
+    for number, (cohort, size) in enumerate(zip(cohorts, memory, strict=True), start=1):
+        engine = "vmap" if runs_vectorized(cohort.shares[0].job) else "loop"
+        counts = (number, len({share.job.name for share in cohort.shares}), cohort.members, cohort.member_epochs)
+        sizes.add_row(*map(str, counts), engine, f"≈ {size / 2**20:,.0f} MiB")
+    return [jobs, sizes]
+
+
+def summary_table(summary: pd.DataFrame) -> Table:
+    """The summary as a table for a terminal, best first; of very many jobs the best.
+
+    Args:
+        summary: Of `results.summary.summarize`.
+    """
+    differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
+    if summary.duplicated([*differing, "seeds"]).any():  # an initializer under two of its names, say
+        differing = ["job", *differing]
+    columns: dict[str, list[str]] = {name: [shortest(value) for value in summary[name]] for name in differing}
+    same_seeds = summary["seeds"].nunique() == 1
+    if not same_seeds:
+        columns["seeds"] = [str(seeds) for seeds in summary["seeds"]]
+    counts = summary[["diverged", "reached", "seeds"]].to_numpy(np.int64)
+    if summary["diverged"].any():
+        columns["diverged"] = [f"[red]{lost} of {seeds}[/red]" if lost else "0" for lost, _, seeds in counts]
+    metrics = [METRICS[metric] for metric in summary["metric"]]
+    mixed = len(set(metrics)) > 1
+    if mixed:
+        columns["metric"] = metrics
+    for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
+        ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
+        columns[title] = [escape(interval_text(*row)) for row in ends]
+    thresholds = list(summary["threshold"])
+    several = len(set(thresholds)) > 1
+    medians = summary["epochs_to_threshold"].to_numpy(np.float64)
+    columns["epochs to threshold" if several else f"epochs to {shortest(thresholds[0])}"] = [
+        _epochs_text(median, reached, seeds) + (f" ({shortest(threshold)})" if several else "")
+        for median, (_, reached, seeds), threshold in zip(medians, counts, thresholds, strict=True)
+    ]
+    over = f"{summary['seeds'].iloc[0]} seeds" if same_seeds else "seeds"
+    caption = f"mean \\[95 % interval] over {over}; epochs: median"
+    if (summary["seeds"] == 1).all():
+        caption = "one seed each: no interval, and nothing to conclude"
+    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold", justify="left" if name in differing else "right")
+    if len(summary) > MOST_ROWS:
+        table.caption = f"the best {MOST_ROWS} of {len(summary)} jobs; {caption}"
+    data = columns.get("data", [])
+    for place, cells in enumerate(islice(zip(*columns.values(), strict=True), MOST_ROWS)):
+        table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
+    return table
+
+
+def _epochs_text(median: float, reached: int, seeds: int) -> str:
+    if reached == 0:
+        return "never"
+    share = "" if reached == seeds else f" ({reached} of {seeds})"
+    return f"{median:.0f}{share}" if np.isfinite(median) else f"—{share}"

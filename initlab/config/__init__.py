@@ -1,0 +1,1 @@
+"""What a configuration may hold, and how what it names is called."""

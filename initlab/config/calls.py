@@ -1,0 +1,126 @@
+"""How what a configuration names is called: targets imported, arguments checked before anything is called with them."""
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union
+
+from initlab.base.errors import UserError, nearest
+
+
+def import_target(path: object, *, where: str) -> Callable[..., Any]:
+    """Import what a `_target_` names.
+
+    Raises:
+        UserError: it is no dotted name, or cannot be imported.
+    """
+    if not isinstance(path, str) or "." not in path:
+        raise UserError(f"{where}._target_={path}: expected the dotted name of a function or class")
+    module, _, attribute = path.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever importing the user's module raises
+        raise UserError(f"{where}._target_={path}: cannot import it: {error}") from error
+    return found
+
+
+def check_call(
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    *,
+    where: str,
+    supplied: Sequence[str] = (),
+) -> None:
+    """Check configured arguments against what a function or class takes, before it is called.
+
+    Args:
+        function: What will be called.
+        given: The configured keyword arguments.
+        where: Their configuration group, for the message; empty at the top.
+        supplied: Arguments that the program itself passes, and a configuration must not.
+
+    Raises:
+        UserError: an unknown or missing key, or a value of the wrong type; one line.
+    """
+    prefix = f"{where}." if where else ""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    allowed = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    open_names = [name for name in allowed if name not in supplied]
+    hints = _hints(function)
+    for key, value in given.items():
+        if key not in open_names and (key in supplied or not takes_any):
+            known = [name for name in open_names if not name.startswith("_")]
+            raise UserError(f"{prefix}{key}: unknown key; {nearest(str(key), known)}")
+        hint = hints.get(key, Any)
+        if not conforms(value, hint):
+            raise UserError(f"{prefix}{key}={value}: expected {describe(hint)}")
+    for name in open_names:
+        if parameters[name].default is inspect.Parameter.empty and name not in given:
+            raise UserError(f"{prefix}{name}: missing; {function.__name__} needs it")
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    target = function.__init__ if inspect.isclass(function) else function
+    try:
+        return typing.get_type_hints(target)
+    except (NameError, TypeError):  # a library's annotation that cannot be resolved checks nothing
+        return {}
+
+
+def conforms(value: Any, hint: Any) -> bool:
+    """Whether a configured value fits an annotation; annotations that no configuration can fill fit nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(conforms(value, option) for option in arguments)
+    if origin is Literal:
+        return value in arguments
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint is Path:
+        return isinstance(value, str | Path)
+    if is_dataclass(hint):  # a group of keys with a record of its own
+        return isinstance(value, Mapping)
+    container = origin or hint
+    if isinstance(container, type) and issubclass(container, Mapping):
+        return isinstance(value, Mapping)
+    if isinstance(container, type) and issubclass(container, Sequence):
+        item = arguments[0] if arguments else Any
+        return isinstance(value, list | tuple) and all(conforms(entry, item) for entry in value)
+    return isinstance(hint, type) and isinstance(value, hint)
+
+
+def describe(hint: Any) -> str:
+    """An annotation in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in arguments if _can_be_written(option))
+    if origin is Literal:
+        return f"one of {', '.join(str(option) for option in arguments)}"
+    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a word", Path: "a path"}
+    if hint is None or hint is type(None):
+        return "null"
+    container = origin or hint
+    if is_dataclass(hint) or (isinstance(container, type) and issubclass(container, Mapping)):
+        return "a group of keys"
+    if isinstance(container, type) and issubclass(container, Sequence) and hint is not str:
+        return "a list" + (f" with {describe(arguments[0])} in each place" if arguments else "")
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _can_be_written(hint: Any) -> bool:
+    """Whether a configuration file could write a value of this type at all."""
+    plain = (float, int, bool, str, Path, None, type(None))
+    return hint in plain or is_dataclass(hint) or typing.get_origin(hint) is not None

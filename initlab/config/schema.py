@@ -1,0 +1,161 @@
+"""The typed schema of the configuration, and the check of a composed configuration against it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from initlab.base.errors import UserError
+from initlab.config.calls import check_call, conforms
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What the configuration may ask of `lightning.Trainer`; the rest belongs to the cohort."""
+
+    _target_: str
+    max_epochs: int
+    accelerator: str = "auto"
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    deterministic: bool | Literal["warn"] | None = None
+    benchmark: bool | None = None
+    profiler: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        if self.max_epochs < 1:
+            raise UserError(f"trainer.max_epochs={self.max_epochs}: expected a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """What is recorded of the signal in every layer."""
+
+    every: int | None
+    rows: int
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        if self.every is not None and self.every < 1:
+            raise UserError(f"signal.every={self.every}: expected a whole number of epochs of at least 1, or null")
+        if self.rows < 2:
+            raise UserError(f"signal.rows={self.rows}: expected a whole number of at least 2")
+
+
+@dataclass(frozen=True)
+class RecommendConfig:
+    """How much `initlab.recommend` trains."""
+
+    schemes: int
+    rates: int
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        for key, least in {"schemes": 2, "rates": 1}.items():
+            if getattr(self, key) < least:
+                raise UserError(f"recommend.{key}={getattr(self, key)}: expected a whole number of at least {least}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One job's configuration, as `conf/train.yaml` documents it."""
+
+    name: str
+    output_dir: str
+    plugins: Sequence[str]
+    seeds: int
+    seed: int
+    batch_size: int
+    init_rows: int
+    threshold: float
+    gradient_clip: float | None
+    engine: Literal["auto", "vmap", "loop"]
+    threads: int | Literal["auto"]
+    n_jobs: int | Literal["auto"]
+    backend: Literal["loky", "ray", "dask"]
+    max_members: int | Literal["auto"]
+    checkpoint_seconds: float | None
+    resume: bool
+    fail_fast: bool
+    dry_run: bool
+    report: bool
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    init: Mapping[str, Any]
+    activation: Mapping[str, Any]
+    optim: Mapping[str, Any]
+    trainer: TrainerConfig
+    logger: Mapping[str, Any]
+    signal: SignalConfig
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    recommend: RecommendConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and what is allowed.
+        """
+        for key, least in {"seeds": 1, "seed": 0, "batch_size": 1, "init_rows": 2}.items():
+            if getattr(self, key) < least:
+                raise UserError(f"{key}={getattr(self, key)}: expected a whole number of at least {least}")
+        if self.gradient_clip is not None and self.gradient_clip <= 0:
+            raise UserError(f"gradient_clip={self.gradient_clip}: expected a positive norm, or null for none")
+        if not 0 < self.threshold <= 1:
+            raise UserError(f"threshold={self.threshold}: expected a score in (0, 1]")
+        for key in ("threads", "max_members"):
+            value = getattr(self, key)
+            if value != "auto" and value < 1:
+                raise UserError(f"{key}={value}: expected a whole number of at least 1, or auto")
+        if self.n_jobs != "auto" and self.n_jobs < 1 and self.n_jobs != -1:
+            raise UserError(f"n_jobs={self.n_jobs}: expected a whole number of at least 1, -1 for all cores, or auto")
+        if self.checkpoint_seconds is not None and not 0 <= self.checkpoint_seconds < math.inf:
+            raise UserError(f"checkpoint_seconds={self.checkpoint_seconds}: expected seconds, or null for never")
+        if "/" in self.name or self.name in ("", ".", ".."):
+            raise UserError(f"name={self.name}: expected the plain name of a folder")
+
+
+def parse_config(resolved: Mapping[str, Any]) -> Config:
+    """Check a resolved configuration and give it its type.
+
+    Args:
+        resolved: As `conf/train.yaml` documents it, in plain data.
+
+    Raises:
+        UserError: a misspelt key, a missing one, or a value of the wrong type or out of range.
+    """
+    check_call(Config, resolved, where="")
+    for group in ("data", "model", "init", "activation", "optim"):
+        if not isinstance(resolved[group].get("name"), str):
+            raise UserError(f"{group}.name: missing; it is what the tables call this {group}")
+    records: dict[str, Any] = {}
+    for group, record in GROUPS.items():
+        if resolved.get(group) or group != "recommend":
+            check_call(record, resolved[group], where=group)
+            records[group] = record(**resolved[group])
+    rate = resolved["optim"].get("lr")
+    if not conforms(rate, float) or not 0 < rate < math.inf:
+        raise UserError(f"optim.lr={rate}: expected a positive number")
+    width = resolved["model"].get("out_features")
+    if not conforms(width, int | None) or width == 0:
+        raise UserError(f"model.out_features={width}: expected a whole number, or null for what the data asks for")
+    return Config(**{**resolved, **records})
+
+
+# The groups that have a record of their own.
+GROUPS: Mapping[str, type] = MappingProxyType(
+    {"trainer": TrainerConfig, "signal": SignalConfig, "recommend": RecommendConfig}
+)

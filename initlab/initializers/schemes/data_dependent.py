@@ -1,0 +1,118 @@
+"""Channels that are centred and of unit variance on a batch, and layers that learn at one rate."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from initlab.base.errors import InitializationWarning
+from initlab.initializers.context import Context, per_channel, scale_channels, visit_layers
+from initlab.initializers.registry import register
+from initlab.initializers.slots import Slot
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import first_tensor, measuring
+
+
+@register(
+    "data_dependent",
+    level="model",
+    needs=("batch",),
+    base="lecun_normal",
+    source="Krähenbühl et al. 2016, arXiv:1511.06856, algorithms 1 and 2",
+)
+def data_dependent(model: nn.Module, *, context: Context, balance: bool = True) -> dict[str, str]:
+    """Give each channel of each layer mean 0 and variance 1 on a batch; then balance the layers' rates of change.
+
+    Where channels have biases these centre them. Balancing multiplies whole layers by factors whose product is one,
+    so that the output stays as it is: it needs a chain of layers with a positively homogeneous activation such as
+    ReLU, and is left out, with a note, where the output would change.
+
+    Args:
+        model: Whose weights `base` has filled; their scale does not matter.
+        context: With a batch.
+        balance: Whether to balance.
+    """
+    notes = {}
+
+    def adjust(slot: Slot, compute: Callable[[], Tensor]) -> Tensor:
+        channels = per_channel(slot, compute())
+        std = channels.std(1, correction=0)
+        dead = std == 0
+        scale_channels(slot, torch.where(dead, 1.0, 1 / std))
+        if slot.bias is not None:
+            slot.bias.zero_()
+            slot.bias.sub_(per_channel(slot, compute()).mean(1).to(slot.bias))
+        notes[slot.name] = "each channel of variance 1"
+        if dead.any():
+            warnings.warn(
+                f"init=data_dependent: {int(dead.sum())} channels of {slot.layer_name} are the same for every row",
+                InitializationWarning,
+                stacklevel=2,
+            )
+        return compute()
+
+    layers = visit_layers(model, context.rows(), context.slots, adjust)
+    notes |= {slot.bias_name: "centres its channel" for slot in layers if slot.bias_name is not None}
+    if balance and len(layers) > 1:
+        notes |= _balance(model, context.rows(), layers, context.generator)
+    return notes
+
+
+def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> dict[str, str]:
+    """Multiply layers by factors of product one after which all change at one relative rate, if the output allows.
+
+    Multiplying the weights of a layer by s divides their relative rate of change by s².
+    """
+    rates = change_rates(model, batch, layers, generator)
+    if rates is None:
+        reason = "not balanced: the output does not depend on it, or it is frozen"
+        return {slot.name: f"each channel of variance 1; {reason}" for slot in layers}
+    factors = (rates / rates.log().mean().exp()).sqrt()
+    before = _output(model, batch)
+    kept = [(slot.weight.clone(), None if slot.bias is None else slot.bias.clone()) for slot in layers]
+    for slot, factor, so_far in zip(layers, factors, factors.cumprod(0), strict=True):
+        slot.weight.mul_(factor)
+        if slot.bias is not None:
+            slot.bias.mul_(so_far)
+    if not torch.allclose(_output(model, batch), before, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+        for slot, (weight, bias) in zip(layers, kept, strict=True):
+            slot.weight.copy_(weight)
+            if slot.bias is not None and bias is not None:
+                slot.bias.copy_(bias)
+        return {slot.name: "each channel of variance 1; not balanced: that would change the output" for slot in layers}
+    return {
+        slot.name: f"each channel of variance 1, then × {factor:.3g}"
+        for slot, factor in zip(layers, factors, strict=True)
+    }
+
+
+def change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> Tensor | None:
+    """Relative rate at which each layer's columns change under a random linear loss, shape (layers,).
+
+    The norm of the gradient of each column, divided by the column's norm, averaged over columns. None where a layer
+    gets no gradient.
+    """
+    weights = [slot.weight for slot in layers]
+    with measuring(model), torch.enable_grad():
+        output = first_tensor(batch.through(model))
+        if output is None or not output.requires_grad or not all(weight.requires_grad for weight in weights):
+            return None
+        noise = torch.randn(output.shape, generator=generator, dtype=torch.float32, device="cpu").to(output)
+        gradients = torch.autograd.grad((output * noise).sum(), weights, allow_unused=True)
+    rates = []
+    for slot, gradient in zip(layers, gradients, strict=True):
+        if gradient is None or not bool(gradient.any()):
+            return None
+        columns = slot.maps().transpose(0, 1).flatten(1).norm(dim=0)
+        slopes = slot.maps(gradient).transpose(0, 1).flatten(1).norm(dim=0)
+        rates.append((slopes / columns.clamp(min=torch.finfo(columns.dtype).tiny)).mean())
+    return torch.stack(rates)
+
+
+def _output(model: nn.Module, batch: Batch) -> Tensor:
+    """What a network returns; it has a gradient, and so there is a tensor of numbers."""
+    with measuring(model):
+        output = first_tensor(batch.through(model))
+    assert output is not None
+    return output.clone()

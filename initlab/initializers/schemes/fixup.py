@@ -1,0 +1,47 @@
+"""Residual networks without normalization."""
+
+from torch import nn
+
+from initlab.base.errors import UserError
+from initlab.initializers.context import Context
+from initlab.initializers.registry import register
+
+
+@register(
+    "fixup", level="model", needs=("branches",), base="he_normal", source="Zhang et al. 2019, arXiv:1901.09321, sec. 3"
+)
+def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
+    """Multiply the weights of residual branches by L^(−1/(2m−2)); the last of each branch and the classifier are 0.
+
+    L is the total number of branches, m the number of layers in a branch. The first two of Fixup's rules; the third,
+    scalar biases and multipliers, is the network's to bring (`model.scalars=true`).
+
+    Args:
+        model: With a method `residual_branches()`, which lists the layers of each branch in order.
+        context: As it is.
+
+    Raises:
+        UserError: the network has no branch, or one without a weight.
+    """
+    branches = model.residual_branches()  # type: ignore[operator]  # nn.Module's attributes have no type
+    slots = {slot.layer: slot for slot in context.slots}
+    if not branches:
+        raise UserError(f"init=fixup: {type(model).__name__} has no residual branch; make it deeper")
+    notes = {}
+    for layers in branches:
+        weights = [slots[layer] for layer in layers if layer in slots]
+        if len(weights) != len(layers) or not weights:
+            raise UserError(f"init=fixup: a residual branch of {type(model).__name__} holds layers without a weight")
+        depth = len(weights)
+        for slot in weights[:-1]:
+            factor = len(branches) ** (-1 / (2 * depth - 2))
+            slot.weight.mul_(factor)
+            notes[slot.name] = f"× {factor:.3g}: in one of {len(branches)} branches of {depth} layers"
+        weights[-1].weight.zero_()
+        notes[weights[-1].name] = "zero: the last of its branch"
+    if context.output in context.slots:  # else it has a rule of its own
+        context.output.weight.zero_()
+        notes[context.output.name] = "zero: the output layer"
+        if context.output.bias is not None:
+            context.output.bias.zero_()
+    return notes

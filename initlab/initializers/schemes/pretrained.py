@@ -1,0 +1,147 @@
+"""Weights from a file."""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from initlab.base.errors import UserError, first_line
+from initlab.initializers.context import Context
+from initlab.initializers.registry import register
+
+SHOWN = 4  # names of each kind of mismatch
+
+
+@register("pretrained", level="model", source="a checkpoint: safetensors, or a state dict that torch.save wrote")
+def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, prefix: str = "") -> dict[str, str]:
+    """Load all parameters and buffers from a checkpoint whose names and shapes fit.
+
+    Nothing in the file is run: `.safetensors` cannot hold code, and everything else is read with `weights_only`. A
+    checkpoint that keeps its state dict under `state_dict`, as Lightning's do, is understood. An output layer that has
+    a rule of its own (`init.output`) is not loaded, so that a network can be trained on other classes.
+
+    Args:
+        model: What to load into.
+        context: As it is.
+        path: Of the file.
+        prefix: With which every name in the file begins, e.g. `model.` or `module.`.
+
+    Raises:
+        UserError: no path, no such file, a damaged one, one that wants to run code, or names or shapes that do not fit.
+    """
+    if path is None:
+        raise UserError("init=pretrained: name the checkpoint, init.path=FILE")
+    path = Path(path)  # a configuration holds a word
+    found = {name.removeprefix(prefix): value for name, value in read_checkpoint(path).items()}
+    for names in _shared_names(model):  # a file may hold a shared tensor once
+        present = [name for name in names if name in found]
+        found |= {name: found[present[0]] for name in names if present and name not in found}
+    expected = {name: value for name, value in model.state_dict().items() if name not in context.apart}
+    given = {name: value for name, value in found.items() if name not in context.apart}
+    problems = [
+        _listed("missing", sorted(expected.keys() - given.keys())),
+        _listed("unknown", sorted(given.keys() - expected.keys())),
+        _listed(
+            "of another shape",
+            [
+                f"{name} {_shape(given[name])} instead of {_shape(value)}"
+                for name, value in expected.items()
+                if name in given and given[name].shape != value.shape
+            ],
+        ),
+    ]
+    if any(problems):
+        what = "; ".join(problem for problem in problems if problem)
+        if prefix_that_fits := _prefix(expected, given):
+            what += f"; init.prefix={prefix}{prefix_that_fits} would fit"
+        raise UserError(f"init.path={path}: does not fit {type(model).__name__}: {what}")
+    model.load_state_dict(given, strict=False)
+    return dict.fromkeys(given, f"from {path.name}")
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a state dict without running anything in the file.
+
+    Raises:
+        UserError: no such file, a damaged one, or one that holds anything else than tensors.
+    """
+    try:
+        path = path.expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"init.path={path}: no such file ({first_line(error)})") from error
+    if not there:
+        raise UserError(f"init.path={path}: no such file")
+    try:
+        loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_tensors(path)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path) or "nsupported" in str(error):
+            raise UserError(
+                f"init.path={path}: wants to run code, or holds more than tensors; save model.state_dict() alone"
+            ) from error
+        raise UserError(f"init.path={path}: damaged, or no checkpoint") from error
+    except UserError:
+        raise
+    except Exception as error:  # damaged files bring about errors of any kind
+        raise UserError(
+            f"init.path={path}: damaged, or no checkpoint ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
+        for name, value in state.items()
+    ):
+        raise UserError(f"init.path={path}: holds no state dict: expected tensors by name")
+    return dict(state)
+
+
+def _read_tensors(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other pickle protocols: what it cannot read it refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise UserError(f"init.path={path}: to read it, install initlab[safetensors]") from error
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _shared_names(model: nn.Module) -> list[list[str]]:
+    """The names of each tensor that has several."""
+    names: dict[int, list[str]] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        names.setdefault(id(value), []).append(name)
+    return [shared for shared in names.values() if len(shared) > 1]
+
+
+def _prefix(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """With what all expected names begin in the file; empty if there is no such thing."""
+    first = next(iter(expected))
+    for name in given:
+        prefix = name.removesuffix(first)
+        if prefix and prefix != name and all(prefix + other in given for other in expected):
+            return prefix
+    return ""
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    """How many parameters are of some kind, and the first of them."""
+    if not names:
+        return ""
+    return f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''})"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "scalar"

@@ -1,0 +1,40 @@
+"""Weights that are mostly zero."""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from initlab.base.errors import UserError
+from initlab.initializers.checks import check_choice, check_not_negative
+from initlab.initializers.registry import register
+
+
+@register("sparse", source="Martens 2010, ICML, section 5; torch.nn.init.sparse_")
+def sparse(
+    weight: Tensor, *, sparsity: float = 0.1, std: float = 0.01, per: str = "input", generator: Generator
+) -> None:
+    """Fill `weight` from N(0, std²) with a fraction of each column exactly 0.
+
+    Args:
+        weight: Seen as a matrix (out, rest).
+        sparsity: The fraction; the number of zeros is rounded up.
+        std: Of the others.
+        per: `"input"`: of what leaves each input, a column, as torch does; `"unit"`: of what enters each unit, a row,
+            as Martens does, who leaves 15.
+        generator: Draws the numbers and, unlike torch's, the places of the zeros.
+
+    Raises:
+        UserError: a fraction outside [0, 1], a negative std, or another `per`.
+    """
+    if not 0 <= sparsity <= 1:
+        raise UserError(f"init.sparsity={sparsity}: expected a share in [0, 1]")
+    check_not_negative(std=std)
+    check_choice("per", per, "input", "unit")
+    weight.normal_(0.0, std, generator=generator)
+    matrix = weight.flatten(1)
+    axis = 0 if per == "input" else 1
+    zeros = math.ceil(sparsity * matrix.shape[axis])
+    order = torch.rand(matrix.shape, generator=generator, dtype=torch.float32, device="cpu").argsort(axis)
+    matrix.scatter_(axis, order.narrow(axis, 0, zeros), 0.0)
+    weight.copy_(matrix.view(weight.shape))  # flattening a transposed weight has copied it

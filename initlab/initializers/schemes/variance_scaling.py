@@ -1,0 +1,113 @@
+"""Schemes that keep the variance of the signal: the scale follows from the layer's fans."""
+
+import math
+
+from torch import Generator, Tensor, nn
+
+from initlab.initializers.checks import check_choice, check_positive
+from initlab.initializers.fans import Fan
+from initlab.initializers.registry import register
+
+# The standard deviation of N(0, 1) cut at ±2.
+STD_OF_CUT_NORMAL = 0.87962566103423978
+
+
+def fill_normal(weight: Tensor, std: float, *, truncated: bool, generator: Generator) -> None:
+    """Fill `weight` with entries of standard deviation `std`: normal, or normal cut at two σ before the cut."""
+    if truncated:
+        uncut = std / STD_OF_CUT_NORMAL
+        nn.init.trunc_normal_(weight, 0.0, uncut, -2 * uncut, 2 * uncut, generator=generator)
+    else:
+        nn.init.normal_(weight, 0.0, std, generator=generator)
+
+
+def fill_uniform(weight: Tensor, std: float, *, generator: Generator) -> None:
+    """Fill `weight` uniformly around 0 with standard deviation `std`."""
+    bound = math.sqrt(3) * std
+    nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+
+@register("variance_scaling", source="Keras' and JAX' VarianceScaling")
+def variance_scaling(
+    weight: Tensor,
+    *,
+    fan: Fan,
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    generator: Generator,
+) -> None:
+    """Fill `weight` with variance scale/fan: truncated_normal, cut at two σ, normal, or uniform.
+
+    Raises:
+        UserError: a scale that is not positive, or another distribution.
+    """
+    check_positive(scale=scale)
+    check_choice("distribution", distribution, "truncated_normal", "normal", "uniform")
+    std = math.sqrt(scale / fan.size(mode))
+    if distribution == "uniform":
+        fill_uniform(weight, std, generator=generator)
+    else:
+        fill_normal(weight, std, truncated=distribution == "truncated_normal", generator=generator)
+
+
+@register("xavier_normal", aliases=("xavier", "glorot_normal"), source="Glorot & Bengio 2010, AISTATS, eq. 12")
+def xavier_normal(
+    weight: Tensor, *, fan: Fan, gain: float = 1.0, truncated: bool = False, generator: Generator
+) -> None:
+    """Fill `weight` from N(0, gain² · 2/(fan_in + fan_out))."""
+    std = gain / math.sqrt(fan.size("fan_avg"))
+    fill_normal(weight, std, truncated=truncated, generator=generator)
+
+
+@register("xavier_uniform", aliases=("glorot_uniform",), source="Glorot & Bengio 2010, AISTATS, eq. 16")
+def xavier_uniform(weight: Tensor, *, fan: Fan, gain: float = 1.0, generator: Generator) -> None:
+    """Fill `weight` from U(±gain · sqrt(6/(fan_in + fan_out)))."""
+    fill_uniform(weight, gain / math.sqrt(fan.size("fan_avg")), generator=generator)
+
+
+@register("he_normal", aliases=("he", "kaiming_normal"), source="He et al. 2015, arXiv:1502.01852, eq. 10")
+def he_normal(
+    weight: Tensor,
+    *,
+    fan: Fan,
+    gain: float = math.sqrt(2),
+    mode: str = "fan_in",
+    truncated: bool = False,
+    generator: Generator,
+) -> None:
+    """Fill `weight` from N(0, gain²/fan)."""
+    fill_normal(weight, gain / math.sqrt(fan.size(mode)), truncated=truncated, generator=generator)
+
+
+@register("he_uniform", aliases=("kaiming_uniform",), source="He et al. 2015, arXiv:1502.01852, eq. 10")
+def he_uniform(
+    weight: Tensor, *, fan: Fan, gain: float = math.sqrt(2), mode: str = "fan_in", generator: Generator
+) -> None:
+    """Fill `weight` from U(±gain · sqrt(3/fan))."""
+    fill_uniform(weight, gain / math.sqrt(fan.size(mode)), generator=generator)
+
+
+@register("lecun_normal", aliases=("lecun",), source="LeCun et al. 1998, Efficient BackProp, eq. 16")
+def lecun_normal(weight: Tensor, *, fan: Fan, gain: float = 1.0, truncated: bool = False, generator: Generator) -> None:
+    """Fill `weight` from N(0, gain²/fan_in), as self-normalizing nets want it (arXiv:1706.02515)."""
+    fill_normal(weight, gain / math.sqrt(fan.fan_in), truncated=truncated, generator=generator)
+
+
+@register("lecun_uniform", source="LeCun et al. 1998, Efficient BackProp, eq. 16")
+def lecun_uniform(weight: Tensor, *, fan: Fan, gain: float = 1.0, generator: Generator) -> None:
+    """Fill `weight` from U(±gain · sqrt(3/fan_in))."""
+    fill_uniform(weight, gain / math.sqrt(fan.fan_in), generator=generator)
+
+
+@register(
+    "torch_default",
+    source="torch's reset_parameters of Linear and Conv: kaiming_uniform_ with a = √5",
+    bias="torch_default",
+)
+def torch_default(weight: Tensor, *, fan: Fan, generator: Generator) -> None:
+    """Fill `weight` from U(±1/sqrt(fan_in)), what torch does with dense layers and convolutions when nothing is said.
+
+    Here other layers get it, too, which torch treats in ways of their own.
+    """
+    fill_uniform(weight, 1 / math.sqrt(3 * fan.fan_in), generator=generator)

@@ -1,0 +1,75 @@
+"""The call of `initlab.initialize` that does to a network what a configuration says, as Python to paste."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from initlab.activations import Activation
+from initlab.initializers.registry import find_scheme
+from initlab.initializers.spec import InitSpec, parse_init
+
+
+def code_for(init: Mapping[str, Any], activation: Activation) -> str:
+    """Lines of Python that initialize `model` as an `init` group of a configuration would.
+
+    Where the scheme looks at data they name `inputs`, and where it looks at gradients `targets` and `loss`, too.
+
+        >>> print(code_for({"name": "he", "gain": "moment"}, Activation("tanh")))
+        import initlab
+        initlab.initialize(model, "he_normal", gain='moment', activation='tanh', seed=0)
+
+    Args:
+        init: The group, in plain data; a key that is null or as the scheme has it is left out.
+        activation: That of the network.
+
+    Raises:
+        UserError: the group names an unknown scheme, or a parameter that it does not have.
+    """
+    spec = parse_init(init, where="init")
+    scheme = find_scheme(spec.scheme)
+    given = {key: init[key] for key in init if key != "name" and _matters(key, init[key], scheme.defaults)}
+    arguments = [f'"{scheme.name}"', *(f"{key}={value!r}" for key, value in given.items())]
+    lines = ["import initlab"]
+    if any(_depends_on_activation(part) for part in _parts(spec)):
+        chosen = _own_parameters(activation)
+        if chosen:
+            lines.append("from initlab.activations import Activation")
+        arguments.append(
+            f"activation={f'Activation({activation.name!r}, {chosen!r})' if chosen else repr(activation.name)}"
+        )
+    if "loss" in scheme.needs:
+        arguments.append("batch=(inputs, targets), loss=loss")
+    elif "batch" in scheme.needs:
+        arguments.append("batch=inputs")
+    return "\n".join([*lines, f"initlab.initialize(model, {', '.join(arguments)}, seed=0)"])
+
+
+def _matters(key: str, value: Any, defaults: Mapping[str, Any]) -> bool:
+    """Whether a key says more than its absence would; `???` is Hydra's mark of what nobody has given."""
+    if value is None or value == "???":
+        return False
+    return key not in defaults or value != defaults[key]
+
+
+def _parts(spec: InitSpec) -> Iterator[InitSpec]:
+    """A rule, and those that it holds for the output layer and for what it starts from."""
+    yield spec
+    for part in (spec.output, spec.base):
+        if part is not None:
+            yield from _parts(part)
+
+
+def _depends_on_activation(spec: InitSpec) -> bool:
+    scheme = find_scheme(spec.scheme)
+    gain = spec.parameters.get("gain", scheme.defaults.get("gain"))
+    return "activation" in scheme.supplied or isinstance(gain, str)
+
+
+def _own_parameters(activation: Activation) -> dict[str, Any]:
+    """The parameters that are not as the activation has them by default."""
+    declared = inspect.signature(activation.kind.build).parameters
+    return {
+        key: value
+        for key, value in activation.parameters.items()
+        if key not in declared or declared[key].default != value
+    }

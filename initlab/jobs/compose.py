@@ -1,0 +1,38 @@
+"""From a composed configuration to a job."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from initlab.base.plugins import load_plugins
+from initlab.config.calls import check_call
+from initlab.config.names import job_name, without_leftovers
+from initlab.config.schema import parse_config
+from initlab.initializers import parse_init
+from initlab.jobs.job import Job
+
+
+def job_from(config: DictConfig, overrides: list[str]) -> Job:
+    """Make a job of a composed configuration.
+
+    Args:
+        config: Composed by Hydra, with or without the `hydra` node.
+        overrides: What the command line changed; it names the job.
+
+    Raises:
+        UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.
+    """
+    if "hydra" in config:
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    resolved = without_leftovers({str(key): value for key, value in plain.items()}, overrides)
+    if isinstance(resolved.get("plugins"), str):
+        resolved["plugins"] = [resolved["plugins"]]
+    load_plugins(resolved.get("plugins") or [])
+    job = Job(job_name(overrides), parse_config(resolved), resolved)
+    check_call(
+        job.activation.kind.build,
+        job.activation.parameters,
+        where="activation",
+    )
+    parse_init(job.config.init, where="init")  # refused now rather than when its weights are drawn
+    return job

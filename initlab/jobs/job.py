@@ -1,0 +1,204 @@
+"""A job, one cell of the benchmark, and its members."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from initlab.activations import Activation
+from initlab.base.errors import RefusedError, UserError
+from initlab.base.randomness import stream
+from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.config.schema import Config
+from initlab.data.dataset import Dataset
+from initlab.data.tasks import TASKS
+from initlab.initializers import InitSpec, fill_model, find_scheme, parse_init
+from initlab.jobs.targets import target
+from initlab.modules.batch import Batch
+
+# Raised when the same configuration and data give other results than before.
+RESULTS_VERSION: Final = 2
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a cohort: its weights at the start, its order of the data and its learning rate.
+
+    Attributes:
+        job: Name of the job it belongs to.
+        seed: Of its weights and its data order.
+        init: How its weights are drawn.
+        learning_rate: Its own.
+    """
+
+    job: str
+    seed: int
+    init: InitSpec
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of the benchmark.
+
+    Attributes:
+        name: Of its directory, after its overrides.
+        config: Checked.
+        resolved: The same as plain data, to be written beside the results.
+    """
+
+    name: str
+    config: Config
+    resolved: Mapping[str, Any]
+
+    @property
+    def study_folder(self) -> Path:
+        """Folder of the study that it belongs to."""
+        return Path(self.config.output_dir).expanduser() / self.config.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its tables go."""
+        return self.study_folder / self.name
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of its members."""
+        return range(self.config.seed, self.config.seed + self.config.seeds)
+
+    @property
+    def identity(self) -> dict[str, str | float]:
+        """What the rows of its tables say about it."""
+        groups = ("data", "model", "init", "activation", "optim")
+        names = {group: str(getattr(self.config, group)["name"]) for group in groups}
+        return {"job": self.name, **names, "lr": self.learning_rate}
+
+    @property
+    def learning_rate(self) -> float:
+        """Of all its members."""
+        return float(self.config.optim["lr"])
+
+    @cached_property
+    def activation(self) -> Activation:
+        """The nonlinearity of the network."""
+        parameters = {key: value for key, value in self.config.activation.items() if key != "name"}
+        return Activation(str(self.config.activation.get("name")), parameters)
+
+    @cached_property
+    def init(self) -> InitSpec:
+        """The rule for the weights."""
+        return parse_init(self.config.init, where="init")
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data; the last few that were used stay in memory."""
+        return _load_dataset(json.dumps(self.config.data, sort_keys=True))
+
+    @cached_property
+    def program(self) -> str:
+        """What members must share to train in one cohort: everything but initializers, seeds and learning rates."""
+        return json.dumps(without_keys(self.resolved, {"init", "seeds", "seed", "optim.lr"}), sort_keys=True)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that decides its results: configuration, data, and what this version makes of them."""
+        what = [without_keys(self.resolved, NOT_IDENTITY), self.dataset.checksum, RESULTS_VERSION]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Networks are derived again in another process; the fingerprint is not, as it needs the data.
+        kept = {*self.__dataclass_fields__, "fingerprint"}
+        return {key: value for key, value in self.__dict__.items() if key in kept}
+
+    def members(self) -> list[Member]:
+        """Its members, one a seed."""
+        return [Member(self.name, seed, self.init, self.learning_rate) for seed in self.seeds]
+
+    @cached_property
+    def build_model(self) -> Callable[[], nn.Module]:
+        """Builds the network; its weights are torch's until an initializer fills them."""
+        arguments = dict(self.config.model)
+        data = self.dataset
+        width = arguments.pop("out_features", None) or data.outputs
+        if width < data.outputs and data.classes is not None:
+            raise UserError(f"model.out_features={width}: the data has {data.classes} classes")
+        if width != data.outputs and data.classes is None:
+            raise UserError(f"model.out_features={width}: the data asks for {data.outputs}, one a target; set null")
+        build = target("model", arguments)
+        known = {
+            "input_shape": data.input_shape,
+            "out_features": width,
+            "num_classes": width,
+            "activation": self.activation,
+        }
+        declared = inspect.signature(build).parameters
+        return partial(build, **{name: value for name, value in known.items() if name in declared})
+
+    def build_member(self, member: Member) -> nn.Module:
+        """Build one member's network with its initial weights; the global random state stays as it was.
+
+        Raises:
+            RefusedError: its initializer and its network do not fit.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
+            model = self.build_model()
+        if not isinstance(model, nn.Module):
+            built = f"model._target_={self.config.model['_target_']} gives a {type(model).__name__}"
+            raise UserError(f"{built}: expected a torch.nn.Module")
+        loss = TASKS[self.dataset.task].loss
+        try:
+            fill_model(
+                model,
+                member.init,
+                activation=self.activation,
+                seed=member.seed,
+                batch=self._batch_for(member),
+                loss=lambda outputs, targets: loss(outputs, targets).mean(),
+            )
+        except UserError as error:
+            raise RefusedError(str(error)) from error
+        return model
+
+    def rows_to_look_at(self) -> Batch:
+        """Training rows through which the signal is looked at, the same for all jobs of one data set and seed."""
+        rows, count = self.dataset.train, self.config.signal.rows
+        chosen = torch.randperm(len(rows), generator=stream(self.config.seed, "rows to look at"))[:count]
+        return Batch(rows.inputs[chosen], rows.targets[chosen])
+
+    @property
+    def fitted(self) -> str | None:
+        """Why theory, which is about random weights, has nothing to say of its networks; None if it has."""
+        scheme = find_scheme(self.init.scheme)
+        return f"init={scheme.name} fits the weights to data" if "batch" in scheme.needs else None
+
+    def _batch_for(self, member: Member) -> Batch | None:
+        """Training rows for an initializer that looks at data, drawn by the member's seed."""
+        if not find_scheme(member.init.scheme).needs:
+            return None
+        rows = self.dataset.train
+        chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
+        chosen = chosen[: self.config.init_rows]
+        return Batch(rows.inputs[chosen], rows.targets[chosen])
+
+
+@lru_cache(maxsize=8)
+def _load_dataset(config: str) -> Dataset:
+    settings = json.loads(config)
+    load = target("data", settings)
+    try:
+        dataset = load()
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's own function brings about
+        raise UserError(f"data._target_={settings['_target_']}: {type(error).__name__}: {error}") from error
+    if not isinstance(dataset, Dataset):
+        raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
+    return dataset

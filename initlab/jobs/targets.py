@@ -1,0 +1,30 @@
+"""What a group's `_target_` names, with the group's arguments bound."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from hydra.utils import instantiate
+
+from initlab.config.calls import check_call, import_target
+
+# What a network's constructor is given, as far as it declares it.
+SUPPLIED_TO_MODELS: Final = ("input_shape", "out_features", "num_classes", "activation")
+
+
+def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function or class that a group's `_target_` names, with the group's arguments bound.
+
+    Raises:
+        UserError: it cannot be imported, or does not take such an argument.
+    """
+    function = import_target(config.get("_target_"), where=group)
+    offered = {"model": SUPPLIED_TO_MODELS, "logger": ("save_dir",)}.get(group, ())
+    supplied = [name for name in offered if name in inspect.signature(function).parameters]
+    labels = ("_target_",) if group == "logger" else ("_target_", "name")
+    arguments = {key: value for key, value in config.items() if key not in labels}
+    check_call(function, arguments, where=group, supplied=supplied)
+    if any(isinstance(value, Mapping | list) for value in arguments.values()):  # which may have targets of their own
+        arguments = instantiate(arguments, _convert_="all")
+    return partial(function, **arguments)

@@ -1,0 +1,92 @@
+"""Looking at a network without leaving a trace in it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.utils._pytree import tree_leaves
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside what `torch.compile` returns, which hides layers and changes names."""
+    inner: nn.Module = getattr(model, "_orig_mod", model)
+    return inner
+
+
+def first_tensor(outputs: Any) -> Tensor | None:
+    """The first tensor of floating-point numbers among what a network returns, in whatever structure; None if none."""
+    for leaf in tree_leaves(outputs):
+        if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            return leaf
+    return None
+
+
+@contextlib.contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """Look at a network as it trains, but without dropout, and put everything back afterwards.
+
+    Modes and buffers are the network's own; a forward pass that draws random numbers draws the same ones each time,
+    and leaves torch's random state as it was.
+    """
+    modes = {module: module.training for module in model.modules()}
+    buffers = [(module, dict(module._buffers)) for module in modes]
+    values = {id(b): b.clone() for _, kept in buffers for b in kept.values() if b is not None and not b.is_meta}
+    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(0)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(0)
+        torch.backends.mha.set_fastpath_enabled(False)  # it passes by the layers that are to be seen
+        model.eval()
+        for module in modes:
+            if isinstance(module, _NormBase):  # these normalize by the batch while training
+                module.training = True
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_attention)
+            for module, training in modes.items():
+                module.training = training
+            for module, kept in buffers:
+                module._buffers.clear()
+                module._buffers.update(kept)
+                for buffer in kept.values():
+                    if buffer is not None and id(buffer) in values and not torch.equal(buffer, values[id(buffer)]):
+                        with torch.no_grad():
+                            buffer.copy_(values[id(buffer)])
+
+
+@contextlib.contextmanager
+def differentiable(model: nn.Module) -> Iterator[None]:
+    """Let a network that is being measured be differentiated as often as one likes.
+
+    torch's fused attention has no second derivative, and its batch norm no third.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+    handles = [norm.register_forward_hook(_normalize_by_batch) for norm in norms]
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _normalize_by_batch(norm: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+    """What a batch or instance norm gives while training, in elementary operations."""
+    assert isinstance(norm, _NormBase)
+    inputs = args[0]
+    axes = [axis for axis in range(inputs.dim()) if axis != 1 and (axis or not isinstance(norm, _InstanceNorm))]
+    variance, mean = torch.var_mean(inputs, axes, correction=0, keepdim=True)
+    normal = (inputs - mean) / (variance + norm.eps).sqrt()
+    if norm.weight is None:
+        return normal
+    shape = [1, -1, *[1] * (inputs.dim() - 2)]
+    return normal * norm.weight.view(shape) + norm.bias.view(shape)

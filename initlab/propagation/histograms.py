@@ -1,0 +1,55 @@
+"""How the values of every layer are spread."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import measuring
+from initlab.modules.stack import Stack
+from initlab.propagation.layers import Layout, Site, looking
+
+BINS: Final = 60
+MOST_ROWS: Final = 64  # of the batch
+TAILS: Final = 0.001  # of the values on either side, that the bins leave out
+
+
+def histograms(networks: Stack, layout: Layout, batch: Batch) -> pd.DataFrame:
+    """Histogram of what every layer hands on, its post-activations, and of the output; of the first member.
+
+    Args:
+        networks: The first member is looked at; dropout is off, norms normalize by the batch.
+        layout: Of their template.
+        batch: Rows to send through; the first 64 count.
+
+    Returns:
+        One row a layer and bin: layer, position, left, right, density; none of a layer without a finite number.
+    """
+    template = networks.template
+    places = {layer.after or layer.before: (number, layer) for number, layer in enumerate(layout.layers, start=1)}
+    parts: dict[int, pd.DataFrame] = {}
+
+    def look(site: Site, _module: nn.Module, signal: Tensor) -> Tensor:
+        if site in places:
+            number, layer = places[site]
+            values = signal.detach()[:MOST_ROWS].flatten().double().cpu().numpy()
+            values = values[np.isfinite(values)]
+            if not len(values):
+                return signal
+            low, high = np.quantile(values, [TAILS, 1 - TAILS])
+            spread = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-30)
+            density, edges = np.histogram(values, BINS, range=(low, low + spread), density=True)
+            parts[number] = pd.DataFrame(
+                {"layer": layer.name, "position": number, "left": edges[:-1], "right": edges[1:], "density": density}
+            )
+        return signal
+
+    with measuring(template), torch.no_grad(), looking(template, layout, look):
+        batch.through(lambda *args, **kwargs: functional_call(template, networks.member(0), args, kwargs))
+    if not parts:  # no number is finite
+        return pd.DataFrame(columns=["layer", "position", "left", "right", "density"])
+    return pd.concat([parts[number] for number in sorted(parts)], ignore_index=True)

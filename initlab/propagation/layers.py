@@ -1,0 +1,210 @@
+"""The layers of a network in the order in which they run, and where the signal is looked at."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import activation as torch_activations
+from torch.nn.modules.conv import _ConvNd
+
+from initlab.activations import activation_of
+from initlab.base.errors import UserError
+from initlab.initializers.slots import find_slots
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import measuring
+
+Side = Literal["input", "output"]
+
+# Elementwise nonlinearities that torch has and the registry does not; those that mix units are none.
+MIXING = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax, nn.GLU)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A tensor of the forward pass: the input or the output of the `call`-th call of a module."""
+
+    module: str
+    call: int
+    side: Side
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer with a weight, at one of its calls.
+
+    Attributes:
+        name: Of the module; with `#2` at its second call.
+        weight: Name of its parameter.
+        before: The pre-activation: the input of the nonlinearity that follows, with a norm or a sum in between, or the
+            layer's own output where none follows before the next layer.
+        after: The post-activation: that nonlinearity's output; None where none follows, or it is no module.
+        channels_first: Whether units go second, as a convolution's do, and not last.
+        shape: Of the pre-activation, rows first.
+        dtype: Of the pre-activation.
+    """
+
+    name: str
+    weight: str
+    before: Site
+    after: Site | None
+    channels_first: bool
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def units(self) -> int:
+        """How many units, or channels."""
+        return self.shape[1 if self.channels_first and len(self.shape) > 2 else -1]
+
+    @property
+    def entries(self) -> int:
+        """How many numbers a row has here."""
+        return prod(self.shape[1:])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What can be looked at in a network.
+
+    Attributes:
+        layers: In the order in which they run.
+        unseen: Weights whose layer is not called as a module of its own, or not with a single tensor, with the reason.
+    """
+
+    layers: tuple[Layer, ...]
+    unseen: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Event:
+    """A call of a module that was seen, with the tensors' shapes and dtypes."""
+
+    name: str
+    call: int
+    is_layer: bool
+    entering: Tensor
+    leaving: Tensor
+
+
+def is_nonlinearity(module: nn.Module) -> bool:
+    """Whether a module applies a function to each entry, which is not the identity."""
+    known = activation_of(module)
+    if known is not None:
+        return known.name != "identity"
+    return type(module).__module__ == torch_activations.__name__ and not isinstance(module, MIXING)
+
+
+def find_layout(model: nn.Module, batch: Batch) -> Layout:
+    """Send a batch through a network once, and see in which order its layers run; the network stays as it was.
+
+    Raises:
+        UserError: no layer with a weight is called as a module of its own.
+    """
+    slots = find_slots(model)
+    weights = {slot.layer_name: slot.name for slot in slots}
+    names: dict[Tensor, str] = {slot.weight: slot.name for slot in slots}
+    for name, module in model.named_modules():  # layers that share another's weight
+        if isinstance(module, nn.Linear | _ConvNd) and module.weight in names:
+            weights[name] = names[module.weight]
+    calls: dict[str, int] = {}
+    events: list[_Event] = []
+
+    def hook(name: str) -> Callable[..., None]:
+        def on_call(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            given = [*args, *kwargs.values()]
+            if isinstance(output, Tensor) and given and isinstance(given[0], Tensor):
+                calls[name] = calls.get(name, 0) + 1
+                # On the meta device: shapes alone.
+                shapes = given[0].to("meta"), output.to("meta")
+                events.append(_Event(name, calls[name], name in weights, *shapes))
+
+        return on_call
+
+    with ExitStack() as hooks, measuring(model), torch.no_grad():
+        for name, module in model.named_modules():
+            if name in weights or is_nonlinearity(module):
+                handle = module.register_forward_hook(hook(name), with_kwargs=True)
+                hooks.callback(handle.remove)
+        batch.through(model)
+    called = {event.name for event in events}
+    unseen = {
+        slot.name: "its layer is not called as a module with a single tensor in and out"
+        for slot in slots
+        if slot.layer_name not in called
+    }
+    layers = tuple(_layers_of(events, weights, model))
+    if not layers:
+        raise UserError(
+            f"no layer of {type(model).__name__} is called as a module of its own, so that none can be looked at"
+        )
+    return Layout(layers, unseen)
+
+
+def _layers_of(events: list[_Event], weights: Mapping[str, str], model: nn.Module) -> Iterator[Layer]:
+    places = [place for place, event in enumerate(events) if event.is_layer]
+    for place, following in pairwise([*places, None]):
+        assert place is not None
+        event = events[place]
+        bends = [other for other in events[place + 1 : following] if not other.is_layer]
+        if bends:
+            before, shown = Site(bends[0].name, bends[0].call, "input"), bends[0].entering
+            after: Site | None = Site(bends[0].name, bends[0].call, "output")
+        else:
+            before, shown = Site(event.name, event.call, "output"), event.leaving
+            after = None
+        yield Layer(
+            name=event.name if event.call == 1 else f"{event.name}#{event.call}",
+            weight=weights[event.name],
+            before=before,
+            after=after,
+            channels_first=isinstance(model.get_submodule(event.name), _ConvNd),
+            shape=tuple(shown.shape),
+            dtype=shown.dtype,
+        )
+
+
+Visit = Callable[[Site, nn.Module, Tensor], Tensor]
+
+
+@contextmanager
+def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
+    """Call `visit(site, module, tensor)` at every site of a network while it runs; what it returns goes on instead."""
+    wanted = {site for layer in layout.layers for site in (layer.before, layer.after) if site is not None}
+    names = {site.module for site in wanted}
+    calls: dict[str, int] = dict.fromkeys(names, 0)
+
+    def reset(_module: nn.Module, _args: tuple[Any, ...]) -> None:
+        calls.update(dict.fromkeys(names, 0))
+
+    def enter(name: str) -> Callable[..., Any]:
+        def on_enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            calls[name] += 1
+            site = Site(name, calls[name], "input")
+            if site not in wanted:
+                return None
+            if args:
+                return (visit(site, module, args[0]), *args[1:]), kwargs
+            first = next(iter(kwargs))
+            return args, kwargs | {first: visit(site, module, kwargs[first])}
+
+        return on_enter
+
+    def leave(name: str) -> Callable[..., Any]:
+        def on_leave(module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+            site = Site(name, calls[name], "output")
+            return visit(site, module, output) if site in wanted else None
+
+        return on_leave
+
+    with ExitStack() as hooks:
+        hooks.callback(model.register_forward_pre_hook(reset).remove)
+        for name in names:
+            module = model.get_submodule(name)
+            hooks.callback(module.register_forward_pre_hook(enter(name), with_kwargs=True).remove)
+            hooks.callback(module.register_forward_hook(leave(name)).remove)
+        yield

@@ -1,0 +1,278 @@
+"""What a batch and its gradient look like in every layer, for many networks of one structure at once."""
+
+from collections.abc import Callable, Mapping
+from math import ceil, prod
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vjp
+
+from initlab.activations import activation_of
+from initlab.base.errors import UserError
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import first_tensor, measuring
+from initlab.modules.stack import Stack, State
+from initlab.propagation.layers import Layer, Layout, Site, looking
+
+Loss = Callable[[Any, Any], Tensor]
+
+MEMORY: Final = 2**30  # bytes of one vectorized pass, about
+MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
+DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
+DEFAULT_SATURATION: Final = 0.05
+
+# What is measured of each layer; `results.schema.SIGNAL` says what each is.
+MEASURED: Final = (
+    "pre_mean",
+    "pre_std",
+    "pre_second_moment",
+    "post_mean",
+    "post_std",
+    "post_second_moment",
+    "dead",
+    "saturated",
+    "correlation",
+    "distinct_units",
+    "effective_rank",
+    "gradient_second_moment",
+    "gradient_correlation",
+    "weight_norm",
+    "weight_gradient_norm",
+)
+OUTPUT_GRADIENT: Final = "output_gradient"
+# What a forward pass sums up of each.
+SEEN: Final = (
+    *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "variance")),
+    *("pre_sum", "dead", "saturated", "distinct_units", "effective_rank"),
+)
+
+
+def measure(
+    networks: Stack,
+    layout: Layout,
+    batch: Batch,
+    *,
+    vectorized: bool,
+    loss: Loss | None = None,
+    cotangent: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """One forward and one backward pass through every member; networks and random state stay as they were.
+
+    Dropout is off, norms normalize by the batch.
+
+    Args:
+        networks: At any moment of their training.
+        layout: Of their template, for this batch.
+        batch: The same rows for all members.
+        vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
+        loss: From outputs and targets to the sum over the rows of their losses; None: `cotangent` is sent back instead.
+        cotangent: Of the outputs' shape.
+
+    Returns:
+        Of every layer and member: a tensor of shape (members, layers) for each name of `MEASURED`, float64; and second
+        moment and correlation of the output's gradient, shape (members,).
+    """
+
+    def of_member(parameters: State, buffers: State) -> dict[str, Tensor]:
+        return _measure_member(networks.template, parameters, buffers, layout, batch, loss=loss, cotangent=cotangent)
+
+    # Probes, what they are added to, outputs, and the gradients of all of these.
+    each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
+    most, members = max(1, MEMORY // max(each, 1)), networks.members
+    with measuring(networks.template):
+        values = networks.each(of_member, vectorized=vectorized, most=ceil(members / ceil(members / most)))
+    return _columns({name: value.cpu().double() for name, value in values.items()}, len(batch))
+
+
+def output_numbers(outputs: Any) -> Tensor:
+    """The first tensor of numbers among what a network returns.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = first_tensor(outputs)
+    if found is None:
+        raise UserError("the network returns no tensor of floating-point numbers: there is no gradient to look at")
+    return found
+
+
+def _measure_member(
+    template: nn.Module,
+    parameters: State,
+    buffers: State,
+    layout: Layout,
+    batch: Batch,
+    *,
+    loss: Loss | None,
+    cotangent: Tensor | None,
+) -> dict[str, Tensor]:
+    """The same of one member: each value has shape (layers,)."""
+    device = next(iter(parameters.values())).device
+    probes = [torch.zeros(layer.shape, dtype=layer.dtype, device=device) for layer in layout.layers]
+
+    def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        watcher = _Watcher(layout, added)
+        state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
+        with looking(template, layout, watcher.look):
+            outputs = batch.through(lambda *args, **kwargs: functional_call(template, state, args, kwargs))
+        return output_numbers(outputs), watcher.stacked()
+
+    outputs, pull_back, found = vjp(forward, dict(parameters), probes, has_aux=True)  # type: ignore[misc]
+    if loss is not None:
+        cotangent = grad(lambda values: loss(values, batch.targets))(outputs)
+    assert cotangent is not None
+    weight_gradients, gradients = pull_back(cotangent.to(outputs.dtype))
+    backward = [
+        _of_gradient(gradient, parameters[layer.weight], weight_gradients[layer.weight])
+        for layer, gradient in zip(layout.layers, gradients, strict=True)
+    ]
+    at_output = _of_rows(OUTPUT_GRADIENT, cotangent)
+    return {**found, **at_output, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+
+
+class _Watcher:
+    """Takes the numbers of each site as the signal passes, so that no tensor has to be kept."""
+
+    def __init__(self, layout: Layout, probes: list[Tensor]) -> None:
+        self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
+        self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
+        self._probes = probes
+        self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
+
+    def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
+        """Measure; at a pre-activation add a zero, whose gradient is the signal's."""
+        if site in self._after:
+            place, layer = self._after[site]
+            self._rows[place] |= _of_output(layer, signal.detach())
+        if site in self._before:
+            place, layer = self._before[site]
+            self._rows[place] |= _of_preactivation(layer, module, signal.detach())
+            return signal + self._probes[place]
+        return signal
+
+    def stacked(self) -> dict[str, Tensor]:
+        """Each value as a tensor of shape (layers,); NaN where there is none, as behind the last layer."""
+        missing = torch.full((), torch.nan, device=self._probes[0].device)
+        return {name: _stack([row.get(name, missing) for row in self._rows]) for name in SEEN}
+
+
+def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[str, Tensor]:
+    values, scale = _scaled(_units_last(layer, signal))
+    some = values[:MOST_ROWS]
+    found = {
+        **_moments("pre", values, scale),
+        "pre_sum": values.flatten(1).sum(0).square().mean(),
+        "distinct_units": _distinct_units(some.flatten(0, -2)),
+        "effective_rank": _effective_rank(some.flatten(1)),
+    }
+    if layer.before.side == "input":
+        known = activation_of(module)
+        limit = known.kind.saturates_below if known else DEFAULT_SATURATION
+        part = signal[:MOST_ROWS]
+        _, pull_back = vjp(lambda z: module.forward(z.clone()), part)  # type: ignore[misc]
+        (slopes,) = pull_back(torch.ones_like(part))
+        found["saturated"] = (slopes.abs() < limit).sum() / slopes.numel()
+    return found
+
+
+def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
+    values, scale = _scaled(_units_last(layer, signal))
+    largest = values.flatten(0, -2).abs().amax(0)  # of each unit
+    return {**_moments("post", values, scale), "dead": (largest == 0).sum() / len(largest)}
+
+
+def _of_gradient(gradient: Tensor, weight: Tensor, weight_gradient: Tensor) -> dict[str, Tensor]:
+    weight_entries, weight_scale = _scaled(weight_gradient)
+    return {
+        **_of_rows("gradient", gradient),
+        "weight_norm": weight.norm(dtype=_at_least_single(weight.dtype)),
+        "weight_gradient_scale": weight_scale,
+        "weight_gradient_square": weight_entries.square().sum(),
+    }
+
+
+def _of_rows(name: str, gradient: Tensor) -> dict[str, Tensor]:
+    rows, scale = _scaled(gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(-1))
+    return {
+        f"{name}_scale": scale,
+        f"{name}_square": rows.square().mean(),
+        f"{name}_sum": rows.sum(0).square().mean(),
+    }
+
+
+def _moments(side: str, values: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    mean = values.mean()
+    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": (values - mean).square().mean()}
+
+
+def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
+    """What `measure` returns, from what was summed up, in float64: squares may leave the range of float32.
+
+    Args:
+        raw: Each of shape (members, layers), but for those of the output's gradient, of shape (members,).
+        rows: Of the batch.
+    """
+    found = {name: raw[name] for name in MEASURED if name in raw}
+    for side in ("pre", "post"):
+        scale = raw[f"{side}_scale"]
+        mean, std = scale * raw[f"{side}_scaled_mean"], scale * raw[f"{side}_variance"].sqrt()
+        found |= {f"{side}_mean": mean, f"{side}_std": std, f"{side}_second_moment": mean.square() + std.square()}
+    square = raw["pre_variance"] + raw["pre_scaled_mean"].square()
+    found["correlation"] = _correlation(raw["pre_sum"], square, rows)
+    for name in ("gradient", OUTPUT_GRADIENT):
+        found[f"{name}_second_moment"] = raw[f"{name}_square"] * raw[f"{name}_scale"].square()
+        found[f"{name}_correlation"] = _correlation(raw[f"{name}_sum"], raw[f"{name}_square"], rows)
+    # Of the mean loss.
+    found["weight_gradient_norm"] = raw["weight_gradient_scale"] * raw["weight_gradient_square"].sqrt() / rows
+    return found
+
+
+def _correlation(squared_sum: Tensor, square: Tensor, rows: int) -> Tensor:
+    """Mean product of different rows over their mean square; NaN for a single row, or for zeros.
+
+    Args:
+        squared_sum: Mean over entries of the squared sum over rows.
+        square: Mean over entries and rows of the square.
+        rows: How many.
+    """
+    if rows == 1:
+        return torch.full_like(square, torch.nan)
+    return (squared_sum - rows * square) / (rows * (rows - 1) * square)
+
+
+def _stack(scalars: list[Tensor]) -> Tensor:
+    return torch.stack([scalar.to(scalars[0].dtype) for scalar in scalars])
+
+
+def _units_last(layer: Layer, signal: Tensor) -> Tensor:
+    """The signal as (rows, …, units)."""
+    return signal.movedim(1, -1) if layer.channels_first and signal.dim() > 2 else signal
+
+
+def _scaled(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Values divided by their largest, so that no square leaves the range of numbers; and that."""
+    values = values.to(_at_least_single(values.dtype))
+    largest = values.abs().amax()
+    return values / largest.clamp_min(torch.finfo(values.dtype).tiny), largest
+
+
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _distinct_units(samples: Tensor) -> Tensor:
+    """How many units respond differently, given samples of shape (samples, units).
+
+    Each unit's responses are projected to one number by fixed random weights: equal units give equal numbers.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64).to(samples.device)
+    values = (weights @ samples.double()).sort().values
+    return 1 + (values.diff() > DISTINCT * values.abs().amax()).sum()
+
+
+def _effective_rank(rows: Tensor) -> Tensor:
+    """(Σλ)²/Σλ² for the eigenvalues λ of the rows' products: 1 if all rows are multiples of one."""
+    products = rows @ rows.mT
+    return products.diagonal().sum().square() / products.square().sum()

@@ -1,0 +1,301 @@
+"""Probing networks: signal, prediction, histograms and the Jacobian as tables; `probe_model` is the call for users."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.func import stack_module_state
+from torch.utils._pytree import tree_leaves
+
+from initlab.activations import Activation
+from initlab.base.errors import UserError, first_line
+from initlab.base.randomness import stream
+from initlab.initializers.api import initialize
+from initlab.initializers.registry import find_scheme
+from initlab.initializers.slots import find_slots
+from initlab.modules.batch import Batch
+from initlab.modules.measuring import measuring, unwrapped
+from initlab.modules.stack import Stack
+from initlab.propagation.histograms import histograms
+from initlab.propagation.jacobian import singular_values
+from initlab.propagation.layers import Layout, find_layout
+from initlab.propagation.measure import OUTPUT_GRADIENT, Loss, measure, output_numbers
+from initlab.propagation.predict import predict
+from initlab.propagation.prediction import Prediction, weight_law
+from initlab.propagation.signal_table import Snapshot, signal_table, theory_columns
+
+SPECTRUM_ROWS: Final = 8
+
+
+def probe_model(
+    model: nn.Module,
+    batch: Any,
+    *,
+    seed: int,
+    scheme: str | None = None,
+    seeds: int = 1,
+    activation: str | Activation | None = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    **params: Any,
+) -> pd.DataFrame:
+    """Measure what a batch and its gradient look like in every layer of a network, and what theory says of it.
+
+    The network stays as it is: its numbers, modes, buffers, and torch's random state.
+
+        >>> import torch, initlab
+        >>> layers = [m for _ in range(20) for m in (torch.nn.Linear(100, 100), torch.nn.Tanh())]
+        >>> model = torch.nn.Sequential(*layers)
+        >>> table = initlab.probe_model(model, torch.randn(64, 100), seed=0, scheme="xavier", seeds=3)
+        >>> len(table), table["layer"].iloc[1]
+        (60, '2')
+        >>> from initlab.figures.signal import signal_by_depth
+        >>> figure = signal_by_depth({"xavier": table})
+
+    Args:
+        model: Any network, on any device.
+        batch: What it is called with: a tensor, a tuple of positional or a dict of keyword arguments, rows first. With
+            a loss: a pair of those inputs and the targets.
+        seed: Of the first member, and of the direction of the outputs.
+        scheme: Initialize copies of the network by this before; None: it is looked at with the weights it has.
+        seeds: How many copies, with seeds seed, seed + 1, …; needs a scheme.
+        activation: For schemes that depend on it; as in `initialize`.
+        loss: From outputs and targets to the mean loss; None: a random direction of the outputs is sent back.
+        **params: The scheme's.
+
+    Returns:
+        One row a member and layer, in the order in which the layers run; `help(initlab.tables.schema)` says what the
+        columns are. `table.attrs["unseen"]` names the weights of which nothing was measured, with the reason.
+
+    Raises:
+        UserError: a batch that the network cannot take or that holds NaN, a network in which no layer can be seen, or a
+            scheme that does not fit it; one line.
+    """
+    networks, rows, fitted = prepare(
+        model, batch, seed=seed, scheme=scheme, seeds=seeds, activation=activation, loss=loss, **params
+    )
+    table, layout, _ = _probe_signal(
+        networks, rows, range(seed, seed + seeds), vectorized=False, loss=_summed(loss, len(rows)), fitted=fitted
+    )
+    table.attrs["unseen"] = dict(layout.unseen)
+    return table
+
+
+def prepare(
+    model: nn.Module,
+    batch: Any,
+    *,
+    seed: int,
+    scheme: str | None = None,
+    seeds: int = 1,
+    activation: str | Activation | None = None,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    **params: Any,
+) -> tuple[Stack, Batch, str | None]:
+    """What `probe_model`, whose arguments these are, looks at.
+
+    Returns:
+        The networks; the rows on their device; and why theory has nothing to say of them, None if it has.
+    """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    if seeds < 1 or (seeds > 1 and scheme is None):
+        raise UserError(f"seeds={seeds}: expected 1, or with a scheme at least 1")
+    if scheme is None and params:
+        raise UserError(f"{next(iter(params))}: a parameter of a scheme, and none is named; set scheme=NAME")
+    model = unwrapped(model)
+    rows = _rows(model, batch, loss)
+    copies: Sequence[nn.Module] = [model]
+    fitted = None
+    if scheme is not None:
+        copies = [copy.deepcopy(model) for _ in range(seeds)]
+        for offset, network in enumerate(copies):
+            initialize(network, scheme, activation=activation, batch=batch, loss=loss, seed=seed + offset, **params)
+        needs = find_scheme(scheme).needs
+        fitted = f"{scheme} fits the weights to data" if "batch" in needs else None
+    if next(model.parameters(), None) is None:
+        raise UserError(f"{type(model).__name__} has no parameters")
+    parameters, buffers = stack_module_state(list(copies))
+    return Stack(copies[0], parameters, buffers), rows, fitted
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe found.
+
+    Attributes:
+        signal: One row a member and layer; `tables.schema.describe_columns("signal")` says what its columns are.
+        histograms: One row a layer and bin, of the first member.
+        spectrum: One row a member, row of the batch and singular value; empty where there is no Jacobian.
+        unseen: Weights of which nothing was measured, with the reason.
+    """
+
+    signal: pd.DataFrame
+    histograms: pd.DataFrame
+    spectrum: pd.DataFrame
+    unseen: Mapping[str, str]
+
+
+def probe_networks(
+    networks: Stack,
+    batch: Batch,
+    *,
+    seeds: Sequence[int],
+    vectorized: bool,
+    loss: Loss | None,
+    fitted: str | None = None,
+) -> Probe:
+    """Measure what a batch and its gradient look like in every layer, before any training, and what theory says.
+
+    Args:
+        networks: At initialization.
+        batch: The same rows for all.
+        seeds: One a member.
+        vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
+        loss: From outputs and targets to the sum over the rows of their losses; None: a random direction of the
+            outputs is sent back, one for each row, drawn from the first seed.
+        fitted: Why theory, which is about random weights, has nothing to say; None: it has.
+    """
+    table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
+    spread = histograms(networks, layout, batch)
+    spectrum = _spectrum(networks, batch, seeds, found, vectorized=vectorized)
+    return Probe(table, spread, spectrum, layout.unseen)
+
+
+def _probe_signal(
+    networks: Stack, batch: Batch, seeds: Sequence[int], *, vectorized: bool, loss: Loss | None, fitted: str | None
+) -> tuple[pd.DataFrame, Layout, Prediction]:
+    """The signal table, the layers in their order, and the prediction that the table holds."""
+    layout = find_layout(networks.template, batch)
+    measured = measure_networks(networks, layout, batch, direction_seed=seeds[0], vectorized=vectorized, loss=loss)
+    found = Prediction(unpredicted=fitted) if fitted else predict_networks(networks, measured, batch)
+    snapshot = Snapshot(0, measured, theory_columns(layout, found))
+    return signal_table(layout, [snapshot], seeds, first_seed=seeds[0]), layout, found
+
+
+def measure_networks(
+    networks: Stack, layout: Layout, batch: Batch, *, direction_seed: int, vectorized: bool, loss: Loss | None
+) -> dict[str, Tensor]:
+    """One forward and one backward pass through every member; without a loss along a random direction of the outputs.
+
+    Args:
+        networks: At any moment of their training.
+        layout: The layers of their template, for this batch.
+        batch: The same rows for all.
+        direction_seed: Of that direction.
+        vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
+        loss: From outputs and targets to the sum over the rows of their losses; None: the direction counts.
+
+    Returns:
+        As `measure` has it: shape (members, layers) for each name of `MEASURED`, float64.
+
+    Raises:
+        UserError: an operation that `torch.func` cannot differentiate.
+    """
+    cotangent = None
+    if loss is None:
+        with measuring(networks.template), torch.no_grad():
+            outputs = output_numbers(batch.through(networks.template))
+        generator = stream(direction_seed, "direction of the outputs")
+        cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
+    try:
+        return measure(networks, layout, batch, vectorized=vectorized, loss=loss, cotangent=cotangent)
+    except RuntimeError as error:  # an operation that torch.func does not know, as old autograd functions are
+        name = type(networks.template).__name__
+        raise UserError(f"{name}: torch.func cannot differentiate it: {first_line(error)}") from error
+
+
+def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Batch) -> Prediction:
+    """What theory says, given the variances of the weights as they are and the gradient at the output.
+
+    Args:
+        networks: At initialization.
+        measured: As `measure_networks` returns it; the gradient at the output is taken from it.
+        batch: The rows that were measured.
+    """
+    inputs = _single_input(batch)
+    if inputs is None or inputs.dim() < 2:
+        return Prediction(unpredicted="the inputs are not one tensor of numbers")
+    laws = {
+        slot.layer_name: weight_law(
+            networks.parameters[slot.name],
+            None if slot.bias_name is None else networks.parameters[slot.bias_name],
+        )
+        for slot in find_slots(networks.template)
+        if slot.name in networks.parameters
+    }
+    square = measured[f"{OUTPUT_GRADIENT}_second_moment"]
+    crossed = square * measured[f"{OUTPUT_GRADIENT}_correlation"].nan_to_num()
+    norms = {
+        name
+        for name, module in networks.template.named_modules()
+        if all(
+            bool((networks.parameters[f"{name}.{part}"] == value).all())
+            for part, value in (("weight", 1), ("bias", 0))
+            if getattr(module, part, None) is not None and f"{name}.{part}" in networks.parameters
+        )
+    }
+    gradient = float(square.mean()), float(crossed.mean())
+    return predict(networks.template, laws, inputs, gradient=gradient, plain_norms=norms)
+
+
+def _single_input(batch: Batch) -> Tensor | None:
+    """The one tensor of numbers that a network takes; None if it takes something else."""
+    leaves = tree_leaves(batch.inputs)
+    alone = len(leaves) == 1 and isinstance(leaves[0], Tensor) and leaves[0].is_floating_point()
+    return leaves[0] if alone and not isinstance(batch.inputs, Mapping) else None
+
+
+def _has_rows(networks: Stack, batch: Batch) -> bool:
+    """Whether the output has a row for each of the batch, as a Jacobian of one row needs."""
+    with measuring(networks.template), torch.no_grad():
+        outputs = output_numbers(batch.through(networks.template))
+    return outputs.dim() > 0 and len(outputs) == len(batch)
+
+
+def _spectrum(
+    networks: Stack, batch: Batch, seeds: Sequence[int], prediction: Prediction, *, vectorized: bool
+) -> pd.DataFrame:
+    """Singular values as a table, with the mean of their squares that theory predicts."""
+    inputs = _single_input(batch)
+    columns = ("member", "seed", "row", "index", "singular_value", "predicted_mean_square")
+    if inputs is None or not _has_rows(networks, batch):
+        return pd.DataFrame(columns=list(columns))
+    values = singular_values(networks, inputs, rows=SPECTRUM_ROWS, vectorized=vectorized)
+    count = values.shape[-1]
+    member, row, index = np.indices(values.shape).reshape(3, -1)
+    entries = inputs[0].numel()
+    square = math.nan if prediction.gain is None or count == 1 else prediction.gain * entries / min(count, entries)
+    return pd.DataFrame(
+        {
+            "member": member,
+            "seed": np.asarray(seeds)[member],
+            "row": row,
+            "index": index,
+            "singular_value": values.flatten().numpy(),
+            "predicted_mean_square": square,
+        }
+    )
+
+
+def _rows(model: nn.Module, batch: Any, loss: object) -> Batch:
+    if loss is not None and (not isinstance(batch, tuple | list) or len(batch) != 2):
+        raise UserError(f"batch: with a loss, expected a pair of inputs and targets, got {type(batch).__name__}")
+    rows = Batch(batch) if loss is None else Batch(*batch)
+    parameter = next(model.parameters(), None)
+    if parameter is not None:
+        rows = rows.to(parameter.device)
+    rows.check(model)
+    return rows
+
+
+def _summed(loss: Callable[[Any, Any], Tensor] | None, rows: int) -> Loss | None:
+    """The sum over rows of a mean loss."""
+    if loss is None:
+        return None
+    return lambda outputs, targets: loss(outputs, targets) * rows

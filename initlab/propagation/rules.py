@@ -1,0 +1,277 @@
+"""What each operation of a network does to a signal on its way forth and to a gradient on its way back, in theory.
+
+A pre-activation is taken as normal, with the same law in every unit, as it is in the limit of wide layers of
+independent weights. A signal is described by q, its second moment over units, and r, the mean product of different
+inputs; a gradient by g and h, the same of it. An operation is a rule: `forward` and `backward` side by side.
+
+Sources: Schoenholz et al. 2017, arXiv:1611.01232; Yang & Schoenholz 2017, arXiv:1712.08969 (residual); Yang et al.
+2019, arXiv:1902.08129 (batch norm); Xiao et al. 2018, arXiv:1806.05393 (convolutions).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from initlab.activations import Activation
+from initlab.propagation.prediction import WeightLaw
+from initlab.theory.moments import cross_moments, derivative_cross_moments, derivative_moments, second_moments
+
+
+class NoClosedFormError(Exception):
+    """Theory has nothing to say of this; the message says why."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The signal at one place.
+
+    Attributes:
+        q: Second moment over units, of groups of inputs of similar size, shape (groups,), float64.
+        r: Mean product of different inputs.
+        normal: Whether it is normal, as what leaves a linear layer is.
+    """
+
+    q: Tensor
+    r: float
+    normal: bool
+
+    @property
+    def mean_square(self) -> float:
+        """Q over all inputs."""
+        return float(self.q.mean())
+
+    @property
+    def correlation(self) -> float:
+        """r/q, in [-1, 1]; NaN for a signal of zero."""
+        mean = self.mean_square
+        return min(max(self.r / mean, -1.0), 1.0) if mean > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient at one place: its second moment g, and the mean product h of the gradients of different inputs."""
+
+    g: float
+    h: float
+
+
+class Rule(Protocol):
+    """One operation."""
+
+    def forward(self, *signals: Signal) -> Signal:
+        """What leaves it, given what enters.
+
+        Raises:
+            NoClosedFormError: theory has nothing to say of such a signal.
+        """
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
+        """The gradient at its input, given the one at its output, and the signal that entered.
+
+        Raises:
+            NoClosedFormError: theory has nothing to say of the gradient.
+        """
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """An operation that leaves every number as it is: identity, flatten, dropout while it is off."""
+
+    def forward(self, *signals: Signal) -> Signal:
+        """The same signal."""
+        return signals[0]
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
+        """The same gradient."""
+        return gradient
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of two branches; both get the whole gradient.
+
+    Attributes:
+        made_from: Of each branch, whether the other one is made from it.
+    """
+
+    made_from: Sequence[bool]
+
+    def forward(self, *signals: Signal) -> Signal:
+        """The sums of q and r, where a branch owes its randomness to a layer of its own."""
+        fresh = [signal.normal and not used for signal, used in zip(signals, self.made_from, strict=False)]
+        if len(signals) != 2 or not any(fresh):
+            raise NoClosedFormError("a sum of what is not independent")
+        one, other = signals
+        return Signal(one.q + other.q, one.r + other.r, one.normal and other.normal)
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
+        """The same gradient."""
+        return gradient
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """An activation φ: E[φ(u)²] and E[φ(u₁)φ(u₂)] forth; E[φ'(u)²] and E[φ'(u₁)φ'(u₂)] as factors on the way back.
+
+    Attributes:
+        name: Of the operation.
+        activation: φ.
+        crossing: Whether gradients of different inputs matter, as they do to batch norm alone.
+    """
+
+    name: str
+    activation: Activation
+    crossing: bool
+
+    def forward(self, *signals: Signal) -> Signal:
+        """The moments of φ."""
+        signal = normal(signals[0], self.name)
+        crossed = cross_moments(self.activation, signal.mean_square, _correlations(signal))
+        return Signal(second_moments(self.activation, signal.q), float(crossed), normal=False)
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
+        """The gradient times the moments of φ'."""
+        slopes = float(derivative_moments(self.activation, signal.q).mean())
+        crossed = 0.0
+        if self.crossing:
+            crossed = float(derivative_cross_moments(self.activation, signal.mean_square, _correlations(signal)))
+        return Gradient(gradient.g * slopes, gradient.h * crossed)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer or a convolution: σ_w² q + σ_b² and σ_w² r + σ_b², σ_w² being fan_in times the mean square weight.
+
+    On the way back both moments grow by fan_out times that mean square.
+
+    Attributes:
+        name: Of the layer.
+        law: Of its weights and biases.
+        fan_in: Products that an output is the sum of.
+        fan_out: Products that an input enters; None where it is not the same for all, as at a border.
+    """
+
+    name: str
+    law: WeightLaw
+    fan_in: int
+    fan_out: float | None
+
+    def forward(self, *signals: Signal) -> Signal:
+        """An affine map of q and r."""
+        (signal,) = signals
+        weight_variance = self.fan_in * self.law.mean_square
+        bias = self.law.bias_mean_square
+        return Signal(weight_variance * signal.q + bias, weight_variance * signal.r + bias, normal=True)
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
+        """The gradient times fan_out times the mean square weight."""
+        if self.fan_out is None:
+            raise NoClosedFormError(f"pixels at the border of {self.name} enter fewer products than others")
+        factor = self.fan_out * self.law.mean_square
+        return Gradient(gradient.g * factor, gradient.h * factor)
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch norm after a linear layer: 1 and (r - r̄)/(q - r̄) forth, r̄ the mean over all pairs of its batch.
+
+    Attributes:
+        name: Of the layer.
+        rows: Of the batch.
+    """
+
+    name: str
+    rows: int
+
+    def forward(self, *signals: Signal) -> Signal:
+        """A signal of variance 1 over the batch, whose rows add up to 0."""
+        signal = normal(signals[0], self.name)
+        if not self._spread(signal):
+            return signal
+        return Signal(torch.ones_like(signal.q), -1 / max(self.rows - 1, 1), normal=True)
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
+        """(g - h)/(q - r̄), and an h of -g/(batch - 1).
+
+        The norm takes off the mean over the batch, and what goes along with the signal; the mean of 1/variance is
+        larger than one over the mean, for normal numbers by (batch - 1)/(batch - 3).
+        """
+        size, count = self._spread(signal), self.rows
+        if not size or count < 4:
+            raise NoClosedFormError(f"{self.name} normalizes fewer than 4 rows, or equal ones")
+        g = (gradient.g - gradient.h) * (1 - 2 / count) * (count - 1) / ((count - 3) * size)
+        return Gradient(g, -g / (count - 1))
+
+    def _spread(self, signal: Signal) -> float:
+        """The variance over a batch: q less the mean product over all pairs of rows, each with itself included."""
+        q = signal.mean_square
+        return q - (q + (self.rows - 1) * signal.r) / self.rows
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Layer or RMS norm after a linear layer: 1 and r/q forth, divided by q on the way back.
+
+    Attributes:
+        name: Of the layer.
+    """
+
+    name: str
+
+    def forward(self, *signals: Signal) -> Signal:
+        """A signal of second moment 1, with the same correlation."""
+        signal = normal(signals[0], self.name)
+        return Signal(torch.ones_like(signal.q), signal.correlation, normal=True)
+
+    def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
+        """The gradient divided by what the signal was divided by."""
+        size = signal.mean_square
+        return Gradient(gradient.g / size, gradient.h / size) if size else Gradient(0.0, 0.0)
+
+
+def normal(signal: Signal, name: str) -> Signal:
+    """A signal that is normal, for what `name` does to it.
+
+    Raises:
+        NoClosedFormError: it is not.
+    """
+    if not signal.normal:
+        raise NoClosedFormError(f"{name} acts on what is not normal")
+    return signal
+
+
+def rule_of_layer(name: str, layer: nn.Linear | _ConvNd, law: WeightLaw | None) -> Linear:
+    """The rule of a layer with weights.
+
+    Args:
+        name: Of the layer.
+        layer: For its sizes; its own weights are not used.
+        law: Of its weights; None where they are another layer's.
+
+    Raises:
+        NoClosedFormError: its weights are not independent, or its border is unlike the rest.
+    """
+    if law is None:
+        raise NoClosedFormError(f"{name} shares its weights with another layer")
+    if not law.independent:
+        raise NoClosedFormError(f"the weights of {name} are not drawn independently of each other")
+    if isinstance(layer, nn.Linear):
+        return Linear(name, law, layer.in_features, layer.out_features)
+    unpadded = not any(layer.padding) if isinstance(layer.padding, tuple) else layer.padding == "valid"
+    if isinstance(layer, _ConvTransposeNd) or not (layer.padding_mode == "circular" or unpadded):
+        raise NoClosedFormError(f"{name} pads with zeros: its border is unlike the rest")
+    taps = math.prod(layer.kernel_size)
+    fan_out = taps / math.prod(layer.stride) * layer.out_channels / layer.groups
+    alike = layer.padding_mode == "circular" or taps == 1
+    return Linear(name, law, taps * layer.in_channels // layer.groups, fan_out if alike else None)
+
+
+def _correlations(signal: Signal) -> Tensor:
+    """The correlation of different inputs, shape (1,); 1 for a signal of zero."""
+    known = signal.correlation if signal.mean_square > 0 else 1.0
+    return torch.tensor([known], dtype=torch.float64)

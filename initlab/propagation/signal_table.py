@@ -1,0 +1,78 @@
+"""What was measured and predicted of each layer, as the signal table."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from initlab.propagation.layers import Layout, Site
+from initlab.propagation.measure import MEASURED
+from initlab.propagation.prediction import Prediction
+
+
+def theory_columns(layout: Layout, prediction: Prediction) -> dict[str, list[Any]]:
+    """What theory says of each layer, as columns of the signal table."""
+
+    def by_layer(values: Mapping[Site, float]) -> list[float]:
+        return [values.get(layer.before, math.nan) for layer in layout.layers]
+
+    return {
+        "predicted_second_moment": by_layer(prediction.second_moments),
+        "predicted_correlation": by_layer(prediction.correlations),
+        "predicted_gradient_second_moment": by_layer(prediction.gradients),
+        "no_prediction": [prediction.reason(layer.before) for layer in layout.layers],
+        "no_gradient_prediction": [prediction.gradient_reason(layer.before) for layer in layout.layers],
+    }
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What networks showed at one moment.
+
+    Attributes:
+        epoch: 0 before any training.
+        values: What was measured, shape (members, layers) each.
+        theory: `theory_columns`.
+    """
+
+    epoch: int
+    values: Mapping[str, Tensor]
+    theory: Mapping[str, Sequence[Any]]
+
+
+def signal_table(
+    layout: Layout, snapshots: Sequence[Snapshot], seeds: Sequence[int], *, first_seed: int
+) -> pd.DataFrame:
+    """One row a snapshot, member and layer, in this order.
+
+    Args:
+        layout: The layers, in the order in which they run.
+        snapshots: At least one.
+        seeds: One a member.
+        first_seed: Members count from it.
+
+    Returns:
+        The columns of `tables.schema.SIGNAL` but for the job's name.
+    """
+    layers, members, times = layout.layers, len(seeds), len(snapshots)
+    rows = members * len(layers)
+    columns = {
+        "member": np.tile(np.repeat(np.asarray(seeds) - first_seed, len(layers)), times),
+        "seed": np.tile(np.repeat(np.asarray(seeds), len(layers)), times),
+        "epoch": np.repeat([snapshot.epoch for snapshot in snapshots], rows),
+        "layer": [layer.name for layer in layers] * (members * times),
+        "position": np.tile(np.arange(1, len(layers) + 1), members * times),
+        "units": [layer.units for layer in layers] * (members * times),
+        "entries": [layer.entries for layer in layers] * (members * times),
+        **{name: torch.cat([each.values[name].flatten() for each in snapshots]).numpy() for name in MEASURED},
+        **{
+            name: [value for snapshot in snapshots for value in list(snapshot.theory[name]) * members]
+            for name in snapshots[0].theory
+        },
+    }
+    return pd.DataFrame(columns).astype({"no_prediction": "string", "no_gradient_prediction": "string"})

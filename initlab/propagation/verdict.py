@@ -1,0 +1,149 @@
+"""What a probe means, in plain words."""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from initlab.theory.mean_field import DEPTH_SCALES
+
+Outlook = Literal["trainable", "hard to train", "not trainable"]
+
+STEADY: Final = 1.02  # a factor a layer up to which a size counts as kept
+LOST: Final = 1e-6  # the share of a mean square of which nothing much is left
+ALIKE: Final = 0.99  # a correlation from which on two inputs look the same
+MANY: Final = 0.5
+NOTABLE: Final = 100.0  # a factor over all layers from which on a signal has grown or shrunk
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a network can be trained from where it starts, and why."""
+
+    outlook: Outlook
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.outlook}: {self.reason}"
+
+
+def judge(signal: pd.DataFrame) -> Verdict:
+    """Read one scheme's signal table: of one job, before any training.
+
+    Sizes are mean squares, their means over members geometric, where they are not zero. The gradient's is taken over a
+    whole row, so that layers of different widths compare.
+    """
+    layers = _over_members(signal)
+    hidden = layers.iloc[:-1] if len(layers) > 1 else layers
+    names = list(layers["layer"])
+    for column, word in {"pre_second_moment": "signal", "gradient_second_moment": "gradient"}.items():
+        broken = ~np.isfinite(signal[column].to_numpy(np.float64))
+        if broken.any():
+            first = signal[broken].sort_values("position").iloc[0]["layer"]
+            where = f" from {first} on" if word == "signal" else ""
+            return Verdict("not trainable", f"the {word} is no finite number{where}{_share(signal, broken)}")
+    if not (layers["weight_gradient_norm"] > 0).any():
+        return Verdict("not trainable", "no weight gets any gradient, so that none of them ever moves")
+    if (hidden["distinct_units"] == 1).all() and (hidden["units"] > 1).all():
+        return Verdict(
+            "not trainable", "all units of a layer are equal and stay equal: each layer is worth a single unit"
+        )
+    gradient = layers["gradient"].to_numpy(np.float64)
+    if not gradient[0] > 0:
+        gate = int((gradient > 0).argmax())
+        if layers["weight_norm"].iloc[gate] == 0 and layers["weight_gradient_norm"].iloc[gate] > 0:
+            return Verdict(
+                "trainable", f"{names[gate]} starts at zero and moves first; the gradient gets past it once it has"
+            )
+        return Verdict("not trainable", f"no gradient gets past {names[gate]} on its way back to the input")
+    return _judge_sizes(signal, hidden[hidden["gradient"] > 0])
+
+
+def unevenness(signal: pd.DataFrame) -> float:
+    """By how much signal and gradient differ between the first and the last hidden layer, as a sum of logarithms.
+
+    Args:
+        signal: As for `judge`.
+
+    Returns:
+        0 where both keep their mean squares; infinite where one gets lost.
+    """
+    layers = _over_members(signal)
+    hidden = layers.iloc[:-1] if len(layers) > 1 else layers
+    ends = hidden[["gradient", "pre_second_moment"]].iloc[[0, -1]].to_numpy(np.float64)
+    if not (np.isfinite(ends) & (ends > 0)).all():
+        return math.inf
+    return float(np.abs(np.log(ends[0] / ends[1])).sum())
+
+
+def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
+    """The same where a gradient reaches the input, from the hidden layers that get one."""
+    gradient, size = (hidden[name].to_numpy(np.float64) for name in ("gradient", "pre_second_moment"))
+    steps = max(len(hidden) - 1, 1)
+    outlook: Outlook = "trainable"
+    reasons: list[str] = []
+    total = float(gradient[0] / gradient[-1])  # on its way back, from the last hidden layer to the first
+    rate = total ** (1 / steps)
+    if max(rate, 1 / rate) > STEADY:
+        reasons.append(f"the gradient {'shrinks' if rate < 1 else 'grows'} {_factor(rate)} a layer on its way back")
+        reach = DEPTH_SCALES / abs(math.log(rate))
+        if steps > reach:
+            outlook = "not trainable" if max(total, 1 / total) > 1 / LOST else "hard to train"
+            reasons.append(f"the first layer gets {total:.1g} of it; expected trainable depth ≈ {reach:.0f}")
+    elif len(hidden) > 1:
+        reasons.append("the gradient keeps its size")
+    swell = float(size[-1] / size[0]) if size[0] > 0 and size[-1] > 0 else 1.0
+    growth = swell ** (1 / steps)
+    if max(swell, 1 / swell) > NOTABLE:
+        reasons.append(f"the signal {'shrinks' if swell < 1 else 'grows'} {_factor(growth)} a layer")
+    elif max(growth, 1 / growth) <= STEADY:
+        reasons.append("the signal keeps its size")
+    doubts = _doubts(signal, hidden)
+    if outlook == "trainable" and (doubts or max(swell, 1 / swell) > 1 / LOST):
+        outlook = "hard to train"
+    sentence = ", ".join([*reasons, *doubts]) or "signal and gradient arrive"
+    return Verdict(outlook, f"{sentence} (mean squares)" if "×" in sentence else sentence)
+
+
+def _doubts(signal: pd.DataFrame, hidden: pd.DataFrame) -> list[str]:
+    """What speaks against a network whose gradient arrives."""
+    doubts = []
+    alike = hidden["correlation"].to_numpy(np.float64) > ALIKE
+    if alike[-1]:
+        first = len(alike) - int((~alike[::-1]).argmax()) if not alike.all() else 0
+        doubts.append(f"from {hidden['layer'].iloc[first]} on different inputs look the same")
+    dead = float(hidden["dead"].max())
+    if dead > MANY:
+        doubts.append(f"up to {dead:.0%} of a layer's units are dead on this batch")
+    start = (signal["position"] == 1) & ~(signal["gradient_second_moment"] > 0)
+    if start.any():
+        doubts.append(f"no gradient reaches the first layer{_share(signal, start.to_numpy())}")
+    return doubts
+
+
+def _share(signal: pd.DataFrame, rows: NDArray[np.bool_]) -> str:
+    """In how many of the networks some rows are; empty if in all."""
+    some, every = signal[rows]["member"].nunique(), signal["member"].nunique()
+    return "" if some == every else f" in {some} of {every} networks"
+
+
+def _factor(rate: float) -> str:
+    """A factor above 1, for what grows or shrinks."""
+    larger = max(rate, 1 / rate)
+    return f"{larger:.3g} ×" if larger < 100 else f"{larger:.0g} ×"
+
+
+def _over_members(signal: pd.DataFrame) -> pd.DataFrame:
+    """One row a layer: geometric means of sizes that are not zero, means of the rest."""
+    frame = signal.assign(gradient=signal["gradient_second_moment"] * signal["entries"])
+    sizes = ["pre_second_moment", "gradient"]
+    positive = frame[sizes].astype(float)
+    frame[sizes] = np.log(positive.where(positive > 0))
+    numbers = ["weight_gradient_norm", "weight_norm", "distinct_units", "units", "correlation", "dead"]
+    means = pd.DataFrame(frame.groupby(["position", "layer"], sort=True)[[*sizes, *numbers]].mean())
+    for size in sizes:
+        means[size] = np.exp(means[size].to_numpy(np.float64, na_value=-np.inf))
+    return means.reset_index()

@@ -1,0 +1,152 @@
+"""From what a cohort recorded to the tables of one job."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from initlab.tables.records import EpochRecord
+from initlab.tables.schema import EPOCH_NUMBERS
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JobTables:
+    """The tables of one job, with the columns of `schema.TABLES`; `signal` where it was recorded."""
+
+    members: pd.DataFrame
+    history: pd.DataFrame
+    signal: pd.DataFrame | None = None
+
+
+def job_tables(
+    identity: Mapping[str, str | float],
+    seeds: Sequence[int],
+    records: Sequence[EpochRecord],
+    *,
+    first_seed: int,
+    metric: str,
+    threshold: float,
+    seconds: float,
+    signal: pd.DataFrame | None = None,
+) -> JobTables:
+    """Build a job's tables, or those of some of its members.
+
+    Args:
+        identity: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
+        seeds: One a member.
+        records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
+        first_seed: The job's; members count from it.
+        metric: What the scores are, a name of `schema.METRICS`.
+        threshold: Validation score that counts as reached.
+        seconds: Training time of a member.
+        signal: What was recorded of the layers, but for the job's name.
+    """
+    of_members = {**identity, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
+    return JobTables(
+        _members_table(of_members, records, threshold=threshold, seconds=seconds),
+        _history_table(of_members, records),
+        None if signal is None else signal.assign(job=identity["job"]),
+    )
+
+
+def _history_table(of_members: Mapping[str, Any], records: Sequence[EpochRecord]) -> pd.DataFrame:
+    """One row a member and measurement, but for those on test rows."""
+    shown = [record for record in records if record.split != "test"]
+    members = len(of_members["member"])
+    none = torch.full((members,), torch.nan, dtype=torch.float64)
+    return pd.DataFrame(
+        {
+            "job": of_members["job"],
+            "member": np.tile(of_members["member"], len(shown)),
+            "epoch": np.repeat([record.epoch for record in shown], members),
+            "split": np.repeat([record.split for record in shown], members),
+            "metric": of_members["metric"],
+            **{name: torch.cat([record.values.get(name, none) for record in shown]).numpy() for name in EPOCH_NUMBERS},
+        }
+    )
+
+
+def _members_table(
+    of_members: Mapping[str, Any], records: Sequence[EpochRecord], *, threshold: float, seconds: float
+) -> pd.DataFrame:
+    """One row a member: what it ended with, and when it reached the threshold or diverged."""
+    last = {record.split: {name: value.numpy() for name, value in record.values.items()} for record in records}
+    validated = [record for record in records if record.split == "val"]
+    val_score, val_epochs = _stacked(validated, "score"), [record.epoch for record in validated]
+    diverged = first_epoch(~np.isfinite(_stacked(records, "loss")), [record.epoch for record in records])
+    columns = {
+        **of_members,
+        "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
+        "diverged_epoch": pd.array(diverged, dtype="Int64"),
+        "epochs": val_epochs[-1],
+        "train_loss": last["train"]["loss"],
+        "val_loss": last["val"]["loss"],
+        "val_score": last["val"]["score"],
+        "best_val_score": np.fmax.reduce(val_score),
+        "test_loss": last["test"]["loss"],
+        "test_score": last["test"]["score"],
+        "auc": area_under_curve(val_score, val_epochs),
+        "threshold": threshold,
+        "epochs_to_threshold": pd.array(first_epoch(val_score >= threshold, val_epochs), dtype="Int64"),
+        "seconds": seconds,
+    }
+    return pd.DataFrame(columns)
+
+
+def _stacked(records: Sequence[EpochRecord], name: str) -> FloatArray:
+    """One measured number, shape (records, members)."""
+    return torch.stack([record.values[name] for record in records]).numpy()
+
+
+def records_of(history: pd.DataFrame) -> list[EpochRecord]:
+    """What a history table was made of; a number that was not measured on a split is absent there."""
+    numbers = {name: torch.tensor(history[name].to_numpy(np.float64, na_value=np.nan)) for name in EPOCH_NUMBERS}
+    records = []
+    epochs, splits = history["epoch"].to_numpy(np.int64), history["split"].to_numpy()
+    for indices in history.groupby(["epoch", "split"]).indices.values():
+        rows = torch.from_numpy(np.asarray(indices))
+        values = {name: column[rows] for name, column in numbers.items()}
+        known = {name: value for name, value in values.items() if name in ("loss", "score") or not value.isnan().all()}
+        records.append(EpochRecord(int(epochs[rows[0]]), str(splits[rows[0]]), known))
+    return records
+
+
+def joined(parts: Sequence[JobTables]) -> JobTables:
+    """One job's tables from those of its shares."""
+    members = pd.concat([part.members for part in parts], ignore_index=True)
+    history = pd.concat([part.history for part in parts], ignore_index=True)
+    signals = [part.signal for part in parts if part.signal is not None]
+    return JobTables(
+        members.sort_values("member", ignore_index=True),
+        history.sort_values(["epoch", "split", "member"], ignore_index=True),  # train stands before val
+        pd.concat(signals).sort_values(["epoch", "member", "position"], ignore_index=True) if signals else None,
+    )
+
+
+def first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int | None]:
+    """The first epoch at which something happened to each member, or None.
+
+    Args:
+        happened: Shape (measurements, members).
+        epochs: Of each measurement.
+    """
+    first = np.asarray(happened.argmax(0))
+    return [epochs[first[member]] if happened[:, member].any() else None for member in range(happened.shape[1])]
+
+
+def area_under_curve(scores: FloatArray, epochs: Sequence[int]) -> FloatArray:
+    """Mean height of each member's score curve, by the trapezoidal rule; NaN if it has diverged.
+
+    A score below 0 counts as 0: the R² of an untrained network may be anything.
+
+    Args:
+        scores: Shape (measurements, members).
+        epochs: Of each measurement, ascending.
+    """
+    return np.asarray(np.trapezoid(np.maximum(scores, 0), epochs, axis=0) / (epochs[-1] - epochs[0]))

@@ -1,0 +1,127 @@
+"""Tables on disk: Parquet, whole or absent, each with its schema version."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from initlab.base.errors import UserError
+from initlab.base.files import write_whole
+from initlab.tables.schema import SCHEMA_VERSION, TABLES
+from initlab.tables.upgrade import upgrade
+
+# Plain values as they are: OmegaConf, which would also resolve them, takes many times as long.
+Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+VERSION_KEY = b"initlab_schema_version"
+
+
+class NewerVersionError(UserError):
+    """A table that a later version of initlab has written."""
+
+
+def write_table(directory: Path, name: str, table: pd.DataFrame) -> None:
+    """Write one table of a job as `name`.parquet.
+
+    Args:
+        directory: The job's.
+        name: A name of `schema.TABLES`, whose columns the table has.
+        table: Rows.
+    """
+    schema = TABLES[name].with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
+    columns = [pa.Array.from_pandas(table[field.name], type=field.type) for field in schema]
+    arrow = pa.Table.from_arrays(columns, schema=schema)
+    write_whole(directory / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
+
+
+def read_table(directory: Path, name: str) -> pd.DataFrame:
+    """Read one table of a job, whatever version of initlab has written it.
+
+    Args:
+        directory: The job's.
+        name: A name of `schema.TABLES`.
+
+    Returns:
+        The columns of `schema.TABLES[name]`, as `schema.describe_columns(name)` explains them.
+
+    Raises:
+        NewerVersionError: a later version has written the file.
+        UserError: the file is damaged.
+    """
+    path = directory / f"{name}.parquet"
+    try:
+        arrow = pq.ParquetFile(path).read(use_threads=False)  # small: threads would only cost
+        version = int((arrow.schema.metadata or {})[VERSION_KEY])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split()) if not isinstance(error, KeyError) else "no table of initlab's"
+        raise UserError(f"{path}: unreadable ({reason}); remove {directory}") from error
+    if version > SCHEMA_VERSION:
+        raise NewerVersionError(
+            f"{path}: written with schema version {version}, and this initlab knows {SCHEMA_VERSION}; upgrade initlab"
+        )
+    if version < SCHEMA_VERSION:
+        arrow = upgrade(name, arrow, version)
+    frame: pd.DataFrame = arrow.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
+    return frame
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """A resolved configuration as YAML."""
+    text: str = yaml.dump(dict(config), Dumper=Dumper, sort_keys=False)
+    return text
+
+
+def write_description(directory: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Write a job's resolved configuration (config.yaml) and how it ran (metadata.json)."""
+    write_whole(directory / "config.yaml", lambda path: path.write_text(config_text(config)))
+    write_whole(directory / "metadata.json", lambda path: path.write_text(json.dumps(dict(metadata), indent=2) + "\n"))
+
+
+def read_metadata(directory: Path) -> dict[str, Any]:
+    """How a job ran; empty if that is absent or damaged."""
+    try:
+        metadata = json.loads((directory / "metadata.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """A finished job's resolved configuration.
+
+    Raises:
+        UserError: the file is absent or damaged.
+    """
+    path = directory / "config.yaml"
+    try:
+        config = yaml.load(path.read_text(), Loader=Loader)
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: unreadable ({error}); remove {directory}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: no configuration; remove {directory}")
+    return {str(key): value for key, value in config.items()}
+
+
+def read_failure(directory: Path) -> str:
+    """Why a job failed, in a line: the last of the traceback in its error.txt."""
+    try:
+        lines = (directory / "error.txt").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    traceback = lines[: lines.index("")] if "" in lines else lines
+    return next((line for line in reversed(traceback) if line[:1].strip()), "unknown")
+
+
+def finished_jobs(study_folder: Path) -> list[Path]:
+    """Folders of a study's finished jobs, in the order of their names.
+
+    They have a members table, and no error.txt of a later run that failed.
+    """
+    folders = (path.parent for path in study_folder.glob("*/members.parquet"))
+    return sorted(folder for folder in folders if not (folder / "error.txt").exists())

@@ -1,0 +1,218 @@
+"""Moments of an activation's output for normal inputs: what mean-field theory is made of.
+
+Each integral is split into pieces at the kinks of φ and where φ bends, with Gauss-Legendre nodes on each piece: a
+single Gauss-Hermite rule errs in the third digit at a kink.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from initlab.activations import Activation
+from initlab.base.threads import intra_op_threads
+
+Function = Callable[[Tensor], Tensor]
+
+CUTOFF = 12  # in standard deviations; the mass beyond is below 1e-30
+MOST_TOGETHER = 32  # integrals, that all get the nodes that the hardest of them needs
+NODES = (64, 128, 256, 512, 1024)  # a piece
+# Of double integrals, where the mass beyond 9 standard deviations, 1e-18, is left out.
+PAIR_CUTOFF = 9.0
+PAIR_PIECE = 2.0
+PAIR_NODES = (12, 24, 48, 96, 192, 384)
+ALIKE = 1e-12  # how near to 1 a correlation counts as 1
+
+
+def second_moment(activation: Activation, *, variance: float = 1.0) -> float:
+    """E[φ(h)²] for h ~ N(0, variance), to about 1e-10."""
+    return float(second_moments(activation, torch.tensor([variance], dtype=torch.float64)))
+
+
+def derivative_moment(activation: Activation, *, variance: float = 1.0) -> float:
+    """E[φ'(h)²] for h ~ N(0, variance), to about 1e-10."""
+    return float(derivative_moments(activation, torch.tensor([variance], dtype=torch.float64)))
+
+
+def derivative_fourth_moment(activation: Activation, *, variance: float = 1.0) -> float:
+    """E[φ'(h)⁴] for h ~ N(0, variance), to about 1e-10."""
+    std = torch.tensor([math.sqrt(variance)], dtype=torch.float64)
+    return float(_expectation(lambda h: activation.derivative(h) ** 4, activation, std))
+
+
+def second_moments(activation: Activation, variances: Tensor) -> Tensor:
+    """E[φ(h)²] for h ~ N(0, v), for each v in `variances`, shape (n,), float64."""
+    return _expectation(lambda h: activation.function(h).square(), activation, variances.sqrt())
+
+
+def derivative_moments(activation: Activation, variances: Tensor) -> Tensor:
+    """E[φ'(h)²] for h ~ N(0, v), for each v in `variances`, shape (n,), float64."""
+    return _expectation(lambda h: activation.derivative(h).square(), activation, variances.sqrt())
+
+
+def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
+    """d/dv E[φ(h)²] for h ~ N(0, v), which is E[φ(h) φ'(h) h]/v, for each v > 0, shape (n,), float64."""
+
+    def integrand(h: Tensor) -> Tensor:
+        return activation.function(h) * activation.derivative(h) * h
+
+    return _expectation(integrand, activation, variances.sqrt()) / variances
+
+
+def cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
+    """E[φ(h₁) φ(h₂)] for normal h₁, h₂ of one variance and each correlation in [-1, 1], shape (n,), float64."""
+    return _pair_expectation(activation, activation.function, variance, correlations)
+
+
+def derivative_cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
+    """E[φ'(h₁) φ'(h₂)] for normal h₁, h₂ of one variance and each correlation in [-1, 1], shape (n,), float64."""
+    return _pair_expectation(activation, activation.derivative, variance, correlations)
+
+
+def _expectation(function: Function, activation: Activation, stds: Tensor) -> Tensor:
+    """E[f(std · z)], z ~ N(0, 1), for each std, shape (n,), where f is as smooth as the activation."""
+    parts = []
+    with intra_op_threads(1):  # these are small: threads would only wait for each other
+        for part in stds.split(MOST_TOGETHER):
+            nodes = _nodes_needed(activation, float(part.max()) ** 2, pairs=False)
+            parts.append(_piecewise(function, activation.kinks, part, nodes))
+    return torch.cat(parts)
+
+
+def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int) -> Tensor:
+    """The same with so many nodes a piece."""
+    whole = torch.arange(-CUTOFF, CUTOFF + 1, dtype=torch.float64).expand(len(stds), -1)
+    smallest = stds.clamp_min(1e-150).unsqueeze(1)
+    splits = torch.tensor(kinks, dtype=torch.float64) / smallest
+    # Where φ bends, around 0, is narrow beside z if the variance is large.
+    bends = torch.tensor([10.0**k for k in range(-1, 6)], dtype=torch.float64) / smallest
+    edges = torch.cat([whole, splits, bends, -bends], 1).clamp(-CUTOFF, CUTOFF).sort(1).values
+    z, weights = _nodes_between(edges, nodes)
+    return (weights * function(stds.unsqueeze(1) * z)).sum(1)
+
+
+def _pair_expectation(activation: Activation, function: Function, variance: float, correlations: Tensor) -> Tensor:
+    """E[f(h₁) f(h₂)] for each correlation.
+
+    With h₁ = √v (√|c| w + √(1 - |c|) z₁) and h₂ = √v (±√|c| w + √(1 - |c|) z₂), independent given w, it is the mean
+    over w of h(w)·h(±w), where h(w) = E_z[f(√v (√|c| w + √(1 - |c|) z))]: two nested integrals of one variable.
+    """
+    std, nodes = math.sqrt(variance), _nodes_needed(activation, variance, pairs=True)
+    products = []
+    for correlation in correlations.tolist():
+        if std == 0 or 1 - abs(correlation) < ALIKE:  # |h₁| = |h₂|
+            both = partial(_times_mirrored, function, math.copysign(1.0, correlation))
+            products.append(float(_expectation(both, activation, torch.tensor([std], dtype=torch.float64))))
+        else:
+            with intra_op_threads(1):
+                products.append(_product(activation, function, std, correlation, nodes))
+    return torch.tensor(products, dtype=torch.float64)
+
+
+def _times_mirrored(function: Function, sign: float, h: Tensor) -> Tensor:
+    return function(h) * function(sign * h)
+
+
+def _product(activation: Activation, function: Function, std: float, correlation: float, nodes: int) -> float:
+    common, own = math.sqrt(abs(correlation)), math.sqrt(1 - abs(correlation))
+    reach = torch.arange(-PAIR_CUTOFF, PAIR_CUTOFF + 1, PAIR_PIECE, dtype=torch.float64)
+    places = torch.tensor([0.0, *activation.kinks], dtype=torch.float64) / std
+    bends = torch.tensor([10.0**k / std for k in range(-1, 6) if 10.0**k < std * PAIR_CUTOFF], dtype=torch.float64)
+    # Seen from w, a kink is washed out over own/common; from z it stands where the other summand puts it.
+    washed = torch.tensor([-6.0, -2.0, 0.0, 2.0, 6.0], dtype=torch.float64) * own
+    near = torch.cat([washed, bends, -bends])
+    if common > 1e-3:
+        inner = (places.unsqueeze(1) + near).flatten() / common
+        outer_edges = torch.cat([reach, inner, -inner]).clamp(-PAIR_CUTOFF, PAIR_CUTOFF).sort().values
+    else:
+        outer_edges = reach
+    w, outer = _nodes_between(outer_edges.unsqueeze(0), nodes)
+    centres = (places - common * w.squeeze(0).unsqueeze(1)) / own  # (nodes of w, kinks)
+    around = torch.cat([torch.zeros(1, dtype=torch.float64), bends / own, -bends / own])
+    splits = (centres.unsqueeze(2) + around).flatten(1)
+    edges = torch.cat([reach.expand(len(splits), -1), splits], 1).clamp(-PAIR_CUTOFF, PAIR_CUTOFF).sort(1).values
+    z, weights = _nodes_between(edges, nodes)
+    conditional = (weights * function(std * (common * w.squeeze(0).unsqueeze(1) + own * z))).sum(1)
+    # Nodes and edges are symmetric about 0, so that the value at -w stands at the mirrored place.
+    other = conditional if correlation >= 0 else conditional.flip(0)
+    return float((outer.squeeze(0) * conditional * other).sum())
+
+
+def _nodes_needed(activation: Activation, variance: float, *, pairs: bool) -> int:
+    """Nodes a piece with which the second moments of φ and φ' come out right; a sine of large ω needs many."""
+    quarter = math.ceil(4 * math.log10(variance)) if variance > 0 else -1000
+    count = _pair_nodes if pairs else _single_nodes
+    return count(activation.name, tuple(activation.parameters.items()), quarter)
+
+
+@lru_cache(maxsize=1024)
+def _single_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int) -> int:
+    """For a variance of up to 10^(quarter/4): so many that twice as many change nothing."""
+    activation, std = Activation(name, dict(parameters)), torch.tensor([10.0 ** (quarter / 8)], dtype=torch.float64)
+    for nodes, more in pairwise(NODES):
+        if _agree(*(_squares(activation, partial(_piecewise, stds=std, nodes=each)) for each in (nodes, more))):
+            return nodes
+    return NODES[-1]
+
+
+@lru_cache(maxsize=1024)
+def _pair_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int) -> int:
+    """The same on the longer pieces of a double integral: so many that single integrals come out right."""
+    activation, variance = Activation(name, dict(parameters)), 10.0 ** (quarter / 4)
+    std = math.sqrt(variance)
+    kinks = torch.tensor([0.0, *activation.kinks], dtype=torch.float64) / max(std, 1e-150)
+    bends = torch.tensor([10.0**k / std for k in range(-1, 6) if std and 10.0**k < std * PAIR_CUTOFF])
+    reach = torch.arange(-PAIR_CUTOFF, PAIR_CUTOFF + 1, PAIR_PIECE, dtype=torch.float64)
+    edges = torch.cat([reach, kinks, bends.double(), -bends.double()]).clamp(-PAIR_CUTOFF, PAIR_CUTOFF).sort().values
+
+    def integral(function: Function, _kinks: Sequence[float], *, nodes: int) -> Tensor:
+        z, weights = _nodes_between(edges.unsqueeze(0), nodes)
+        return (weights * function(std * z)).sum()
+
+    exact = second_moment(activation, variance=variance), derivative_moment(activation, variance=variance)
+    for nodes in PAIR_NODES[:-1]:
+        if _agree(_squares(activation, partial(integral, nodes=nodes)), exact):
+            return nodes
+    return PAIR_NODES[-1]
+
+
+def _squares(activation: Activation, integral: Callable[..., Tensor]) -> tuple[float, float]:
+    """The second moments of φ and φ' by some rule."""
+    return (
+        float(integral(lambda h: activation.function(h).square(), activation.kinks)),
+        float(integral(lambda h: activation.derivative(h).square(), activation.kinks)),
+    )
+
+
+def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(math.isclose(a, b, rel_tol=1e-8, abs_tol=1e-14) for a, b in zip(one, other, strict=True))
+
+
+def _nodes_between(edges: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
+    """Nodes on the pieces between ascending edges, and their weights times the normal density.
+
+    Args:
+        edges: Shape (n, edges).
+        nodes: A piece.
+
+    Returns:
+        Both of shape (n, pieces × nodes).
+    """
+    points, weights = _gauss_legendre(nodes)
+    half = (edges[:, 1:] - edges[:, :-1]).unsqueeze(2) / 2
+    z = half * points + (edges[:, 1:] + edges[:, :-1]).unsqueeze(2) / 2
+    density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
+    return z.flatten(1), (half * weights * density).flatten(1)
+
+
+@cache
+def _gauss_legendre(nodes: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights on [-1, 1] by the eigenvalues of the Jacobi matrix (Golub & Welsch 1969)."""
+    k = torch.arange(1, nodes, dtype=torch.float64)
+    off_diagonal = k / torch.sqrt(4 * k.square() - 1)
+    points, vectors = torch.linalg.eigh(torch.diag(off_diagonal, 1) + torch.diag(off_diagonal, -1))
+    return points, 2 * vectors[0].square()

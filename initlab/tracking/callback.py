@@ -1,0 +1,164 @@
+"""What a job's Lightning logger is told: each epoch, the weights, and in the end what came out."""
+
+from collections.abc import Mapping, Sequence
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from initlab.cohort.module import CohortModule
+from initlab.figures.signal import signal_by_depth
+from initlab.figures.style import pixels
+from initlab.jobs.job import Job
+from initlab.results.differences import flat_config
+from initlab.results.intervals import student_interval
+from initlab.tables.job_tables import JobTables, records_of
+from initlab.tables.records import EpochRecord
+from initlab.tables.store import config_text
+from initlab.tracking.hyperparameters import final_metrics, hyperparameters, session_end, session_start
+from initlab.tracking.loggers import close_logger, log_rows, logs_live, open_logger
+
+# What is logged of each layer, and how it is called there.
+SHOWN_OF_SIGNAL = {
+    "pre_second_moment": "pre_activation_mean_square",
+    "gradient_second_moment": "gradient_mean_square",
+    "correlation": "correlation",
+    "dead": "dead",
+    "saturated": "saturated",
+}
+MOST_EPOCHS = 6  # in one picture
+
+
+class JobTracking(Callback):
+    """Logs each epoch's mean over a job's members and its 95 % interval, and in TensorBoard histograms.
+
+    These are of the weights at the start and the end, and of the gradients of the last step of the first epoch and of
+    the last, after clipping. The intervals are by Student's t, which is quick; the report has bootstrap intervals.
+
+    It only reads: with it or without, the weights are the same to the bit.
+
+    Args:
+        job: Whose logger and directory are used.
+        rows: Where its members stand in the cohort's stack; None: they train elsewhere, and `finish` logs all.
+    """
+
+    def __init__(self, job: Job, rows: slice | None) -> None:
+        self._job, self._rows = job, rows
+        self._logged = 0
+        self._logger = open_logger(job) if logs_live(job) else None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Log the untrained networks, before a checkpoint may replace them."""
+        self._log_weights(pl_module, epoch=0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log the epoch, and with the first one what a checkpoint knows of those before."""
+        assert isinstance(pl_module, CohortModule)
+        if self._rows is None or self._logger is None:
+            return
+        records = [record.part(self._rows) for record in pl_module.history[self._logged :]]
+        log_rows(self._logger, epoch_rows(records, pl_module.task.metric))
+        self._logged = len(pl_module.history)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: Tensor,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Log gradients after the last step of an epoch: Lightning drops them before it validates."""
+        assert isinstance(pl_module, CohortModule)
+        if trainer.is_last_batch and trainer.current_epoch in (0, (trainer.max_epochs or 0) - 1):
+            parameters = pl_module.stack.parameters.items()
+            gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
+            self._log_histograms("gradients", gradients, epoch=trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the trained weights."""
+        self._log_weights(pl_module, epoch=trainer.current_epoch)
+
+    def finish(self, tables: JobTables) -> None:
+        """Log the configuration and the job's final metrics, by which trackers compare jobs, and close."""
+        logger = self._logger or open_logger(self._job)
+        if logger is None:
+            return
+        members = tables.members
+        epochs = int(members["epochs"].iloc[0])
+        rows: dict[int, dict[str, float]] = {}
+        if not self._logged:
+            rows = epoch_rows(records_of(tables.history), str(members["metric"].iloc[0]))
+        for epoch, row in {} if tables.signal is None else signal_rows(tables.signal).items():
+            rows.setdefault(epoch, {}).update(row)
+        rows.setdefault(epochs, {}).update(final_metrics(members))
+        parameters = hyperparameters(flat_config(self._job.resolved))
+        if not isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(parameters)
+            log_rows(logger, rows)
+            close_logger(logger)
+            return
+        log_rows(logger, rows)
+        writer = logger.experiment
+        if tables.signal is not None:
+            self._draw_signal(logger, tables.signal)
+        writer.file_writer.add_summary(session_start(parameters))
+        writer.file_writer.add_summary(session_end())
+        writer.add_text("config", f"```yaml\n{config_text(self._job.resolved)}```")
+        writer.close()  # not `finalize`, which would write the parameters once more, slowly
+
+    def _draw_signal(self, logger: TensorBoardLogger, signal: pd.DataFrame) -> None:
+        """Log the picture over depth, at a few of the epochs."""
+        epochs = signal["epoch"].unique()
+        places = np.linspace(0, len(epochs) - 1, min(MOST_EPOCHS, len(epochs))).round().astype(int)
+        tables = {f"epoch {epoch}": signal[signal["epoch"] == epoch] for epoch in epochs[np.unique(places)]}
+        picture = pixels(signal_by_depth(tables, title=self._job.name))
+        logger.experiment.add_image("signal by depth", picture, int(epochs[-1]), dataformats="HWC")
+
+    def _log_weights(self, module: pl.LightningModule, *, epoch: int) -> None:
+        assert isinstance(module, CohortModule)
+        self._log_histograms("weights", module.stack.parameters, epoch=epoch)
+
+    def _log_histograms(self, kind: str, tensors: Mapping[str, Tensor], *, epoch: int) -> None:
+        """Log histograms of the finite numbers of this job's members, of tensors of shape (members, …)."""
+        if self._rows is None or not isinstance(self._logger, TensorBoardLogger):
+            return
+        for name, tensor in tensors.items():
+            values = tensor.detach()[self._rows].flatten().float().cpu()
+            values = values[values.isfinite()]
+            if len(values):
+                self._logger.experiment.add_histogram(f"{kind}/{name}", values, epoch)
+
+
+def epoch_rows(records: Sequence[EpochRecord], metric: str) -> dict[int, dict[str, float]]:
+    """What was measured at each epoch: `val_loss/mean` and its 95 % interval, `/low` and `/high`, and so on.
+
+    What is not finite is absent, as where all members have diverged.
+
+    Args:
+        records: Of a job, but for its test rows.
+        metric: What the scores are called.
+    """
+    rows: dict[int, dict[str, float]] = {}
+    for record in records:
+        row = rows.setdefault(record.epoch, {})
+        for name, values in record.values.items():
+            found = dict(zip(("mean", "low", "high"), student_interval(values.numpy()), strict=True))
+            tag = f"{record.split}_{metric if name == 'score' else name}"
+            row |= {f"{tag}/{key}": end for key, end in found.items() if np.isfinite(end)}
+    return rows
+
+
+def signal_rows(signal: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """Each layer's mean over members at each epoch, of a signal table."""
+    means = signal.groupby(["epoch", "position", "layer"], sort=True)[list(SHOWN_OF_SIGNAL)].mean().reset_index()
+    rows: dict[int, dict[str, float]] = {}
+    for values in means.to_dict("records"):
+        row = rows.setdefault(int(values["epoch"]), {})
+        for column, name in SHOWN_OF_SIGNAL.items():
+            if np.isfinite(values[column]):
+                row[f"signal_{name}/{values['position']:03d}_{values['layer']}"] = float(values[column])
+    return rows

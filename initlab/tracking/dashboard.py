@@ -1,0 +1,90 @@
+"""What TensorBoard shows of a whole sweep: one more run beside those of its jobs."""
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import custom_scalars, image
+from torch.utils.tensorboard.summary import text as text_summary
+
+from initlab.figures.style import pixels
+from initlab.results.study import Study
+from initlab.tables.schema import METRICS
+from initlab.tracking.hyperparameters import experiment, hyperparameters
+
+FOLDER = "_all jobs"  # a space is in no job's name
+EVENT_FILES = "events.out.tfevents.*"
+
+
+def write_dashboard(
+    directory: Path, study: Study, summary: pd.DataFrame, figures: Mapping[str, Figure], text: str
+) -> None:
+    """Write the run that compares a sweep's jobs, in place of a former one.
+
+    Under Custom Scalars it has the jobs' curves with their 95 % intervals, under HParams the columns of all jobs,
+    under Images the figures, and under Text what the sweep says.
+
+    Args:
+        directory: The sweep's.
+        study: Its finished jobs.
+        summary: Of `summarize`.
+        figures: By their names, which may end in `.png`.
+        text: Markdown.
+
+    Raises:
+        OSError: the disk is full, say.
+    """
+    folder = directory / FOLDER
+    folder.mkdir(exist_ok=True)
+    former = list(folder.glob(EVENT_FILES))
+    metrics = [str(metric) for metric in summary["metric"].unique()]
+    jobs = [hyperparameters(config) for config in study.configs.values()]
+    summaries = [
+        experiment(jobs, differing=[str(key) for key in study.differing], metrics=metrics),
+        layout(metrics),
+        *([text_summary("all jobs", text)] if text else []),  # before the jobs' long configurations
+        *(image(name.removesuffix(".png"), pixels(figure), dataformats="HWC") for name, figure in figures.items()),
+    ]
+    # Under a name of its own, so that a TensorBoard that is open takes it up.
+    write_events(folder / f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}", summaries)
+    for path in former:
+        path.unlink(missing_ok=True)
+
+
+def has_logs(directory: Path) -> bool:
+    """Whether a job of a sweep has logged to TensorBoard."""
+    return any(True for _ in directory.glob(f"*/{EVENT_FILES}"))
+
+
+def layout(metrics: Sequence[str]) -> Summary:
+    """The charts under Custom Scalars: each job's mean over its members as a line, in the band of its 95 % interval.
+
+    Args:
+        metrics: What the jobs' scores are, of `schema.METRICS`.
+    """
+    shown = {
+        **{f"validation {METRICS[metric]}": f"val_{metric}" for metric in metrics},
+        "validation loss": "val_loss",
+        "training loss": "train_loss",
+        "gradient norm": "train_gradient_norm",
+    }
+    charts = {title: ("Margin", [f"{tag}/{end}" for end in ("mean", "low", "high")]) for title, tag in shown.items()}
+    # TensorBoard 2.21 draws them last to first: it puts each before the second half of the one before it.
+    return custom_scalars({"mean over seeds and its 95 % interval, by epoch": dict(reversed(charts.items()))})
+
+
+def write_events(path: Path, summaries: Iterable[Summary]) -> None:
+    """Write an event file with some summaries at step 0, at once and in this thread, so that errors come out here."""
+    now = time.time()
+    with path.open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+        for summary in summaries:
+            writer.write(Event(wall_time=now, step=0, summary=summary).SerializeToString())

@@ -1,0 +1,137 @@
+"""Initializers of the user's own, on the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.base.errors import UserError
+from initlab.base.plugins import load_plugins
+from initlab.tables.store import read_config
+from tests.helpers import QUICK, run
+
+
+def test_a_plugin_adds_its_names_to_the_sweep(own_scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = f"-m plugins=[{own_scheme}] init=halved,he {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    study = tmp_path / "outputs" / "study"
+    summary = pd.read_csv(study / "summary.csv")
+    assert set(summary["init"]) == {"halved", "he_normal"}
+    (folder,) = study.glob("init=halved,*")
+    assert "plugins" not in folder.name
+    assert read_config(folder)["init"]["share"] == 0.5
+
+
+def test_its_parameters_are_settable_and_checked(
+    own_scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"plugins=[{own_scheme}] init=half init.share=0.1 {QUICK}", monkeypatch, tmp_path) == 0
+    assert run(f"plugins=[{own_scheme}] init=half init.share=x {QUICK}", monkeypatch, tmp_path) == 2
+    assert "init.share=x: expected a number" in capsys.readouterr().err
+    assert run(f"plugins=[{own_scheme}] init=half init.shared=1 {QUICK}", monkeypatch, tmp_path) == 2
+    assert "init.shared: init=halved has no such parameter; did you mean share?" in capsys.readouterr().err
+
+
+def test_an_entry_point_needs_no_plugins_key(tmp_path: Path) -> None:
+    """A package that announces its module; run as a process of its own, with the package on its path."""
+    (tmp_path / "their_schemes.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('theirs', source='their own')\n"
+        "def theirs(weight):\n"
+        "    'Fill `weight` with 0.1.'\n"
+        "    weight.fill_(0.1)\n"
+    )
+    info = tmp_path / "their_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[initlab.initializers]\ntheirs = their_schemes\n")
+    command = [sys.executable, "-m", "initlab.train", "init=theirs", *QUICK.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "outputs" / "study").glob("init=theirs*/members.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "ModuleNotFoundError: No module named 'broken_plugin'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        (
+            "import initlab\n@initlab.register_initializer('he', source='')\ndef f(w):\n    'x.'",
+            "named he is registered already",
+        ),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported(
+    content: str | None,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if content is not None:
+        (tmp_path / "broken_plugin.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run("plugins=[broken_plugin] init=he", monkeypatch, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("initlab: plugins=[broken_plugin]: cannot import it: ")
+    assert reason in said
+
+
+def test_plugins_that_do_not_do_what_they_should(own_scheme: str, tmp_path: Path) -> None:
+    """One that returns its weight instead of filling it, and one that draws from torch's own generator."""
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab, torch\n"
+        "@initlab.register_initializer('returns', source='our own')\n"
+        "def returns(weight):\n"
+        "    'Fill nothing.'\n"
+        "    return torch.ones_like(weight)\n"
+        "@initlab.register_initializer('careless', source='our own')\n"
+        "def careless(weight):\n"
+        "    'Fill `weight` from N(0, 1).'\n"
+        "    torch.nn.init.normal_(weight)\n"
+    )
+    load_plugins([own_scheme])
+    with pytest.raises(UserError, match="init=returns returned a Tensor: it must fill `weight` in place"):
+        initlab.initialize(nn.Linear(4, 4), "returns", seed=0)
+    layers = [nn.Linear(4, 4) for _ in range(3)]
+    before = torch.random.get_rng_state()
+    for layer, seed in zip(layers, (0, 0, 1), strict=True):
+        initlab.initialize(layer, "careless", seed=seed)
+    assert torch.equal(layers[0].weight, layers[1].weight)
+    assert not torch.equal(layers[0].weight, layers[2].weight)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], own_scheme: str
+) -> None:
+    """Though the others share its cohort; at every seed, it is left out before anything trains."""
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('flaky', source='our own')\n"
+        "def flaky(weight, *, gain: float, at: float = 0.0, generator):\n"
+        "    'Fill `weight`, or not.'\n"
+        "    weight.normal_(0, gain, generator=generator)\n"
+        "    if float(weight[0, 0]) > at:\n"
+        "        raise ArithmeticError('not this seed')\n"
+    )
+    command = f"-m plugins={own_scheme} init=flaky,he,xavier +init.gain=0.1 seed=28 {QUICK}"
+    assert run(command.replace("+init.gain=0.1", ""), monkeypatch, tmp_path) == 2
+    assert "init.gain: missing; flaky needs it" in capsys.readouterr().err
+    assert run(command.replace("+init", "++init"), monkeypatch, tmp_path) == 1
+    said = capsys.readouterr()
+    assert "1 of 3 jobs failed; " in said.err
+    study = tmp_path / "outputs" / "study"
+    assert len(pd.read_csv(study / "summary.csv")) == 2
+    (error,) = study.glob("*/error.txt")
+    assert "init=flaky failed: ArithmeticError: not this seed" in error.read_text()
+    always = f"-m plugins=[{own_scheme}] init=flaky,he ++init.gain=0.1 {QUICK} name=other"
+    assert run(always, monkeypatch, tmp_path) == 0  # at seed 0, which is checked before
+    assert "left out: init=flaky failed: ArithmeticError: not this seed" in capsys.readouterr().out

@@ -1,0 +1,128 @@
+"""The probe as a user runs it."""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from initlab.cli import run_probe
+from initlab.jobs.job import Job
+from initlab.probe import main
+from initlab.tables.store import read_table
+from tests.helpers import run
+
+QUICK = "name=look seeds=3 signal.rows=64"
+
+
+probe = partial(run, program=main)
+
+
+def test_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = f"model.depth=30 activation=tanh init=zeros,xavier,orthogonal {QUICK}"
+    assert probe(command, monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    study = tmp_path / "outputs" / "probe" / "look"
+    assert "xavier_normal, 3 seeds" in said
+    assert "12 of 31 layers" in said
+    assert "no weight gets any gradient" in said
+    verdicts = pd.read_csv(study / "verdicts.csv").set_index("job")
+    assert verdicts["outlook"].iloc[0] == "not trainable"
+    for name in ("signal", "histograms", "spectrum"):
+        with Image.open(study / f"{name}.png") as picture:
+            assert picture.width > 500
+    (folder,) = study.glob("*init=xavier*")
+    table = read_table(folder, "signal")
+    assert len(table) == 3 * 31
+    # The row of the terminal's table: mean over members, then theory.
+    first = table[table["position"] == 1]
+    assert f"{first['pre_second_moment'].mean():.3g}" in said
+    assert f"{first['predicted_second_moment'].iloc[0]:.3g}" in said
+    spectrum = read_table(folder, "spectrum")
+    assert len(spectrum) == 3 * 8 * 3
+    bins = read_table(folder, "histograms")
+    areas = ((bins["right"] - bins["left"]) * bins["density"]).groupby(bins["position"]).sum()
+    np.testing.assert_allclose(areas, 1.0)
+    assert {"config.yaml", "metadata.json"} <= {path.name for path in folder.iterdir()}
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "initlab.probe", "init=he", "model.depth=0", *QUICK.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "trainable" in done.stdout
+    assert "In outputs/probe/look: signal.png" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("init=hee", "init=hee: unknown init; did you mean he"),
+        ("model.depth=-1", "model.depth=-1: expected a whole number of at least 0"),
+        ("signal.rows=many", "signal.rows=many: expected a whole number"),
+        ("activation=softplus init=mean_field", "no σ_w makes softplus critical"),
+        ("init=mean_field init.sigma_w=1.5", "init.sigma_w: set init.sigma_b, too"),
+        ("init=fixup", "works on residual branches"),
+    ],
+)
+def test_mistakes_are_one_line(
+    command: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(f"{QUICK} {command}", monkeypatch, tmp_path) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_what_does_not_fit_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(f"init=fixup,lsuv {QUICK}", monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "left out: init=fixup works on residual branches" in said
+    assert "no prediction from hidden.0 on (init=lsuv fits the weights to data)" in said
+
+
+def test_probing_does_not_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Law 12: in deep ReLU nets of torch_default the rms of the pre-activations goes to √(.4/n)."""
+    command = f"model.depth=30 model.width=256 init=torch_default activation=relu {QUICK}"
+    assert probe(command, monkeypatch, tmp_path) == 0
+    (folder,) = (tmp_path / "outputs" / "probe" / "look").glob("*torch_default*")
+    table = read_table(folder, "signal")
+    deep = table[table["position"].between(20, 30)]
+    assert np.sqrt(deep["pre_second_moment"].mean()) == pytest.approx(np.sqrt(0.4 / 256), rel=0.03)
+    assert np.sqrt(deep["predicted_second_moment"].mean()) == pytest.approx(np.sqrt(0.4 / 256), rel=0.01)
+
+
+def test_weights_beyond_all_measure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(f"init=normal init.std=1e30 {QUICK}", monkeypatch, tmp_path) == 0
+    said = capsys.readouterr()
+    assert "not trainable: the signal is no finite number from" in said.out
+    assert said.err == ""
+
+
+def test_one_failing_job_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = run_probe.probe_job
+
+    def breaking(job: Job) -> object:
+        if "he" in job.name:
+            raise RuntimeError("broken on purpose")
+        return whole(job)
+
+    monkeypatch.setattr(run_probe, "probe_job", breaking)
+    assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == 1
+    said = capsys.readouterr()
+    assert "RuntimeError: broken on purpose" in said.out
+    assert "1 of 2 jobs could not be probed" in said.err
+    study = tmp_path / "outputs" / "probe" / "look"
+    assert (study / "signal.png").exists()
+    assert "Traceback" in next(study.glob("init=he*/error.txt")).read_text()

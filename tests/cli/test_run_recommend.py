@@ -1,0 +1,234 @@
+"""Which initialization to use: what is looked at, what trains, what is said, and whether the code to paste works."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from initlab.cli.command import CONF
+from initlab.cli.run_recommend import ScreenedJob, choose_promising, rates_around, split_jobs, with_rate
+from initlab.recommend import main
+from initlab.reporting.recommendation import recommendation_words
+from initlab.results.analysis import analyse
+from initlab.results.choice import choose_candidate
+from tests.helpers import make_job, run
+from tests.results.studies import Cell, study_of
+
+LOOKED_AT = ("constant", "he_normal", "lsuv", "mean_field", "normal", "orthogonal", "torch_default", "zeros")
+NOISE = np.random.default_rng(0).normal(0, 0.01, (4, 10))
+
+
+def recommend(arguments: str, patch: pytest.MonkeyPatch, folder: Path) -> int:
+    return run(arguments, patch, folder, program=main)
+
+
+@pytest.fixture(scope="module")
+def recommended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A recommendation for a small deep network, whose plain schemes lose the signal, and what was said."""
+    folder = tmp_path_factory.mktemp("recommend")
+    command = (
+        "model.depth=8 model.width=16 activation=tanh seeds=3 trainer.max_epochs=2 name=study logger=none "
+        "recommend.schemes=3 recommend.rates=3 "
+        f"init={','.join(LOOKED_AT)},kaiming_normal,fixup"
+    )
+    with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as output:
+        said: list[str] = []
+        output.setattr("initlab.cli.run_recommend.say", lambda _, text: said.append(text))
+        assert recommend(command, patch, folder) == 0
+    return folder / "outputs" / "recommend" / "study", "\n".join(said)
+
+
+def test_schemes_are_looked_at_and_a_few_train(recommended: tuple[Path, str]) -> None:
+    study, _ = recommended
+    table = pd.read_csv(study / "tables" / "screening.csv")
+    assert set(table["scheme"]) == set(LOOKED_AT)  # fixup needs branches, kaiming_normal is he_normal
+    assert table["scheme"].is_unique
+    trained = set(table.loc[table["trained"], "scheme"])
+    assert len(trained) == 4
+    assert "torch_default" in trained
+    outlooks = table.set_index("scheme")["outlook"]
+    assert outlooks["zeros"] == outlooks["constant"] == "not trainable"
+    jobs = pd.read_csv(study / "tables" / "jobs.csv")
+    assert set(jobs["init"]) == trained
+    assert sorted(set(jobs["optim.lr"])) == [0.00158, 0.05, 1.58]
+    assert len(jobs) == 12
+
+
+def test_by_default_all_schemes_are_swept() -> None:
+    assert yaml.safe_load((CONF / "recommend.yaml").read_text())["hydra"]["sweeper"]["params"] == {"init": "glob(*)"}
+
+
+def test_it_says_which_to_use_with_the_evidence_and_two_lines(recommended: tuple[Path, str]) -> None:
+    study, said = recommended
+    assert "Use " in said or "Keep torch's own initialization" in said
+    assert "    import initlab\n    initlab.initialize(model, " in said
+    page = (study / "report.html").read_text()
+    titles = [part.partition("</h2>")[0] for part in page.split("<h2>")[1:]]
+    assert titles[:4] == ["The recommendation", "Before training", "The answer", "Leaderboard"]
+    assert (study / "summary.csv").is_file()
+
+
+def test_the_same_command_goes_on(
+    recommended: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _ = recommended
+    command = (
+        "model.depth=8 model.width=16 activation=tanh seeds=3 trainer.max_epochs=2 name=study logger=none "
+        "recommend.schemes=2 recommend.rates=3 init=he,xavier,zeros"
+    )
+    assert recommend(f"{command} dry_run=true", monkeypatch, study.parent.parent.parent) == 0
+    said = capsys.readouterr().out
+    assert "looking at 3 schemes" in said
+    assert "nothing was trained" in said
+
+
+def test_other_data_does_not_join_a_recommendation(
+    recommended: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _ = recommended
+    assert recommend("data=spirals init=he,xavier name=study", monkeypatch, study.parent.parent.parent) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "has another network or other data; choose another name=NAME" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("data=wine,digits init=he", "takes one network and one data set"),
+        ("init=he recommend.schemes=1", "recommend.schemes=1: expected a whole number of at least 2"),
+        ("init=he recommend.scheems=3", "recommend"),
+        ("init=fixup", "works on residual branches"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: str, line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recommend(f"{arguments} name=study", monkeypatch, tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert line in error
+
+
+def look(scheme: str, outlook: str, unevenness: float = 0.0) -> ScreenedJob:
+    return ScreenedJob(make_job(f"init={scheme}"), outlook, "why", unevenness)
+
+
+def names(looks: list[ScreenedJob]) -> list[str]:
+    return [entry.job.init.scheme for entry in looks]
+
+
+def test_the_best_outlook_trains_and_torchs_own_always() -> None:
+    looks = [
+        look("zeros", "not trainable"), look("normal", "hard to train"), look("he", "trainable", 2.0),
+        look("xavier", "trainable", 1.0), look("torch_default", "not trainable"), look("lecun", "trainable", 3.0),
+    ]  # fmt: skip
+    assert names(choose_promising(looks, 8)) == ["xavier_normal", "he_normal", "lecun_normal", "torch_default"]
+    assert names(choose_promising(looks, 2)) == ["xavier_normal", "he_normal", "torch_default"]
+    assert names(choose_promising(looks[:3], 8)) == ["he_normal", "normal"]  # one alone is no choice
+    assert names(choose_promising(looks[:1], 8)) == ["zeros"]
+
+
+def test_rates_are_evenly_spaced_around_the_recipes() -> None:
+    rates = rates_around(0.05, 7)
+    assert rates[3] == 0.05
+    assert np.log10(np.array(rates) / 0.05) == pytest.approx(np.linspace(-1.5, 1.5, 7), abs=0.002)
+    assert rates_around(0.1, 1) == [0.1]
+
+
+def test_a_job_at_another_rate_is_the_job_that_one_would_type() -> None:
+    made, typed = with_rate(make_job("init=he", "seeds=3"), 0.25), make_job("init=he", "optim.lr=0.25", "seeds=3")
+    assert made.name == typed.name
+    assert made.resolved == typed.resolved
+    assert made.fingerprint == typed.fingerprint
+
+
+def test_aliases_are_one_scheme_and_typed_rates_are_the_grid() -> None:
+    jobs = [
+        make_job(f"init={name}", f"optim.lr={rate}")
+        for name in ("he", "he_normal", "xavier")
+        for rate in (0.1, 0.01)
+    ]  # fmt: skip
+    found, rates = split_jobs(jobs)
+    assert sorted(job.init.scheme for job in found) == ["he_normal", "xavier_normal"]
+    assert rates == [0.01, 0.1]
+    assert split_jobs(jobs[::2])[1] == []
+
+
+def study_with_ranges(**tests: tuple[Any, ...]):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """Candidates with test scores at their best rate, and how many of five rates are as good."""
+    cells = []
+    for name, (scores, good) in tests.items():
+        for place, rate in enumerate((1e-3, 1e-2, 1e-1, 1.0, 10.0)):
+            near = place < good
+            cells.append(Cell({"init.name": name, "optim.lr": rate}, scores if near else np.asarray(scores) / 2))
+    return analyse(study_of(*cells))
+
+
+def test_of_those_that_are_as_good_the_one_that_is_easiest_to_tune() -> None:
+    found = study_with_ranges(
+        he=(0.9 + NOISE[0], 3), xavier=(0.9 + NOISE[1], 4), lsuv=(0.9 + NOISE[2], 5), zeros=([0.1] * 10, 5)
+    )
+    chosen = choose_candidate(found, {"he", "xavier", "zeros"})
+    assert chosen is not None
+    assert chosen.chosen["candidate"] == "xavier"  # lsuv's range is wider, but it needs data; zeros do not learn
+    assert set(chosen.near) == {"he", "xavier", "lsuv"}
+    text = " ".join(recommendation_words(found, chosen))
+    assert text.startswith("Use xavier, ")
+    assert (
+        "Of the 2 that only draw weights and whose mean is within 1 % of the best, xavier has the widest range" in text
+    )
+    alone = choose_candidate(found, set())
+    assert alone is not None
+    assert alone.chosen["candidate"] == "lsuv"
+
+
+def test_ease_is_not_paid_for_with_a_worse_score() -> None:
+    """However few the seeds: what they cannot tell apart may still be far apart."""
+    found = study_with_ranges(he=([0.95] * 3, 2), torch_default=([0.5] * 3, 5), zeros=([0.1] * 3, 5))
+    assert set(found.candidates["standing"]) == {"best", "open"}
+    chosen = choose_candidate(found, {"he", "torch_default", "zeros"})
+    assert chosen is not None
+    text = " ".join(recommendation_words(found, chosen))
+    assert text.startswith("Use he, ")
+    assert "Too few seeds to tell: torch_default and zeros." in text
+    assert "There are too few seeds to tell it from torch's own: 0.450" in text
+    assert "better than" not in text
+
+
+def test_what_is_better_is_taken_however_hard_to_tune() -> None:
+    found = study_with_ranges(he=(0.9 + NOISE[0], 1), torch_default=(0.5 + NOISE[1], 5))
+    chosen = choose_candidate(found, {"he", "torch_default"})
+    assert chosen is not None
+    text = " ".join(recommendation_words(found, chosen))
+    assert text.startswith("Use he, at a learning rate of about 0.001: test accuracy 0.9")
+    assert "he is better than the 1 other." in text
+    assert "It is better than torch's own by 0.4" in text
+    assert "try further ones" in text
+
+
+def test_what_diverged_is_not_hidden() -> None:
+    found = study_with_ranges(he=([0.95] * 9 + [np.nan], 3), zeros=([0.1] * 10, 5))
+    chosen = choose_candidate(found, {"he", "zeros"})
+    assert chosen is not None
+    assert "over the 9 of 10 seeds that did not diverge" in " ".join(recommendation_words(found, chosen))
+
+
+def test_what_does_no_better_than_untrained_networks_is_not_recommended() -> None:
+    cells = [Cell({"init.name": name}, [0.1] * 8, curve=[0.12, 0.1]) for name in ("zeros", "ones")]
+    assert choose_candidate(analyse(study_of(*cells)), {"zeros", "ones"}) is None
+
+
+def test_torchs_own_may_be_kept() -> None:
+    found = study_with_ranges(he=(0.9 + NOISE[0], 1), torch_default=(0.9 + NOISE[1], 5))
+    chosen = choose_candidate(found, {"he", "torch_default"})
+    assert chosen is not None
+    assert "Keep torch's own initialization" in " ".join(recommendation_words(found, chosen))
+
+
+def test_nothing_learned_nothing_recommended() -> None:
+    nan = np.nan
+    assert choose_candidate(study_with_ranges(he=([nan] * 3, 5), zeros=([nan] * 3, 5)), {"he"}) is None

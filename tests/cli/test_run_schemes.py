@@ -1,0 +1,57 @@
+"""python -m initlab.schemes, as people and programs read it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from initlab.activations import ACTIVATIONS
+from initlab.cli.run_schemes import main
+from initlab.initializers import list_initializers
+
+
+def test_every_scheme_and_every_gain_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    said = capsys.readouterr().out
+    for name, scheme in list_initializers().items():
+        assert name in said
+        assert all(alias in said for alias in scheme.aliases)
+    assert all(name in said for name in ACTIVATIONS)
+    assert "1.5925" in said  # tanh's moment
+    assert "N(0, gain²/fan)" in said
+    assert "arXiv:1901.09321" in said
+
+
+def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--json"])
+    said = json.loads(capsys.readouterr().out)
+    schemes = {scheme["name"]: scheme for scheme in said["schemes"]}
+    assert schemes.keys() == list_initializers().keys()
+    assert schemes["metainit"]["needs"] == ["batch", "loss"]
+    assert schemes["lsuv"]["parameters"] == {"base": "orthogonal", "tolerance": 0.1, "tries": 10}
+    gains = {row["activation"]: row for row in said["gains"]}
+    assert gains["gelu"]["kaiming"] is None
+    assert gains["relu"]["derivative"] == pytest.approx(2**0.5)
+
+
+def test_one_scheme_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["he"])
+    said = capsys.readouterr().out
+    for words in ("he_normal (also he, kaiming_normal)", "arXiv:1502.01852", "init.mode=fan_in"):
+        assert words in said
+
+
+def test_plugins_are_listed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_scheme: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["--plugins", own_scheme, "--json"])
+    schemes = {scheme["name"]: scheme for scheme in json.loads(capsys.readouterr().out)["schemes"]}
+    assert schemes["halved"]["source"] == "our own"
+
+
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["lsvu"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("initlab: schemes=lsvu: unknown initializer; did you mean lsuv?")

@@ -1,0 +1,308 @@
+"""The command line, as users run it."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from initlab.cli.command import CONF
+from initlab.tables.schema import HISTORY, MEMBERS
+from initlab.tables.store import read_table
+from tests.conftest import ROOT
+from tests.helpers import QUICK, interruptible, run
+
+
+def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("init=he seeds=2 trainer.max_epochs=2 name=study", monkeypatch, tmp_path) == 0
+    (logs,) = tmp_path.rglob("*init=he*/events.out.tfevents.*")
+    events = EventAccumulator(str(logs.parent))
+    events.Reload()
+    assert [event.step for event in events.Scalars("val_accuracy/mean")] == [0, 1, 2]
+
+
+@pytest.fixture(scope="module")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What the main command leaves behind and prints, run as a process of its own from an empty folder."""
+    folder = tmp_path_factory.mktemp("main")
+    command = [sys.executable, "-m", "initlab.train", "-m", "init=zeros,normal,xavier,he"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (study,) = (folder / "outputs").iterdir()
+    return study, done.stdout
+
+
+def test_the_main_job_prints_a_table_best_first(main_job: tuple[Path, str]) -> None:
+    _, said = main_job
+    assert "test accuracy" in said
+    rows = [
+        line.split()[0] for line in said.splitlines() if line.strip().startswith(("zeros", "normal", "xavier", "he"))
+    ]
+    assert sorted(rows) == ["he_normal", "normal", "xavier_normal", "zeros"]
+    assert rows[-1] == "zeros"
+
+
+def test_the_main_job_leaves_tables(main_job: tuple[Path, str]) -> None:
+    study, _ = main_job
+    jobs = {path.name for path in study.iterdir() if path.is_dir()} - {"figures", "tables", "_all jobs"}
+    assert jobs == {f"init={name}" for name in ("zeros", "normal", "xavier", "he")}
+    for name in jobs:
+        members, history = read_table(study / name, "members"), read_table(study / name, "history")
+        assert list(members) == MEMBERS.names
+        assert list(history) == HISTORY.names
+        assert list(members["seed"]) == list(range(10))
+        assert set(members["job"]) == {name}
+        last = history[(history["split"] == "val") & (history["epoch"] == 30)]
+        assert list(last["score"]) == list(members["val_score"])
+        config = yaml.safe_load((study / name / "config.yaml").read_text())
+        assert config["seeds"] == 10
+        metadata = json.loads((study / name / "metadata.json").read_text())
+        assert metadata["seeds"] == list(range(10))
+        assert {"torch", "lightning", "initlab"} <= set(metadata["versions"])
+        assert metadata["device"]
+
+
+def test_the_main_jobs_summary_is_the_members_tables(main_job: tuple[Path, str]) -> None:
+    study, _ = main_job
+    summary = pd.read_csv(study / "summary.csv").set_index("init")
+    assert list(summary["seeds"]) == [10] * 4
+    for name, row in summary.iterrows():
+        members = read_table(study / row["job"], "members")
+        assert row["test_score_mean"] == pytest.approx(members["test_score"].mean())
+        assert row["test_loss_low"] <= row["test_loss_mean"] <= row["test_loss_high"]
+        assert row["diverged"] == 0
+        assert set(members["init"]) == {name}
+    # Knowing only the commonest class: what zeros can learn.
+    assert summary.loc["zeros", "test_score_mean"] == pytest.approx(14 / 36)
+    assert summary.loc["xavier_normal", "test_score_low"] > 0.9
+
+
+def test_the_main_job_draws_curves(main_job: tuple[Path, str]) -> None:
+    with Image.open(main_job[0] / "figures" / "curves.png") as picture:
+        assert picture.width > 800
+        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
+
+
+def test_the_main_job_logs_to_tensorboard(main_job: tuple[Path, str]) -> None:
+    study, _ = main_job
+    events = EventAccumulator(str(study / "init=he"), size_guidance={"tensors": 0, "histograms": 0})
+    events.Reload()
+    members, history = (read_table(study / "init=he", name) for name in ("members", "history"))
+    scalars = events.Tags()["scalars"]
+    assert {f"{split}_{metric}/{key}" for split in ("train", "val") for metric in ("loss", "accuracy")
+            for key in ("mean", "low", "high")} <= set(scalars)  # fmt: skip
+    val = history[history["split"] == "val"].groupby("epoch")["score"]
+    logged = events.Scalars("val_accuracy/mean")
+    assert [event.step for event in logged] == list(range(31))
+    np.testing.assert_allclose([event.value for event in logged], val.mean(), rtol=1e-5)
+    half = val.std(ddof=1) / 10**0.5 * 2.2621571627  # Student's t of 9 degrees of freedom, from a table
+    for end, expected in {"low": val.mean() - half, "high": val.mean() + half}.items():
+        found = [event.value for event in events.Scalars(f"val_accuracy/{end}")]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 30]
+    assert events.Scalars("final/test_accuracy")[-1].value == pytest.approx(members["test_score"].mean())
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "_hparams_/session_end_info" in events.summary_metadata
+
+
+def test_one_job_without_a_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+    study = tmp_path / "outputs" / "study"
+    assert len(pd.read_csv(study / "summary.csv")) == 1
+    folder = study / "init=he,seeds=3,trainer.max_epochs=2"
+    assert len(read_table(folder, "members")) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+
+
+def test_hydras_own_launcher_gives_the_same_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One cohort of two jobs against two cohorts."""
+    tables = {}
+    for launcher in ("vectorized", "basic"):
+        folder = tmp_path / launcher
+        folder.mkdir()
+        assert run(f"-m init=he,xavier hydra/launcher={launcher} {QUICK}", monkeypatch, folder) == 0
+        study = folder / "outputs" / "study"
+        assert len(pd.read_csv(study / "summary.csv")) == 2
+        tables[launcher] = pd.concat(
+            read_table(path.parent, "members") for path in sorted(study.glob("*/members.parquet"))
+        )
+    pd.testing.assert_frame_equal(
+        tables["vectorized"].drop(columns="seconds"), tables["basic"].drop(columns="seconds"), rtol=1e-4
+    )
+
+
+@pytest.mark.filterwarnings("default::initlab.base.errors.InitializationWarning")
+def test_what_an_initializer_does_not_reach_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"init=lsuv init.base=torch_default init.bias=torch_default init.tolerance=1e-9 init.tries=2 {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("initlab: ")
+    assert "init=lsuv: the output of hidden.0 has standard deviation" in line
+    assert line.endswith("(and 8 more like this in its networks)")
+
+
+def test_a_diverged_job_is_a_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"-m optim.lr=0.05,1e6 init=he {QUICK}", monkeypatch, tmp_path) == 0
+    assert "3 of 3" in capsys.readouterr().out
+    summary = pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv").set_index("optim.lr")
+    assert summary.loc[1e6, "diverged"] == 3
+    assert np.isnan(summary.loc[1e6, "test_score_mean"])
+    assert summary.loc[0.05, "diverged"] == 0
+
+
+def test_one_failing_job_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network that fails only once it trains."""
+    (tmp_path / "fragile.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "class Fragile(nn.Module):\n"
+        "    def __init__(self, input_shape, out_features, activation, *, breaks: bool = False):\n"
+        "        super().__init__()\n"
+        "        self.linear, self.breaks = nn.Linear(13, out_features), breaks\n"
+        "    def forward(self, inputs):\n"
+        "        if self.breaks and torch.is_grad_enabled():\n"
+        "            raise ArithmeticError('broken on purpose')\n"
+        "        return self.linear(inputs)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    command = f"-m model._target_=fragile.Fragile +model.breaks=true,false init=he {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 1
+    said = capsys.readouterr()
+    assert "initlab: 1 of 2 jobs failed" in said.err
+    study = tmp_path / "outputs" / "study"
+    (finished,) = study.glob("*/members.parquet")
+    (failed,) = study.glob("*/error.txt")
+    assert "breaks=False" in finished.parent.name
+    assert "broken on purpose" in failed.read_text()
+    assert len(pd.read_csv(study / "summary.csv")) == 1
+
+
+# Four jobs of each.
+EXPERIMENTS = {
+    "classic_wine": "-m init=zeros,normal,xavier,he",
+    "classic_mnist": "-m init=zeros,normal,xavier,he",
+    "trainability_map": "model.depth=2,3 init.sigma_w=1.1,1.4",
+}
+
+
+def test_every_experiment_is_tried() -> None:
+    assert set(EXPERIMENTS) == {path.stem for path in (CONF / "experiment").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_trains(
+    experiment: str, small_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INITLAB_DATA", str(small_data))
+    command = f"{EXPERIMENTS[experiment]} experiment={experiment} seeds=2 trainer.max_epochs=1 name=study"
+    assert run(command, monkeypatch, tmp_path) == 0
+    assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == 4
+
+
+def test_classic_wine_without_signal_knows_the_majority_only(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INITLAB_DATA", str(real_data))
+    assert run("experiment=classic_wine init=zeros seeds=4 logger=none name=study", monkeypatch, tmp_path) == 0
+    assert "choose nothing by them" in capsys.readouterr().out
+    (path,) = (tmp_path / "outputs" / "study").glob("*/members.parquet")
+    members = read_table(path.parent, "members")
+    assert list(members["test_score"]) == [179 / 320] * 4
+    assert members["test_loss"].to_numpy() == pytest.approx(np.full(4, 0.7049), abs=5e-4)
+
+
+def test_ctrl_c_keeps_what_finished(tmp_path: Path) -> None:
+    """Interrupted in the second job, which would take a while."""
+    command = "-m data=digits model=cnn init=he logger=none name=study seeds=2 trainer.max_epochs=1,5000 n_jobs=1"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "initlab.train", *shlex.split(command)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
+    )  # fmt: skip
+    study = tmp_path / "outputs" / "study"
+    deadline = time.monotonic() + 90
+    while not list(study.glob("*/members.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "stopped" in said
+    assert "Traceback" not in errors
+    assert len(pd.read_csv(study / "summary.csv")) == 1
+    assert len(list(study.glob("*/members.parquet"))) == 1
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """What --help and --cfg import, the launcher included, is what every command waits for."""
+    script = (
+        "import atexit, sys\n"
+        "heavy = ('torch', 'pandas', 'lightning', 'sklearn', 'matplotlib')\n"
+        "atexit.register(lambda: print('imported:', [name for name in heavy if name in sys.modules]))\n"
+        "from initlab.train import main\n"
+        "main()\n"
+    )
+    for arguments in (["--help"], ["--cfg", "job", "init=xavier"]):
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+        assert done.stdout.strip().endswith("imported: []")
+        if "--help" in arguments:
+            for word in ("init=zeros,normal,xavier,he", "wine_quality", "leaky_relu", "classic_mnist", "orthogonal"):
+                assert word in done.stdout
+        else:
+            assert "name: xavier_normal" in done.stdout
+
+
+def test_a_wheel_works_like_a_checkout(tmp_path: Path) -> None:
+    """Built, unpacked elsewhere, and run from a third folder, with conf/ inside."""
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    where = [
+        sys.executable,
+        "-c",
+        "import initlab.cli.command, hydra_plugins.initlab_launcher as p; print(initlab.cli.command.CONF, p.__file__)",
+    ]
+    found = subprocess.run(where, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    assert found.split() == [
+        str(site / "initlab" / "conf"),
+        str(site / "hydra_plugins" / "initlab_launcher" / "__init__.py"),
+    ]
+    with_report = QUICK.replace("report=false", "report=true").split()
+    command = [sys.executable, "-m", "initlab.train", "-m", "init=zeros,he", *with_report]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    assert len(pd.read_csv(folder / "outputs" / "study" / "summary.csv")) == 2
+    assert "The answer" in (folder / "outputs" / "study" / "report.html").read_text()
+    assert (site / "initlab" / "py.typed").exists()

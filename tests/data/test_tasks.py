@@ -1,0 +1,69 @@
+"""Losses and scores, against scikit-learn and torch."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import accuracy_score, r2_score
+
+from initlab.cohort.module import _Tally
+from initlab.data.tasks import TASKS
+
+MEMBERS, ROWS = 3, 97
+
+
+def tallied(task: str, outputs: torch.Tensor, targets: torch.Tensor, chunks: tuple[int, ...]) -> torch.Tensor:
+    """Scores of members from outputs and targets (members, rows, …) that arrive in chunks of rows."""
+    tally = _Tally(TASKS[task])  # type: ignore[index]
+    for some_outputs, some_targets in zip(outputs.split(chunks, dim=1), targets.split(chunks, dim=1), strict=True):
+        losses = tally.task.loss(some_outputs.flatten(0, 1), some_targets.flatten(0, 1))
+        tally.add(some_outputs, losses.view(some_targets.shape[:2]), some_targets)
+    return tally.record(1, "val").values["score"]
+
+
+@pytest.mark.parametrize("chunks", [(97,), (40, 40, 17), (96, 1)])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_r2_is_scikit_learns(chunks: tuple[int, ...], offset: float) -> None:
+    """Over several chunks and outputs of different scales, of targets that differ between members."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randn(MEMBERS, ROWS, 2, generator=generator) * torch.tensor([1.0, 30.0]) + offset
+    outputs = targets + torch.randn(targets.shape, generator=generator) * torch.tensor([0.1, 50.0])
+    scores = tallied("regression", outputs, targets, chunks)
+    expected = [r2_score(y.double(), p.double()) for y, p in zip(targets, outputs, strict=True)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-9)
+    assert scores.dtype == torch.float64
+    assert len(set(expected)) == MEMBERS
+    assert max(expected) < 0.6  # one output fits, the other does not
+
+
+@pytest.mark.parametrize("chunks", [(97,), (40, 40, 17)])
+def test_accuracy_is_scikit_learns(chunks: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(MEMBERS, ROWS, 4, generator=generator)
+    targets = torch.randint(0, 4, (MEMBERS, ROWS), generator=generator)
+    expected = [accuracy_score(y, p.argmax(-1)) for y, p in zip(targets, logits, strict=True)]
+    np.testing.assert_allclose(tallied("classification", logits, targets, chunks), expected, rtol=1e-12)
+
+
+def test_a_member_that_diverged_has_no_score_and_the_others_have() -> None:
+    targets = torch.randn(MEMBERS, ROWS, 1, generator=torch.Generator().manual_seed(0))
+    outputs = targets.clone()
+    outputs[1, 5], outputs[2, 7] = torch.inf, torch.nan
+    assert tallied("regression", outputs, targets, (ROWS,)).isnan().tolist() == [False, True, True]
+
+
+def test_r2_of_targets_that_are_all_equal_is_none() -> None:
+    targets = torch.full((MEMBERS, ROWS, 1), 0.5)
+    assert tallied("regression", targets + 1, targets, (ROWS,)).isnan().all()
+
+
+def test_losses_are_torchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(ROWS, 3, generator=generator), torch.randn(ROWS, 3, generator=generator)
+    losses = TASKS["regression"].loss(outputs, targets)
+    torch.testing.assert_close(losses, F.mse_loss(outputs, targets, reduction="none").mean(1))
+    torch.testing.assert_close(losses.mean(), F.mse_loss(outputs, targets))
+    classes = torch.randint(0, 3, (ROWS,), generator=generator)
+    torch.testing.assert_close(
+        TASKS["classification"].loss(outputs, classes), F.cross_entropy(outputs, classes, reduction="none")
+    )

@@ -1,0 +1,83 @@
+"""In which order layers run, and where they are looked at."""
+
+import pytest
+import torch
+from torch import nn
+
+from initlab.base.errors import UserError
+from initlab.modules.batch import Batch
+from initlab.propagation.layers import Site, find_layout, looking
+from tests.propagation.networks import Functional, Repeated, chain, rows
+
+
+def test_the_order_is_that_of_running_not_of_definition() -> None:
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.first = nn.Linear(4, 2), nn.Linear(6, 4)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(inputs).tanh())
+
+    assert [layer.name for layer in find_layout(Backwards(), Batch(rows())).layers] == ["first", "last"]
+
+
+def test_a_norm_stands_between_a_layer_and_its_preactivation() -> None:
+    layout = find_layout(chain(6, 5, 3, norm=nn.BatchNorm1d), Batch(rows()))
+    hidden, output = layout.layers
+    assert (hidden.before, hidden.after) == (Site("2", 1, "input"), Site("2", 1, "output"))
+    assert (output.name, output.before, output.after) == ("3", Site("3", 1, "output"), None)
+    assert (hidden.units, output.units) == (5, 3)
+
+
+def test_a_nonlinearity_that_is_no_module() -> None:
+    """The layer's own output is the pre-activation; what becomes of it cannot be seen."""
+    hidden, _ = find_layout(Functional(), Batch(rows())).layers
+    assert (hidden.before, hidden.after) == (Site("first", 1, "output"), None)
+
+
+def test_a_layer_that_runs_twice_is_seen_twice() -> None:
+    first, second = find_layout(Repeated(), Batch(rows())).layers
+    assert (first.name, second.name) == ("layer", "layer#2")
+    assert (first.before.call, second.before.call) == (1, 2)
+
+
+def test_what_cannot_be_seen_is_named() -> None:
+    class Attentive(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention, self.output = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            sequence = inputs.unsqueeze(1)
+            return self.output(self.attention(sequence, sequence, sequence)[0].squeeze(1))
+
+    layout = find_layout(Attentive(), Batch(rows()))
+    assert [layer.name for layer in layout.layers] == ["output"]
+    assert set(layout.unseen) == {"attention.in_proj_weight", "attention.out_proj.weight"}
+    with pytest.raises(UserError, match="no layer of LSTM is called as a module of its own"):
+        find_layout(nn.LSTM(6, 3), Batch(rows()))
+
+
+def test_what_a_look_returns_goes_on() -> None:
+    model = chain(6, 5, 3)
+    layout = find_layout(model, Batch(rows()))
+    seen = []
+
+    def look(site: Site, _module: nn.Module, signal: torch.Tensor) -> torch.Tensor:
+        seen.append(site)
+        return torch.zeros_like(signal)
+
+    with looking(model, layout, look):
+        assert not model(rows()).any()
+    assert seen == [Site("1", 1, "input"), Site("1", 1, "output"), Site("2", 1, "output")]
+    assert model(rows()).any()
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_layers_that_share_a_weight_are_both_seen() -> None:
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6))
+    model[2].weight = model[0].weight
+    first, second = find_layout(model, Batch(rows())).layers
+    assert (first.name, second.name) == ("0", "2")
+    assert first.weight == second.weight == "0.weight"

@@ -1,0 +1,210 @@
+"""What is measured, against autograd and against plain arithmetic on the tensors themselves."""
+
+import copy
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import initlab
+from initlab.modules.batch import Batch
+from initlab.propagation.layers import find_layout
+from initlab.propagation.probe import measure_networks
+from tests.propagation.networks import Functional, chain, rows, together
+
+
+def probed(model: nn.Module, batch: object, **settings: object) -> pd.DataFrame:
+    return initlab.probe_model(model, batch, seed=0, **settings)
+
+
+@pytest.fixture
+def labels() -> torch.Tensor:
+    return torch.arange(32) % 3
+
+
+def test_moments_are_those_of_the_tensors() -> None:
+    model = chain(6, 50, 40, 3, activation=nn.ReLU).double()
+    inputs = rows().double()
+    table = probed(model, inputs).set_index("position")
+    signal = inputs
+    for place, (linear, activation) in enumerate([(model[0], model[1]), (model[2], model[3])], start=1):
+        before = linear(signal).detach().numpy()
+        signal = activation(linear(signal)).detach()
+        row = table.loc[place]
+        assert row["pre_mean"] == pytest.approx(before.mean(), abs=1e-12)
+        assert row["pre_std"] == pytest.approx(before.std())
+        assert row["pre_second_moment"] == pytest.approx((before**2).mean())
+        assert row["post_mean"] == pytest.approx(float(signal.mean()))
+        assert row["post_second_moment"] == pytest.approx(float(signal.square().mean()))
+        assert row["saturated"] == pytest.approx((before < 0).mean())  # the slope is 0 there
+        dead = (signal == 0).all(0).double().mean()
+        assert row["dead"] == pytest.approx(float(dead))
+        products = before @ before.T
+        different = products[~np.eye(len(products), dtype=bool)]
+        assert row["correlation"] == pytest.approx(different.mean() / np.diag(products).mean())
+        eigenvalues = np.linalg.eigvalsh(before @ before.T)
+        assert row["effective_rank"] == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
+        assert row["distinct_units"] == len(before[0])
+    assert math.isnan(table.loc[3, "post_mean"])
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_gradients_are_those_of_autograd(labels: torch.Tensor, vectorized: bool) -> None:
+    """The gradient of each row's loss by the pre-activations, from their Jacobian."""
+    models = [chain(6, 7, 5, 3).double() for _ in range(3)]
+    batch = Batch(rows().double(), labels)
+    layout = find_layout(models[0], batch)
+    found = measure_networks(
+        together(models),
+        layout,
+        batch,
+        direction_seed=0,
+        vectorized=vectorized,
+        loss=lambda o, t: F.cross_entropy(o, t, reduction="sum"),
+    )
+    for member, model in enumerate(models):
+        for place, cut in enumerate((1, 3, 5)):
+            before = model[:cut](batch.inputs).detach()
+            losses = torch.autograd.functional.jacobian(
+                lambda h, rest=model[cut:]: F.cross_entropy(rest(h), labels, reduction="none"), before
+            )
+            own = torch.stack([losses[row, row] for row in range(len(labels))])
+            assert float(found["gradient_second_moment"][member, place]) == pytest.approx(float(own.square().mean()))
+            products = own @ own.T
+            crossed = (products.sum() - products.trace()) / (32 * 31 * own.shape[1])
+            expected = float(crossed / own.square().mean())
+            assert float(found["gradient_correlation"][member, place]) == pytest.approx(expected)
+        loss = F.cross_entropy(model(batch.inputs), labels)
+        weight = model[2].weight
+        (gradient,) = torch.autograd.grad(loss, weight)
+        assert float(found["weight_gradient_norm"][member, 1]) == pytest.approx(float(gradient.norm()))
+        assert float(found["weight_norm"][member, 1]) == pytest.approx(float(weight.detach().norm()))
+
+
+@pytest.mark.parametrize("build", [lambda: chain(6, 9, 9, 3, norm=nn.BatchNorm1d), Functional, lambda: chain(6, 3)])
+def test_members_together_measure_what_they_measure_alone(build: object) -> None:
+    assert callable(build)
+    models = [build() for _ in range(4)]
+    batch = Batch(rows())
+    layout = find_layout(models[0], batch)
+    all_at_once = measure_networks(together(models), layout, batch, direction_seed=0, vectorized=True, loss=None)
+    in_turn = measure_networks(together(models), layout, batch, direction_seed=0, vectorized=False, loss=None)
+    for name, values in all_at_once.items():
+        torch.testing.assert_close(values, in_turn[name], rtol=1e-4, atol=1e-6, equal_nan=True, msg=name)
+
+
+def test_convolutions_have_channels_for_units() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(5 * 16, 3))
+    with torch.no_grad():
+        model[0].bias[0] = -100.0  # a dead channel
+    images = torch.randn(8, 2, 6, 6)
+    table = probed(model, images).set_index("position")
+    assert list(table["units"]) == [5, 3]
+    assert table.loc[1, "dead"] == pytest.approx(1 / 5)
+    before = model[0](images).detach()
+    assert table.loc[1, "pre_second_moment"] == pytest.approx(float(before.square().mean()), rel=1e-5)
+
+
+def test_half_of_he_relu_is_off() -> None:
+    table = probed(chain(100, *[200] * 4, 3, activation=nn.ReLU), rows(64, 100), scheme="he", seeds=5)
+    hidden = table[table["position"] < 5]
+    per_member = hidden.groupby("member")["saturated"].mean()
+    assert abs(per_member.mean() - 0.5) < 5 * per_member.std() / math.sqrt(5)
+    assert 0.45 < per_member.mean() < 0.55
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.Sigmoid, nn.Softsign])
+def test_saturation_is_where_the_slope_is_small(activation: type[nn.Module]) -> None:
+    model = chain(6, 400, 3, activation=activation)
+    nn.init.normal_(model[0].weight, std=3.0)
+    before = model[0](rows()).detach().requires_grad_()
+    (slopes,) = torch.autograd.grad(model[1](before).sum(), before)
+    limit = {nn.Tanh: 0.05, nn.Sigmoid: 0.0125, nn.Softsign: 0.05}[activation]
+    assert probed(model, rows())["saturated"].iloc[0] == pytest.approx(float((slopes.abs() < limit).double().mean()))
+
+
+def test_equal_units_are_counted_once() -> None:
+    """Law 7: a constant keeps all units of a layer alike."""
+    table = probed(chain(6, 32, 32, 3), rows(), scheme="constant", value=0.01)
+    assert list(table["distinct_units"]) == [1, 1, 1]
+    assert list(probed(chain(6, 32, 32, 3), rows(), scheme="he")["distinct_units"]) == [32, 32, 3]
+
+
+def test_layers_of_rank_one() -> None:
+    """Law 6: what zeros make of any two inputs is the same, so that sigmoids stay at rank 1."""
+    table = probed(chain(6, 32, 32, 3, activation=nn.Sigmoid), rows(), scheme="zeros")
+    assert math.isnan(table["effective_rank"].iloc[0])  # nothing but zeros
+    biased = probed(chain(6, 32, 32, 3, activation=nn.Sigmoid), rows(), scheme="zeros", bias=0.5)
+    assert list(biased["effective_rank"]) == pytest.approx([1, 1, 1])
+    assert list(biased["correlation"]) == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize("std", [300.0, 3e-4])
+def test_sizes_beyond_single_precision_squares(std: float) -> None:
+    """A linear net of depth 12: sizes reach beyond 1e38 or below 1e-38 in square, far from it in float32 itself."""
+    model = nn.Sequential(*[nn.Linear(16, 16, bias=False) for _ in range(12)])
+    generator = torch.Generator().manual_seed(0)
+    for layer in model:
+        nn.init.normal_(layer.weight, std=std, generator=generator)
+    inputs = rows(32, 16)
+    single = probed(model, inputs)
+    double = probed(copy.deepcopy(model).double(), inputs.double())
+    for name in ("pre_second_moment", "correlation", "gradient_second_moment", "weight_gradient_norm"):
+        np.testing.assert_allclose(single[name], double[name], rtol=1e-3, atol=1e-5 if name == "correlation" else 0)
+    assert double["pre_second_moment"].max() > 1e38 or double["pre_second_moment"].min() < 1e-38
+
+
+def test_a_probe_leaves_everything_as_it_was(labels: torch.Tensor) -> None:
+    model = chain(6, 9, 9, 3, norm=nn.BatchNorm1d)
+    model.insert(2, nn.Dropout(0.5))
+    model[0].eval()
+    before = copy.deepcopy(model.state_dict())
+    modes = [module.training for module in model.modules()]
+    model[0].weight.grad = torch.ones_like(model[0].weight)
+    random = torch.random.get_rng_state()
+    table = probed(model, (rows(), labels), loss=F.cross_entropy)
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert [module.training for module in model.modules()] == modes
+    assert bool((model[0].weight.grad == 1).all())
+    assert model[0].weight.requires_grad
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    pd.testing.assert_frame_equal(probed(model, (rows(), labels), loss=F.cross_entropy), table)
+
+
+def test_half_precision_overflows_nowhere() -> None:
+    model = chain(300, 600, 3).to(torch.bfloat16)
+    single = copy.deepcopy(model).float()
+    inputs = rows(200, 300)
+    found, expected = probed(model.half(), inputs.half()), probed(single.half().float(), inputs.half().float())
+    for name in ("pre_second_moment", "effective_rank", "weight_norm", "weight_gradient_norm", "correlation"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=0.02, atol=2e-3)
+
+
+def test_inputs_changed_in_place_are_the_networks_own() -> None:
+    class Shifting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            inputs += 1
+            return self.layer(inputs)
+
+    inputs = rows()
+    probed(Shifting(), inputs)
+    assert torch.equal(inputs, rows())
+
+
+def test_the_seed_of_other_devices_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probing a network on the CPU says nothing to a GPU."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    probed(chain(6, 3), rows())
+    assert seeded == []

@@ -1,0 +1,185 @@
+"""Predictions for whole networks, against the networks themselves and against published constants."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.propagation.predict import predict
+from initlab.propagation.prediction import WeightLaw, weight_law
+from tests.propagation.networks import Branching, Functional, chain, rows
+
+MEASURED = {
+    "pre_second_moment": "predicted_second_moment",
+    "correlation": "predicted_correlation",
+    "gradient_second_moment": "predicted_gradient_second_moment",
+}
+
+
+def averages(model: nn.Module, scheme: str, *, seeds: int = 12, width: int = 120, **settings: object) -> pd.DataFrame:
+    """Means over members, their standard errors, and the predictions, one row a layer."""
+    table = initlab.probe_model(model, rows(160, width), seed=0, scheme=scheme, seeds=seeds, **settings)
+    groups = table.groupby("position")
+    found = groups[list(MEASURED)].mean()
+    errors = groups[list(MEASURED)].sem().add_suffix("_error")
+    return found.join(errors).join(groups[[*MEASURED.values()]].first()).join(groups["no_prediction"].first())
+
+
+class Residual(nn.Module):
+    """Branches of two layers around additions, in pre-activation order."""
+
+    def __init__(self, norm: bool = False) -> None:
+        super().__init__()
+        self.stem, self.output = nn.Linear(120, 120), nn.Linear(120, 40)
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(120) if norm else nn.Identity(),
+                nn.ReLU(),
+                nn.Linear(120, 120),
+                nn.ReLU(),
+                nn.Linear(120, 120),
+            )
+            for _ in range(5)
+        )
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        signal = self.stem(inputs)
+        for branch in self.branches:
+            signal = signal + branch(signal)
+        return self.output(torch.relu(signal))
+
+
+@pytest.mark.parametrize(
+    ("model", "scheme", "settings"),
+    [
+        (chain(120, *[120] * 8, 40), "xavier", {}),
+        (chain(120, *[120] * 8, 40), "orthogonal", {"gain": 1.2, "bias": "torch_default"}),
+        (chain(120, 200, 80, 160, 40, activation=nn.GELU), "he", {}),
+        (chain(120, *[120] * 8, 40, activation=nn.SELU), "lecun", {}),
+        (chain(120, *[120] * 6, 40, norm=nn.LayerNorm), "he", {}),
+        (chain(120, *[120] * 6, 40, activation=nn.ReLU, norm=nn.BatchNorm1d), "he", {}),
+        (Residual(), "he", {}),
+        (Residual(norm=True), "he", {}),
+    ],
+    ids=["tanh", "orthogonal", "gelu", "selu", "layer norm", "batch norm", "residual", "residual layer norm"],
+)
+def test_networks_do_what_is_predicted(model: nn.Module, scheme: str, settings: dict[str, object]) -> None:
+    """Within five standard errors and what a width of 120 leaves of the limit: a few layers over the width."""
+    found = averages(model, scheme, **settings)
+    assert found["no_prediction"].isna().all()
+    for measured, predicted in MEASURED.items():
+        scale = 1.0 if measured == "correlation" else found[predicted].abs()
+        miss = (found[measured] - found[predicted]).abs() / scale
+        allowed = 5 * found[f"{measured}_error"] / scale + 3 * found.index / 120
+        assert (miss <= allowed).all(), (measured, miss / allowed)
+        assert allowed.mean() < 0.5
+
+
+def test_batch_norm_makes_gradients_grow_as_published() -> None:
+    """Yang et al. 2019: by π/(π - 1) a layer in a linear-batch-norm-ReLU chain, whatever the weights' scale."""
+    model = chain(400, *[400] * 12, 40, activation=nn.ReLU, norm=nn.BatchNorm1d)
+    laws = {name: WeightLaw(1 / 400, 0.0, True) for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    norms = [name for name, m in model.named_modules() if isinstance(m, nn.BatchNorm1d)]
+    found = predict(model, laws, rows(4000, 400), gradient=(1.0, 0.0), plain_norms=norms)
+    layers = [(site, g) for site, g in found.gradients.items() if site.side == "input" and site.module.isdigit()]
+    by_depth = [g for site, g in sorted(layers, key=lambda pair: int(pair[0].module))
+                if isinstance(model.get_submodule(site.module), nn.ReLU)]  # fmt: skip
+    ratios = np.array(by_depth[:-1]) / np.array(by_depth[1:])
+    assert len(ratios) == 11
+    np.testing.assert_allclose(ratios, math.pi / (math.pi - 1), rtol=2e-3)
+
+
+def test_the_layers_of_he_relu_forget_how_inputs_differ() -> None:
+    """Law 3: two orthogonal inputs have correlation .87154 after 10 layers."""
+    model = chain(100, *[100] * 11, activation=nn.ReLU)
+    laws = {name: WeightLaw(2 / 100, 0.0, True) for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    orthogonal = torch.eye(100)[:2] * 10
+    found = predict(model, laws, orthogonal, gradient=(1.0, 0.0), plain_norms=())
+    last = [c for site, c in found.correlations.items() if site.module == "20"][-1]
+    assert last == pytest.approx(0.87154, abs=1e-5)
+
+
+def test_what_theory_does_not_cover_is_said() -> None:
+    padded = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+    table = initlab.probe_model(padded, torch.randn(8, 1, 6, 6), seed=0)
+    assert set(table["no_prediction"]) == {"0 pads with zeros: its border is unlike the rest"}
+    assert table["predicted_second_moment"].isna().all()
+    table = initlab.probe_model(Branching(), rows(), seed=0)
+    assert table["no_prediction"].str.startswith("the network's operations cannot be followed").all()
+    table = initlab.probe_model(chain(6, 40, 40, 3), rows(), seed=0, scheme="identity")
+    assert "not drawn independently" in table["no_prediction"].iloc[1]
+    table = initlab.probe_model(chain(6, 40, 40, 3), rows(), seed=0, scheme="lsuv")
+    assert set(table["no_prediction"]) == {"lsuv fits the weights to data"}
+    table = initlab.probe_model(chain(6, 40, 3, activation=nn.Hardswish), rows(), seed=0)
+    assert list(table["no_prediction"].isna()) == [True, False]
+    assert table["no_prediction"].iloc[1] == "no closed form for Hardswish"
+
+
+def test_a_functional_nonlinearity_is_followed() -> None:
+    table = initlab.probe_model(Functional(), rows(), seed=0)
+    assert table["no_prediction"].isna().all()
+
+
+def test_weight_laws() -> None:
+    generator = torch.Generator().manual_seed(0)
+    law = weight_law(torch.randn(3, 50, 40, generator=generator) / 10, torch.full((3, 50), 0.5))
+    assert law.independent
+    assert law.mean_square == pytest.approx(0.01, rel=0.05)
+    assert law.bias_mean_square == 0.25
+    assert not weight_law(torch.full((3, 50, 40), 0.01), None).independent
+    assert not weight_law(torch.eye(50).expand(3, 50, 50), None).independent
+    assert weight_law(torch.zeros(3, 5, 4), None).independent
+
+
+def test_a_network_that_ends_in_a_nonlinearity() -> None:
+    """The gradient is followed from the output itself, not from the last layer."""
+    model = nn.Sequential(*chain(120, 120, 120, 120), nn.Tanh())
+    found = averages(model, "he")
+    miss = (found["gradient_second_moment"] / found["predicted_gradient_second_moment"] - 1).abs()
+    assert (miss < 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda model: nn.init.constant_(model[1].weight, 3.0), "1 scales or shifts what it normalizes"),
+        (lambda model: nn.init.constant_(model[1].bias, 0.5), "1 scales or shifts what it normalizes"),
+        (lambda model: setattr(model[6], "weight", model[3].weight), "shares its weights with another layer"),
+    ],
+)
+def test_what_is_not_as_drawn(change: object, reason: str) -> None:
+    assert callable(change)
+    model = chain(40, 40, 40, 40, norm=nn.LayerNorm)
+    change(model)
+    table = initlab.probe_model(model, rows(16, 40), seed=0)
+    assert table["no_prediction"].dropna().str.contains(reason).all()
+    assert table["no_prediction"].notna().any()
+
+
+class Summing(nn.Module):
+    """A sum whose summands depend on each other, or that is none."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.second, self.output = nn.Linear(40, 40), nn.Linear(40, 40), nn.Linear(40, 5)
+        self.how = how
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        signal = self.first(inputs)
+        if self.how == "itself":
+            return self.output(torch.tanh(signal + torch.relu(signal)))
+        if self.how == "scaled":
+            return self.output(torch.tanh(torch.add(signal, self.second(torch.relu(signal)), alpha=0.1)))
+        return self.output(torch.tanh(signal + self.second(torch.relu(signal))))
+
+
+@pytest.mark.parametrize(("how", "known"), [("itself", False), ("scaled", False), ("branch", True)])
+def test_sums_of_what_is_independent_alone(how: str, known: bool) -> None:
+    table = initlab.probe_model(Summing(how), rows(16, 40), seed=0)
+    assert table["no_prediction"].isna().all() == known
+    if not known:
+        assert table["no_prediction"].iloc[-1] == "a sum of what is not independent"

@@ -1,0 +1,221 @@
+"""What each tracker is told of a job, against the job's tables."""
+
+import json
+import sqlite3
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from initlab.results.intervals import student_interval
+from initlab.tables.store import read_table
+from initlab.tracking.callback import JobTracking
+from tests.helpers import make_job, run, train
+
+SWEEP = "-m init=zeros,he seeds=3 trainer.max_epochs=2 name=study"
+NAMES = [f"init={name},seeds=3,trainer.max_epochs=2" for name in ("he", "zeros")]
+
+
+def expected_rows(folder: Path) -> dict[int, dict[str, float]]:
+    """What a tracker should have been told of a job, by epoch, from its tables and by another computation."""
+    history, members = read_table(folder, "history"), read_table(folder, "members")
+    metric = members["metric"].iloc[0]
+    rows: dict[int, dict[str, float]] = {}
+    for (epoch, split), part in history.groupby(["epoch", "split"]):
+        for column, name in {"loss": "loss", "score": metric, "gradient_norm": "gradient_norm"}.items():
+            values = part[column].dropna().to_numpy(np.float64)
+            if len(values):
+                interval = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95) if np.ptp(values) else None
+                ends = [values.mean(), *(interval or [values.mean()] * 2)]
+                tags = [f"{split}_{name}/{end}" for end in ("mean", "low", "high")]
+                rows.setdefault(int(epoch), {}).update(zip(tags, ends, strict=True))
+    final = {name: members[name].mean() for name in ("test_score", "test_loss", "val_loss", "train_loss", "auc")}
+    final["best_val_score"] = history[history["split"] == "val"].groupby("member")["score"].max().mean()
+    rows[2] |= {f"final/{name.replace('score', metric)}": float(value) for name, value in final.items()}
+    rows[2]["final/diverged"] = 0.0
+    return rows
+
+
+def assert_same_rows(found: dict[int, dict[str, float]], folder: Path) -> None:
+    expected = expected_rows(folder)
+    assert list(expected) == [0, 1, 2]
+    assert set(found) == set(expected)
+    for epoch, row in expected.items():
+        assert found[epoch] == pytest.approx(row, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0, np.nan], [3.0, np.inf], [2.0, 2.0], [np.nan, np.nan]])
+def test_a_live_interval_is_students(values: list[float]) -> None:
+    finite = [value for value in values if np.isfinite(value)]
+    expected = [np.mean(finite)] * 3 if finite else [np.nan] * 3
+    if len(set(finite)) > 1:
+        expected[1:] = scipy.stats.ttest_1samp(finite, 0).confidence_interval(0.95)
+    assert student_interval(np.array(values)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_csv_has_a_row_an_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for _ in range(2):  # the second time in place of the first
+        assert run(f"{SWEEP} logger=csv resume=false", monkeypatch, tmp_path) == 0
+    for name in NAMES:
+        folder = tmp_path / "outputs" / "study" / name
+        table = pd.read_csv(folder / "csv" / "metrics.csv").groupby("step").first()
+        found = {int(step): row.dropna().to_dict() for step, row in table.iterrows()}
+        assert_same_rows(found, folder)
+        parameters = yaml.safe_load((folder / "csv" / "hparams.yaml").read_text())
+        assert parameters["init"] == {"init=he": "he_normal", "init=zeros": "zeros"}[name.split(",")[0]]
+        assert parameters["seeds"] == 3
+        assert not {"name", "output_dir", "logger.name"} & set(parameters)
+
+
+def wandb_records(path: Path) -> Iterator[object]:
+    """The records of a .wandb file: LevelDB's log format, after a header of 7 bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, place, parts = path.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        if (left := 32768 - place % 32768) < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, place)
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield wandb_internal_pb2.Record.FromString(parts)
+            parts = b""
+
+
+def wandb_run(path: Path) -> tuple[str, str, dict[str, object], dict[int, dict[str, float]]]:
+    """A run's project, name, configuration and history."""
+    project, name, config, rows = "", "", {}, {}
+    for record in wandb_records(path):
+        if record.HasField("run"):
+            project, name = record.run.project, record.run.display_name
+        if record.HasField("config"):
+            config |= {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.config.update}
+        if record.HasField("history"):
+            row = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
+            step = row.pop("trainer/global_step")
+            rows[step] = {tag: value for tag, value in row.items() if not tag.startswith("_")}
+    return project, name, config, rows
+
+
+def test_wandb_has_a_run_a_job_and_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("WANDB_MODE", "WANDB_SILENT", "WANDB_ERROR_REPORTING"):  # set by it, and unset again
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    assert run(f"{SWEEP} logger=wandb", monkeypatch, tmp_path) == 0
+    assert capfd.readouterr().err == ""
+    for job in NAMES:
+        folder = tmp_path / "outputs" / "study" / job
+        (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+        project, name, config, rows = wandb_run(path)
+        assert (project, name) == ("study", job)
+        assert config["init"] == read_table(folder, "members")["init"].iloc[0]
+        assert config["trainer.max_epochs"] == 2
+        assert_same_rows(rows, folder)
+
+
+def mlflow_runs(store: Path) -> dict[str, tuple[str, str, dict[str, str], dict[int, dict[str, float]]]]:
+    """Status, experiment, parameters and metrics of each run, by its name, read from the store itself."""
+    runs = {}
+    connection = sqlite3.connect(store)
+    query = "select run_uuid, runs.name, status, experiments.name from runs join experiments using (experiment_id)"
+    for identity, name, status, experiment in connection.execute(query).fetchall():
+        assert name not in runs
+        parameters = dict(connection.execute("select key, value from params where run_uuid = ?", (identity,)))
+        rows: dict[int, dict[str, float]] = {}
+        metrics = connection.execute("select step, key, value from metrics where run_uuid = ?", (identity,))
+        for step, key, value in metrics:
+            rows.setdefault(step, {})[key] = value
+        runs[name] = (status, experiment, parameters, rows)
+    connection.close()
+    return runs
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:(mlflow|alembic|sqlalchemy|pydantic)")
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # which MLflow keeps for later
+def test_mlflow_has_a_run_a_job_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    assert run(f"{SWEEP} logger=mlflow", monkeypatch, tmp_path) == 0
+    runs = mlflow_runs(tmp_path / "outputs" / "mlflow.db")
+    assert set(runs) == set(NAMES)
+    for name, (status, experiment, parameters, rows) in runs.items():
+        folder = tmp_path / "outputs" / "study" / name
+        assert (status, experiment) == ("FINISHED", "study")
+        assert parameters["init"] == read_table(folder, "members")["init"].iloc[0]
+        assert parameters["model.depth"] == "2"
+        assert_same_rows(rows, folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]  # no mlruns/ where the command ran
+
+
+@pytest.mark.slow
+def test_workers_may_make_mlflows_store_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = "-m init=zeros,he model.depth=1,2 seeds=2 trainer.max_epochs=2 name=study n_jobs=2 logger=mlflow"
+    assert run(command, monkeypatch, tmp_path) == 0
+    assert len(mlflow_runs(tmp_path / "outputs" / "mlflow.db")) == 4
+
+
+@pytest.mark.parametrize("package", ["wandb", "mlflow"])
+def test_a_missing_package_is_one_line(
+    package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(f"init=he logger={package} name=study", monkeypatch, tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"pip install 'initlab[{package}]'" in line
+
+
+def test_a_former_runs_events_alone_are_removed(tmp_path: Path) -> None:
+    job = make_job("seeds=2", "logger=tensorboard", output_dir=tmp_path)
+    kept = [job.folder / "notes.txt", job.folder / "more" / "events.out.tfevents.1"]
+    former = [job.folder / "events.out.tfevents.1.host", job.folder / "hparams.yaml"]
+    for path in (*kept, *former):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    JobTracking(job, slice(0, 2))
+    assert [path.exists() for path in (*kept, *former)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_gradients_are_those_of_the_last_step(engine: str, tmp_path: Path) -> None:
+    """Of one step an epoch, plain SGD: a gradient is what the weights lost, divided by the learning rate."""
+    plain = ("batch_size=200", "optim=sgd", "optim.lr=0.5", "optim.weight_decay=0", f"engine={engine}")
+    job = make_job("seeds=4", "trainer.max_epochs=1", *plain, "logger=tensorboard", output_dir=tmp_path)
+    tracking = JobTracking(job, slice(1, 3))
+    module = train(job, callbacks=[tracking])
+    tracking._logger.experiment.close()  # type: ignore[union-attr]
+    events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
+    events.Reload()
+    names = [tag for tag in events.Tags()["histograms"] if tag.startswith("gradients/")]
+    assert len(names) == len(module.stack.parameters)
+    starts = [job.build_member(member).state_dict() for member in job.members()[1:3]]
+    for tag in names:
+        name = tag.removeprefix("gradients/")
+        lost = (torch.stack([start[name] for start in starts]) - module.stack.parameters[name].detach()[1:3]) / 0.5
+        (event,) = events.Histograms(tag)
+        assert event.step == 1
+        found = event.histogram_value
+        assert (found.min, found.max, found.num) == pytest.approx(
+            (float(lost.min()), float(lost.max()), lost.numel()), rel=1e-3, abs=1e-5
+        )
+
+
+def test_gradients_are_logged_early_and_at_the_end(tmp_path: Path) -> None:
+    job = make_job("seeds=2", "trainer.max_epochs=3", "logger=tensorboard", output_dir=tmp_path)
+    tracking = JobTracking(job, slice(0, 2))
+    train(job, callbacks=[tracking])
+    tracking._logger.experiment.close()  # type: ignore[union-attr]
+    events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
+    events.Reload()
+    assert [event.step for event in events.Histograms("gradients/hidden.0.weight")] == [1, 3]
+    assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 3]
