@@ -23,7 +23,7 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
     """Say what the finished jobs of a study show: a table in the terminal, summary.csv, and the report.
 
     Args:
-        folder: Of the study.
+        folder: The study's, whose finished jobs are read.
         console: The terminal that the table goes to.
         with_report: Write the report, too, and say its answer.
 
@@ -57,7 +57,7 @@ def publish(folder: Path, study: Study, summary: pd.DataFrame, report: Report | 
     """Write what a study shows into its folder: summary.csv, the report, and TensorBoard's comparison of its jobs.
 
     Args:
-        folder: Of the study.
+        folder: The study's, which the files go to.
         study: Its finished jobs, as `read_study` returns them.
         summary: One row a job, as `summarize` returns it.
         report: As `compose_report` returns it; None: nothing but the summary is written.

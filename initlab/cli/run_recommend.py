@@ -44,9 +44,9 @@ class ScreenedJob:
     """A scheme's job, and what its untrained networks look like.
 
     Attributes:
-        job: One with this scheme.
+        job: A job with the scheme, at any learning rate.
         outlook: Of the probe's verdict; `not measured` where it cannot be measured.
-        reason: In words.
+        reason: The verdict's, or what went wrong.
         unevenness: How much signal and gradient change over the layers, as `propagation.verdict.unevenness` has it.
     """
 
@@ -132,7 +132,7 @@ def choose_promising(screened: Sequence[ScreenedJob], most: int) -> list[Screene
     Worse outlooks are taken only where fewer than two have a better one.
 
     Args:
-        screened: All schemes that fit.
+        screened: One a scheme that fits the network.
         most: How many to choose, beside torch's own default.
     """
     ordered = sorted(screened, key=lambda one: (ORDER.index(one.outlook), one.unevenness))

@@ -18,7 +18,7 @@ def main() -> None:
     """Run the command line."""
     arguments = _parser().parse_args()
     try:
-        report(arguments.folders, arguments.output)
+        run_report(arguments.folders, arguments.output)
     except UserError as error:
         sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
         sys.exit(error.exit_code)
@@ -40,15 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def report(folders: Sequence[Path], output: Path | None = None) -> Path:
+def run_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     """Read studies and write their report; the answer is printed, too.
 
     Args:
-        folders: Of the studies.
-        output: Where the report goes; None: into the study's folder, of several into ./report.
+        folders: One a study, as `outputs/NAME`; several are read as one study.
+        output: Folder that the report goes to; None: the study's own, of several ./report.
 
     Returns:
-        The page.
+        Path of report.html.
 
     Raises:
         UserError: a folder holds no results, or the report cannot be written.

@@ -1,4 +1,4 @@
-"""python -m initlab.schemes: every initializer with its formula, source and needs, and every activation's gains."""
+"""python -m initlab.schemes: every initializer with its formula, source and needs; gains; the tables' columns."""
 
 import argparse
 import inspect
@@ -16,15 +16,23 @@ from rich.table import Table
 
 from initlab.activations import ACTIVATIONS, Activation
 from initlab.base.console import open_console
-from initlab.base.errors import UserError
+from initlab.base.errors import UserError, nearest
 from initlab.base.plugins import load_plugins
 from initlab.initializers import Scheme, find_scheme, list_initializers
 from initlab.initializers.gains import NAMED_GAINS, gain_value
+from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns
 
 
 @dataclass(frozen=True)
 class Gains:
-    """An activation's gains; None where the rule knows none."""
+    """An activation's gains; None where the rule knows none.
+
+    Attributes:
+        activation: Its name; its parameters are the defaults.
+        kaiming: What `torch.nn.init.calculate_gain` says.
+        moment: 1/√E[φ(z)²], z ~ N(0, 1).
+        derivative: 1/√E[φ'(z)²].
+    """
 
     activation: str
     kaiming: float | None
@@ -59,7 +67,7 @@ def describe(scheme: Scheme) -> dict[str, Any]:
     }
 
 
-def schemes_table(schemes: Sequence[Scheme]) -> Table:
+def _schemes_table(schemes: Sequence[Scheme]) -> Table:
     """One row a scheme."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading, share in (("init", None), ("what it does", 5), ("needs", None), ("source", 3)):
@@ -71,7 +79,7 @@ def schemes_table(schemes: Sequence[Scheme]) -> Table:
     return table
 
 
-def gains_table() -> Table:
+def _gains_table() -> Table:
     """One row an activation."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("activation")
@@ -83,7 +91,7 @@ def gains_table() -> Table:
     return table
 
 
-def show(console: Console, scheme: Scheme) -> None:
+def _show(console: Console, scheme: Scheme) -> None:
     """Print all there is to say of one scheme."""
     aliases = f" (also {', '.join(scheme.aliases)})" if scheme.aliases else ""
     console.print(f"[bold]{scheme.name}[/bold]{aliases}\n", highlight=False)
@@ -95,15 +103,50 @@ def show(console: Console, scheme: Scheme) -> None:
         console.print(f"init.{key}={'null' if value is None else value}", markup=False, highlight=False)
 
 
+def _columns_table(name: str) -> Table:
+    """One row a column of a stored table."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{name}.parquet: {TABLE_ROWS[name]}", title_justify="left")
+    table.add_column("column")
+    table.add_column("type")
+    table.add_column("what it is", overflow="fold")
+    for column, text in describe_columns(name).items():
+        table.add_row(column, str(TABLES[name].field(column).type), escape(text))
+    return table
+
+
+def _show_columns(console: Console, names: Sequence[str]) -> None:
+    """Print the columns of some stored tables, of all where none is named.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    for name in names:
+        if name not in TABLES:
+            raise UserError(f"--columns {name}: unknown table; {nearest(name, TABLES)}")
+    for name in names or TABLES:
+        console.print(_columns_table(name))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Args:
+        arguments: What follows the program's name; None: what was typed.
+    """
     parser = argparse.ArgumentParser(prog="python -m initlab.schemes", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="say all about these schemes alone")
     parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--columns", nargs="*", metavar="TABLE", help=f"the columns of the tables of results: {', '.join(TABLES)}"
+    )
     parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="with your own initializers")
     chosen = parser.parse_args(arguments)
     sys.path.insert(0, str(Path.cwd()))
+    console = open_console()
     try:
+        if chosen.columns is not None:
+            _show_columns(console, chosen.columns)
+            return
         load_plugins(chosen.plugins)
         schemes = [find_scheme(name, where="schemes") for name in chosen.names] or sorted(
             list_initializers().values(), key=lambda scheme: scheme.name
@@ -115,15 +158,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = {"schemes": [describe(scheme) for scheme in schemes], "gains": [asdict(row) for row in gains()]}
         sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
         return
-    console = open_console()
     if chosen.names:
         for scheme in schemes:
-            show(console, scheme)
+            _show(console, scheme)
         return
-    console.print(schemes_table(schemes))
+    console.print(_schemes_table(schemes))
     console.print(
         "A scheme's parameters are init.KEY=VALUE; all about one: python -m initlab.schemes NAME", style="dim"
     )
-    console.print(gains_table())
+    console.print(_gains_table())
     rules = "init.gain=NAME; kaiming: torch's table, moment: 1/√E[φ(z)²], derivative: 1/√E[φ'(z)²]"
     console.print(rules, style="dim", markup=False)

@@ -42,7 +42,7 @@ def plan_tables(finished: Sequence[Job], cohorts: Sequence[Cohort], memory: Sequ
 
     Args:
         finished: Jobs that are not trained again.
-        cohorts: What would be trained.
+        cohorts: Those that would be trained, in the order in which they start.
         memory: Bytes that each of these is expected to need.
     """
     jobs, sizes = Table(box=SIMPLE_HEAD, pad_edge=False), Table(box=SIMPLE_HEAD, pad_edge=False)

@@ -8,6 +8,7 @@ import pytest
 from initlab.activations import ACTIVATIONS
 from initlab.cli.run_schemes import main
 from initlab.initializers import list_initializers
+from initlab.tables.schema import TABLES, describe_columns
 
 
 def test_every_scheme_and_every_gain_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,3 +56,21 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         main(["lsvu"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("initlab: schemes=lsvu: unknown initializer; did you mean lsuv?")
+
+
+def test_columns_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--columns"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name in TABLES:
+        assert f"{name}.parquet: one row" in said
+        for column, text in describe_columns(name).items():
+            assert column in said
+            assert text in said
+    main(["--columns", "members"])
+    only = capsys.readouterr().out
+    assert "members.parquet" in only
+    assert "signal.parquet" not in only
+    with pytest.raises(SystemExit) as stop:
+        main(["--columns", "member"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("initlab: --columns member: unknown table; did you mean members?")
