@@ -13,25 +13,33 @@ from initlab.base.errors import InitializationWarning
 
 
 def open_console() -> Console:
-    """The terminal; a file or pipe has no width to keep to."""
+    """Open the console that people read: as wide as the terminal, or 160 columns in a file or a pipe."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
 
 
 def say(console: Console, text: str) -> None:
-    """Print text as it is: no markup, and no line breaks of its own, so that it can be copied."""
+    """Print text unchanged: no markup, no colours, no line breaks added, so that it can be copied.
+
+    Args:
+        console: Where to print, as `open_console` makes it.
+        text: One message; line breaks in it are kept.
+    """
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def quiet_libraries() -> None:
-    """Keep Lightning from reporting on devices and tips; warnings still show."""
+    """Keep Lightning from reporting on devices, giving tips and hinting at srun; other warnings still show."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*srun.*")
 
 
 @contextlib.contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Say what an initializer did not reach in one line, without the place in the code."""
+    """Show an `InitializationWarning` as one line while this context lasts, without the place in the code.
+
+    Warnings of other kinds are shown as usual.
+    """
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:

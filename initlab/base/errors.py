@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, each as one line."""
+"""Errors that the user can put right, each as one line."""
 
 import contextlib
 import difflib
@@ -6,35 +6,43 @@ from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that says what was wrong, where, and what to do."""
+    """Something the user can put right: one line that says what was wrong, where, and what to do.
+
+    Attributes:
+        exit_code: What the command exits with: 2, as after a misspelt command line.
+    """
 
     exit_code = 2
 
 
 class RefusedError(UserError):
-    """A job whose initializer and network do not fit; in a sweep the others train."""
+    """A job whose initializer does not fit its network. The other jobs of a sweep still train."""
 
 
 class JobsFailedError(UserError):
-    """Some jobs of a sweep failed while they ran; the others are finished."""
+    """Some jobs of a sweep failed while they ran; the others are finished.
+
+    Attributes:
+        exit_code: 1, as the command line was right.
+    """
 
     exit_code = 1
 
 
 class InitializationWarning(UserWarning):
-    """An initializer did not reach what it aims at; training goes on with what it reached."""
+    """An initializer did not reach what it aims at; training goes on with what it did reach."""
 
 
 class OwnFaultError(Exception):
-    """An error of the operating system that initlab met at its own work, and did not expect: ours to mend."""
+    """An error of the operating system in the midst of initlab's own work: a fault of initlab, not of the user."""
 
 
 @contextlib.contextmanager
 def own_work() -> Iterator[None]:
-    """Tell errors of the operating system that initlab itself meets from those that Hydra meets around it.
+    """Mark every `OSError` in this context as one that initlab met, so that it is not taken for one that Hydra met.
 
     Raises:
-        OwnFaultError: from an `OSError`.
+        OwnFaultError: in place of an `OSError` from inside.
     """
     try:
         yield
@@ -43,13 +51,23 @@ def own_work() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line: its first, or its kind where it says nothing."""
+    """The first line of an error's message; the name of its class where the message is empty."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names were probably meant, and which there are."""
+    """Say which of the known names were probably meant, and list them all, as the end of an error message.
+
+    Example:
+        >>> nearest("xaiver", ["he", "xavier"])
+        'did you mean xavier? known: he, xavier'
+
+    Args:
+        name: What was typed instead of a known name.
+        known: The names there are, in any order.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.55)
+    by_lower_case = {other.lower(): other for other in reversed(names)}
+    close = [by_lower_case[word] for word in difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.55)]
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{hint}known: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whenever a process is killed."""
+"""Files that are either whole or absent, even if the process is killed while it writes."""
 
 import os
 import platform
@@ -8,16 +8,17 @@ from typing import Any
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under a temporary name and rename it, so that it is whole or absent.
+    """Write a file under a temporary name and rename it, so that nobody ever sees half of it.
 
+    Example:
         >>> write_whole(Path("outputs/summary.csv"), lambda partial: table.to_csv(partial))  # doctest: +SKIP
 
     Args:
-        path: The file; its folder is made where it is missing.
-        write: Writes the content to the path that it is given, on the same file system.
+        path: The file; its folder is made where it is missing, and a former file is replaced.
+        write: Writes the content to the path that it is given, a hidden file in the same folder.
 
     Raises:
-        OSError: the disk is full, say; a former file is still there then.
+        OSError: the file cannot be written, e.g. on a full disk; a former file is then still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Another process may write the same file, and not only on this machine.
@@ -30,6 +31,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process was writing, in a folder and below; no other process may write there."""
+    """Remove the temporary files that killed processes left in a folder and below.
+
+    Args:
+        folder: Where no other process may be writing at this moment: its temporary files would go, too.
+    """
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One process at a time: on a sweep's folder, on a GPU, on a store that several would make."""
+"""One process at a time: in a sweep's folder, on a GPU, or on a store that several processes would create."""
 
 import contextlib
 import json
@@ -18,15 +18,19 @@ except ImportError:  # no POSIX: folders are not locked
 
 @contextlib.contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
-    """Hold a file that stands for something, and say who does; the system lets go of it with the process.
+    """Hold a lock file while this context lasts, and write into it which process holds it.
+
+    The system releases the lock when the process ends, however it ends. Where there is no POSIX locking, as on Windows,
+    nothing is locked.
 
     Args:
-        path: In a folder that exists; the file stays.
-        shared: Others may hold it too, if they share: jobs that a launcher runs as processes of their own.
-        wait: Until nobody else holds it.
+        path: The lock file, in a folder that exists. It is made where it is missing, and stays afterwards.
+        shared: Whether other processes may hold it at the same time, if they share it, too: so do the jobs that a
+            launcher runs as processes of their own.
+        wait: Whether to wait until it is free; else a lock that another process holds is an error.
 
     Raises:
-        UserError: another process holds it; with that one's host and process id.
+        UserError: another process holds it, with that one's host and process id; or the file cannot be locked.
     """
     if fcntl is None:
         yield

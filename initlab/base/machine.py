@@ -27,9 +27,17 @@ PACKAGES = (
 
 
 def describe_machine(accelerator: str) -> dict[str, Any]:
-    """Versions, device, cores, command and, where initlab runs from a checkout, its commit."""
+    """Describe what a result was measured on, as plain data to be written beside it.
+
+    Args:
+        accelerator: The key `trainer.accelerator`, e.g. `"auto"`, `"cpu"` or `"gpu"`.
+
+    Returns:
+        The command, Python and package versions, host, platform, cores and device; and the commit, where initlab runs
+        from a checkout, else None.
+    """
     return {
-        "command": command_line(sys.argv),
+        "command": _command_line(sys.argv),
         "python": platform.python_version(),
         "versions": _versions(),
         "host": platform.node(),
@@ -40,8 +48,16 @@ def describe_machine(accelerator: str) -> dict[str, Any]:
     }
 
 
-def command_line(argv: Sequence[str]) -> str:
-    """What was typed, so that it can be typed again."""
+def _command_line(argv: Sequence[str]) -> str:
+    """What was typed, so that it can be typed again.
+
+    Example:
+        >>> _command_line(["/usr/bin/initlab-train", "init=he", "name=my study"])
+        "initlab-train init=he 'name=my study'"
+
+    Args:
+        argv: As `sys.argv`: the program first, then its arguments.
+    """
     program = Path(argv[0])
     name = (
         f"python -m initlab.{program.stem}" if program.suffix == ".py" and program.parent == PACKAGE else program.name
@@ -50,7 +66,14 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def device_name(accelerator: str) -> str:
-    """What the configured accelerator stands for here."""
+    """The device that the configured accelerator stands for on this machine.
+
+    Args:
+        accelerator: The key `trainer.accelerator`.
+
+    Returns:
+        The name of the first Nvidia GPU, `"mps"` for Apple's, or `"cpu"`.
+    """
     import torch
 
     if trains_on_cuda(accelerator):
@@ -61,7 +84,7 @@ def device_name(accelerator: str) -> str:
 
 
 def trains_on_cuda(accelerator: str) -> bool:
-    """Whether the configured accelerator is an Nvidia GPU here."""
+    """Whether the configured accelerator, `trainer.accelerator`, is an Nvidia GPU on this machine."""
     import torch
 
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
@@ -74,7 +97,7 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _commit() -> str | None:
-    """The commit of the checkout that this package was imported from, with + if it has changes; None elsewhere."""
+    """The commit of the checkout that initlab was imported from, with a + if it has changes; None elsewhere."""
     if not (PACKAGE.parent / ".git").exists():
         return None
     try:

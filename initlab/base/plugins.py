@@ -1,4 +1,4 @@
-"""Initializers of the user's own: modules that register them when they are imported."""
+"""Initializers of the user's own: modules that register them on import."""
 
 import importlib
 from collections.abc import Sequence
@@ -11,12 +11,15 @@ ENTRY_POINTS = "initlab.initializers"
 
 
 def load_plugins(modules: Sequence[str]) -> None:
-    """Import modules that register initializers: those named, and those of installed packages.
+    """Import the modules that register further initializers: those named, and those of installed packages.
 
     A package announces its module by an entry point of the group `initlab.initializers`.
 
+    Args:
+        modules: Dotted names, as in the key `plugins`; a module that was imported before is not run again.
+
     Raises:
-        UserError: one that cannot be imported.
+        UserError: a module cannot be imported, for whatever reason.
     """
     for module in [*modules, *announced_plugins()]:
         try:
@@ -28,5 +31,5 @@ def load_plugins(modules: Sequence[str]) -> None:
 
 @cache
 def announced_plugins() -> tuple[str, ...]:
-    """The modules that installed packages announce; looking through all packages takes a while."""
+    """The modules that installed packages announce. The search through all packages is made once."""
     return tuple(point.value for point in entry_points(group=ENTRY_POINTS))

@@ -1,8 +1,8 @@
-"""How many threads work on what. Whatever sets a number of threads asks here.
+"""How many threads work on what. All code that sets a number of threads asks here.
 
-Threads inside one operation wait for each other at its end, which small operations do not repay. So small dense
-networks train on one thread; convolutions on a CPU share the members of a cohort among threads instead, a member
-each; and worker processes divide the cores of their machine.
+Threads inside one operation wait for each other at its end, and for a small operation this costs more than it gains.
+So small dense networks train on one thread. On a CPU the members of a convolutional cohort are shared among threads
+instead, one member at a time for each. Worker processes divide the cores of their machine among themselves.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ LARGE_PRODUCT: Final = 1e7  # multiplications of one layer and batch that are wo
 
 @dataclass(frozen=True)
 class LoopThreads:
-    """The threads of a loop engine.
+    """How many threads a loop engine uses, and for what.
 
     Attributes:
-        workers: Threads that share the members, each one at a time.
-        intra_op: Threads inside an operation of the main thread, such as the optimizer's.
+        workers: Threads that share the members; each trains one member at a time.
+        intra_op: Threads inside an operation of the main thread, such as a step of the optimizer.
     """
 
     workers: int
@@ -34,11 +34,12 @@ def usable_cores() -> int:
 
 
 def cores_of_process(processes: int, *, backend: str = "loky") -> int:
-    """Cores for each of the processes of a sweep.
+    """Cores for each of the worker processes of a sweep, at least one.
 
     Args:
-        processes: How many work at a time.
-        backend: `loky`: on this machine; on a cluster each worker has the one core that it asked for.
+        processes: How many worker processes run at the same time.
+        backend: `"loky"`: they divide the cores of this machine. Any other is a cluster, where each worker has the one
+            core that it asked for.
     """
     return max(1, usable_cores() // processes) if backend == "loky" else 1
 
@@ -49,10 +50,10 @@ def threads_of_cohort(
     """Threads that train a cohort, or build its networks.
 
     Args:
-        configured: The key `threads`; a number counts.
-        convolutional: Whether its networks convolve.
-        members: That go through an operation together; 1 while networks are built.
-        cores: Cores of this process; None: all that it may use.
+        configured: The key `threads`: a number is taken as it is, `"auto"` leaves the choice to what follows.
+        convolutional: Whether its networks convolve: then all cores are used.
+        members: How many members go through one operation together; 1 while networks are built.
+        cores: How many cores this process may use; None: all that the system allows.
     """
     if configured != "auto":
         return configured
@@ -63,20 +64,20 @@ def threads_of_loop(threads: int, *, members: int, one_queue: bool) -> LoopThrea
     """Share the threads of a cohort among the workers of its loop engine.
 
     Args:
-        threads: Of the cohort.
-        members: That the workers share.
-        one_queue: The members must go one after another: a GPU takes its work in one queue, and dropout its numbers
-            from one stream, in one order.
+        threads: How many the whole cohort has, as `threads_of_cohort` says.
+        members: How many networks the workers share; there are never more workers than that.
+        one_queue: Whether members must go one after another: a GPU takes its work in one queue, and dropout takes its
+            numbers from one stream, in one order.
     """
     workers = 1 if one_queue else min(threads, members)
     return LoopThreads(workers, max(1, threads // workers))
 
 
 def threads_of_probe(products: int, *, convolutional: bool) -> int:
-    """Threads that measure untrained networks.
+    """Threads that measure untrained networks: one for small dense ones, else all cores.
 
     Args:
-        products: Multiplications of the largest layer and the batch.
+        products: Multiplications in the largest layer, for the whole batch.
         convolutional: Whether the networks convolve.
     """
     return usable_cores() if convolutional or products > LARGE_PRODUCT else 1
@@ -84,7 +85,7 @@ def threads_of_probe(products: int, *, convolutional: bool) -> int:
 
 @contextlib.contextmanager
 def intra_op_threads(threads: int) -> Iterator[None]:
-    """Let one operation use this many threads, for a while."""
+    """Let each torch operation use this many threads while this context lasts."""
     import torch
 
     before = torch.get_num_threads()
@@ -96,7 +97,7 @@ def intra_op_threads(threads: int) -> Iterator[None]:
 
 
 def start_worker() -> None:
-    """Let the operations of this worker process, or thread, use one thread unless they ask for more."""
+    """Limit operations of this worker process, or thread, to one thread each; `intra_op_threads` can allow more."""
     import torch
 
     torch.set_num_threads(1)

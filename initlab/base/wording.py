@@ -1,4 +1,4 @@
-"""Numbers and lists as people read them."""
+"""Numbers and lists in the words and digits that people read."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,17 @@ import numpy as np
 
 
 def interval_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A mean and its interval: `0.972 [0.961, 0.983]`; without an interval the mean, a dash where there is none."""
+    """A mean and its interval in as many digits as are of use.
+
+    Example:
+        >>> interval_text(0.972, 0.961, 0.983), interval_text(0.0004), interval_text(float("nan"))
+        ('0.972 [0.961, 0.983]', '0.00040', '—')
+
+    Args:
+        mean: A score, a loss or a share; a dash stands for one that is not finite.
+        low: Lower end of its interval; NaN where there is none, and the mean is given alone.
+        high: Upper end of its interval; NaN where there is none.
+    """
     if not np.isfinite(mean):
         return "—"
     largest = max(abs(value) for value in (mean, low, high) if np.isfinite(value))
@@ -22,7 +32,17 @@ def interval_text(mean: float, low: float = math.nan, high: float = math.nan) ->
 
 
 def difference_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A difference of scores and its interval, in enough digits to tell it from zero."""
+    """A difference of two scores and its interval, in three digits, or in four where three could not tell it from zero.
+
+    Example:
+        >>> difference_text(0.031, 0.012, 0.05), difference_text(0.0012)
+        ('0.031 [0.012, 0.050]', '0.0012')
+
+    Args:
+        mean: The difference; a dash stands for one that is not finite.
+        low: Lower end of its interval; NaN where there is none, and the difference is given alone.
+        high: Upper end of its interval; NaN where there is none.
+    """
     if not np.isfinite(mean):
         return "—"
     digits = 3 if np.nanmax(np.abs([mean, low, high])) >= 0.02 else 4
@@ -31,44 +51,54 @@ def difference_text(mean: float, low: float = math.nan, high: float = math.nan) 
 
 
 def p_text(p: float) -> str:
-    """A p value, never rounded down to what it is not."""
+    """A p value in two digits; below 0.0001 it says so, rather than round to zero. A dash where there is none."""
     if not np.isfinite(p):
         return "—"
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def p_words(p: float) -> str:
-    """A p value in a sentence."""
+    """A p value as it stands in a sentence: `p = 0.018`, `p < 0.0001`."""
     text = p_text(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def epochs_text(epochs: float) -> str:
-    """A number of epochs, `never` if infinite."""
+    """A number of epochs: `never` if it is infinite, a dash if it is NaN."""
     if np.isnan(epochs):
         return "—"
     return f"{epochs:.0f}" if np.isfinite(epochs) else "never"
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things in words: `1 job`, `2 jobs`."""
+    """A number of things in words: `1 job`, `2 jobs`.
+
+    Args:
+        number: How many there are, 0 or more.
+        what: One of them, a noun that takes an s in the plural.
+    """
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def listed(items: Sequence[str], most: int = 6) -> str:
-    """Things in a row of words: `a, b and c`; of many the first ones, `and 7 more`."""
+    """Things in a row of words: `a, b and c`; of many only the first ones, `a, b and 7 more`.
+
+    Args:
+        items: The entries, in the order to list them.
+        most: How many entries the list may have; beyond that the last entry says how many are left out.
+    """
     if len(items) > most:
         return f"{', '.join(items[: most - 1])} and {len(items) - most + 1} more"
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def rate_text(rate: float) -> str:
-    """A learning rate in three digits: `0.0316`."""
+    """A learning rate, rounded to three digits: `0.0316`."""
     return shortest(float(f"{rate:.3g}"))
 
 
 def shortest(value: object) -> str:
-    """A configuration value as text, numbers in their shortest form that is exact."""
+    """A configuration value as text; a number in its shortest form, if that is exact."""
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
     return str(value)

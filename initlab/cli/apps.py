@@ -16,7 +16,7 @@ from initlab.cli.command import CONF, run_command, stop
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
-def train_app(config: DictConfig) -> None:
+def _train_app(config: DictConfig) -> None:
     """Train one job."""
     from initlab.cli.conclude import conclude_study
     from initlab.cli.run_train import run_study
@@ -35,7 +35,7 @@ def train_app(config: DictConfig) -> None:
 
 
 @hydra.main(config_path=str(CONF), config_name="probe", version_base="1.3")
-def probe_app(config: DictConfig) -> None:
+def _probe_app(config: DictConfig) -> None:
     """Probe one job."""
     from initlab.cli.run_probe import run_probe
     from initlab.jobs.compose import job_from
@@ -45,7 +45,7 @@ def probe_app(config: DictConfig) -> None:
 
 
 @hydra.main(config_path=str(CONF), config_name="recommend", version_base="1.3")
-def recommend_app(config: DictConfig) -> None:
+def _recommend_app(config: DictConfig) -> None:
     """Recommend of a single job."""
     from initlab.cli.run_recommend import run_recommend
     from initlab.jobs.compose import job_from
@@ -56,17 +56,17 @@ def recommend_app(config: DictConfig) -> None:
 
 def train() -> None:
     """Run `python -m initlab.train`."""
-    run_command(train_app)
+    run_command(_train_app)
 
 
 def probe() -> None:
     """Run `python -m initlab.probe`."""
-    run_command(probe_app)
+    run_command(_probe_app)
 
 
 def recommend() -> None:
     """Run `python -m initlab.recommend`."""
-    run_command(recommend_app)
+    run_command(_recommend_app)
 
 
 def _overrides() -> list[str]:

@@ -35,7 +35,7 @@ from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.propagation.verdict import Verdict, judge
 from initlab.results.differences import differing_keys, flat_config, label_of
-from initlab.sweep.checks import distinct_jobs, prepare_directory, usable_jobs
+from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.tables.store import write_description, write_table
 
@@ -66,7 +66,7 @@ def run_probe(jobs: Sequence[Job]) -> None:
     if not usable:
         raise UserError("; ".join(refused))
     study_folder = usable[0].study_folder
-    prepare_directory(study_folder)
+    prepare_folder(study_folder)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
     found, failed = [], {}
     for job in usable:

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -67,6 +68,21 @@ def describe(scheme: Scheme) -> dict[str, Any]:
     }
 
 
+def explain(scheme: Scheme) -> str:
+    """What a scheme's docstring tells a user: what it does, and the parameters that can be set.
+
+    Args that the caller supplies (the weight, its fans, the generator), Returns and Raises are for those who write
+    schemes.
+    """
+    words, *sections = re.split(r"\n(?=(?:Args|Returns|Raises|Source|Example):)", inspect.getdoc(scheme.function) or "")
+    for section in sections:
+        if section.startswith("Args:"):
+            entries = re.split(r"\n(?=    \w+: )", section)[1:]
+            shown = [entry.rstrip() for entry in entries if entry.split(":")[0].strip() in scheme.defaults]
+            words = "\n".join([words.rstrip(), "", *shown] if shown else [words.rstrip()])
+    return words.rstrip()
+
+
 def _schemes_table(schemes: Sequence[Scheme]) -> Table:
     """One row a scheme."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -95,7 +111,7 @@ def _show(console: Console, scheme: Scheme) -> None:
     """Print all there is to say of one scheme."""
     aliases = f" (also {', '.join(scheme.aliases)})" if scheme.aliases else ""
     console.print(f"[bold]{scheme.name}[/bold]{aliases}\n", highlight=False)
-    console.print(inspect.getdoc(scheme.function), markup=False, highlight=False)
+    console.print(explain(scheme), markup=False, highlight=False)
     console.print(f"\nSource: {scheme.source}", markup=False, highlight=False)
     if scheme.needs:
         console.print(f"Needs: {', '.join(scheme.needs)}", highlight=False)

@@ -21,7 +21,7 @@ from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.jobs.job import Job
 from initlab.sweep import journal
-from initlab.sweep.checks import distinct_jobs, prepare_directory
+from initlab.sweep.checks import distinct_jobs, prepare_folder
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import outcome, reason_of, write_failure, write_job
 from initlab.sweep.plan import Plan, make_plan, make_schedule
@@ -54,11 +54,11 @@ def run_study(jobs: Sequence[Job], *, beside_others: bool = False, conclude: Con
     if distinct[0].config.dry_run:
         _show_plan(make_plan(distinct), console)
         return
-    prepare_directory(folder)
+    prepare_folder(folder)
     with contextlib.ExitStack() as held:
         held.enter_context(locked(folder / ".lock", shared=beside_others))
         if beside_others:
-            prepare_directory(distinct[0].folder)
+            prepare_folder(distinct[0].folder)
             held.enter_context(locked(distinct[0].folder / ".lock"))
         remove_partial(distinct[0].folder if beside_others else folder)
         plan = make_plan(distinct)

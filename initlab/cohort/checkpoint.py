@@ -1,4 +1,4 @@
-"""Keeping a cohort that trains for long, so that a killed one goes on from its last epoch."""
+"""Checkpoints of a cohort that trains for long: after a kill it goes on from the last one."""
 
 import contextlib
 import time
@@ -11,11 +11,11 @@ from initlab.base.files import write_whole
 
 
 class Checkpoint(Callback):
-    """Writes a cohort's state at the end of an epoch, once it has trained for some time since the last one.
+    """Writes a cohort's state at the end of an epoch, if the last checkpoint is some time ago.
 
     Args:
-        path: The file; whole or absent at any moment.
-        seconds: Of training between two checkpoints; 0: after each epoch.
+        path: File that each checkpoint replaces as a whole: a kill leaves the former one or the new one.
+        seconds: Least time between two checkpoints, and before the first; 0: one after each epoch.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
@@ -24,11 +24,11 @@ class Checkpoint(Callback):
 
     @property
     def found(self) -> Path | None:
-        """The checkpoint of a run that was cut short."""
+        """Path of the checkpoint that a run left when it was cut short; None if there is none."""
         return self._path if self._path.exists() else None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Keep the epoch; not the last, after which only the test rows are left."""
+        """Write a checkpoint if one is due; never after the last epoch, when only the test rows are left to measure."""
         due = time.monotonic() - self._last >= self._seconds
         if due and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             with contextlib.suppress(OSError):  # a full disk: the results, which are small, may still find a place

@@ -25,28 +25,28 @@ class Engine(Protocol):
     """Forward and backward passes over a stack of members."""
 
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
-        """Replace each stacked parameter's gradient by that of its members' mean losses.
+        """Set the gradient of each stacked parameter: each member's part is that of its own mean loss.
 
         Args:
-            rows: To draw from.
-            batches: Which rows each member sees, shape (members, batch).
+            rows: All training rows, on the device that trains.
+            batches: Indices of the rows that each member sees, shape (members, batch), int64.
 
         Returns:
-            Before the update, detached, float32 or float64: outputs, shape (members, batch, outputs), and losses of
-            the rows, shape (members, batch).
+            Outputs, shape (members, batch, outputs), and losses of the rows, shape (members, batch): both as they are
+            before the update, detached, float32 or float64.
         """
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Outputs of all members in evaluation mode for shared inputs, shape (members, rows, outputs)."""
+        """Send the same rows through all members in evaluation mode: outputs of shape (members, rows, outputs)."""
 
 
 class VmapEngine:
     """All members at once, through `torch.func.vmap`: best for small networks, and on GPUs.
 
     Args:
-        stack: On the device that trains.
-        loss: Per-row losses from outputs (rows, outputs) and targets (rows, …).
-        autocast: The context of a forward pass.
+        stack: The members, on the device that trains; their stacked parameters get the gradients.
+        loss: Loss of each row, shape (rows,), from outputs (rows, outputs) and targets (rows, …).
+        autocast: Makes the context of a forward pass: Lightning's, which sets its precision.
     """
 
     def __init__(self, stack: Stack, loss: Loss, autocast: Autocast) -> None:
@@ -61,7 +61,7 @@ class VmapEngine:
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
         """See `Engine.gradients`."""
         stack = self._stack
-        set_training(stack.template, True)
+        _set_training(stack.template, True)
         for parameter in stack.parameters.values():
             parameter.grad = None
         with self._autocast():
@@ -73,12 +73,12 @@ class VmapEngine:
 
     @torch.no_grad()
     def trace(self, inputs: Tensor) -> None:
-        """Send shared inputs through in training mode, and leave the buffers as they were.
+        """Send the same rows through all members in training mode, and leave the buffers as they were.
 
         Raises:
-            RuntimeError: vmap cannot trace the model.
+            RuntimeError: vmap cannot trace the model, because it branches on what its inputs hold, say.
         """
-        set_training(self._stack.template, True)
+        _set_training(self._stack.template, True)
         buffers = {name: buffer.clone() for name, buffer in self._stack.buffers.items()}
         # A batch for each member, as in training: data-dependent branches show with inputs that differ.
         self._per_member(self._stack.parameters, buffers, inputs.expand(self._stack.members, *inputs.shape))
@@ -86,7 +86,7 @@ class VmapEngine:
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
         """See `Engine.predict`."""
-        set_training(self._stack.template, False)
+        _set_training(self._stack.template, False)
         with self._autocast():
             return _at_least_float(self._shared(self._stack.parameters, self._stack.buffers, inputs))
 
@@ -98,9 +98,9 @@ class LoopEngine:
     one optimizer serves all.
 
     Args:
-        stack: On the device that trains.
-        loss: Per-row losses from outputs (rows, outputs) and targets (rows, …).
-        autocast: The context of a forward pass.
+        stack: The members, on the device that trains; their stacked parameters get the gradients.
+        loss: Loss of each row, shape (rows,), from outputs (rows, outputs) and targets (rows, …).
+        autocast: Makes the context of a forward pass: Lightning's, which sets its precision.
         workers: Threads that share the members. Unlike threads inside an operation they hardly wait for each other.
     """
 
@@ -143,7 +143,7 @@ class LoopEngine:
 
     def _forward(self, member: int, inputs: Tensor, *, training: bool) -> Tensor:
         network = self._networks[member]
-        set_training(network, training)
+        _set_training(network, training)
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with self._autocast():  # autocast is local to a thread
@@ -182,13 +182,13 @@ class LoopEngine:
 
 
 def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
-    """Name the engine to use: `vmap` or `loop`.
+    """Choose the engine of a cohort: `vmap` or `loop`.
 
     Args:
         requested: `vmap`, `loop`, or `auto`: loop for convolutions on a CPU, where vmap's grouped convolutions are
-            slow, and for models that vmap cannot trace.
-        stack: On the device that trains.
-        sample: A few rows, shape (rows, *input_shape), on the same device.
+            slow, and for models that vmap cannot trace; else vmap.
+        stack: The members, on the device that trains.
+        sample: A few rows to try vmap with, shape (rows, *input_shape), on the same device.
 
     Raises:
         UserError: `vmap` was requested for a model that it cannot trace.
@@ -208,12 +208,12 @@ def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
 
 
 def has_convolutions(model: nn.Module) -> bool:
-    """Whether a model convolves."""
+    """Whether a model has a convolution of any kind, transposed ones included."""
     return any(isinstance(layer, _ConvNd) for layer in model.modules())
 
 
-def set_training(module: nn.Module, training: bool) -> None:
-    """Switch between training and evaluation, where it is not so yet: the switch walks the whole module."""
+def _set_training(module: nn.Module, training: bool) -> None:
+    """Switch to training or evaluation mode, if the module is in the other: the switch walks all its parts."""
     if module.training != training:
         module.train(training)
 

@@ -34,7 +34,13 @@ class _Tally:
     gradient_norm: Tensor | None = None
 
     def add(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> None:
-        """Add rows: outputs (members, rows, outputs), losses (members, rows) and targets (members, rows, …)."""
+        """Add rows to the sums.
+
+        Args:
+            outputs: Shape (members, rows, outputs).
+            losses: Of each row, shape (members, rows).
+            targets: What each member should have answered, shape (members, rows, …).
+        """
         self.loss = self.loss + losses.sum(1).cpu().double()
         self.sums = self.sums + self.task.sums(outputs, targets)
         self.rows += targets.shape[1]
@@ -55,11 +61,12 @@ class Training:
     """How a cohort trains.
 
     Attributes:
-        optim: The `optim` group; its `lr` is not used.
-        learning_rates: One a member.
-        gradient_clip: Largest norm of a member's gradient; None: no limit.
-        engine: `auto`, `vmap` or `loop`.
-        threads: Of the whole cohort; the loop engine on a CPU shares the members among them.
+        optim: The `optim` group: `_target_` and its arguments; its `lr` is not used.
+        learning_rates: One a member, in the order of the stack.
+        gradient_clip: Largest Euclidean norm of a member's gradient over all its parameters; None: no limit.
+        engine: `vmap`, `loop`, or `auto`, which leaves it to `choose_engine`.
+        threads: CPU threads of the whole cohort. The loop engine on a CPU shares the members among them; elsewhere
+            they work inside one operation.
     """
 
     optim: Mapping[str, Any]
@@ -73,9 +80,9 @@ class CohortModule(pl.LightningModule):
     """Trains every member of a stack by its own gradient, and records what each epoch measured.
 
     Args:
-        stack: Initialized members.
-        dataset: What they learn; it moves to the device with them.
-        training: How.
+        stack: Members with their initial weights, as `stack_members` makes them; these very parameters are trained.
+        dataset: The rows that all members learn from; they move to the device with the members.
+        training: Optimizer, learning rates, gradient limit, engine and threads.
     """
 
     def __init__(self, stack: Stack, dataset: Dataset, training: Training) -> None:
@@ -98,7 +105,7 @@ class CohortModule(pl.LightningModule):
 
     @property
     def seconds(self) -> float:
-        """Since this cohort was made, and what it took before the checkpoint that it went on from."""
+        """Seconds since this module was made, and those before the checkpoint that it went on from."""
         return self._seconds_before + time.perf_counter() - self._started
 
     @property
@@ -121,7 +128,7 @@ class CohortModule(pl.LightningModule):
         return self._optimizer.torch_optimizer
 
     def _place(self) -> None:
-        """Bring data, template and engine to the module's device, before the optimizer sees the parameters' layout."""
+        """Bring data, template and engine to the module's device; the optimizer must see the final memory layout."""
         dtype = self.parameter_stack[0].dtype
         self._template[0].to(device=self.device, dtype=dtype)
         self._splits = {name: self._on_device(getattr(self._dataset, name), dtype) for name in ("train", "val", "test")}
@@ -144,7 +151,7 @@ class CohortModule(pl.LightningModule):
         self._engine = LoopEngine(self.stack, self.task.loss, autocast, workers=threads.workers)
 
     def own_threads(self) -> AbstractContextManager[None]:
-        """Within it, operations on this cohort use as many threads as its engine leaves to them."""
+        """A context in which an operation uses as many CPU threads as the cohort's engine leaves to it."""
         return intra_op_threads(self._intra_op)
 
     def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
@@ -153,7 +160,7 @@ class CohortModule(pl.LightningModule):
 
     @property
     def engine(self) -> Engine:
-        """The engine, once training was set up."""
+        """The engine; there is none before Lightning has set up the training."""
         assert self._engine is not None
         return self._engine
 
@@ -178,7 +185,7 @@ class CohortModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up what was kept."""
+        """Take up what `on_save_checkpoint` has kept."""
         self.history = [EpochRecord(**record) for record in checkpoint["initlab"]["history"]]
         self._random_states = checkpoint["initlab"]["random_states"]
         self._seconds_before = checkpoint["initlab"]["seconds"]

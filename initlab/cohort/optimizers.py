@@ -18,7 +18,7 @@ SUPPORTED = frozenset(
 
 
 def check_optimizer(config: Mapping[str, Any]) -> None:
-    """Check an `optim` group.
+    """Check that members can share the optimizer of an `optim` group.
 
     Raises:
         UserError: an optimizer that mixes the entries of a tensor or is not linear in its learning rate, or an
@@ -39,12 +39,12 @@ def check_optimizer(config: Mapping[str, Any]) -> None:
 
 
 class CohortOptimizer:
-    """One torch optimizer over all members, each stepping at its own rate.
+    """One torch optimizer over all members, each stepping at its own learning rate.
 
     Args:
-        config: The `optim` group; its `lr` is ignored.
-        parameters: Stacked, shape (members, …) each.
-        learning_rates: One a member.
+        config: The `optim` group: `_target_` and its arguments; its `lr` is not used.
+        parameters: The stacked parameters, shape (members, …) each.
+        learning_rates: One a member, in the order of the stack.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class CohortOptimizer:
     def step(self) -> None:
         """Update every member by its own learning rate.
 
-        The optimizers here are linear in the rate: a member's own step is the fastest member's rule, rescaled.
+        A step is linear in the learning rate: all members step at the largest one, and each step is then scaled down
+        to the member's own.
         """
         if self._ratios is None:
             self.torch_optimizer.step()
@@ -75,14 +76,26 @@ class CohortOptimizer:
 
 
 def gradient_norms(gradients: Sequence[Tensor]) -> Tensor:
-    """Euclidean norm of each member's gradient over all its parameters, shape (members,)."""
+    """Euclidean norm of each member's gradient over all its parameters.
+
+    Args:
+        gradients: Of each stacked parameter, shape (members, …).
+
+    Returns:
+        Shape (members,).
+    """
     norms = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
     total: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
     return total
 
 
 def clip_members(gradients: Sequence[Tensor], limit: float) -> None:
-    """Scale each member's gradient in place to a norm of at most `limit`, as `torch.nn.utils.clip_grad_norm_` does."""
+    """Scale each member's gradient in place to a norm of at most `limit`, as `torch.nn.utils.clip_grad_norm_` does.
+
+    Args:
+        gradients: Of each stacked parameter, shape (members, …).
+        limit: Largest Euclidean norm of a member's gradient over all its parameters.
+    """
     scale = (limit / (gradient_norms(gradients) + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(_along_members(scale, gradient))

@@ -25,8 +25,8 @@ class SignalRecording(Callback):
     It only reads: with it or without, the weights are the same to the bit.
 
     Args:
-        shares: Of jobs of one program, in the order of their members.
-        every: How many epochs from one look to the next.
+        shares: The cohort's, in the order in which their members are stacked.
+        every: Epochs from one look to the next, at least 1.
     """
 
     def __init__(self, shares: Sequence[Share], every: int) -> None:
@@ -35,26 +35,26 @@ class SignalRecording(Callback):
         self._snapshots: list[list[Snapshot]] = []  # of each share, at each moment
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Look at the untrained networks, unless a checkpoint knows of them."""
+        """Look at the untrained networks, unless a checkpoint has brought what was seen of them."""
         if not self._snapshots:
             self._look(pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look, if it is time."""
+        """Look if it is time: every few epochs, and after the last."""
         epoch = trainer.current_epoch + 1
         if epoch % self._every == 0 or epoch == trainer.max_epochs:
             self._look(pl_module, epoch=epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """What a checkpoint keeps: all that was seen so far."""
         return {"snapshots": [[asdict(snapshot) for snapshot in moment] for moment in self._snapshots]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Take up what a checkpoint has kept."""
         self._snapshots = [[Snapshot(**kept) for kept in moment] for moment in state_dict["snapshots"]]
 
     def tables(self) -> list[pd.DataFrame]:
-        """The signal table of each share, without the job's name."""
+        """The signal table of each share, in their order, without the column `job`."""
         assert self._layout is not None
         return [
             signal_table(self._layout, snapshots, share.seeds, first_seed=share.job.config.seed)
@@ -88,7 +88,7 @@ class SignalRecording(Callback):
     def _theory(
         self, share: Share, networks: Stack, measured: Mapping[str, Tensor], batch: Batch, epoch: int
     ) -> dict[str, list[Any]]:
-        """What theory says of a share's networks."""
+        """What theory says of a share's networks, as columns; after epoch 0 only why it says nothing."""
         assert self._layout is not None
         reason = "training has changed the weights" if epoch else share.job.fitted
         prediction = Prediction(unpredicted=reason) if reason else predict_networks(networks, measured, batch)

@@ -36,18 +36,20 @@ def train_cohort(
     """Train the members of some jobs together.
 
     Args:
-        shares: Of jobs of one program; they may differ in init, seeds and learning rate.
-        networks: Of their members, one share's after another's, as `build_networks` makes them.
-        callbacks: Lightning's, for progress and tracking.
-        cores: Of this process; None: all that it may use.
-        device: Index of the GPU, where there are several; None: the first.
-        checkpoint: Where to go on from, if something is there, and what to keep.
+        shares: Shares of jobs that have one `Job.program`: these may differ in init, seeds and learning rate only.
+        networks: The members' networks, one share's after another's, as `build_networks` makes them.
+        callbacks: Lightning callbacks, for progress and tracking.
+        cores: CPU cores for this process; None: all that it may use.
+        device: Index of the GPU to train on, where there are several; None: the first.
+        checkpoint: Keeps the cohort's state while it trains; if it finds a checkpoint, training goes on from there.
+            None: nothing is kept.
 
     Returns:
-        The tables of each share.
+        The tables of each share, in the order of `shares`.
 
     Raises:
-        KeyboardInterrupt: the user stopped it.
+        UserError: `engine=vmap`, and vmap cannot trace the model.
+        KeyboardInterrupt: the user stopped the training.
     """
     first = shares[0].job
     members = [member for share in shares for member in share.members()]
@@ -94,8 +96,14 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
     """Build a share's members; what their initializer warns of is said once for all of them.
 
     Args:
-        share: Of a job.
-        threads: For an initializer that computes much; None: as for training.
+        share: Which members of which job to build.
+        threads: CPU threads for an initializer that computes much; None: as for training.
+
+    Returns:
+        Networks with their initial weights, one a member, in the order of the seeds.
+
+    Raises:
+        RefusedError: the initializer and the network do not fit.
     """
     job = share.job
     if threads is None:
@@ -114,13 +122,19 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
 
 
 def convolves(job: Job) -> bool:
-    """Whether a job's networks convolve; torch's random state stays as it was."""
+    """Whether a job's networks have convolutions; one is built to see it, and torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         return has_convolutions(job.build_model())
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:
-    """Build the Lightning trainer of a job's cohort; progress, logging and checkpoints are the cohort's own."""
+    """Build the Lightning trainer of a cohort; progress, logging and checkpoints are left to the callbacks.
+
+    Args:
+        job: Any job of the cohort: its `trainer` group says which trainer, and how many epochs.
+        callbacks: Lightning callbacks, called in this order.
+        device: Index of the GPU to train on; None: one device, the first of its kind.
+    """
     settings = {key: value for key, value in asdict(job.config.trainer).items() if value is not None}
     trainer: pl.Trainer = import_target(settings.pop("_target_"), where="trainer")(
         **settings,
@@ -138,10 +152,18 @@ def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None
 
 
 def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData, *, resume_from: Path | None = None) -> None:
-    """Run the trainer; dropout, alone, draws from the global generators, seeded here and left as they were.
+    """Run the trainer.
+
+    Only dropout draws from torch's global generators; they are seeded here, and put back afterwards.
+
+    Args:
+        trainer: As `build_trainer` makes it.
+        module: The members, which are trained in place.
+        data: Which rows each member sees in which order; the seed of its first member is that of dropout, too.
+        resume_from: Checkpoint to go on from; None: train from epoch 0.
 
     Raises:
-        KeyboardInterrupt: the user stopped it; Lightning makes that an exit of the process.
+        KeyboardInterrupt: the user stopped the training; Lightning would end the process instead.
     """
     device = trainer.strategy.root_device
     try:

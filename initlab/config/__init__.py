@@ -1,1 +1,1 @@
-"""What a configuration may hold, and how what it names is called."""
+"""What a configuration may hold, and how the functions and classes that it names are called."""

@@ -1,4 +1,4 @@
-"""How what a configuration names is called: targets imported, arguments checked before anything is called with them."""
+"""Calling what a configuration names: the target is imported, and its arguments are checked before it is called."""
 
 import importlib
 import inspect
@@ -13,7 +13,11 @@ from initlab.base.errors import UserError, nearest
 
 
 def import_target(path: object, *, where: str) -> Callable[..., Any]:
-    """Import what a `_target_` names.
+    """Import the function or class that a `_target_` names.
+
+    Args:
+        path: A dotted name, e.g. `torch.optim.Adam`; anything else is an error.
+        where: The configuration group that holds it, for the message, e.g. `"optim"`.
 
     Raises:
         UserError: it is no dotted name, or cannot be imported.
@@ -37,14 +41,22 @@ def check_call(
 ) -> None:
     """Check configured arguments against what a function or class takes, before it is called.
 
+    Example:
+        >>> def ring(*, rows: int = 500): ...
+        >>> check_call(ring, {"rows": 100}, where="data")
+        >>> check_call(ring, {"rows": "many"}, where="data")
+        Traceback (most recent call last):
+            ...
+        initlab.base.errors.UserError: data.rows=many: expected a whole number
+
     Args:
-        function: What will be called.
+        function: What will be called: its signature and annotations say which keys there are, and of what type.
         given: The configured keyword arguments.
-        where: Their configuration group, for the message; empty at the top.
-        supplied: Arguments that the program itself passes, and a configuration must not.
+        where: Their configuration group, which comes first in the message; empty for keys at the top.
+        supplied: Arguments that the program passes itself, and a configuration must not.
 
     Raises:
-        UserError: an unknown or missing key, or a value of the wrong type; one line.
+        UserError: an unknown or missing key, or a value of the wrong type.
     """
     prefix = f"{where}." if where else ""
     parameters = inspect.signature(function).parameters
@@ -73,7 +85,19 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def conforms(value: Any, hint: Any) -> bool:
-    """Whether a configured value fits an annotation; annotations that no configuration can fill fit nothing."""
+    """Whether a configured value fits an annotation.
+
+    Whole numbers fit `float`, words fit `Path`, and mappings fit a dataclass; true and false fit `bool` alone. An
+    annotation of a type that no configuration can hold, such as `Tensor`, is fitted by nothing that one holds.
+
+    Example:
+        >>> conforms(1, float), conforms(True, int), conforms([1, 2], Sequence[int]), conforms(None, int | None)
+        (True, False, True, True)
+
+    Args:
+        value: Plain data, as YAML holds it.
+        hint: The annotation, as `typing.get_type_hints` gives it.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
@@ -103,7 +127,15 @@ def conforms(value: Any, hint: Any) -> bool:
 
 
 def describe(hint: Any) -> str:
-    """An annotation in words."""
+    """An annotation in words, for an error message.
+
+    Example:
+        >>> describe(float | None), describe(Literal["auto", "vmap"]), describe(Sequence[int])
+        ('a number or null', 'one of auto, vmap', 'a list with a whole number in each place')
+
+    Args:
+        hint: The annotation, as `typing.get_type_hints` gives it.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         return " or ".join(describe(option) for option in arguments if _can_be_written(option))

@@ -1,4 +1,4 @@
-"""Which keys say what a job is, and what its folder is called by them."""
+"""Which keys say what a job is, and the name that its folder gets from them."""
 
 import hashlib
 import re
@@ -19,8 +19,16 @@ LONGEST_NAME: Final = 120
 def job_name(overrides: Sequence[str]) -> str:
     """Name a job's folder after its overrides: readable, the same for the same command, never too long.
 
-    `init=he,optim.lr=0.1`; `defaults` where nothing was overridden. Characters that a file system or a shell
-    minds become `_`. What is cut is told apart by a hash.
+    Keys that say where and how to run rather than what, such as `n_jobs`, are left out; where nothing else was
+    overridden the name is `defaults`. Characters that a file system or a shell treats specially become `_`. A name that
+    was changed or cut ends with a hash of the whole, so that two jobs never share a folder.
+
+    Example:
+        >>> job_name(["optim.lr=0.1", "init=he", "n_jobs=4"])
+        'init=he,optim.lr=0.1'
+
+    Args:
+        overrides: What was typed for this job, as Hydra writes it, `key=value` each; of a key given twice the last.
     """
     last = {text.lstrip("+~").split("=")[0]: text for text in overrides}
     kept = sorted(text for key, text in last.items() if key not in NOT_IDENTITY)
@@ -32,7 +40,16 @@ def job_name(overrides: Sequence[str]) -> str:
 
 
 def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """A nested configuration without some keys; those of a group are named by a dot."""
+    """A nested configuration without some keys.
+
+    Example:
+        >>> without_keys({"seed": 0, "optim": {"name": "sgd", "lr": 0.1}}, {"seed", "optim.lr"})
+        {'optim': {'name': 'sgd'}}
+
+    Args:
+        config: Groups within groups; it stays as it is.
+        keys: What to leave out; a key within a group is named with a dot. Keys that are not there do not matter.
+    """
     kept = {}
     for key, value in config.items():
         inner = {name.partition(".")[2] for name in keys if name.startswith(f"{key}.")}
@@ -42,13 +59,13 @@ def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, 
 
 
 def without_leftovers(resolved: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A resolved configuration in which `model._target_=…` and `data._target_=…` replace what stood there before.
+    """A resolved configuration in which a typed `model._target_=…` or `data._target_=…` replaces the whole group.
 
-    Where a `_target_` was typed, the other keys of its group belong to what it replaced, unless they were typed, too.
-    The group is then named after the target.
+    Where a `_target_` was typed, the other keys of its group belong to what it replaced. They are dropped, unless they
+    were typed, too. The group is then named after the target.
 
     Args:
-        resolved: The composed configuration.
+        resolved: The composed configuration as plain data, all references resolved.
         overrides: What was typed, as Hydra writes it.
     """
     typed = {text.lstrip("+~").split("=")[0] for text in overrides}

@@ -12,7 +12,17 @@ from initlab.config.calls import check_call, conforms
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """What the configuration may ask of `lightning.Trainer`; the rest belongs to the cohort."""
+    """What a configuration may ask of the Lightning trainer; everything else is set by the cohort that trains.
+
+    Attributes:
+        _target_: Dotted name of the trainer's class, `lightning.pytorch.Trainer` or one with its arguments.
+        max_epochs: How often each member sees all training rows, at least 1.
+        accelerator: What to train on, in Lightning's words: `"auto"`, `"cpu"`, `"gpu"`, …
+        precision: Of the numbers: single, double, or bfloat16 where that is safe.
+        deterministic: As Lightning takes it; None leaves its default, as for the two below.
+        benchmark: Whether cuDNN tries several algorithms and keeps the fastest.
+        profiler: Name of one of Lightning's profilers, e.g. `"simple"`.
+    """
 
     _target_: str
     max_epochs: int
@@ -26,7 +36,7 @@ class TrainerConfig:
         """Refuse values out of range.
 
         Raises:
-            UserError: naming the key and what is allowed.
+            UserError: naming the key and the values that are allowed.
         """
         if self.max_epochs < 1:
             raise UserError(f"trainer.max_epochs={self.max_epochs}: expected a whole number of at least 1")
@@ -34,7 +44,12 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """What is recorded of the signal in every layer."""
+    """What is recorded of the signal in every layer while a network trains.
+
+    Attributes:
+        every: Epochs from one record to the next, at least 1; None: nothing is recorded.
+        rows: How many training rows are sent through, at least 2; the same rows each time.
+    """
 
     every: int | None
     rows: int
@@ -43,7 +58,7 @@ class SignalConfig:
         """Refuse values out of range.
 
         Raises:
-            UserError: naming the key and what is allowed.
+            UserError: naming the key and the values that are allowed.
         """
         if self.every is not None and self.every < 1:
             raise UserError(f"signal.every={self.every}: expected a whole number of epochs of at least 1, or null")
@@ -53,7 +68,12 @@ class SignalConfig:
 
 @dataclass(frozen=True)
 class RecommendConfig:
-    """How much `initlab.recommend` trains."""
+    """How much `initlab.recommend` trains.
+
+    Attributes:
+        schemes: How many schemes train at most, beside torch's own default; at least 2.
+        rates: At how many learning rates each of them trains, at least 1.
+    """
 
     schemes: int
     rates: int
@@ -62,7 +82,7 @@ class RecommendConfig:
         """Refuse values out of range.
 
         Raises:
-            UserError: naming the key and what is allowed.
+            UserError: naming the key and the values that are allowed.
         """
         for key, least in {"schemes": 2, "rates": 1}.items():
             if getattr(self, key) < least:
@@ -71,7 +91,11 @@ class RecommendConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """One job's configuration, as `conf/train.yaml` documents it."""
+    """The configuration of one job, checked. `conf/train.yaml` says what each key means.
+
+    The groups `data`, `model`, `init`, `activation`, `optim` and `logger` stay plain mappings: which keys they hold
+    depends on the function or class that they name, and is checked against that one's signature.
+    """
 
     name: str
     output_dir: str
@@ -107,7 +131,7 @@ class Config:
         """Refuse values out of range.
 
         Raises:
-            UserError: naming the key and what is allowed.
+            UserError: naming the key and the values that are allowed.
         """
         for key, least in {"seeds": 1, "seed": 0, "batch_size": 1, "init_rows": 2}.items():
             if getattr(self, key) < least:
@@ -129,10 +153,10 @@ class Config:
 
 
 def parse_config(resolved: Mapping[str, Any]) -> Config:
-    """Check a resolved configuration and give it its type.
+    """Check a resolved configuration against the schema, and make the record of it.
 
     Args:
-        resolved: As `conf/train.yaml` documents it, in plain data.
+        resolved: Plain data with the keys that `conf/train.yaml` documents, all references resolved.
 
     Raises:
         UserError: a misspelt key, a missing one, or a value of the wrong type or out of range.

@@ -1,4 +1,4 @@
-"""From arrays to a `Dataset`: splitting, and what is fitted on training rows."""
+"""From arrays to a `Dataset`: the splits, and what is fitted on the training rows alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,18 +16,18 @@ Transform = Callable[[Any], np.ndarray]
 ROWS_AT_ONCE = 4096  # whose copy in float64 needs little memory
 
 
-def split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str) -> tuple[Arrays, Arrays]:
-    """Split off a fraction of the rows with scikit-learn's `train_test_split`.
+def _split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str) -> tuple[Arrays, Arrays]:
+    """Split off a share of the rows with scikit-learn's `train_test_split`.
 
     Args:
-        arrays: Inputs and targets, a row each.
+        arrays: Inputs, an array or a table, and targets, shape (rows, …); a row of one belongs to a row of the other.
         fraction: Share of the rows to split off, in (0, 1).
-        seed: scikit-learn's random_state.
-        stratify: Whether each class keeps its share.
-        where: The configuration key of the fraction, for the error.
+        seed: Seed of the shuffling, scikit-learn's `random_state`.
+        stratify: Whether each class keeps its share in both parts; the targets must then be classes.
+        where: The configuration key that holds the fraction, for the message.
 
     Returns:
-        The remaining rows and the ones split off.
+        The remaining rows, and those split off, both shuffled.
 
     Raises:
         UserError: the fraction leaves a part without rows, or without a row of each class.
@@ -59,21 +59,29 @@ def assemble(
 ) -> Dataset:
     """Build a data set from official training and test rows, or from rows that are split here.
 
-    Whatever is fitted sees the remaining training rows only. Targets of a regression always get mean 0 and variance 1
-    by them: R² is what it was, and a loss of 1 is that of predicting the mean.
+    Whatever is fitted is fitted on the training rows without those that validate. Targets of a regression always get
+    mean 0 and variance 1 by these rows: that leaves R² as it was, and predicting the mean then costs a loss of about 1.
+
+    Example:
+        >>> inputs, labels = np.random.default_rng(0).normal(size=(100, 5)), np.arange(100) % 3
+        >>> data = assemble((inputs, labels), 0.2, val_fraction=0.25, split_seed=0, stratify=True, standardize=True)
+        >>> len(data.train), len(data.val), len(data.test), data.classes, data.input_shape
+        (60, 20, 20, 3, (5,))
 
     Args:
-        train: Inputs and targets to fit and validate on. Classes are whole numbers from 0, shape (rows,); numbers to
-            fit have shape (rows,) or (rows, outputs).
-        test: Inputs and targets kept apart; or the share of the given rows to split off for them, in (0, 1).
+        train: Inputs and targets to fit and validate on. Inputs have shape (rows, features) or (rows, channels, height,
+            width), or are what `prepare` takes. Classes are whole numbers from 0, shape (rows,); numbers to fit have
+            shape (rows,) or (rows, outputs).
+        test: Inputs and targets that are kept apart for testing; or the share of the given rows to split off for it, in
+            (0, 1).
         val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of that split; the same for all members, so that they are compared on equal rows.
-        stratify: Whether each class keeps its share in the split; nothing to a regression.
+        split_seed: Seed of the splits; the same for all members, so that they are compared on equal rows.
+        stratify: Whether each class keeps its share in the splits; a regression takes no notice of it.
         standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images.
-        task: What the targets are.
-        prepare: In place of `standardize`, for inputs that are no numbers yet: is given the remaining training
-            inputs and returns the function that makes numbers of any inputs.
-        note: Of the data set.
+        task: `"classification"` if the targets are classes, `"regression"` if they are numbers to fit.
+        prepare: In place of `standardize`, for inputs that are not numbers yet: is called with the training inputs, and
+            returns the function that turns any inputs into an array, shape (rows, …).
+        note: What a reader of the results must know, in a line that is printed before training; may be empty.
 
     Raises:
         UserError: a fraction out of range, or rows that no network could be trained on.
@@ -85,11 +93,11 @@ def assemble(
     if isinstance(test, tuple):
         test = (test[0], _checked_targets(test[1], task))
     else:
-        train, test = split_rows(train, fraction=test, seed=split_seed, stratify=by_class, where="data.test_fraction")
+        train, test = _split_rows(train, fraction=test, seed=split_seed, stratify=by_class, where="data.test_fraction")
     classes = int(max(train[1].max(), test[1].max())) + 1 if task == "classification" else None
     val = test
     if val_fraction:
-        train, val = split_rows(
+        train, val = _split_rows(
             train, fraction=val_fraction, seed=split_seed, stratify=by_class, where="data.val_fraction"
         )
     transform = (prepare or _fit_moments)(train[0]) if prepare or standardize else np.asarray
@@ -106,9 +114,12 @@ def assemble(
 
 
 def _fit_moments(values: np.ndarray) -> Transform:
-    """Standardize each column of a table, or each channel of images, by the moments of these rows.
+    """Learn to standardize each column of a table, or each channel of images, by the moments of these rows.
 
-    In float64, but a few rows at a time: images would fill the memory.
+    The moments are computed in float64, but from a few rows at a time: a copy of all images would fill the memory.
+
+    Args:
+        values: Shape (rows, columns) or (rows, channels, height, width).
     """
     axes = (0, *range(2, values.ndim))
     parts = np.array_split(values, 1 + len(values) // ROWS_AT_ONCE)
@@ -133,10 +144,10 @@ def _to_tensor(values: np.ndarray, kind: type[np.generic]) -> Tensor:
 
 
 def _checked_targets(targets: np.ndarray, task: TaskName) -> np.ndarray:
-    """Targets as they are documented, numbers as columns.
+    """Targets in the shape that is documented: classes as (rows,), numbers as (rows, outputs).
 
     Raises:
-        UserError: classes that are not whole numbers, or targets of another shape.
+        UserError: classes that are not whole numbers, or are of another shape.
     """
     targets = np.asarray(targets)
     if task == "regression":

@@ -1,4 +1,4 @@
-"""What becomes of a table's columns: missing values are filled in and words made numbers, as training rows tell."""
+"""What becomes of a table's columns: missing values are filled in and words become numbers."""
 
 from pandas import DataFrame
 from pandas.api.types import is_numeric_dtype
@@ -15,21 +15,22 @@ FEW_WORDS = 20
 
 
 def fit_columns(rows: DataFrame, *, standardize: bool) -> Transform:
-    """Learn from training rows how to make numbers of any rows of the same columns.
+    """Learn from training rows how to turn any rows of the same columns into numbers.
 
     A missing number becomes its column's median, a missing word its column's most frequent one. A column of words
-    becomes a column of 0 and 1 for each of its words; a word not seen here is 0 in all of them. Columns that are the
-    same or missing in all these rows are left out.
+    becomes one column of 0 and 1 for each of its words; a word that these rows do not have is 0 in all of them. Columns
+    that are the same or missing in all these rows are left out.
 
     Args:
-        rows: Columns of numbers and of words, with NaN where they are missing.
-        standardize: Whether columns of numbers get mean 0 and variance 1 over these rows.
+        rows: Columns of numbers and of words, with NaN where a value is missing.
+        standardize: Whether columns of numbers get mean 0 and variance 1 over these rows; those made of words stay 0
+            and 1.
 
     Returns:
-        A function from rows to an array, shape (rows, inputs).
+        A function from rows to an array, shape (rows, inputs): first the columns of numbers, then those made of words.
 
     Raises:
-        UserError: no column is left, or the words are too many.
+        UserError: no column is left, or there are so many words that there would be more than 10,000 inputs.
     """
     varied = [str(name) for name in rows if rows[name].nunique() > 1]
     if not varied:
@@ -51,6 +52,10 @@ def fit_columns(rows: DataFrame, *, standardize: bool) -> Transform:
 
 
 def columns_of_names(rows: DataFrame) -> list[str]:
-    """Columns of words in which most rows have a word of their own, as names and free text do."""
+    """Columns of words in which most rows have a word of their own, as in names and free text.
+
+    Args:
+        rows: Columns of numbers and of words, with NaN where a value is missing.
+    """
     words = [str(name) for name in rows if not is_numeric_dtype(rows[name])]
     return [name for name in words if rows[name].nunique() > max(FEW_WORDS, rows[name].count() / 2)]

@@ -37,30 +37,31 @@ def csv_table(
     stratify: bool = True,
     standardize: bool = True,
 ) -> Dataset:
-    """A table with a header line, one row a sample: columns of numbers and of words in, a class or a number out.
+    """A table with a header line, one row a sample: numbers and words as inputs, a class or a number as target.
 
-    What becomes of missing values and words is in `initlab.data.columns.fit_columns`; it is learned from the training
-    rows, without those that validate. Numbers to fit get mean 0 and variance 1 by the training rows: R² is
-    unaffected, and a loss of 1 is that of predicting the mean. Columns without a name, as a saved index has, are left
+    `initlab.data.columns.fit_columns` says what becomes of missing values and words; it is learned from the training
+    rows without those that validate. Numbers to fit get mean 0 and variance 1 by the same rows: that leaves R² as it
+    was, and predicting the mean then costs a loss of about 1. Columns without a name, such as a saved index, are left
     out.
 
     Args:
-        path: The file, in UTF-8.
-        target: The column to predict; rows without it are left out.
-        test_path: A file with the same columns, of rows to test on; None: `test_fraction` of the rows of `path`.
-        separator: Between fields, one character or the word tab; None: whichever of , ; tab and | the header line has
-            most of.
-        task: classification or regression; auto: text is classes, and so are whole numbers of at most 20 values
-            with 5 rows each on average; other numbers are to be fitted.
-        ignore: Columns to leave out.
-        test_fraction: Share of all rows to test on.
-        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
-        split_seed: Seed of both splits.
+        path: The file, in UTF-8; must be given.
+        target: Name of the column to predict, must be given; rows without a value in it are left out.
+        test_path: A file with the same columns that holds the rows to test on; None: `test_fraction` of the rows of
+            `path`.
+        separator: What stands between fields, one character or the word tab; None: whichever of , ; tab and | the
+            header line has most of.
+        task: `"classification"`, `"regression"`, or `"auto"`: text is classes, and so are whole numbers of at most 20
+            different values with 5 rows each on average; other numbers are to be fitted.
+        ignore: Names of columns to leave out of the inputs.
+        test_fraction: Share of all rows to test on, in (0, 1); without effect where `test_path` is given.
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether columns of numbers get mean 0 and variance 1.
 
     Raises:
-        UserError: a file or column that is absent, or a table that cannot be learned from.
+        UserError: a file or column that is not there, or a table that nothing can be learned from.
     """
     if path is None or target is None:
         raise UserError("data=csv needs data.path=FILE, a table with a header line, and data.target=COLUMN")
@@ -92,14 +93,14 @@ def csv_table(
 
 @dataclass(frozen=True)
 class _Table:
-    """A file's rows that have a target, all fields as text; a row's index is its place in the file.
+    """The rows of a file that have a target, all fields as text; the index of a row is its place in the file.
 
     Attributes:
         where: The configuration key of the file, and its path.
-        target: Name of the target.
-        inputs: The other columns.
-        labels: The target.
-        lost: How many rows had none.
+        target: Name of the column to predict.
+        inputs: All columns but the target and those to ignore.
+        labels: The column to predict, as text, without missing values.
+        lost: How many rows of the file had no target.
     """
 
     where: str
@@ -113,10 +114,13 @@ class _Table:
         return f"{self.lost} rows without {self.target} are left out of {self.where}" if self.lost else ""
 
     def parse_inputs(self, columns: dict[str, bool]) -> DataFrame:
-        """The inputs in a given order, as numbers where the columns have them.
+        """The inputs, columns of numbers as numbers and columns of words as text.
+
+        Args:
+            columns: The names of the columns in the order to give them, and whether each is one of numbers.
 
         Raises:
-            UserError: other columns, text among numbers, or an infinite number.
+            UserError: the table has other columns, text among numbers, or an infinite number.
         """
         lacks, more = sorted(columns.keys() - {*self.inputs}), sorted({*self.inputs} - columns.keys())
         if lacks or more:
@@ -129,10 +133,10 @@ class _Table:
         return DataFrame(parsed, index=self.inputs.index)
 
     def numbers(self, column: Series) -> Series:
-        """A column's numbers, NaN where they are missing.
+        """The numbers of a column, with NaN where they are missing.
 
         Raises:
-            UserError: text among them, or an infinite one.
+            UserError: a field that is text, or infinite.
         """
         numbers = pd.to_numeric(column, errors="coerce").astype(float)
         bad = (numbers.isna() & column.notna()) | np.isinf(numbers)
@@ -148,10 +152,10 @@ class _Goal:
     """What is to be predicted.
 
     Attributes:
-        task: Whether classes or numbers.
-        numeric: Whether the target is made of numbers.
-        classes: The distinct targets in order, text or numbers, where they are classes.
-        remark: What was concluded from the numbers, and how to have it otherwise.
+        task: Whether the target is a class or a number to fit.
+        numeric: Whether the target column holds numbers, be they classes or not.
+        classes: Where the target is a class, its different values in order, text or numbers; else empty.
+        remark: What was concluded from the column, and how to have it otherwise; may be empty.
     """
 
     task: TaskName
@@ -161,10 +165,14 @@ class _Goal:
 
     @classmethod
     def of(cls, table: _Table, task: str) -> "_Goal":
-        """See what a table's target is.
+        """See what the target of a table is.
+
+        Args:
+            table: The rows of `data.path`, those to train on.
+            task: `"classification"`, `"regression"`, or `"auto"`, as in `csv_table`.
 
         Raises:
-            UserError: text to be fitted, an infinite number, or a single class.
+            UserError: text that should be fitted as numbers, an infinite number, or the same target in all rows.
         """
         numeric = _is_numeric(table.labels)
         if task == "regression" and not numeric:
@@ -192,10 +200,10 @@ class _Goal:
         return cls("regression", numeric, [], f"target {table.target} taken as a number{otherwise}")
 
     def parse(self, table: _Table) -> np.ndarray:
-        """A table's targets: class indices, or numbers.
+        """The targets of a table, shape (rows,): classes as their places in `classes`, or numbers.
 
         Raises:
-            UserError: a class that is not known, or no finite number.
+            UserError: a class that is not among `classes`, or a target that is no finite number.
         """
         if self.task == "regression":
             return table.numbers(table.labels).to_numpy()
@@ -207,10 +215,15 @@ class _Goal:
         return np.asarray(found, np.int64)
 
     def refuse_rare_classes(self, values: np.ndarray, table: _Table, *, splits: int) -> None:
-        """See that each class has a row for each part, so that it can keep its share.
+        """See that each class has a row for each part of a stratified split.
+
+        Args:
+            values: The targets as `parse` gives them, shape (rows,).
+            table: The rows that they belong to, with the names of the classes.
+            splits: How often the rows are split in two, 0 to 2; a class needs one row more than that.
 
         Raises:
-            UserError: a class has too few rows.
+            UserError: a class has too few rows to be split; the message names the first of them.
         """
         counts = np.bincount(values) if self.task == "classification" else np.empty(0)
         rare = table.labels[np.isin(values, np.flatnonzero(counts <= splits))].unique()
@@ -226,8 +239,15 @@ class _Goal:
 def _read_table(key: str, path: str, target: str, separator: str | None, ignore: Sequence[str]) -> _Table:
     """Read a file, without the columns to ignore and those without a name.
 
+    Args:
+        key: The configuration key that holds the path, for the message.
+        path: The file, in UTF-8, with a header line.
+        target: Name of the column to predict.
+        separator: One character, the word tab, or None to look at the header line.
+        ignore: Names of columns to leave out; each must be in the file of `data.path`.
+
     Raises:
-        UserError: it is absent, no table, empty, or lacks a column.
+        UserError: the file is not there, is no table, is empty, or lacks a column.
     """
     where, file = f"{key}={path}", Path(path).expanduser()
     if not file.is_file():
@@ -257,14 +277,14 @@ def _read_table(key: str, path: str, target: str, separator: str | None, ignore:
 
 
 def _separator(file: Path) -> str:
-    """Whichever of the usual separators splits the header line into most names."""
+    """Whichever of the usual separators splits the header line into the most names."""
     with file.open(encoding="utf-8-sig", errors="replace") as lines:
         header = next((line for line in lines if line.strip()), "")
     return max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark))))
 
 
 def _is_numeric(column: Series) -> bool:
-    """Whether all that is there of a column are numbers."""
+    """Whether all values of a column are numbers, missing ones aside."""
     return bool(pd.to_numeric(column, errors="coerce").notna().eq(column.notna()).all())
 
 

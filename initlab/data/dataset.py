@@ -22,8 +22,8 @@ checked against their annotations before it is called; `initlab.data.assemble.as
 
     python -m initlab.train --config-dir my_conf data=rings
 
-It must give the same rows whenever it is called with the same arguments: members are compared on equal rows. What the
-user can mend it raises as `UserError`.
+It must give the same rows whenever it is called with the same arguments: members are compared on equal rows. Mistakes
+of the user it reports as a `UserError` of one line.
 """
 
 import hashlib
@@ -42,11 +42,11 @@ TaskName = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Split:
-    """Rows for one use.
+    """Rows for one use: training, validation or testing.
 
     Attributes:
-        inputs: Shape (rows, *input_shape), float32.
-        targets: Classes, shape (rows,), int64; or numbers, shape (rows, outputs), float32.
+        inputs: One sample a row, shape (rows, *input_shape), float32.
+        targets: Classes, shape (rows,), int64; or numbers to fit, shape (rows, outputs), float32.
     """
 
     inputs: Tensor
@@ -58,14 +58,22 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of a classification or regression problem.
+    """Three splits of a classification or regression problem, checked when it is made.
+
+    Usually `initlab.data.assemble.assemble` makes it of arrays. With tensors at hand:
+
+    Example:
+        >>> rows = Split(torch.randn(60, 5), torch.arange(60) % 3)
+        >>> data = Dataset(rows, rows, rows, classes=3, validates_on_test=True)
+        >>> data.task, data.input_shape, data.outputs
+        ('classification', (5,), 3)
 
     Attributes:
-        train: Rows to fit on.
-        val: Rows to watch and choose on; the test rows themselves where `validates_on_test`.
-        test: Rows to report on.
-        classes: Number of classes, where targets are 0, …, classes - 1; None where they are numbers.
-        validates_on_test: Whether val is test, as in classic scripts.
+        train: The rows that networks are fitted to.
+        val: The rows to watch while training, and to choose learning rates by.
+        test: The rows that results are reported on.
+        classes: Number of classes, if the targets are 0, …, classes - 1; None if they are numbers to fit.
+        validates_on_test: Whether `val` is the same as `test`, as in classic tutorials.
         note: What a reader of the results must know besides, one line; it is printed before training.
     """
 
@@ -80,8 +88,8 @@ class Dataset:
         """Refuse what no network could be trained on.
 
         Raises:
-            UserError: rows that are absent, not finite, of another shape or type than documented; a single class;
-                or targets among which there is nothing to tell apart.
+            UserError: a split without rows, or with numbers that are not finite; tensors of another shape or type than
+                documented; a single class; or a number to fit that is the same in all rows.
         """
         for name in ("train", "val", "test"):
             problem = self._problem(getattr(self, name))
@@ -105,22 +113,25 @@ class Dataset:
 
     @property
     def task(self) -> TaskName:
-        """Whether targets are classes or numbers."""
+        """`"classification"` if the targets are classes, `"regression"` if they are numbers."""
         return "regression" if self.classes is None else "classification"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample."""
+        """Shape of one sample, e.g. (features,) or (channels, height, width)."""
         return tuple(self.train.inputs.shape[1:])
 
     @property
     def outputs(self) -> int:
-        """How many numbers a network must give at least: one logit a class, or one output a target."""
+        """How many outputs a network needs: one logit for each class, or one number for each target."""
         return self.train.targets.shape[1] if self.classes is None else self.classes
 
     @property
     def baseline(self) -> float:
-        """Score on the test rows of who knows the training targets alone: their commonest class, or their mean."""
+        """Score on the test rows of a prediction that ignores the inputs: the commonest training class, or the mean.
+
+        It is an accuracy, or for numbers to fit an R², their mean over the targets.
+        """
         known, asked = self.train.targets, self.test.targets
         if self.classes is not None:
             majority = known.bincount(minlength=self.classes).argmax()
@@ -130,7 +141,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 over all rows as they are trained on."""
+        """SHA-256 over the inputs and targets of all rows, as they are trained on, in hexadecimal."""
         digest = hashlib.sha256()
         for split in (self.train, self.val, self.test):
             digest.update(split.inputs.contiguous().numpy().tobytes())
@@ -150,7 +161,7 @@ def _problem_of_classes(targets: Tensor, classes: int) -> str | None:
 
 
 def _problem_of_numbers(targets: Tensor, *, like: Tensor) -> str | None:
-    """What is wrong with targets that should be numbers, as many a row as others; None if nothing is."""
+    """What is wrong with targets that should be as many numbers a row as others; None if nothing is."""
     if targets.dtype != torch.float32 or targets.dim() != 2 or targets.shape[1:] != like.shape[1:]:
         shape = tuple(targets.shape)
         return f"targets are {targets.dtype} of shape {shape}; expected numbers, float32 of shape (rows, outputs)"
@@ -162,5 +173,9 @@ def _problem_of_numbers(targets: Tensor, *, like: Tensor) -> str | None:
 
 
 def data_directory(directory: str | None) -> Path:
-    """Where data files are looked for and downloaded to: what is configured, else the user's cache."""
+    """The folder where data files are looked for and downloaded to.
+
+    Args:
+        directory: The key `data.dir`; None or empty: `~/.cache/initlab`.
+    """
     return Path(directory).expanduser() if directory else Path("~/.cache/initlab").expanduser()

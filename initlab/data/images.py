@@ -22,13 +22,13 @@ LEVELS = 255.0
 
 @dataclass(frozen=True)
 class _Source:
-    """A data set of torchvision.
+    """A data set that torchvision reads.
 
     Attributes:
-        name: What `data=` calls it.
-        read: torchvision's class.
+        name: What `data=` calls it, e.g. mnist.
+        read: torchvision's class, called with a folder, `train` and `download`.
         folder: Where its files lie, below `data.dir`.
-        files: What there is to put there.
+        files: In words, which files belong there, for the message where they are missing.
     """
 
     name: str
@@ -56,10 +56,18 @@ def digits(
     stratify: bool = True,
     standardize: bool = True,
 ) -> Dataset:
-    """scikit-learn's digits: 1,797 handwritten digits of 8×8 pixels. Needs no file.
+    """scikit-learn's digits: 1,797 handwritten digits of 8×8 pixels, 10 classes. Needs no file.
+
+    Args:
+        test_fraction: Share of all rows to test on, in (0, 1).
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether all pixels together get mean 0 and variance 1, by the training rows; else they lie
+            in [0, 1].
 
     Raises:
-        UserError: a fraction leaves a part without rows.
+        UserError: a fraction is out of range, or leaves a part without rows.
     """
     pixels, labels = load_digits(return_X_y=True)
     return assemble(
@@ -82,23 +90,23 @@ def torchvision_images(
     stratify: bool = True,
     standardize: bool = True,
 ) -> Dataset:
-    """Pictures with official training and test rows, of 10 classes, that torchvision reads and downloads.
+    """Pictures of 10 classes with official training and test rows, which torchvision reads and downloads.
 
     MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747) and Kuzushiji-MNIST (Clanuwat et al.
     2018, arXiv:1812.01718) have 60,000 and 10,000 grey pictures of 28×28 pixels; CIFAR-10 (Krizhevsky 2009) has 50,000
     and 10,000 of 32×32 in colour.
 
     Args:
-        source: torchvision's name.
-        dir: Folder with the files in torchvision's layout, e.g. MNIST/raw/; None: the user's cache.
-        download: Whether to fetch the files where they are absent.
-        val_fraction: Share of the training rows to validate on; 0 validates on the test rows.
-        split_seed: Seed of that split.
-        stratify: Whether each class keeps its share in the split.
+        source: The data set, by the name of torchvision's class.
+        dir: Folder with the files in torchvision's layout, e.g. MNIST/raw/; None: `~/.cache/initlab`.
+        download: Whether to fetch the files where they are missing.
+        val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of the split into training and validation rows, whatever the seeds of the networks.
+        stratify: Whether each class keeps its share in that split.
         standardize: Whether each channel gets mean 0 and variance 1 over all training pixels; else they lie in [0, 1].
 
     Raises:
-        UserError: the files are absent and cannot be fetched, or are damaged.
+        UserError: the files are missing and cannot be fetched, or are damaged.
     """
     train, test = (_read(SOURCES[source], dir, part, download) for part in (True, False))
     return assemble(
@@ -112,7 +120,14 @@ def torchvision_images(
 
 
 def _read(source: _Source, folder: str | None, train: bool, download: bool) -> Arrays:
-    """Read one part through torchvision: images in [0, 1], shape (rows, channels, height, width), and labels."""
+    """Read one part through torchvision.
+
+    Returns:
+        Images in [0, 1], shape (rows, channels, height, width), float32, and labels, shape (rows,).
+
+    Raises:
+        UserError: the files are missing and cannot be fetched, or are damaged.
+    """
     directory = data_directory(folder)
     try:
         # torchvision reports each mirror that failed with print.

@@ -1,4 +1,4 @@
-"""The in-memory LightningDataModule: batches are indices into tensors, a batch for each member."""
+"""The LightningDataModule: all data is in memory, and a batch is indices into it, for each member its own."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,16 @@ CHUNK_ROWS = 256
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
-    """Optimizer steps in an epoch; a single row that remains is left out."""
+    """Optimizer steps in an epoch. The last step takes the rows that remain, unless that is a single row.
+
+    Example:
+        >>> steps_per_epoch(130, 64), steps_per_epoch(129, 64)
+        (3, 2)
+
+    Args:
+        rows: How many rows there are to train on.
+        batch_size: How many of them one step sees; more than there are means all of them.
+    """
     whole, rest = divmod(rows, min(batch_size, rows))
     return whole + (rest > 1)
 
@@ -26,14 +35,15 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 class InMemoryData(pl.LightningDataModule):
     """Batches of a data set for a cohort.
 
-    One item of the training loader is a block of optimizer steps, indices of shape (steps, members, batch): members
-    are small and many, and a Python iteration of Lightning's a step would cost more than the step.
+    One item of the training loader is a block of many optimizer steps, indices of shape (steps, members, batch).
+    Members are small and many: if Lightning went around its loop once for each step, that would cost more than the
+    step.
 
     Args:
-        dataset: Already in memory; nothing is read here, so that `setup` may be called any number of times.
-        batch_size: Rows a step; the last step of an epoch takes what remains, unless that is a single row, which
-            is left out: batch norm knows no variance of one row, and the order changes with every epoch.
-        seeds: One a member; members of equal seed see the rows in the same order.
+        dataset: Already in memory: nothing is read here, so that `setup` may be called any number of times.
+        batch_size: Rows that a member sees in a step. The last step of an epoch takes what remains, unless that is a
+            single row, of which batch norm knows no variance: it is left out, a different one in each epoch.
+        seeds: One for each member; members of equal seed see the rows in the same order.
     """
 
     def __init__(self, dataset: Dataset, *, batch_size: int, seeds: Sequence[int]) -> None:
@@ -53,7 +63,14 @@ class InMemoryData(pl.LightningDataModule):
         return _in_order(self.blocks(epoch))
 
     def blocks(self, epoch: int) -> list[Tensor]:
-        """Blocks of an epoch, each of shape (steps, members, batch); no member sees a row twice."""
+        """Blocks of optimizer steps that make up an epoch.
+
+        Args:
+            epoch: Counted from 0; with the seeds it decides the order.
+
+        Returns:
+            Row indices, each block of shape (steps, members, batch). No member sees a row twice.
+        """
         rows = len(self.dataset.train)
         distinct = {
             seed: torch.randperm(rows, generator=stream(seed, f"data order, epoch {epoch}"))
@@ -73,10 +90,14 @@ class InMemoryData(pl.LightningDataModule):
         return _in_order(self.chunks(len(self.dataset.val)))
 
     def chunks(self, rows: int) -> list[Tensor]:
-        """All row indices in order, in chunks that need no more memory than a training step."""
+        """All row indices in order, in chunks that need no more memory than a few training steps.
+
+        Args:
+            rows: How many rows there are to evaluate.
+        """
         return list(torch.arange(rows).split(max(4 * self.batch_size, CHUNK_ROWS)))
 
 
 def _in_order(items: list[Tensor]) -> DataLoader[Tensor]:
-    """A loader that Lightning accepts, over what is in memory. Its own generator keeps it off the global one."""
+    """A loader over what is in memory, as Lightning wants one. Its own generator spares torch's global one."""
     return DataLoader(items, batch_size=None, generator=Generator())  # type: ignore[arg-type]

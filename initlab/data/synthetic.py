@@ -1,4 +1,4 @@
-"""Made-up data of any size: the same arguments give the same rows, whatever the seeds of the networks."""
+"""Made-up data of any size. The same arguments give the same rows, whatever the seeds of the networks."""
 
 import numpy as np
 import torch
@@ -29,27 +29,28 @@ def teacher(
     val_fraction: float = 0.2,
     split_seed: int = 42,
 ) -> Dataset:
-    """A random network's answers to standard normal inputs, with noise: what students of it can learn is known.
+    """A random network's answers to standard normal inputs, plus noise: what can be learned of it is known.
 
-    Each output has mean 0 and variance 1 before the noise. So a regression reaches an R² of 1 / (1 + noise²) at best,
-    and an untrained network that predicts nothing one of 0.
+    Each output has mean 0 and variance 1 before the noise is added. So a regression reaches an R² of 1/(1 + noise²) at
+    best, and a network that always predicts the mean one of 0.
 
     Args:
-        rows: Samples in all.
-        features: Inputs.
-        outputs: Numbers to fit; in a classification the classes, the largest of them being a sample's.
+        rows: Samples before they are split, at least 10.
+        features: Inputs of a sample, at least 1.
+        outputs: How many numbers there are to fit; in a classification how many classes: a sample's is the place of its
+            largest output.
         width: Units of each hidden layer of the teacher.
         depth: Hidden layers of the teacher; 0: it is linear.
-        activation: Its nonlinearity, an activation's name.
+        activation: The teacher's nonlinearity, by a registered name.
         noise: Standard deviation of the normal noise that is added to each output.
-        task: regression or classification.
-        seed: Of inputs, teacher and noise.
-        test_fraction: Share of all rows to test on.
-        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
-        split_seed: Seed of both splits.
+        task: `"regression"` for numbers to fit, `"classification"` for classes.
+        seed: Seed of the inputs, the teacher's weights and the noise.
+        test_fraction: Share of all rows to test on, in (0, 1).
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
 
     Raises:
-        UserError: a size or a name that cannot be, or a fraction that leaves a part without rows.
+        UserError: a size out of range, an unknown activation, or a fraction that leaves a part without rows.
     """
     _at_least(rows=(rows, 10), features=(features, 1), outputs=(outputs, 1), width=(width, 1), depth=(depth, 0),
               noise=(noise, 0), seed=(seed, 0))  # fmt: skip
@@ -86,22 +87,22 @@ def spirals(
     stratify: bool = True,
     standardize: bool = True,
 ) -> Dataset:
-    """Interleaved spirals in the plane, one a class: easy to see, and not to be had without hidden layers.
+    """Interleaved spirals in the plane, one for each class: easy to see, but not to be learned without hidden layers.
 
     Args:
-        rows: Points in all, spread evenly over the spirals.
-        classes: Spirals.
-        turns: How often each winds around the origin, on its way from radius 0 to 1.
+        rows: Points in all, at least 10, spread evenly over the spirals.
+        classes: How many spirals there are, at least 2.
+        turns: How often each winds around the origin on its way from radius 0 to 1.
         noise: Standard deviation of the normal noise that is added to both coordinates.
-        seed: Of the points.
-        test_fraction: Share of all rows to test on.
-        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
-        split_seed: Seed of both splits.
+        seed: Seed of the points and their noise.
+        test_fraction: Share of all rows to test on, in (0, 1).
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
         stratify: Whether each class keeps its share in the splits.
-        standardize: Whether both coordinates get mean 0 and variance 1, fitted on training rows.
+        standardize: Whether both coordinates get mean 0 and variance 1, by the training rows.
 
     Raises:
-        UserError: a size that cannot be, or a fraction that leaves a part without rows.
+        UserError: a size out of range, or a fraction that leaves a part without rows.
     """
     _at_least(rows=(rows, 10), classes=(classes, 2), turns=(turns, 0), noise=(noise, 0), seed=(seed, 0))
     rng = np.random.default_rng(seed)
@@ -122,8 +123,14 @@ def spirals(
 def _answers(inputs: FloatArray, sizes: list[int], activation: Activation, *, rng: Generator) -> FloatArray:
     """Outputs of a random network without biases, shape (rows, sizes[-1]).
 
-    The weights are normal, of a variance that keeps every layer's sums at about 1, so that a deep teacher still tells
-    its inputs apart.
+    The weights are normal, of a variance that keeps the sums of every layer at a mean square of about 1, so that a deep
+    teacher still tells its inputs apart.
+
+    Args:
+        inputs: Shape (rows, features), of mean square 1.
+        sizes: Units of each layer, the outputs last.
+        activation: The nonlinearity after each layer but the last.
+        rng: What the weights are drawn from.
     """
     signal, power = inputs, 1.0
     for position, size in enumerate(sizes):
@@ -135,7 +142,14 @@ def _answers(inputs: FloatArray, sizes: list[int], activation: Activation, *, rn
 
 
 def _at_least(**limits: tuple[float, float]) -> None:
-    """Refuse arguments below their least value, each given as (value, least)."""
+    """Refuse arguments below their least value.
+
+    Args:
+        **limits: By the argument's name, its value and the least that is allowed.
+
+    Raises:
+        UserError: naming the first that is too small, infinite or NaN.
+    """
     for key, (value, least) in limits.items():
         if not least <= value < np.inf:
             raise UserError(f"data.{key}={value}: expected at least {least}")

@@ -1,4 +1,4 @@
-"""Tables: one row a sample, numbers in columns."""
+"""Well-known tables: one row a sample, numbers in columns."""
 
 import urllib.error
 import urllib.request
@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.datasets import load_wine
 
 from initlab.base.errors import UserError
+from initlab.base.files import write_whole
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
 
@@ -31,8 +32,15 @@ def wine(
 ) -> Dataset:
     """scikit-learn's wine recognition data: 178 Italian wines, 13 measurements, 3 cultivars. Needs no file.
 
+    Args:
+        test_fraction: Share of all rows to test on, in (0, 1).
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether columns get mean 0 and variance 1, by the training rows.
+
     Raises:
-        UserError: a fraction leaves a part without rows.
+        UserError: a fraction is out of range, or leaves a part without rows.
     """
     return assemble(
         load_wine(return_X_y=True),
@@ -54,25 +62,25 @@ def wine_quality(
     stratify: bool = True,
     standardize: bool = True,
 ) -> Dataset:
-    """UCI red wines (Cortez et al. 2009): 1,599 wines, 11 measurements; good means quality > 5.
+    """UCI red wines (Cortez et al. 2009): 1,599 wines, 11 measurements, 2 classes: good means a quality above 5.
 
     Args:
-        dir: Folder with winequality-red.csv; None: the user's cache.
-        download: Whether to fetch the file from UCI where it is absent.
-        test_fraction: Share of all rows to test on.
-        val_fraction: Share of the remaining rows to validate on; 0 validates on the test rows.
-        split_seed: Seed of both splits.
-        stratify: Whether both classes keep their share in the splits.
-        standardize: Whether columns get mean 0 and variance 1, fitted on training rows.
+        dir: Folder that holds winequality-red.csv; None: `~/.cache/initlab`.
+        download: Whether to fetch the file from UCI where it is missing.
+        test_fraction: Share of all rows to test on, in (0, 1).
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether columns get mean 0 and variance 1, by the training rows.
 
     Raises:
-        UserError: the file is absent and cannot be fetched, or is not what it should be.
+        UserError: the file is missing and cannot be fetched, or is not what it should be.
     """
     path = data_directory(dir) / WINE_QUALITY_FILE
     if not path.exists():
         _download(WINE_QUALITY_URL, path, allowed=download)
     return assemble(
-        read_wine_quality(path),
+        _read_wine_quality(path),
         test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
@@ -81,11 +89,17 @@ def wine_quality(
     )
 
 
-def read_wine_quality(path: Path) -> Arrays:
-    """Read the red wines: features, shape (1599, 11), and labels, 1 where quality > 5.
+def _read_wine_quality(path: Path) -> Arrays:
+    """Read UCI's file of the red wines.
+
+    Args:
+        path: The file, with fields separated by semicolons and a header line.
+
+    Returns:
+        Measurements, shape (1599, 11), float64, and labels, shape (1599,): 1 where the quality is above 5, else 0.
 
     Raises:
-        UserError: unreadable, without a column, with text among the numbers, or with too few rows.
+        UserError: the file is unreadable, lacks a column or rows, or has text among the numbers.
     """
     try:
         table = pd.read_csv(path, sep=";")
@@ -115,15 +129,22 @@ def read_wine_quality(path: Path) -> Arrays:
 
 
 def _download(url: str, path: Path, *, allowed: bool) -> None:
-    """Fetch a file to a temporary name and rename it, so that it is whole or absent."""
+    """Fetch a file under a temporary name and rename it, so that it is whole or absent.
+
+    Args:
+        url: Where the file is to be had.
+        path: Where it goes; the folder is made where it is missing.
+        allowed: Whether it may be fetched at all; else its absence is an error.
+
+    Raises:
+        UserError: the download is not allowed, or fails.
+    """
     reason = "data.download=false"
     if allowed:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
             with urllib.request.urlopen(url, timeout=30) as response:
-                partial.write_bytes(response.read())
-            partial.replace(path)
+                content = response.read()
+            write_whole(path, lambda partial: partial.write_bytes(content))
             return
         except (urllib.error.URLError, OSError) as error:
             reason = f"the download failed: {error}"

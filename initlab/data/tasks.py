@@ -1,4 +1,4 @@
-"""What networks are asked to do, and how well they do it: a loss to train on and a score to compare by."""
+"""What networks are asked to do, and how well they do it: a loss to train on, and a score to compare by."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ from initlab.data.dataset import TaskName
 
 @dataclass(frozen=True)
 class Task:
-    """A loss and a score.
+    """A loss to train on and a score to compare by.
 
     Attributes:
         metric: What the tables call the score; more is better, and 1 is perfect.
-        loss: Of each row, shape (rows,), from outputs, shape (rows, outputs), and targets.
-        sums: What the score needs to know of some rows, from outputs, shape (members, rows, outputs), and targets,
-            shape (members, rows, …): numbers that add up over chunks of rows, shape (members, …), float64 on the CPU.
-        score: Of each member, shape (members,), from these sums over all rows, and how many rows that were.
+        loss: From outputs, shape (rows, outputs), and targets to the loss of each row, shape (rows,).
+        sums: From outputs, shape (members, rows, outputs), and targets, shape (members, rows, …), to what the score
+            needs to know of these rows: numbers that add up over chunks of rows, shape (members, …), float64, on the
+            CPU.
+        score: From these sums over all rows, and the number of rows, to the score of each member, shape (members,).
     """
 
     metric: str
@@ -30,34 +31,56 @@ class Task:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of each row, shape (rows,), from logits (rows, classes) and targets (rows,).
+    """Cross-entropy of each row, shape (rows,).
 
-    The rows go last, as if they were pixels: a softmax over a short last dimension is several times slower on a CPU.
+    The rows are moved to the last dimension, as if they were pixels: a softmax over a short last dimension is several
+    times slower on a CPU.
+
+    Args:
+        logits: Shape (rows, classes), any real numbers.
+        targets: Classes from 0, shape (rows,), int64.
     """
     return F.cross_entropy(logits.t().unsqueeze(0), targets.unsqueeze(0), reduction="none").squeeze(0)
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of each row, its mean over the outputs, shape (rows,), from outputs and targets (rows, outputs)."""
+    """Squared error of each row, its mean over the outputs, shape (rows,); both arguments are (rows, outputs)."""
     return (outputs - targets).square().mean(1)
 
 
-def count_correct(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many rows each member classifies correctly."""
+def _count_correct(logits: Tensor, targets: Tensor) -> Tensor:
+    """How many rows each member classifies correctly, shape (members,), float64, on the CPU.
+
+    Args:
+        logits: Shape (members, rows, classes); the largest is the answer.
+        targets: Classes from 0, shape (members, rows), int64.
+    """
     return (logits.argmax(-1) == targets).sum(1).cpu().double()
 
 
-def sum_squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Sums over rows of squared residuals, targets and squared targets, shape (members, 3, outputs)."""
+def _sum_squares(outputs: Tensor, targets: Tensor) -> Tensor:
+    """What R² needs to know of some rows: sums of squared residuals, of targets and of squared targets.
+
+    Args:
+        outputs: Shape (members, rows, outputs), any floating-point type.
+        targets: The numbers to fit, in the same shape, repeated for each member.
+
+    Returns:
+        The three sums over the rows, shape (members, 3, outputs), float64, on the CPU.
+    """
     targets = _double(targets)
     residuals = _double(outputs) - targets
     return torch.stack([residuals.square().sum(1), targets.sum(1), targets.square().sum(1)], dim=1).cpu()
 
 
 def r2(sums: Tensor, rows: int) -> Tensor:
-    """R² of each member, the mean over outputs of 1 - (squared residuals) / (squared deviations of the targets).
+    """R² of each member, shape (members,): the mean over outputs of 1 - (squared residuals)/(squared deviations).
 
-    The deviations are those from the mean of these very targets. NaN where they are all equal.
+    The deviations are those of the targets from their own mean over the same rows. NaN where all targets are equal.
+
+    Args:
+        sums: As `_sum_squares` gives them, added up over all rows, shape (members, 3, outputs).
+        rows: How many rows were added up.
     """
     residuals, total, squares = sums.unbind(1)
     deviations = squares - total.square() / rows
@@ -65,13 +88,13 @@ def r2(sums: Tensor, rows: int) -> Tensor:
 
 
 def _double(values: Tensor) -> Tensor:
-    """In float64, which Apple's GPUs do not have."""
+    """The values in float64, on the CPU if they are on one of Apple's GPUs, which have no float64."""
     return (values.cpu() if values.device.type == "mps" else values).double()
 
 
 TASKS: Mapping[TaskName, Task] = MappingProxyType(
     {
-        "classification": Task("accuracy", cross_entropy, count_correct, lambda correct, rows: correct / rows),
-        "regression": Task("r2", squared_error, sum_squares, r2),
+        "classification": Task("accuracy", cross_entropy, _count_correct, lambda correct, rows: correct / rows),
+        "regression": Task("r2", squared_error, _sum_squares, r2),
     }
 )

@@ -11,8 +11,16 @@ from initlab.results.ranks import Ranks
 def critical_difference_diagram(analysis: Analysis) -> Figure:
     """Draw mean ranks on a line, the best at the left; a bar joins those that Nemenyi's test does not tell apart.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.critical_difference import critical_difference_diagram
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> critical_difference_diagram(analysis).savefig("ranks.png")  # doctest: +SKIP
+
     Args:
-        analysis: Of a study with `ranks`.
+        analysis: As `analyse` returns it, of a study whose `ranks` are not None: it takes two data sets.
 
     Source: Demšar 2006, figure 1.
     """

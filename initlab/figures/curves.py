@@ -17,9 +17,17 @@ LOWEST_R2 = -0.25  # how far below what predicting the mean gets a panel goes: u
 def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
     """Draw validation scores over epochs, each candidate at its best learning rate: mean over members and 95 % band.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.curves import learning_curves
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> learning_curves(analysis).savefig("curves.png")  # doctest: +SKIP
+
     Args:
-        analysis: Of a study; a panel a condition.
-        seed: Of the bootstrap.
+        analysis: As `analyse` returns it; each condition gets a panel, up to 12.
+        seed: Seed of the bootstrap: an equal one gives equal bands.
     """
     figure, panels = panel_grid(analysis)
     rng = np.random.default_rng(seed)

@@ -14,8 +14,18 @@ COLUMNS = 3
 def heat_map(found: HeatMap) -> Figure:
     """Draw mean test score over candidates and the values of another axis, a panel a data set.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.heat import heat_map
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.heat import heat_maps
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> for found in heat_maps(analysis):  # doctest: +SKIP
+        ...     heat_map(found).savefig(f"{found.axis}.png")
+
     Args:
-        found: Of `results.heat.heat_maps`.
+        found: One of the heat maps that `results.heat.heat_maps` returns.
     """
     rows, columns = (max(table.shape[side] for table in found.scores.values()) for side in (0, 1))
     across = min(COLUMNS, len(found.scores))

@@ -13,10 +13,20 @@ MOST_ROWS = 8
 
 
 def activation_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how the values that some layers hand on are spread: a row a job, from the first layer to the output.
+    """Draw histograms of what some layers hand on: a row a job, up to 8; up to 6 layers from the first to the output.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.histograms import activation_histograms
+        >>> from initlab.tables.store import read_table
+        >>> jobs = {"he": "init=he", "xavier": "init=xavier"}  # folders that `python -m initlab.probe` wrote
+        >>> tables = {
+        ...     name: read_table(Path("outputs/probe") / job, "histograms") for name, job in jobs.items()
+        ... }  # doctest: +SKIP
+        >>> activation_histograms(tables).savefig("histograms.png")  # doctest: +SKIP
 
     Args:
-        tables: By label, tables with the columns of `results.schema.HISTOGRAMS`, each of one job.
+        tables: By label, tables with the columns of `tables.schema.HISTOGRAMS`, each of one job.
     """
     shown = dict(list(tables.items())[:MOST_ROWS])
     columns = max(min(MOST_LAYERS, int(table["position"].max())) for table in shown.values())

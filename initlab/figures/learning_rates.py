@@ -16,9 +16,18 @@ from initlab.tables.schema import METRICS
 def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
     """Draw mean validation score against learning rate, with 95 % intervals; a ring marks each candidate's best.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.learning_rates import learning_rates
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> learning_rates(analysis).savefig("learning_rates.png")  # doctest: +SKIP
+
     Args:
-        analysis: Of a study that tunes the learning rate; a panel a condition.
-        seed: Of the bootstrap.
+        analysis: As `analyse` returns it, of a study that tunes the learning rate; each condition gets a panel, up
+            to 12.
+        seed: Seed of the bootstrap: an equal one gives equal bands.
     """
     figure, panels = panel_grid(analysis)
     rng = np.random.default_rng(seed)

@@ -13,13 +13,21 @@ from initlab.results.pairs import MOST_COMPARED
 
 
 def pairwise_matrix(analysis: Analysis) -> Figure:
-    """Draw the mean difference in test score of each row's candidate and each column's.
+    """Draw for each pair of candidates the mean test score of the row's less that of the column's.
 
     Purple: the row is better, orange: the column is. Bold with a star: significant after Holm's correction; grey
     numbers on white: no difference was shown.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.pairwise import pairwise_matrix
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> pairwise_matrix(analysis).savefig("pairs.png")  # doctest: +SKIP
+
     Args:
-        analysis: Of a study with at least one pair; a panel a condition.
+        analysis: As `analyse` returns it, with at least one pair; each condition gets a panel, up to 12.
     """
     sizes = analysis.candidates.groupby(CONDITION).size()
     most = int(min(MOST_COMPARED, sizes.max()))

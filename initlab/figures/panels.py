@@ -20,12 +20,12 @@ OTHERS: tuple[str, LineStyle] = ("0.75", "-")
 def panel_grid(
     analysis: Analysis, *, width: float = 3.3, height: float = 2.6
 ) -> tuple[Figure, Iterator[tuple[Condition, Axes]]]:
-    """A figure with a panel for each of the first conditions, titled.
+    """A figure with a titled panel for each of the first 12 conditions.
 
     Args:
-        analysis: Of a study.
-        width: Of a panel, in inches.
-        height: Of a panel.
+        analysis: As `analyse` returns it.
+        width: Width of a panel in inches; a single panel gets 1.6 times that.
+        height: Height of a panel in inches, likewise.
 
     Returns:
         The figure, and each condition with its panel.
@@ -33,8 +33,8 @@ def panel_grid(
     conditions = analysis.conditions[:MOST_PANELS]
     columns = min(COLUMNS, len(conditions))
     rows = -(-len(conditions) // columns)
-    alone = 1.6 if len(conditions) == 1 else 1.0
-    figure = Figure(figsize=(1.6 + alone * width * columns, 0.4 + alone * height * rows), layout="constrained")
+    scale = 1.6 if len(conditions) == 1 else 1.0  # a single panel may be larger
+    figure = Figure(figsize=(1.6 + scale * width * columns, 0.4 + scale * height * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for panel in list(panels)[len(conditions) :]:
         panel.remove()
@@ -48,7 +48,7 @@ def panel_grid(
 
 
 def styles(analysis: Analysis) -> dict[str, tuple[str, LineStyle]]:
-    """Colour and dash of the candidates that can be told apart: those with the best ranks overall."""
+    """Colour and dash by candidate, for those that can be told apart: up to 12, with the best mean ranks overall."""
     return dict(zip(analysis.by_overall_rank[:MOST_LABELLED], LINES, strict=False))
 
 
@@ -73,7 +73,12 @@ def add_legend(figure: Figure, analysis: Analysis) -> None:
 
 
 def score_axis(panel: Axes, metric: str) -> None:
-    """Shares as percentages; R² as it is, but for what lies far below predicting the mean."""
+    """Write accuracies at the axis as percentages, and R² as it is.
+
+    Args:
+        panel: The panel, whose y axis shows scores.
+        metric: What the scores are, a name of `schema.METRICS`.
+    """
     if metric == "accuracy":
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
 
@@ -86,7 +91,7 @@ def nothing_to_see(panel: Axes, text: str) -> None:
 
 
 def seeds_text(analysis: Analysis) -> str:
-    """Over how many seeds: `10 seeds`, or `3 to 10 seeds`."""
+    """How many seeds the candidates have: `10 seeds`, or `3 to 10 seeds`."""
     counts = np.unique(analysis.candidates["seeds"])
     return (
         f"{counts[0]} seed{'s' if counts[0] != 1 else ''}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"

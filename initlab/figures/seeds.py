@@ -22,10 +22,18 @@ SQUEEZED = 6  # times the span of the better half: a panel that shows all shows 
 def seeds_as_dots(analysis: Analysis) -> Figure:
     """Draw the test score of every member: a row a candidate, best on top, with mean and 95 % interval.
 
-    Where members diverged, or the mean lies too far left, a remark says so.
+    Where members diverged, or dots or the mean lie too far left to be shown, a remark says so.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.seeds import seeds_as_dots
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> seeds_as_dots(analysis).savefig("seeds.png")  # doctest: +SKIP
 
     Args:
-        analysis: Of a study; a panel a condition.
+        analysis: As `analyse` returns it; each condition gets a panel, up to 12, and each panel up to 20 candidates.
     """
     most = min(MOST_ROWS, int(analysis.candidates.groupby(CONDITION).size().max()))
     figure, panels = panel_grid(analysis, height=0.8 + 0.3 * most)

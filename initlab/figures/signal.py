@@ -32,9 +32,18 @@ def signal_by_depth(tables: Mapping[str, pd.DataFrame], *, title: str = "") -> F
     A line is the mean over members (of sizes the geometric one), its band one standard deviation to either side; the
     dashed line beside it is the prediction of mean-field theory, where there is one.
 
+    Example:
+        >>> import torch, initlab
+        >>> from initlab.figures.signal import signal_by_depth
+        >>> layers = [m for _ in range(20) for m in (torch.nn.Linear(100, 100), torch.nn.Tanh())]
+        >>> model, batch = torch.nn.Sequential(*layers), torch.randn(64, 100)
+        >>> names = ("xavier", "normal")
+        >>> tables = {name: initlab.probe_model(model, batch, seed=0, scheme=name, seeds=3) for name in names}
+        >>> figure = signal_by_depth(tables, title="20 tanh layers")
+
     Args:
-        tables: By label, tables with the columns of `results.schema.SIGNAL`, each of one job and epoch.
-        title: Above all.
+        tables: By label, tables with the columns of `tables.schema.SIGNAL`, each of one job and epoch: a line each.
+        title: Heading of the whole figure; empty: none.
     """
     figure = Figure(figsize=(14.4, 4.4), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
@@ -84,7 +93,7 @@ def _mean_and_spread(values: NDArray[np.float64], *, factors: bool) -> tuple[NDA
     """Mean and one standard deviation to either side, over members; by their logarithms if factors are meant.
 
     Args:
-        values: Shape (members, layers).
+        values: What was measured of each layer, shape (members, layers).
         factors: Whether sizes are compared by factors; those beyond what the axis shows are left out.
     """
     usable = np.isfinite(values) & (((values > SMALLEST) & (values < LARGEST)) | (not factors))

@@ -18,8 +18,18 @@ def jacobian_spectrum(tables: Mapping[str, pd.DataFrame]) -> Figure:
     A line is the geometric mean, its band reaches from the smallest to the largest; the thin line is the root of the
     mean square that mean-field theory predicts.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.spectrum import jacobian_spectrum
+        >>> from initlab.tables.store import read_table
+        >>> jobs = {"he": "init=he", "xavier": "init=xavier"}  # folders that `python -m initlab.probe` wrote
+        >>> tables = {
+        ...     name: read_table(Path("outputs/probe") / job, "spectrum") for name, job in jobs.items()
+        ... }  # doctest: +SKIP
+        >>> jacobian_spectrum(tables).savefig("spectrum.png")  # doctest: +SKIP
+
     Args:
-        tables: By label, tables with the columns of `results.schema.SPECTRUM`, each of one job.
+        tables: By label, tables with the columns of `tables.schema.SPECTRUM`, each of one job: a line each.
     """
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     panel = figure.subplots()

@@ -14,8 +14,16 @@ from initlab.tables.schema import METRICS
 def speed(analysis: Analysis) -> Figure:
     """Draw the share of a candidate's members that have reached the threshold by each epoch; some never do.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.speed import speed
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> speed(analysis).savefig("speed.png")  # doctest: +SKIP
+
     Args:
-        analysis: Of a study; a panel a condition.
+        analysis: As `analyse` returns it; each condition gets a panel, up to 12.
     """
     looks = styles(analysis)
     figure, panels = panel_grid(analysis)

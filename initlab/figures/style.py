@@ -24,13 +24,13 @@ LONGEST_LABEL = 36
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
+    """Write a figure as PNG, at 150 pixels an inch."""
     FigureCanvasAgg(figure)
     figure.savefig(path, format="png", dpi=RESOLUTION)
 
 
 def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """A figure as an image, shape (height, width, 4)."""
+    """A figure as an image, shape (height, width, 4): red, green, blue and opacity from 0 to 255."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ def save_svg(figure: Figure, path: Path) -> None:
 
 
 def literal(text: str) -> str:
-    """Text as it is, without its middle where it is long: a dollar in a name is no formula."""
+    """Text that matplotlib draws as it is, since a dollar in a name begins no formula; of long text the middle goes."""
     if len(text) > LONGEST_LABEL:
         text = f"{text[: LONGEST_LABEL // 2]}…{text[-LONGEST_LABEL // 2 + 1 :]}"
     return text.replace("$", r"\$")

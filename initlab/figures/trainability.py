@@ -12,8 +12,16 @@ from initlab.tables.schema import METRICS
 def trainability(found: TrainabilityMap) -> Figure:
     """Draw the map, as figure 5 of Schoenholz et al. 2017, arXiv:1611.01232.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.trainability import trainability
+        >>> from initlab.results.study import read_study
+        >>> from initlab.results.trainability import trainability_map
+        >>> found = trainability_map(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> trainability(found).savefig("trainability.png")  # doctest: +SKIP
+
     Args:
-        found: Of `results.trainability.trainability_map`.
+        found: As `results.trainability.trainability_map` returns it, if that is not None.
     """
     figure = Figure(figsize=(6.8, 4.8), layout="constrained")
     panel = figure.subplots()

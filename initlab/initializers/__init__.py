@@ -1,7 +1,7 @@
 """Weight initializers: plain functions that fill a weight, or change a whole network, in one registry.
 
-A scheme is one function in `initializers/schemes/`, which registers it; the rest of this package is what schemes stand
-on and how they are applied: `registry` (what a scheme is), `slots` (which weights a network has), `apply` (which weight
+A scheme is one function in `initializers/schemes/`, which registers it. The rest of this package is what schemes need
+and how they are applied: `registry` (what a scheme is), `slots` (which weights a network has), `apply` (which weight
 gets what), `api` (the one call for users).
 """
 

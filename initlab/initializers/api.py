@@ -25,42 +25,51 @@ def initialize(
 ) -> InitReport:
     """Fill a network's weights in place by a registered scheme, and say what was done to each parameter.
 
-    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers are filled, biases with
-    zero unless the scheme says otherwise; norm layers start from one and zero; a weight that several layers share is
-    filled once; any other parameter is left as it was, and so are the modes of the modules and torch's random state.
+    The weights of Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers are filled.
+    Biases become zero unless the scheme says otherwise, and norm layers start from one and zero. A weight that several
+    layers share is filled once. Any other parameter is left as it was, and so are the modes of the modules and torch's
+    random state.
 
+    Example:
         >>> import torch, initlab
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
         >>> report = initlab.initialize(model, "he", seed=0)
         >>> report["0.weight"].fan_in, round(report["0.weight"].gain, 4)
         (4, 1.4142)
 
+        A scheme that looks at data:
+
         >>> report = initlab.initialize(model, "lsuv", batch=torch.randn(64, 4), seed=0)
         >>> print(report["2.weight"].note)
         output std 1.0000 after 1 division
+
+        A scheme that looks at gradients:
 
         >>> inputs, labels = torch.randn(64, 4), torch.randint(3, (64,))
         >>> loss = torch.nn.functional.cross_entropy
         >>> report = initlab.initialize(model, "metainit", batch=(inputs, labels), loss=loss, steps=3, seed=0)
 
     Args:
-        model: Any network, on any device.
-        scheme: A name or alias; `list_initializers()` has them all.
-        activation: What follows the layers, for gains such as `gain="moment"` and schemes that depend on it: a name,
-            or an `Activation` with parameters. None: the one kind of activation module in the network, if there is one.
-        batch: What schemes that look at data send through: the network's inputs, a tensor, a tuple of positional or a
-            dict of keyword arguments, rows first. With a loss: a pair of those inputs and the targets.
-        loss: From outputs and targets to a scalar, for schemes that look at gradients.
-        seed: The result is a function of it, the scheme, and the network's structure.
-        **params: The scheme's own, e.g. `gain="moment"`; `bias` (a number, or `"torch_default"`); `output`, another
-            scheme for the output layer, and `output_layer`, its name if it is not the last that the network registers;
-            `base`, for schemes that start from another.
+        model: Any network, on any device; what `torch.compile` returned will do.
+        scheme: A name or alias, e.g. `"he"`; `list_initializers()` has them all.
+        activation: The nonlinearity that follows the layers, for gains such as `gain="moment"` and schemes that depend
+            on it: a name, or an `Activation` with parameters. None: the activation of the network's modules, if they
+            are all of one kind.
+        batch: What schemes that look at data send through the network: a tensor, a tuple of positional or a dict of
+            keyword arguments, rows first. With a loss: a pair of such inputs and the targets. None where the scheme
+            needs none.
+        loss: From the network's outputs and the targets to a scalar, for schemes that look at gradients.
+        seed: The result is a function of it, of the scheme with its parameters and data, and of the network's
+            structure.
+        **params: The scheme's own parameters, e.g. `gain="moment"`; `bias`, a number or `"torch_default"`; `output`,
+            another scheme for the output layer, and `output_layer`, its name if it is not the last that the network
+            registers; `base`, another scheme to start from, for those that work on a whole network.
 
     Returns:
-        One row a parameter: rule, fans, gain, mean and standard deviation; it prints as a table.
+        One row for each parameter, with its rule, fans, gain, mean and standard deviation; it prints as a table.
 
     Raises:
-        UserError: the scheme does not fit the network, or lacks something it needs; one line.
+        UserError: the scheme is unknown, does not fit the network, or lacks something that it needs.
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: expected a torch.nn.Module, got {model}")
@@ -83,7 +92,16 @@ def initialize(
 
 
 def find_activation(model: nn.Module) -> Activation | None:
-    """The activation of a network that has modules of a single registered kind and setting; else None."""
+    """The activation of a network, where all its activation modules are of one registered kind and setting; else None.
+
+    Example:
+        >>> from torch import nn
+        >>> find_activation(nn.Sequential(nn.Linear(4, 8), nn.LeakyReLU(0.2), nn.Linear(8, 3)))
+        Activation(name='leaky_relu', parameters={'negative_slope': 0.2})
+
+    Args:
+        model: Any network; activations that it calls as functions, as in `F.relu`, are not seen.
+    """
     found = {
         (known.name, tuple(known.parameters.items()))
         for module in model.modules()

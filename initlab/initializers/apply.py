@@ -34,7 +34,25 @@ def initialize_model(
     batch: Batch | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
 ) -> InitReport:
-    """Do what `fill_model` does, and describe every parameter as it is then."""
+    """Fill a network as `fill_model` does, and describe every parameter as it is then.
+
+    Args:
+        model: The network, with at least one weight of the kinds that `slots.find_slots` knows.
+        spec: The checked rule, e.g. `parse_init("he", where="init")`.
+        activation: The nonlinearity that follows the layers, for gains and schemes that depend on it; None where it is
+            not known.
+        seed: Each parameter draws from a stream of its own, `stream(seed, parameter name)`, on the CPU.
+        batch: Rows for schemes that look at data; None where the scheme needs none.
+        loss: From outputs and targets to a scalar, for schemes that look at gradients; None where the scheme needs
+            none.
+
+    Returns:
+        One row for each parameter; it prints as a table.
+
+    Raises:
+        UserError: an unknown scheme, a parameter that does not fit it, a network without any weight to fill, or
+            something missing that the scheme needs.
+    """
     treatments = fill_model(model, spec, activation=activation, seed=seed, batch=batch, loss=loss)
     return report_on(unwrapped(model), find_scheme(spec.scheme).name, treatments)
 
@@ -52,27 +70,29 @@ def fill_model(
     """Fill the weights and biases of a network in place; norm layers start from one and zero.
 
     Args:
-        model: Any module with a weight of the kinds that `slots.find_slots` knows.
-        spec: What to do.
-        activation: What follows the layers, for gains and schemes that depend on it; None where it is not known.
-        seed: Each parameter draws from its own stream, `stream(seed, parameter name)`, on the CPU.
-        batch: For schemes that look at data.
-        loss: From outputs and targets to a scalar, for schemes that look at gradients.
+        model: The network, with at least one weight of the kinds that `slots.find_slots` knows.
+        spec: The checked rule, e.g. `parse_init("he", where="init")`.
+        activation: The nonlinearity that follows the layers, for gains and schemes that depend on it; None where it is
+            not known.
+        seed: Each parameter draws from a stream of its own, `stream(seed, parameter name)`, on the CPU.
+        batch: Rows for schemes that look at data; None where the scheme needs none.
+        loss: From outputs and targets to a scalar, for schemes that look at gradients; None where the scheme needs
+            none.
 
     Returns:
-        What was done to each parameter, by its name.
+        What was done to each parameter, by its name; parameters that were left alone are not in it.
 
     Raises:
-        UserError: an unknown scheme, a parameter that does not fit it, something that it needs and neither network
-            nor caller offers, or a network without any weight to fill.
+        UserError: an unknown scheme, a parameter that does not fit it, a network without any weight to fill, or
+            something missing that the scheme needs.
     """
     model = unwrapped(model)
     slots = find_slots(model)
     if not slots:
         raise UserError(f"{type(model).__name__} has no Linear, convolution or other weight for init={spec.scheme}")
     scheme = find_scheme(spec.scheme)
-    output = output_slots(slots, spec.output_layer)
-    check_needs(model, scheme, batch, loss)
+    output = _output_slots(slots, spec.output_layer)
+    _check_needs(model, scheme, batch, loss)
     rows = _checked_batch(model, batch) if "batch" in scheme.needs else None
     treatments = dict(_reset_norms(model))
     rule = spec if scheme.level == "weight" else _base_of(spec, scheme)
@@ -110,7 +130,15 @@ def _refine(
     parameters: Mapping[str, Any],
     treatments: dict[str, Treatment],
 ) -> None:
-    """Let a scheme for whole networks work on one that is filled; add to the treatments what it says it did."""
+    """Let a scheme for whole networks work on one that is filled, and note what it did.
+
+    Args:
+        model: The network, filled by the scheme's base.
+        scheme: The scheme to call, of level "model".
+        context: The weights, data and randomness that it may use.
+        parameters: The scheme's own, as the user set them.
+        treatments: What was done so far, by parameter; the scheme's remarks are added in place.
+    """
     notes = _calling(scheme, model, context=context, **parameters) or {}
     for slot in context.slots:
         if slot.name in treatments and slot.name not in notes:
@@ -122,10 +150,10 @@ def _refine(
 
 
 def _calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
-    """Call a scheme's function.
+    """Call a scheme's function, and report whatever goes wrong in it.
 
     Raises:
-        UserError: whatever goes wrong in it: the network, the loss, or a user's own scheme does not do what it should.
+        UserError: the network, the loss, or a user's own scheme does not do what it should.
     """
     try:
         return scheme.function(*arguments, **keywords)
@@ -135,11 +163,15 @@ def _calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
         raise UserError(f"init={scheme.name} failed: {type(error).__name__}: {first_line(error)}") from error
 
 
-def output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:
-    """The slots of the output layer: of the layer named, or the last one that the network registers.
+def _output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:
+    """The slots of the output layer.
+
+    Args:
+        slots: All weights of the network, in the order of definition; at least one.
+        layer: Name of the layer in the network; None: the layer that the network registers last.
 
     Raises:
-        UserError: no such layer.
+        UserError: the network has no layer of that name with a weight.
     """
     name = slots[-1].layer_name if layer is None else layer
     named = [slot for slot in slots if slot.layer_name == name]
@@ -149,13 +181,19 @@ def output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:
     return named
 
 
-def check_needs(
+def _check_needs(
     model: nn.Module, scheme: Scheme, batch: Batch | None, loss: Callable[[Any, Any], Tensor] | None
 ) -> None:
-    """See that a scheme has what it declares to need.
+    """See that a scheme gets what it declares that it needs.
+
+    Args:
+        model: The network, which may offer `residual_branches()`.
+        scheme: The scheme, with its `needs`.
+        batch: What the user gave, None for nothing; to look at gradients it needs targets, too.
+        loss: What the user gave, None for nothing.
 
     Raises:
-        UserError: something is missing.
+        UserError: something is missing; the message says how to give it.
     """
     if "batch" in scheme.needs and batch is None:
         raise UserError(f"init={scheme.name} looks at data: give it a batch=inputs")
@@ -172,7 +210,7 @@ def check_needs(
 
 
 def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:
-    """The batch on the network's device, once it went through."""
+    """The batch on the network's device, after it went through the network once."""
     assert batch is not None  # the scheme needs one, and was given it
     placed = batch.to(next(model.parameters()).device)
     placed.check(model)
@@ -187,7 +225,7 @@ def _base_of(spec: InitSpec, scheme: Scheme) -> InitSpec | None:
 
 
 def _reset_norms(model: nn.Module) -> Iterator[tuple[str, Treatment]]:
-    """Let norm layers start anew, running statistics included."""
+    """Let norm layers start anew, running statistics included; give each parameter's name and treatment."""
     for name, layer in model.named_modules():
         if isinstance(layer, NORMS):
             layer.reset_parameters()
@@ -197,21 +235,32 @@ def _reset_norms(model: nn.Module) -> Iterator[tuple[str, Treatment]]:
 
 
 def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: int, first: bool) -> dict[str, Treatment]:
-    """Fill one weight and its bias by a scheme of level "weight"; say what was done to each."""
+    """Fill one weight and its biases by a scheme of level "weight".
+
+    Args:
+        slot: The weight and its biases, filled in place.
+        spec: The rule for this weight, which may be that of the output layer.
+        activation: What follows the layer; None where it is not known.
+        seed: The weight and each bias draw from streams of their own.
+        first: Whether it is the first weight of the network, in the order of definition.
+
+    Returns:
+        What was done to the weight and each of its biases, by name.
+    """
     scheme = find_scheme(spec.scheme)
     if scheme.level == "model":
         raise UserError(f"init={scheme.name} works on whole networks, not on the single weight {slot.name}")
     arguments = dict(spec.parameters)
     gain = arguments.get("gain", scheme.defaults.get("gain"))
     if isinstance(gain, str):
-        gain = arguments["gain"] = gain_value(gain, required_activation(activation, f"init.gain={gain}"))
+        gain = arguments["gain"] = gain_value(gain, _required_activation(activation, f"init.gain={gain}"))
     # Contiguous, on the CPU: what is drawn depends on nothing but the stream and the shape.
     weight = torch.zeros(slot.weight.shape, dtype=_drawn_dtype(slot.weight), device="cpu")
     bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
     offered: dict[str, Any] = {"fan": slot.fan, "generator": stream(seed, slot.name), "first": first}
     if "activation" in scheme.supplied:
-        offered["activation"] = required_activation(activation, f"init={scheme.name}")
+        offered["activation"] = _required_activation(activation, f"init={scheme.name}")
     with torch.random.fork_rng(devices=[]):  # what ignores its generator is reproducible all the same
         torch.default_generator.manual_seed(stream(seed, f"{slot.name}, unasked").initial_seed())
         for number, block in enumerate(slot.maps(weight)):
@@ -229,16 +278,20 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
             parameter.copy_(bias)
             done[name] = Treatment(scheme.name)
         else:
-            fill_bias(parameter, rule, fan=slot.fan, generator=stream(seed, name))
+            _fill_bias(parameter, rule, fan=slot.fan, generator=stream(seed, name))
             done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}")
     return done
 
 
-def required_activation(activation: Activation | None, where: str) -> Activation:
-    """The activation, for what depends on it.
+def _required_activation(activation: Activation | None, where: str) -> Activation:
+    """The activation, for a rule that depends on it.
+
+    Args:
+        activation: What is known of the network; None for nothing.
+        where: The rule that asks, for the message, e.g. `"init.gain=moment"`.
 
     Raises:
-        UserError: it is not known.
+        UserError: the activation is not known; the message says how to name it.
     """
     if activation is None:
         raise UserError(f"{where} depends on the activation: name it, e.g. activation='relu'")
@@ -246,15 +299,21 @@ def required_activation(activation: Activation | None, where: str) -> Activation
 
 
 def _drawn_dtype(parameter: Tensor) -> torch.dtype:
-    """Numbers are drawn in at least single precision."""
+    """The type in which the numbers for a parameter are drawn: double precision for its own, else single."""
     return torch.float64 if parameter.dtype == torch.float64 else torch.float32
 
 
-def fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
-    """Fill a bias in place: with a number, or like torch from U(±1/sqrt(fan_in)).
+def _fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
+    """Fill a bias in place.
+
+    Args:
+        bias: The parameter, of any shape; gates of a recurrent layer may be stacked in it.
+        rule: A number for every entry; or `"torch_default"` for U(±1/sqrt(fan_in)), as torch does it.
+        fan: Fans of the weight that the bias belongs to.
+        generator: The only source of randomness; a number draws nothing.
 
     Raises:
-        UserError: another rule.
+        UserError: the rule is a word other than `"torch_default"`.
     """
     if isinstance(rule, str):
         if rule != BIAS_LIKE_TORCH:

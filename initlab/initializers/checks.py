@@ -1,13 +1,16 @@
-"""Checks of what a user sets."""
+"""Checks of the parameters that a user sets."""
 
 from initlab.base.errors import UserError
 
 
 def check_positive(**values: float) -> None:
-    """Refuse a parameter that is not above 0; the keywords are the parameters' names.
+    """Refuse a parameter that is not above 0.
+
+    Args:
+        **values: The parameters by name; NaN is refused, too.
 
     Raises:
-        UserError: naming the first of them.
+        UserError: naming the first that is not above 0.
     """
     for name, value in values.items():
         if not value > 0:
@@ -15,10 +18,13 @@ def check_positive(**values: float) -> None:
 
 
 def check_not_negative(**values: float) -> None:
-    """Refuse a parameter below 0; the keywords are the parameters' names.
+    """Refuse a parameter below 0.
+
+    Args:
+        **values: The parameters by name; NaN is refused, too.
 
     Raises:
-        UserError: naming the first of them.
+        UserError: naming the first that is below 0.
     """
     for name, value in values.items():
         if not value >= 0:
@@ -26,10 +32,15 @@ def check_not_negative(**values: float) -> None:
 
 
 def check_choice(name: str, value: str, *allowed: str) -> None:
-    """Refuse a parameter that is none of some words.
+    """Refuse a parameter that is none of the words that are allowed.
+
+    Args:
+        name: The parameter's name, for the message.
+        value: The word that the user set it to.
+        *allowed: The words to choose from.
 
     Raises:
-        UserError: naming it and them.
+        UserError: naming the parameter and the words that are allowed.
     """
     if value not in allowed:
         raise UserError(f"init.{name}={value}: expected one of {', '.join(allowed)}")

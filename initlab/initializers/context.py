@@ -22,12 +22,13 @@ class Context:
 
     Attributes:
         slots: The weights it may change: all but the output layer's, where that has a rule of its own.
-        output: The output layer's weight.
-        apart: Names of the output layer's parameters, where it has a rule of its own; they stay as they are.
-        batch: Rows to look at; None where the scheme does not need them.
+        output: The weight of the output layer, the last of its weights if it has several.
+        apart: Names of the output layer's parameters where it has a rule of its own, else empty; the scheme must leave
+            them as they are.
+        batch: Rows to look at, on the network's device; None where the scheme does not need them.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
-        activation: What follows the layers; None where it is not known.
-        generator: Randomness for this scheme alone.
+        activation: The nonlinearity that follows the layers; None where it is not known.
+        generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
     """
 
     slots: Sequence[Slot]
@@ -39,12 +40,20 @@ class Context:
     generator: Generator
 
     def rows(self) -> Batch:
-        """The batch, which a scheme that needs one was given."""
+        """The batch, for a scheme that declares that it needs one, and therefore has one."""
         assert self.batch is not None
         return self.batch
 
     def mean_loss(self, output: Any, batch: Batch) -> Tensor:
-        """The loss of an output, by a scheme that needs one and was given it."""
+        """The loss of an output, for a scheme that declares that it needs a loss, and therefore has one.
+
+        Args:
+            output: Whatever the network returned for the batch.
+            batch: Its targets are compared with the output.
+
+        Returns:
+            A scalar, with its graph if the output has one.
+        """
         assert self.loss is not None
         return self.loss(output, batch.targets)
 
@@ -55,40 +64,53 @@ def visit_layers(
     """Visit layers in the order in which they run, changing each before the next one sees its output.
 
     Args:
-        model: The network.
-        batch: What to send through.
+        model: The network; the batch goes through it once, without gradients and dropout.
+        batch: Rows to send through, on the network's device.
         slots: Weights of the layers to visit. Those whose layer is not called as a module of its own, such as the
             projections inside multi-head attention, are passed over.
-        adjust: Given a slot and a function that computes its layer's output with the weights as they are, changes
-            the weights and returns the new output. A layer that runs twice is adjusted the first time.
+        adjust: Given a slot and a function that computes its layer's output with the weights as they are, changes the
+            weights and returns the new output. A layer that runs twice is adjusted the first time.
 
     Returns:
         The slots visited, in order.
+
+    Raises:
+        UserError: no layer of the slots is called as a module.
     """
-    alone = by_layer(slots)
+    single = by_layer(slots)
     visited: list[Slot] = []
 
     def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        slot = alone[layer]
+        slot = single[layer]
         if slot in visited or not isinstance(output, Tensor):
             return output
         visited.append(slot)
         return adjust(slot, lambda: layer.forward(*args, **kwargs))
 
-    run_hooked(model, batch, [layer.register_forward_hook(hook, with_kwargs=True) for layer in alone])
+    run_hooked(model, batch, [layer.register_forward_hook(hook, with_kwargs=True) for layer in single])
     if not visited:
         raise UserError(f"no layer of {type(model).__name__} is called as a module, so that none can be looked at")
     return visited
 
 
 def by_layer(slots: Sequence[Slot]) -> dict[nn.Module, Slot]:
-    """The slots of layers that have just one, by the layer: its output is that weight's."""
+    """The slots of layers that have just one weight, by the layer: its output is then the output of that weight.
+
+    Args:
+        slots: Weights of a network, as `find_slots` gives them.
+    """
     count = Counter(slot.layer for slot in slots)
     return {slot.layer: slot for slot in slots if count[slot.layer] == 1}
 
 
 def run_hooked(model: nn.Module, batch: Batch, hooks: Sequence[RemovableHandle]) -> None:
-    """Send a batch through a network without gradients, and remove the hooks that were put into it for that."""
+    """Send a batch through a network without gradients, and remove hooks from it afterwards.
+
+    Args:
+        model: The network, with the hooks in it; but for them it stays as it was.
+        batch: Rows to send through, on the network's device.
+        hooks: Handles of the hooks to remove, whether the pass succeeds or not.
+    """
     try:
         with measuring(model), torch.no_grad():
             batch.through(model)
@@ -98,12 +120,22 @@ def run_hooked(model: nn.Module, batch: Batch, hooks: Sequence[RemovableHandle])
 
 
 def per_channel(slot: Slot, output: Tensor) -> Tensor:
-    """A layer's output with one row a channel, shape (channels, samples): a convolution's channels go second."""
+    """A layer's output with one row for each channel, shape (channels, samples).
+
+    Args:
+        slot: The layer's only weight; if it is a convolution's, channels are the second dimension, else the last.
+        output: What the layer returned, with the batch first.
+    """
     axis = 1 if slot.weight.dim() > 2 else -1
     return output.movedim(axis, 0).flatten(1)
 
 
 def scale_channels(slot: Slot, factor: Tensor) -> None:
-    """Multiply the weights of each output channel of a slot in place; `factor` has shape (channels,)."""
+    """Multiply the weights of each output channel in place.
+
+    Args:
+        slot: The weight, of any kind of layer; its groups or gates count as channels one after another.
+        factor: One factor for each output channel, shape (channels,).
+    """
     maps = slot.maps()
     maps.mul_(factor.to(maps).view(*maps.shape[:2], *[1] * (maps.dim() - 2)))

@@ -1,4 +1,4 @@
-"""Gains: the factor that makes up for what an activation does to the scale of a signal."""
+"""Gains: the factor on a weight's scale that makes up for what the activation does to the scale of a signal."""
 
 import math
 
@@ -14,11 +14,16 @@ NAMED_GAINS = ("kaiming", "moment", "derivative")
 def gain_value(gain: float | str, activation: Activation) -> float:
     """Turn a configured gain into a number.
 
+    Example:
+        >>> tanh = Activation("tanh")
+        >>> [round(gain_value(rule, tanh), 4) for rule in (1.5, "kaiming", "moment", "derivative")]
+        [1.5, 1.6667, 1.5925, 1.4674]
+
     Args:
-        gain: A number; `"kaiming"` for torch's `calculate_gain`; or `"moment"` for 1/sqrt(E[φ(z)²]), z ~ N(0, 1),
-            which keeps the signal's second moment under any activation; `"derivative"` for 1/sqrt(E[φ'(z)²]),
-            which keeps the gradient's.
-        activation: The φ that follows the layer.
+        gain: A positive number, which is taken as it is; or a rule. `"kaiming"` is torch's `calculate_gain`. `"moment"`
+            is 1/sqrt(E[φ(z)²]), z ~ N(0, 1), and keeps the signal's second moment under any activation. `"derivative"`
+            is 1/sqrt(E[φ'(z)²]) and keeps the gradient's.
+        activation: The nonlinearity φ that follows the layer; a number needs none, and takes no notice of it.
 
     Raises:
         UserError: torch knows no gain for the activation, or `gain` is none of the above.
@@ -42,10 +47,13 @@ def gain_value(gain: float | str, activation: Activation) -> float:
 
 
 def check_gain(gain: float | str) -> None:
-    """Refuse what is neither a number nor the name of a rule.
+    """Refuse a gain that is neither a number nor the name of a rule.
+
+    Args:
+        gain: What the user set: a finite number above 0, or one of `NAMED_GAINS`.
 
     Raises:
-        UserError: naming what is allowed.
+        UserError: the gain is neither; the message says what is allowed.
     """
     number = isinstance(gain, int | float) and not isinstance(gain, bool) and 0 < gain < math.inf
     if gain not in NAMED_GAINS and not number:

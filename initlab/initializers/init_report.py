@@ -10,7 +10,14 @@ from initlab.initializers.fans import Fan
 
 @dataclass(frozen=True)
 class Treatment:
-    """What was done to one parameter: by which rule, and the fan and gain that it used, if any."""
+    """What was done to one parameter.
+
+    Attributes:
+        rule: The scheme that filled it, several in their order, or in words what was done otherwise.
+        fan: The fans that the scheme was given; None for a bias or a norm.
+        gain: The gain that the scheme used, as a number; None where it uses none.
+        note: What the scheme says of this parameter; may be empty.
+    """
 
     rule: str
     fan: Fan | None = None
@@ -23,15 +30,16 @@ class ParameterRow:
     """One parameter after initialization.
 
     Attributes:
-        name: In the network.
-        shape: Of the tensor.
+        name: Its name in the network, e.g. `"0.weight"`.
+        shape: The tensor's shape, as torch stores it.
         rule: The scheme that filled it, or why none did.
-        fan_in: Inputs of a unit, of one block where the tensor holds several; None where it has no fans.
-        fan_out: Units that an input feeds, likewise.
+        fan_in: How many inputs feed one output unit; of one block, where the tensor holds several. None where the
+            parameter has no fans.
+        fan_out: How many output units one input feeds, likewise.
         gain: The factor that the scheme used; None where it uses none.
-        mean: Of its entries.
-        std: Of its entries about their mean.
-        note: What else there is to say.
+        mean: Mean over the entries of the tensor.
+        std: Standard deviation of the entries about their mean.
+        note: What the scheme says of it besides; may be empty.
     """
 
     name: str
@@ -47,7 +55,14 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class InitReport:
-    """What a scheme did to a network, one row a parameter; prints as a table."""
+    """What a scheme did to a network, one row for each parameter; it prints as a table.
+
+    A report is a sequence of its rows, and gives the row of a parameter by its name: `report["0.weight"].std`.
+
+    Attributes:
+        scheme: The registered name of the scheme, whatever alias was used.
+        rows: One for each parameter, in the order in which the network registers them.
+    """
 
     scheme: str
     rows: tuple[ParameterRow, ...]
@@ -71,7 +86,13 @@ class InitReport:
 
 
 def report_on(model: nn.Module, scheme: str, treatments: Mapping[str, Treatment]) -> InitReport:
-    """Describe every parameter of a network as it is now; a shared one once, under the name that was treated."""
+    """Describe every parameter of a network as it is now; a shared one once, under the name that was treated.
+
+    Args:
+        model: The network, after its initialization.
+        scheme: The registered name of the scheme.
+        treatments: What was done to each parameter, by its name; one that is missing here was left as it was.
+    """
     names = {id(parameter): name for name, parameter in model.named_parameters(remove_duplicate=False)
              if name in treatments}  # fmt: skip
     rows = []

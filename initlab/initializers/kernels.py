@@ -1,12 +1,13 @@
-"""Convolution kernels as matrices at their centre."""
+"""The centre of a convolution kernel, as a matrix."""
 
 from torch import Tensor
 
 
 def centre_tap(weight: Tensor) -> Tensor:
-    """A view of the centre of a kernel, shape (out, in), of a weight of shape (out, in, *kernel); a matrix is its own.
+    """A view of the centre of a kernel, shape (out, in): with padding, the one tap that maps a pixel to itself.
 
-    With padding it is the one tap that maps a pixel to itself.
+    Args:
+        weight: Shape (out, in, *kernel); of a matrix, shape (out, in), the view is the whole.
     """
     centre = weight
     for size in weight.shape[2:]:

@@ -23,17 +23,18 @@ class Scheme:
     """One registered initialization scheme.
 
     Attributes:
-        name: What `init=` names.
-        function: Level "weight": `fn(weight, *, …)` fills one weight, shape (out, in, *kernel), in place. It declares
-            by keyword what it uses: `fan`, `gain`, `generator`; `activation`, which follows the layer; `first`,
-            whether it is the network's first weight; `bias`, which it then fills, too, or None; and its own
-            parameters. Level "model": `fn(model, *, context, …)` changes a network whose weights `base` has filled,
-            and may return a remark for each parameter's name; `context` is an `initializers.context.Context`.
+        name: The name that `init=` and `initialize` take.
+        function: Level "weight": `fn(weight, *, …)` fills one weight, shape (out, in, *kernel), in place. It is called
+            once for each group of a convolution and each gate of a recurrent layer. It declares by keyword what it
+            uses: `fan`, `gain`, `generator`; `activation`, which follows the layer; `first`, whether it is the
+            network's first weight; `bias`, shape (out,) or None, which it then fills, too; and parameters of its own,
+            which the user may set. Level "model": `fn(model, *, context, …)` changes a network whose weights `base` has
+            filled, and may return a remark for each parameter's name; `context` is an `initializers.context.Context`.
         level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
         source: The paper, or the library whose rule it is.
-        summary: One line.
-        aliases: The short names people type.
-        needs: What a network or its user must offer: a batch of inputs, a loss, residual branches.
+        summary: One line that says what it does, for tables.
+        aliases: Other names under which it is found, e.g. `he` for `he_normal`.
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones).
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
     """
@@ -50,19 +51,19 @@ class Scheme:
 
     @cached_property
     def supplied(self) -> frozenset[str]:
-        """What of `SUPPLIED` the function declares."""
+        """The names in `SUPPLIED` that the function declares, and is therefore given."""
         return SUPPLIED & inspect.signature(self.function).parameters.keys()
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
-        """The parameters that a configuration may set, with their defaults; `inspect.Parameter.empty` for none."""
+        """The parameters that a user may set, with their defaults; `inspect.Parameter.empty` where there is none."""
         declared = inspect.signature(self.function).parameters.values()
         own = {p.name: p.default for p in declared if p.kind is p.KEYWORD_ONLY and p.name not in SUPPLIED}
         return MappingProxyType(own if self.base is None else {"base": self.base, **own})
 
     @property
     def settable(self) -> frozenset[str]:
-        """The names of `defaults`."""
+        """The names of the parameters that a user may set."""
         return frozenset(self.defaults)
 
 
@@ -82,12 +83,28 @@ def register(
 ) -> Callable[[InitializerFunction], InitializerFunction]:
     """Register the decorated function as a scheme; its docstring's first line becomes the summary.
 
-    The arguments are those of `Scheme`, which says what the function declares.
+    `Scheme` says what the function may declare.
 
-        @initlab.register_initializer("halved", source="our own")
-        def halved(weight, *, fan, generator):
-            \"\"\"Fill `weight` from N(0, 1/(2 fan_in)).\"\"\"
-            weight.normal_(0, (2 * fan.fan_in) ** -0.5, generator=generator)
+    Example:
+        A scheme of one's own, found by `plugins=[my_module]` or by importing it:
+
+            @initlab.register_initializer("halved", source="our own")
+            def halved(weight, *, fan, generator):
+                \"\"\"Fill `weight` from N(0, 1/(2 fan_in)).\"\"\"
+                weight.normal_(0, (2 * fan.fan_in) ** -0.5, generator=generator)
+
+    Args:
+        name: The name to find it under; it must be free.
+        source: The paper, or the library whose rule it is.
+        aliases: Other names to find it under; they must be free, too.
+        level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones).
+        base: Level "model": the scheme that fills the weights before; None: they are left as they are.
+        bias: What biases start from unless the user says otherwise: a number, or `"torch_default"` for
+            U(±1/sqrt(fan_in)).
+
+    Returns:
+        A decorator that returns the function unchanged.
 
     Raises:
         ValueError: the name or an alias is taken, or the function has no docstring.
@@ -108,10 +125,18 @@ def register(
 
 
 def find_scheme(name: str, *, where: str = "init") -> Scheme:
-    """Look a scheme up by its name or an alias; `where` is the configuration key, for the error.
+    """Look a scheme up by its name or an alias.
+
+    Example:
+        >>> find_scheme("kaiming_normal").name, find_scheme("lsuv").needs
+        ('he_normal', ('batch',))
+
+    Args:
+        name: The name or an alias, in lower case.
+        where: The configuration key that holds it, for the message.
 
     Raises:
-        UserError: there is none; the nearest names are given.
+        UserError: there is none of that name; the message gives the nearest ones.
     """
     found = _SCHEMES.get(_ALIASES.get(name, name))
     if found is None:

@@ -1,4 +1,4 @@
-"""Slots: the weights of a network that an initializer fills, each as the linear maps that it holds."""
+"""Slots: the weights of a network that an initializer fills, each seen as the linear maps that it holds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,18 +25,23 @@ EMBEDDINGS: Final = (nn.Embedding, nn.EmbeddingBag)
 class Slot:
     """One weight, and how to read it.
 
+    Example:
+        >>> (slot,) = find_slots(nn.Conv2d(4, 8, 3, groups=2))
+        >>> slot.name, slot.fan, slot.maps().shape  # two groups, each a map from 2 to 4 channels
+        ('weight', Fan(fan_in=18, fan_out=36), torch.Size([2, 4, 2, 3, 3]))
+
     Attributes:
-        name: Of the parameter in the network.
-        layer_name: Of the module that holds it.
-        layer: That module.
-        weight: The parameter.
-        bias_name: Of the bias that belongs to it; None if there is none.
-        bias: That parameter.
+        name: The parameter's name in the network, e.g. `"0.weight"`.
+        layer_name: Name of the module that holds it; empty if it is the network itself.
+        layer: The module that holds it, or the first of them if several share it.
+        weight: The parameter itself, in the shape in which torch stores it.
+        bias_name: Name of the bias that belongs to it; None if there is none.
+        bias: The bias itself; None if there is none.
+        blocks: How many independent maps lie one below another in the weight: groups of a convolution, gates of a
+            recurrent layer, query, key and value of attention.
+        transposed: Whether a block is stored as (in, out, *kernel), as in transposed convolutions and embeddings.
+        fan: The fans of one block; see `fan_of_layer`.
         more_biases: Biases, with their names, of further layers that share the weight.
-        blocks: Independent maps that lie one below another: groups of a convolution, gates of a recurrent layer,
-            query, key and value of attention.
-        transposed: Whether a block is stored as (in, out, *kernel).
-        fan: Of one block.
     """
 
     name: str
@@ -52,12 +57,16 @@ class Slot:
 
     @property
     def biases(self) -> list[tuple[str, nn.Parameter]]:
-        """All biases that go with the weight, with their names."""
+        """All biases that belong to the weight, as pairs of name and parameter."""
         own = [] if self.bias is None or self.bias_name is None else [(self.bias_name, self.bias)]
         return [*own, *self.more_biases]
 
     def maps(self, weight: Tensor | None = None) -> Tensor:
-        """A view of the weight, or of a tensor of its shape, as (blocks, out, in, *kernel)."""
+        """A view as (blocks, out, in, *kernel), whatever way torch stores the layer.
+
+        Args:
+            weight: A tensor of the weight's shape, such as its gradient; None: the weight itself, without gradient.
+        """
         stored = self.weight.detach() if weight is None else weight
         blocks: Tensor = stored.unflatten(0, (self.blocks, -1))
         return blocks.transpose(1, 2) if self.transposed else blocks
@@ -66,12 +75,20 @@ class Slot:
 def find_slots(model: nn.Module) -> list[Slot]:
     """Every weight of a network that an initializer fills, in the order of definition.
 
-    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights. A
-    weight that several layers share is listed once, under the first of them; where an embedding is tied to a linear
-    layer, under the linear one, whose outputs its scale must suit.
+    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights. A weight
+    that several layers share is listed once, under the first of them. Where an embedding is tied to a linear layer, it
+    is listed under the linear one, whose outputs its scale must suit.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2))
+        >>> [(slot.name, slot.bias_name) for slot in find_slots(model)]
+        [('0.weight', '0.bias'), ('3.weight', '3.bias')]
+
+    Args:
+        model: Any network, on any device but meta.
 
     Raises:
-        UserError: a lazy parameter, one on the meta device, or one that is computed from others.
+        UserError: a parameter is lazy, is on the meta device, or is computed from others, as by `weight_norm`.
     """
     for name, parameter in model.named_parameters():
         _check_ready(name, parameter)
@@ -91,11 +108,18 @@ def find_slots(model: nn.Module) -> list[Slot]:
 
 
 def fan_of_layer(layer: nn.Module) -> Fan:
-    """Fans of a layer with one weight.
+    """The fans of a layer with one weight.
 
-    fan_in = C_in/groups · ∏kernel and fan_out = C_out/groups · ∏kernel. torch's own function reads the tensor's
-    shape, which swaps the two for transposed convolutions and ignores the groups in fan_out. An embedding has
-    fan_in 1: it adds up one row at a time.
+    fan_in = C_in/groups · ∏kernel and fan_out = C_out/groups · ∏kernel. torch's own function reads the tensor's shape,
+    which swaps the two for transposed convolutions and ignores the groups in fan_out. An embedding has fan_in 1: it
+    adds up one row at a time.
+
+    Example:
+        >>> fan_of_layer(nn.Linear(7, 5)), fan_of_layer(nn.ConvTranspose2d(8, 16, 3))
+        (Fan(fan_in=7, fan_out=5), Fan(fan_in=72, fan_out=144))
+
+    Args:
+        layer: A single layer such as Linear, a convolution or an embedding, not a network.
 
     Raises:
         UserError: the layer has no such weight, or several.

@@ -1,4 +1,4 @@
-"""The call of `initlab.initialize` that does to a network what a configuration says, as Python to paste."""
+"""The call of `initlab.initialize` that does what a configuration says, as Python to paste."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -14,16 +14,17 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
 
     Where the scheme looks at data they name `inputs`, and where it looks at gradients `targets` and `loss`, too.
 
+    Example:
         >>> print(code_for({"name": "he", "gain": "moment"}, Activation("tanh")))
         import initlab
         initlab.initialize(model, "he_normal", gain='moment', activation='tanh', seed=0)
 
     Args:
-        init: The group, in plain data; a key that is null or as the scheme has it is left out.
-        activation: That of the network.
+        init: The group, in plain data; keys that are null, or as the scheme has them by default, are left out.
+        activation: The nonlinearity of the network, which is named only where the scheme depends on it.
 
     Raises:
-        UserError: the group names an unknown scheme, or a parameter that it does not have.
+        UserError: the group names an unknown scheme, or a parameter that the scheme does not have.
     """
     spec = parse_init(init, where="init")
     scheme = find_scheme(spec.scheme)
@@ -45,14 +46,20 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
 
 
 def _matters(key: str, value: Any, defaults: Mapping[str, Any]) -> bool:
-    """Whether a key says more than its absence would; `???` is Hydra's mark of what nobody has given."""
+    """Whether a key says more than its absence would.
+
+    Args:
+        key: Name of a parameter of the scheme, or one common to all schemes.
+        value: What it is set to; `???` is Hydra's mark of what nobody has given.
+        defaults: The scheme's own parameters with their defaults.
+    """
     if value is None or value == "???":
         return False
     return key not in defaults or value != defaults[key]
 
 
 def _parts(spec: InitSpec) -> Iterator[InitSpec]:
-    """A rule, and those that it holds for the output layer and for what it starts from."""
+    """A rule, and those that it holds for the output layer and for what it starts from, at any depth."""
     yield spec
     for part in (spec.output, spec.base):
         if part is not None:
@@ -66,7 +73,7 @@ def _depends_on_activation(spec: InitSpec) -> bool:
 
 
 def _own_parameters(activation: Activation) -> dict[str, Any]:
-    """The parameters that are not as the activation has them by default."""
+    """The parameters of an activation that differ from their defaults."""
     declared = inspect.signature(activation.kind.build).parameters
     return {
         key: value

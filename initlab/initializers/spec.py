@@ -15,14 +15,14 @@ COMMON = ("name", "bias", "output", "output_layer")
 
 @dataclass(frozen=True)
 class InitSpec:
-    """What to do to a network's weights and biases.
+    """What to do to a network's weights and biases. `parse_init` makes it of a configuration, and checks it.
 
     Attributes:
-        scheme: A registered name or alias.
-        parameters: The scheme's own, e.g. `{"gain": "moment", "truncated": True}`.
+        scheme: Name of a scheme; where `parse_init` made the record, its registered name rather than an alias.
+        parameters: The scheme's own, e.g. `{"gain": "moment", "truncated": True}`; those left out keep their defaults.
         bias: A number, or `"torch_default"` for U(±1/sqrt(fan_in)); None: as the scheme says.
-        output: The rule for the output layer; None: the same as for the others.
-        output_layer: Name of that layer in the network; None: the last one that it registers.
+        output: The rule for the output layer; None: the same as for the other layers.
+        output_layer: Name of that layer in the network; None: the last one that the network registers.
         base: For a scheme of level "model": the rule that fills the weights before; None: the scheme's own choice.
     """
 
@@ -37,13 +37,21 @@ class InitSpec:
 def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str | None = None) -> InitSpec:
     """Read an `init` group: a scheme's name, its parameters, and the rules for biases and the output layer.
 
+    Example:
+        >>> parse_init("he", where="init").scheme
+        'he_normal'
+        >>> spec = parse_init({"name": "he", "gain": "moment", "output": "zeros"}, where="init")
+        >>> spec.parameters, spec.output.scheme
+        ({'gain': 'moment'}, 'zeros')
+
     Args:
-        config: The group, or the scheme's name alone.
-        where: Its key in the configuration, for errors.
-        bias: The rule for biases where the group has none: the output layer follows the others.
+        config: The group in plain data, or the scheme's name or alias alone.
+        where: Its key in the configuration, for the message, e.g. `"init"`.
+        bias: The rule for biases where the group has none: so the output layer follows the other layers. None: as the
+            scheme says.
 
     Raises:
-        UserError: an unknown scheme, or a parameter it does not have.
+        UserError: an unknown scheme, a parameter that it does not have, or a value of the wrong type.
     """
     if not isinstance(config, str | Mapping):
         raise UserError(f"{where}={config}: expected an initializer's name, or a group with a name")
@@ -84,7 +92,12 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
 
 
 def _weight_rule(config: Mapping[str, Any] | str | None, *, where: str, bias: float | str) -> InitSpec | None:
-    """The rule for single weights that a key holds.
+    """The rule for single weights that a key such as `output` or `base` holds; None where the key is null.
+
+    Args:
+        config: What the key holds: a group, a scheme's name, or null.
+        where: The key, for the message, e.g. `"init.output"`.
+        bias: The rule for biases where the group has none.
 
     Raises:
         UserError: it names a scheme for whole networks.

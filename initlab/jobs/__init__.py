@@ -1,1 +1,1 @@
-"""Jobs: one cell of the benchmark each, data × model × activation × init × optimizer, with its members."""
+"""Jobs, each one cell of the benchmark (data × model × activation × init × optimizer), and their members."""

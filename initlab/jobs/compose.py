@@ -14,8 +14,8 @@ def job_from(config: DictConfig, overrides: list[str]) -> Job:
     """Make a job of a composed configuration.
 
     Args:
-        config: Composed by Hydra, with or without the `hydra` node.
-        overrides: What the command line changed; it names the job.
+        config: As Hydra composes it, with or without its own node `hydra`.
+        overrides: What the command line changed, `key=value` each; the job is named after it.
 
     Raises:
         UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.

@@ -29,13 +29,13 @@ RESULTS_VERSION: Final = 2
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a cohort: its weights at the start, its order of the data and its learning rate.
+    """One network of a cohort: its weights at the start, the order of its data, and its learning rate.
 
     Attributes:
-        job: Name of the job it belongs to.
-        seed: Of its weights and its data order.
-        init: How its weights are drawn.
-        learning_rate: Its own.
+        job: Name of the job that it belongs to.
+        seed: Decides its initial weights and the order in which it sees the data.
+        init: The rule by which its weights are drawn.
+        learning_rate: Its own; the members of a cohort may differ in it.
     """
 
     job: str
@@ -46,12 +46,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Job:
-    """One cell of the benchmark.
+    """One cell of the benchmark: one configuration, trained with several seeds.
 
     Attributes:
-        name: Of its directory, after its overrides.
-        config: Checked.
-        resolved: The same as plain data, to be written beside the results.
+        name: Name of its folder within the study, made of its overrides by `config.names.job_name`.
+        config: The configuration, checked against the schema.
+        resolved: The same as plain data, as it is written beside the results.
     """
 
     name: str
@@ -65,24 +65,24 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Where its tables go."""
+        """Where its tables go: a folder of its own within the study's."""
         return self.study_folder / self.name
 
     @property
     def seeds(self) -> range:
-        """Seeds of its members."""
+        """Seeds of its members: `seed`, `seed` + 1, … in the configuration."""
         return range(self.config.seed, self.config.seed + self.config.seeds)
 
     @property
     def identity(self) -> dict[str, str | float]:
-        """What the rows of its tables say about it."""
+        """The columns that tell its rows from those of other jobs, in every table, with their values."""
         groups = ("data", "model", "init", "activation", "optim")
         names = {group: str(getattr(self.config, group)["name"]) for group in groups}
         return {"job": self.name, **names, "lr": self.learning_rate}
 
     @property
     def learning_rate(self) -> float:
-        """Of all its members."""
+        """Learning rate of all its members, the key `optim.lr`."""
         return float(self.config.optim["lr"])
 
     @cached_property
@@ -93,22 +93,29 @@ class Job:
 
     @cached_property
     def init(self) -> InitSpec:
-        """The rule for the weights."""
+        """The rule for the initial weights, checked."""
         return parse_init(self.config.init, where="init")
 
     @property
     def dataset(self) -> Dataset:
-        """The data; the last few that were used stay in memory."""
+        """The data set. The eight that were used last stay in memory."""
         return _load_dataset(json.dumps(self.config.data, sort_keys=True))
 
     @cached_property
     def program(self) -> str:
-        """What members must share to train in one cohort: everything but initializers, seeds and learning rates."""
+        """What members must share to train in one cohort: everything but initializers, seeds and learning rates.
+
+        It is a text, and two jobs can share a cohort if their texts are equal.
+        """
         return json.dumps(without_keys(self.resolved, {"init", "seeds", "seed", "optim.lr"}), sort_keys=True)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that decides its results: configuration, data, and what this version makes of them."""
+        """A hash of all that decides its results: configuration, data, and `RESULTS_VERSION`.
+
+        Keys that change no result, such as `n_jobs`, do not enter. A finished job is not trained again while its
+        fingerprint stays the same.
+        """
         what = [without_keys(self.resolved, NOT_IDENTITY), self.dataset.checksum, RESULTS_VERSION]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -118,12 +125,16 @@ class Job:
         return {key: value for key, value in self.__dict__.items() if key in kept}
 
     def members(self) -> list[Member]:
-        """Its members, one a seed."""
+        """Its members, one for each seed."""
         return [Member(self.name, seed, self.init, self.learning_rate) for seed in self.seeds]
 
     @cached_property
     def build_model(self) -> Callable[[], nn.Module]:
-        """Builds the network; its weights are torch's until an initializer fills them."""
+        """A function without arguments that builds the network, with the weights that torch gives it.
+
+        Raises:
+            UserError: `model.out_features` does not suit the data, or the model does not take its arguments.
+        """
         arguments = dict(self.config.model)
         data = self.dataset
         width = arguments.pop("out_features", None) or data.outputs
@@ -142,10 +153,14 @@ class Job:
         return partial(build, **{name: value for name, value in known.items() if name in declared})
 
     def build_member(self, member: Member) -> nn.Module:
-        """Build one member's network with its initial weights; the global random state stays as it was.
+        """Build one member's network with its initial weights; torch's global random state stays as it was.
+
+        Args:
+            member: One of those that `members()` lists.
 
         Raises:
-            RefusedError: its initializer and its network do not fit.
+            UserError: the model's `_target_` gives no network.
+            RefusedError: its initializer does not fit its network.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
@@ -168,14 +183,17 @@ class Job:
         return model
 
     def rows_to_look_at(self) -> Batch:
-        """Training rows through which the signal is looked at, the same for all jobs of one data set and seed."""
+        """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer.
+
+        They are the same for all jobs with the same data set and first seed.
+        """
         rows, count = self.dataset.train, self.config.signal.rows
         chosen = torch.randperm(len(rows), generator=stream(self.config.seed, "rows to look at"))[:count]
         return Batch(rows.inputs[chosen], rows.targets[chosen])
 
     @property
     def fitted(self) -> str | None:
-        """Why theory, which is about random weights, has nothing to say of its networks; None if it has."""
+        """Why mean-field theory has nothing to say of its networks: it is about random weights. None where it has."""
         scheme = find_scheme(self.init.scheme)
         return f"init={scheme.name} fits the weights to data" if "batch" in scheme.needs else None
 

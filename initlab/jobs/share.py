@@ -9,11 +9,11 @@ from initlab.jobs.job import Job, Member
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """Some members of one job, that train in one cohort.
+    """The members of one job that train in one cohort: all of them, or some.
 
     Attributes:
-        job: Theirs.
-        seeds: Of these members; a part of the job's.
+        job: The job that these members belong to.
+        seeds: The seeds of these members, a part of the job's, without gaps.
     """
 
     job: Job
@@ -25,11 +25,18 @@ class Share:
         return self.seeds == self.job.seeds
 
     def members(self) -> list[Member]:
-        """Its members, one a seed."""
+        """The members, one for each seed."""
         return [member for member in self.job.members() if member.seed in self.seeds]
 
 
 def rows_of(shares: Sequence[Share]) -> list[slice]:
-    """Where each share's members stand in the stack."""
+    """Where each share's members stand in the stack of a cohort.
+
+    Args:
+        shares: In the order in which their members are stacked.
+
+    Returns:
+        One slice for each share.
+    """
     ends = list(accumulate(len(share.seeds) for share in shares))
     return [slice(end - len(share.seeds), end) for share, end in zip(shares, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""What a group's `_target_` names, with the group's arguments bound."""
+"""The function or class that a group's `_target_` names, ready to be called."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,10 +14,15 @@ SUPPLIED_TO_MODELS: Final = ("input_shape", "out_features", "num_classes", "acti
 
 
 def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
-    """The function or class that a group's `_target_` names, with the group's arguments bound.
+    """The function or class that a group's `_target_` names, with the arguments of the group bound.
+
+    Args:
+        group: Name of the group: `"data"`, `"model"` or `"logger"`. The arguments that the program passes to models and
+            loggers itself must not be among those of the group.
+        config: The group. Its `_target_` is no argument, nor is its `name`, except for loggers.
 
     Raises:
-        UserError: it cannot be imported, or does not take such an argument.
+        UserError: the target cannot be imported, or does not take such an argument.
     """
     function = import_target(config.get("_target_"), where=group)
     offered = {"model": SUPPLIED_TO_MODELS, "logger": ("save_dir",)}.get(group, ())

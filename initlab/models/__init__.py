@@ -6,8 +6,8 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
   `Activation` whose `module()` makes every nonlinearity, a new one for each place, and what the configuration sets.
 - It maps (batch, *input_shape) to (batch, out_features).
 - `output` is its last Linear and is registered last: the rule `init.output` applies to it.
-- What a user can mend it refuses with a `UserError` of one line, while it is built.
-- Where it has residual branches, `residual_branches()` lists them in order, each as the list of its layers with weights
+- It refuses settings that make no sense with a `UserError` of one line, while it is built.
+- If it has residual branches, `residual_branches()` lists them in order, each as the list of its layers with weights
   (Linear or convolution) in the order they act, so that schemes such as Fixup can scale them. The stem, projections on
   shortcuts and `output` are in none. With the last layer of a branch at zero, no other weight of it matters.
 """

@@ -10,21 +10,21 @@ from initlab.models.parts import CHANNEL_NORMS, check_sizes, dropout_layer, find
 
 
 class CNN(nn.Module):
-    """The tutorials' net: convolutions, 2×2 max-pools after all but the last, one dense layer, logits.
+    """The net of tutorials: convolutions, a 2×2 max-pool after all but the last, one dense layer, logits.
 
-    Where the activation is monotone it is applied after the pool instead of before: the function is the same, for
-    a quarter of the work.
+    Where the activation never decreases it is applied after the pool rather than before: that gives the same numbers
+    for a quarter of the work.
 
     Args:
-        input_shape: (channels, height, width).
-        out_features: Number of logits.
-        activation: Follows every convolution and the dense layer.
-        channels: Output channels of each convolution.
-        kernel: Side of the square kernels.
-        padding: Zeros added at each border.
-        dense: Units of the dense layer.
-        norm: After each convolution: none or batch.
-        dropout: Probability of zeroing a dense unit while training.
+        input_shape: Shape of one sample, an image: (channels, height, width).
+        out_features: How many numbers it gives for each sample: a logit a class, or an output a target.
+        activation: The nonlinearity that follows every convolution and the dense layer.
+        channels: Output channels of each convolution; the length of the list is their number.
+        kernel: Side of the square kernels, in pixels.
+        padding: Rows and columns of zeros added at each border before a convolution.
+        dense: Number of units in the dense layer.
+        norm: What follows each convolution: `"none"` or `"batch"`.
+        dropout: Probability with which a unit of the dense layer is set to zero while training, in [0, 1).
         bias: Whether convolutions and dense layers have biases.
 
     Input shape (batch, *input_shape), output shape (batch, out_features).
@@ -85,10 +85,16 @@ class CNN(nn.Module):
 
 
 def _size_after(size: Sequence[int], convolutions: int, kernel: int, padding: int) -> list[int]:
-    """Height and width after all convolutions and the pools between them.
+    """Height and width of the image after all convolutions and the pools between them.
+
+    Args:
+        size: Height and width before, in pixels.
+        convolutions: How many there are; a 2×2 pool follows each but the last.
+        kernel: Side of the square kernels, in pixels.
+        padding: Rows and columns of zeros added at each border.
 
     Raises:
-        UserError: nothing is left of the image.
+        UserError: nothing is left of the image on the way.
     """
     sides = list(size)
     for position in range(convolutions):

@@ -12,15 +12,21 @@ from initlab.models.parts import UNIT_NORMS, check_sizes, dropout_layer, find_no
 class MLP(nn.Module):
     """Fully connected layers: (linear, norm, activation, dropout) for each hidden layer, then linear logits.
 
+    Example:
+        >>> import torch
+        >>> model = MLP((1, 8, 8), 10, Activation("tanh"), depth=3, width=32)
+        >>> model(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
+
     Args:
-        input_shape: Shape of one sample; images are flattened.
-        out_features: Number of logits.
-        activation: Follows every hidden layer.
+        input_shape: Shape of one sample; what has several dimensions, such as an image, is flattened.
+        out_features: How many numbers it gives for each sample: a logit a class, or an output a target.
+        activation: The nonlinearity that follows every hidden layer.
         depth: Number of hidden layers; 0 leaves a linear classifier.
-        width: Units of each.
-        hidden: Units of each hidden layer, instead of depth × width; `[]` leaves a linear classifier.
-        norm: Between a hidden layer and its activation: none, batch or layer.
-        dropout: Probability of zeroing a hidden unit while training.
+        width: Number of units in each hidden layer.
+        hidden: Units of each hidden layer one by one, in place of depth and width; `[]` leaves a linear classifier.
+        norm: What stands between a hidden layer and its activation: `"none"`, `"batch"` or `"layer"`.
+        dropout: Probability with which a hidden unit is set to zero while training, in [0, 1).
         bias: Whether the linear layers have biases.
 
     Input shape (batch, *input_shape), output shape (batch, out_features).

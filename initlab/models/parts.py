@@ -1,4 +1,4 @@
-"""What several networks are made of: norms by name, Fixup's scalars, and checks of what a user configures."""
+"""What several networks are made of: norms by name, Fixup's scalars, and checks of configured sizes."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -44,20 +44,23 @@ class ScalarMultiplier(nn.Module):
 
 
 def scalar_bias(wanted: bool) -> nn.Module:
-    """A `ScalarBias`, or nothing."""
+    """A `ScalarBias` if wanted, else a module that changes nothing."""
     return ScalarBias() if wanted else nn.Identity()
 
 
 def scalar_multiplier(wanted: bool) -> nn.Module:
-    """A `ScalarMultiplier`, or nothing."""
+    """A `ScalarMultiplier` if wanted, else a module that changes nothing."""
     return ScalarMultiplier() if wanted else nn.Identity()
 
 
 def dropout_layer(probability: float) -> nn.Module:
-    """Dropout, or nothing where its probability is 0.
+    """Dropout, or a module that changes nothing where the probability is 0.
+
+    Args:
+        probability: With which an entry is set to zero while training, in [0, 1).
 
     Raises:
-        UserError: `probability` is not in [0, 1).
+        UserError: the probability is not in [0, 1).
     """
     if not 0 <= probability < 1:
         raise UserError(f"model.dropout={probability}: expected a probability in [0, 1)")
@@ -65,10 +68,17 @@ def dropout_layer(probability: float) -> nn.Module:
 
 
 def find_norm(name: str, norms: Norms) -> Callable[[int], nn.Module]:
-    """What builds the norm of that name, given the number of units or channels.
+    """Look up what builds a norm.
+
+    Args:
+        name: What was configured, e.g. `"none"` or `"batch"`.
+        norms: The norms to choose from by name: `UNIT_NORMS` after dense layers, `CHANNEL_NORMS` after convolutions.
+
+    Returns:
+        A function from the number of units, or channels, to the norm.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: `norms` has none of that name.
     """
     if name not in norms:
         raise UserError(f"model.norm={name}: expected one of {', '.join(norms)}")
@@ -76,7 +86,11 @@ def find_norm(name: str, norms: Norms) -> Callable[[int], nn.Module]:
 
 
 def check_sizes(least: int = 1, /, **sizes: int | Sequence[int]) -> None:
-    """Refuse a configured size, or a list that has one, below `least`.
+    """Refuse a configured size, or a list with such a size in it, that is too small.
+
+    Args:
+        least: The least size that is allowed.
+        **sizes: The sizes by their configuration keys, within `model`.
 
     Raises:
         UserError: naming the key of the first that is too small.
@@ -91,8 +105,12 @@ def check_sizes(least: int = 1, /, **sizes: int | Sequence[int]) -> None:
 def image_shape(input_shape: tuple[int, ...], *, model: str) -> tuple[int, int, int]:
     """Channels, height and width of a sample.
 
+    Args:
+        input_shape: Shape of one sample, whatever it is.
+        model: The network that needs images, by its configured name, for the message.
+
     Raises:
-        UserError: samples are no images.
+        UserError: samples do not have three dimensions, so they are no images.
     """
     if len(input_shape) != 3:
         raise UserError(

@@ -1,4 +1,4 @@
-"""A deep plain convolutional net: no shortcuts, and as many layers as one likes."""
+"""A deep plain convolutional net: no shortcuts, and any number of layers."""
 
 from typing import Literal
 
@@ -12,18 +12,19 @@ from initlab.models.parts import CHANNEL_NORMS, check_sizes, find_norm, image_sh
 class PlainCNN(nn.Module):
     """3×3 convolutions of one width, the first of them strided, then global average pooling and linear logits.
 
-    The net in which Xiao et al. 2018, arXiv:1806.05393, trained 10,000 layers from delta-orthogonal weights: nothing
-    but the initialization carries the signal. No convolution has fewer output than input channels, as such weights ask.
+    Xiao et al. 2018, arXiv:1806.05393, trained such a net with 10,000 layers from delta-orthogonal weights: nothing but
+    the initialization carries the signal. No convolution has fewer output than input channels, as such weights require.
 
     Args:
-        input_shape: (channels, height, width).
-        out_features: Number of logits.
-        activation: Follows every convolution.
-        depth: Number of convolutions.
-        width: Their output channels, at least those of the image.
+        input_shape: Shape of one sample, an image: (channels, height, width).
+        out_features: How many numbers it gives for each sample: a logit a class, or an output a target.
+        activation: The nonlinearity that follows every convolution.
+        depth: Number of convolutions, at least `strided`.
+        width: Output channels of each convolution, at least as many as the image has.
         strided: How many of the first convolutions have stride 2; each halves the image, rounding up.
-        padding: By one pixel, what it is filled with: circular wraps the image around, as the theory does; zeros.
-        norm: Between a convolution and its activation: none or batch.
+        padding: What the border of one pixel is filled with: `"circular"` wraps the image around, as theory assumes;
+            `"zeros"`.
+        norm: What stands between a convolution and its activation: `"none"` or `"batch"`.
         bias: Whether convolutions and the output have biases.
 
     Input shape (batch, *input_shape), output shape (batch, out_features).

@@ -12,20 +12,20 @@ from initlab.models.parts import UNIT_NORMS, check_sizes, find_norm, scalar_bias
 class ResidualMLP(nn.Module):
     """A linear stem, residual branches of two linear layers each, then linear logits; all in pre-activation order.
 
-    Norm and activation come before a linear layer and never after the sum, as in He et al. 2016, arXiv:1603.05027: the
-    signal runs from the stem to the logits through additions alone, and every layer but the stem sees an activation's
-    output, which is what an initializer's gain assumes. A branch is W₂ φ(norm(W₁ φ(norm(x)))); one more norm and
-    activation stand before the logits.
+    Norm and activation come before a linear layer and never after the sum, as in He et al. 2016, arXiv:1603.05027. So
+    the signal runs from the stem to the logits through additions alone, and every layer but the stem sees the output of
+    an activation, as an initializer's gain assumes. A branch is W₂ φ(norm(W₁ φ(norm(x)))); one more norm and activation
+    stand before the logits.
 
     Args:
-        input_shape: Shape of one sample; images are flattened.
-        out_features: Number of logits.
-        activation: Precedes every linear layer but the stem.
-        depth: Number of residual branches.
+        input_shape: Shape of one sample; what has several dimensions, such as an image, is flattened.
+        out_features: How many numbers it gives for each sample: a logit a class, or an output a target.
+        activation: The nonlinearity φ that precedes every linear layer but the stem.
+        depth: Number of residual branches, each of two linear layers.
         width: Units of the stem and of both layers of every branch.
-        norm: Before each activation: none, batch or layer.
-        scalars: Fixup's rule 3 (Zhang et al. 2019, arXiv:1901.09321): a learned multiplier, at first 1, ends each
-            branch, and a learned scalar, at first 0, is added before each linear layer and each activation.
+        norm: What stands before each activation: `"none"`, `"batch"` or `"layer"`.
+        scalars: Whether to add Fixup's rule 3 (Zhang et al. 2019, arXiv:1901.09321): a learned multiplier, at first 1,
+            ends each branch, and a learned scalar, at first 0, is added before each linear layer and each activation.
         bias: Whether the linear layers have biases.
 
     Input shape (batch, *input_shape), output shape (batch, out_features).
@@ -72,7 +72,14 @@ class ResidualMLP(nn.Module):
 
 
 class ResidualBranch(nn.Module):
-    """What is added to the signal: two linear layers, each after its preactivation."""
+    """What is added to the signal: two linear layers, each after its preactivation.
+
+    Args:
+        width: Length of the signal, and units of both layers.
+        preactivation: Builds what stands before a layer, norm and activation; called once for each layer.
+        scalars: Whether a learned multiplier, at first 1, ends the branch.
+        bias: Whether both linear layers have biases.
+    """
 
     def __init__(self, width: int, preactivation: Callable[[], nn.Module], *, scalars: bool, bias: bool) -> None:
         super().__init__()

@@ -12,20 +12,20 @@ from initlab.models.parts import CHANNEL_NORMS, check_sizes, find_norm, image_sh
 class ResNet(nn.Module):
     """ResNet-18 (He et al. 2015, arXiv:1512.03385) for small images: a 3×3 stem of stride 1 and no max-pool.
 
-    Stages of basic blocks, each stage but the first halving the image, rounding up, and doubling the channels; then
-    global average pooling and linear logits. A shortcut is a 1×1 projection where the block changes the shape, else
-    the identity. Without norms it wants an initialization that knows of the branches, such as Fixup.
+    Stages of basic blocks follow, each stage but the first halving the image, rounding up, and doubling the channels;
+    then global average pooling and linear logits. A shortcut is a 1×1 projection where the block changes the shape,
+    else the identity. Without norms it needs an initialization that takes account of the branches, such as Fixup.
 
     Args:
-        input_shape: (channels, height, width).
-        out_features: Number of logits.
-        activation: Follows the stem, each block's first convolution, and the sum of branch and shortcut.
-        blocks: Number of blocks in each stage.
+        input_shape: Shape of one sample, an image: (channels, height, width).
+        out_features: How many numbers it gives for each sample: a logit a class, or an output a target.
+        activation: The nonlinearity after the stem, each block's first convolution, and the sum of branch and shortcut.
+        blocks: Number of blocks in each stage; the length of the list is the number of stages.
         width: Channels of the stem and the first stage.
-        norm: After each convolution: batch or none.
-        scalars: Fixup's rule 3 (Zhang et al. 2019, arXiv:1901.09321): a learned multiplier, at first 1, ends each
-            branch, and a learned scalar, at first 0, is added before each convolution, activation and the output; a
-            projection shares that of its block's first convolution.
+        norm: What follows each convolution: `"batch"` or `"none"`.
+        scalars: Whether to add Fixup's rule 3 (Zhang et al. 2019, arXiv:1901.09321): a learned multiplier, at first 1,
+            ends each branch, and a learned scalar, at first 0, is added before each convolution, activation and the
+            output; a projection shares the one of its block's first convolution.
         bias: Whether convolutions have biases; norms and scalars bring their own. The output always has them.
 
     Input shape (batch, *input_shape), output shape (batch, out_features).
@@ -79,6 +79,15 @@ class ResNet(nn.Module):
 
 class BasicBlock(nn.Module):
     """φ(shortcut(x) + norm(W₂ φ(norm(W₁ x)))), with 3×3 convolutions.
+
+    Args:
+        fan_in: Channels that enter the block.
+        fan_out: Channels of both convolutions, which leave the block.
+        stride: Of the first convolution: 2 halves the image, rounding up, and 1 keeps its size.
+        activation: The nonlinearity φ, after the first convolution and after the sum.
+        norm: What follows each convolution: `"batch"` or `"none"`.
+        scalars: Whether to add Fixup's learned scalars, as in `ResNet`.
+        bias: Whether the convolutions have biases.
 
     Input shape (batch, fan_in, height, width), output shape (batch, fan_out, ⌈height/stride⌉, ⌈width/stride⌉).
     """

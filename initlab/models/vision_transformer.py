@@ -11,21 +11,22 @@ from initlab.models.parts import check_sizes, dropout_layer, image_shape
 class VisionTransformer(nn.Module):
     """Patches of an image as tokens, pre-norm transformer blocks, the mean of the tokens, a norm, linear logits.
 
-    As Beyer et al. 2022, arXiv:2205.01580, simplify Dosovitskiy et al. 2020, arXiv:2010.11929: fixed positions, and
-    the mean instead of a class token. Here the last norm follows the mean, as in He et al. 2021, arXiv:2111.06377, so
-    that the logits' scale at the start is the initializer's alone. All layers are Linear, one for each of query, key,
-    value and output, so that every layer's fan is its own and members can be vectorized.
+    It is the one of Dosovitskiy et al. 2020, arXiv:2010.11929, as Beyer et al. 2022, arXiv:2205.01580, simplify it:
+    with fixed positions, and the mean of the tokens in place of a class token. Here the last norm follows the mean, as
+    in He et al. 2021, arXiv:2111.06377, so that the initializer alone sets the scale of the first logits. All layers
+    are Linear, one for each of query, key, value and output, so that every layer has fans of its own and members can be
+    vectorized.
 
     Args:
-        input_shape: (channels, height, width).
-        out_features: Number of logits.
-        activation: Between the two layers of a block's MLP.
-        patch: Side of the square patches; it divides height and width.
-        width: Length of a token, a multiple of `heads` and of 4.
-        depth: Number of blocks.
-        heads: Of each attention.
-        ratio: Hidden units of a block's MLP, in widths.
-        dropout: Probability of zeroing an entry of a branch's result while training.
+        input_shape: Shape of one sample, an image: (channels, height, width).
+        out_features: How many numbers it gives for each sample: a logit a class, or an output a target.
+        activation: The nonlinearity between the two layers of a block's MLP.
+        patch: Side of the square patches in pixels; it must divide height and width.
+        width: Length of a token, a multiple of `heads` and of 4, at least 8.
+        depth: Number of blocks, each an attention and an MLP.
+        heads: Number of heads in each attention; each sees width/heads numbers of a token.
+        ratio: Hidden units of a block's MLP, as a multiple of `width`.
+        dropout: Probability with which an entry of a branch's result is set to zero while training, in [0, 1).
 
     Input shape (batch, *input_shape), output shape (batch, out_features).
     """
@@ -88,6 +89,13 @@ class VisionTransformer(nn.Module):
 class TransformerBlock(nn.Module):
     """Two residual branches: attention, and an MLP of two layers, each after a layer norm of its own.
 
+    Args:
+        width: Length of a token, a multiple of `heads`.
+        heads: Number of heads in the attention.
+        hidden: Units of the MLP's hidden layer.
+        activation: The nonlinearity between the layers of the MLP.
+        dropout: Probability with which an entry of a branch's result is set to zero while training, in [0, 1).
+
     Input and output shape (batch, tokens, width).
     """
 
@@ -112,7 +120,12 @@ class TransformerBlock(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762).
 
-    Written out: vmap has no batching rule for `scaled_dot_product_attention` on CPUs, and warns.
+    It is written out, as vmap has no batching rule for `scaled_dot_product_attention` on CPUs, and warns.
+
+    Args:
+        width: Length of a token, a multiple of `heads`.
+        heads: Number of heads; each sees width/heads numbers of a token.
+
     Input and output shape (batch, tokens, width).
     """
 
@@ -138,11 +151,17 @@ class Attention(nn.Module):
 def sine_cosine_positions(rows: int, columns: int, width: int) -> Tensor:
     """Fixed positions of a grid of tokens, row by row, shape (rows · columns, width).
 
-    A quarter of the entries each: sine and cosine of the column, sine and cosine of the row, at frequencies from 1
-    down to 1/10,000 in equal ratios.
+    The entries of a token are four quarters: sine and cosine of its column, sine and cosine of its row, each at
+    frequencies from 1 down to 1/10,000 in equal ratios.
+
+    Args:
+        rows: How many tokens the grid is high.
+        columns: How many tokens the grid is wide.
+        width: Length of a token, a multiple of 4 of at least 8.
 
     Raises:
-        UserError: `width` is no multiple of 4, or below 8, which leaves one frequency only.
+        UserError: `width` is no multiple of 4, or below 8, which would leave only one frequency.
+
     Source: Beyer et al. 2022, arXiv:2205.01580.
     """
     if width % 4 or width < 8:

@@ -1,1 +1,1 @@
-"""Tools for any `nn.Module`, a user's or ours: batches for it, a look without a trace, many of it stacked."""
+"""Tools for any `nn.Module`: batches for it, a look at it that leaves no trace, many of it stacked."""

@@ -1,4 +1,4 @@
-"""Rows to send through any network."""
+"""Rows to send through any network, whatever arguments it takes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +16,17 @@ from initlab.modules.measuring import measuring
 class Batch:
     """Rows to send through a network.
 
+    Example:
+        >>> batch = Batch(torch.zeros(6, 3), targets=torch.zeros(6, 1))
+        >>> len(batch), batch.through(nn.Linear(3, 1)).shape
+        (6, torch.Size([6, 1]))
+        >>> len(batch.part(torch.tensor([0, 2]))), batch.part(torch.tensor([0, 2])).targets.shape
+        (2, torch.Size([2, 1]))
+
     Attributes:
-        inputs: What the network is called with: a tensor, a tuple of positional or a dict of keyword arguments;
-            rows go first in every tensor.
-        targets: What the loss compares its output with; None where there is no loss.
+        inputs: What the network is called with: a tensor, a tuple of positional or a dict of keyword arguments. In
+            every tensor the first dimension is that of the rows.
+        targets: What the loss compares the network's output with, rows first; None where there is no loss.
     """
 
     inputs: Any
@@ -29,7 +36,14 @@ class Batch:
         return len(self._tensors()[0])
 
     def through(self, model: Callable[..., Any]) -> Any:
-        """The network's output; it may change its inputs in place, and gets its own."""
+        """Send the rows through a network. It gets a copy of the inputs, as it may change them in place.
+
+        Args:
+            model: The network, or any function that is called like it.
+
+        Returns:
+            Whatever the network returns.
+        """
         inputs = self._mapped(torch.clone).inputs
         if isinstance(inputs, Mapping):
             return model(**inputs)
@@ -38,11 +52,15 @@ class Batch:
         return model(inputs)
 
     def part(self, rows: Tensor) -> "Batch":
-        """Some of the rows, by index."""
+        """Some of the rows, of inputs and targets alike.
+
+        Args:
+            rows: Indices, shape (chosen,), on any device.
+        """
         return self._mapped(lambda value: value[rows.to(value.device)])
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
+        """The same rows on another device."""
         return self._mapped(lambda value: value.to(device))
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> "Batch":
@@ -56,11 +74,14 @@ class Batch:
         return [leaf for leaf in tree_leaves((self.inputs, self.targets)) if isinstance(leaf, Tensor)]
 
     def check(self, model: nn.Module) -> None:
-        """Send the batch through once; the network stays as it was.
+        """Send the rows through a network once, to see that they fit; the network stays as it was.
+
+        Args:
+            model: The network, on the same device as the rows.
 
         Raises:
-            UserError: no tensor, no rows, tensors of unequal length, a number that is not finite, or inputs that the
-                network cannot take.
+            UserError: no tensor, no rows, tensors with different numbers of rows, a number that is not finite, or
+                inputs that the network cannot take.
         """
         tensors = self._tensors()
         if not tensors or any(tensor.dim() == 0 for tensor in tensors):

@@ -13,13 +13,17 @@ from torch.utils._pytree import tree_leaves
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network inside what `torch.compile` returns, which hides layers and changes names."""
+    """The network inside what `torch.compile` returns, which hides layers and changes names; or the network itself."""
     inner: nn.Module = getattr(model, "_orig_mod", model)
     return inner
 
 
 def first_tensor(outputs: Any) -> Tensor | None:
-    """The first tensor of floating-point numbers among what a network returns, in whatever structure; None if none."""
+    """The first tensor of floating-point numbers in what a network returns; None if there is none.
+
+    Args:
+        outputs: A tensor, or tensors in tuples, lists or dicts of any depth.
+    """
     for leaf in tree_leaves(outputs):
         if isinstance(leaf, Tensor) and leaf.is_floating_point():
             return leaf
@@ -28,10 +32,20 @@ def first_tensor(outputs: Any) -> Tensor | None:
 
 @contextlib.contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
-    """Look at a network as it trains, but without dropout, and put everything back afterwards.
+    """Measure a network as it trains, but without dropout, while this context lasts; afterwards it is as it was before.
 
-    Modes and buffers are the network's own; a forward pass that draws random numbers draws the same ones each time,
-    and leaves torch's random state as it was.
+    Batch norm normalizes by the batch, as in training; all else is in evaluation mode. Modes, buffers and torch's
+    random state are put back at the end. A forward pass that draws random numbers draws the same ones in each context.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout())
+        >>> with measuring(model), torch.no_grad():
+        ...     outputs = model(torch.randn(100, 3))
+        >>> model.training, int(model[1].num_batches_tracked)
+        (True, 0)
+
+    Args:
+        model: The network; it may be on any device, and called within as often as one likes.
     """
     modes = {module: module.training for module in model.modules()}
     buffers = [(module, dict(module._buffers)) for module in modes]
@@ -65,9 +79,13 @@ def measuring(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def differentiable(model: nn.Module) -> Iterator[None]:
-    """Let a network that is being measured be differentiated as often as one likes.
+    """Let a network be differentiated as often as one likes while this context lasts.
 
-    torch's fused attention has no second derivative, and its batch norm no third.
+    torch's fused attention has no second derivative, and its batch norm no third: both are replaced by what gives the
+    same numbers and has all derivatives.
+
+    Args:
+        model: A network within `measuring`: its batch norms normalize by the batch.
     """
     norms = [module for module in model.modules() if isinstance(module, _NormBase)]
     handles = [norm.register_forward_hook(_normalize_by_batch) for norm in norms]
@@ -80,7 +98,7 @@ def differentiable(model: nn.Module) -> Iterator[None]:
 
 
 def _normalize_by_batch(norm: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
-    """What a batch or instance norm gives while training, in elementary operations."""
+    """The output of a batch or instance norm in training, computed by elementary operations."""
     assert isinstance(norm, _NormBase)
     inputs = args[0]
     axes = [axis for axis in range(inputs.dim()) if axis != 1 and (axis or not isinstance(norm, _InstanceNorm))]

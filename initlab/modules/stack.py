@@ -1,4 +1,4 @@
-"""Networks of one structure, stacked: one tensor a parameter, with a leading dimension of members."""
+"""Networks of one structure, stacked: one tensor for each parameter, whose first dimension is that of the members."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,12 +14,21 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Stack:
-    """Networks of one structure.
+    """Networks of one structure, their tensors stacked.
+
+    Example:
+        >>> stack = stack_members(nn.Linear(3, 2) for _ in range(5))
+        >>> stack.members, stack.parameters["weight"].shape
+        (5, torch.Size([5, 2, 3]))
+        >>> def norm(parameters, buffers):
+        ...     return parameters["weight"].norm()
+        >>> stack.each(norm, vectorized=True, most=100).shape
+        torch.Size([5])
 
     Attributes:
-        template: One of them, for its structure; its own numbers are never used.
-        parameters: By name, shape (members, …).
-        buffers: By name, shape (members, …).
+        template: A network of that structure; its own numbers are never used.
+        parameters: The stacked parameters by name, each of shape (members, *shape of one).
+        buffers: The stacked buffers by name, each of shape (members, *shape of one).
     """
 
     template: nn.Module
@@ -28,18 +37,22 @@ class Stack:
 
     @property
     def members(self) -> int:
-        """How many networks."""
+        """How many networks are stacked."""
         return len(next(iter(self.parameters.values())))
 
     def part(self, rows: slice) -> "Stack":
-        """Some of the members, detached, in views of the same tensors."""
+        """Some of the members, without gradients, as views of the same tensors.
+
+        Args:
+            rows: Which members, e.g. `slice(0, 10)`.
+        """
         parameters, buffers = (
             {name: value.detach()[rows] for name, value in state.items()} for state in (self.parameters, self.buffers)
         )
         return Stack(self.template, parameters, buffers)
 
     def to(self, device: torch.device) -> "Stack":
-        """The same on another device, detached; the template moves there itself."""
+        """The same networks on another device, without gradients. The template itself is moved there, too."""
         parameters, buffers = (
             {name: value.detach().to(device) for name, value in state.items()}
             for state in (self.parameters, self.buffers)
@@ -47,7 +60,14 @@ class Stack:
         return Stack(self.template.to(device), parameters, buffers)
 
     def member(self, place: int) -> dict[str, Tensor]:
-        """Parameters and buffers of one member, by name, as `torch.func.functional_call` takes them; buffers copied."""
+        """Parameters and buffers of one member, by name, as `torch.func.functional_call` takes them.
+
+        Args:
+            place: Its place in the stack, from 0.
+
+        Returns:
+            Parameters as views of the stack, without gradients; buffers as copies, which a forward pass may change.
+        """
         parameters = {name: value.detach()[place] for name, value in self.parameters.items()}
         return {**parameters, **{name: value[place].clone() for name, value in self.buffers.items()}}
 
@@ -55,12 +75,14 @@ class Stack:
         """Call `work(parameters, buffers)` for every member, without gradients.
 
         Args:
-            work: Returns tensors, or a dict of them.
-            vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
-            most: At most so many members go together.
+            work: Called with two dicts of one member's tensors by name, views of the stack's own: buffers that a
+                forward pass moves, such as the running statistics of batch norm, it must clone first. Returns a tensor,
+                or a dict of tensors, of the same shapes for each member.
+            vectorized: Whether members go through together by `torch.func.vmap`; else they go one after another.
+            most: How many members may go through together at most, to bound the memory; ignored unless vectorized.
 
         Returns:
-            What it returned, with a first dimension of members.
+            What `work` returned for all members, each tensor with a first dimension of members.
         """
         parameters = {name: value.detach() for name, value in self.parameters.items()}
         with torch.no_grad():
@@ -75,7 +97,14 @@ class Stack:
 
 
 def stack_members(models: Iterable[nn.Module]) -> Stack:
-    """Stack initialized networks of one structure; the parameters are `nn.Parameter`s that can be trained."""
+    """Stack initialized networks of one structure.
+
+    Args:
+        models: At least one network; all have the same modules and shapes. The first becomes the template.
+
+    Returns:
+        A stack whose parameters are copies, `nn.Parameter`s that can be trained.
+    """
     networks = list(models)
     parameters, buffers = stack_module_state(networks)
     return Stack(
@@ -86,7 +115,14 @@ def stack_members(models: Iterable[nn.Module]) -> Stack:
 
 
 def images_last(value: Tensor) -> Tensor:
-    """Lay a stack of convolution weights out so that each member's is channels_last, which CPUs convolve faster."""
+    """Lay a stack of convolution weights out so that each member's is channels_last, which CPUs convolve faster.
+
+    Args:
+        value: Shape (members, out, in, height, width); a tensor of another number of dimensions is returned as it is.
+
+    Returns:
+        A tensor of the same shape and numbers, in another order in memory.
+    """
     if value.dim() != 5:
         return value
     with torch.no_grad():

@@ -19,15 +19,18 @@ TAILS: Final = 0.001  # of the values on either side, that the bins leave out
 
 
 def histograms(networks: Stack, layout: Layout, batch: Batch) -> pd.DataFrame:
-    """Histogram of what every layer hands on, its post-activations, and of the output; of the first member.
+    """Histograms of the first member's post-activations in every layer, and of its outputs: 60 bins each.
+
+    The bins leave out a thousandth of the values at either end.
 
     Args:
         networks: The first member is looked at; dropout is off, norms normalize by the batch.
-        layout: Of their template.
-        batch: Rows to send through; the first 64 count.
+        layout: The layers of the networks' template, for this batch, as `find_layout` returns them.
+        batch: Rows to send through; the values of the first 64 are counted.
 
     Returns:
-        One row a layer and bin: layer, position, left, right, density; none of a layer without a finite number.
+        One row a layer and bin, with the columns of `tables.schema.HISTOGRAMS` but for the job's name; no row of a
+        layer that has no finite value.
     """
     template = networks.template
     places = {layer.after or layer.before: (number, layer) for number, layer in enumerate(layout.layers, start=1)}

@@ -24,13 +24,13 @@ def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: b
     Dropout is off, norms normalize by the batch.
 
     Args:
-        networks: At any moment of their training.
-        inputs: The batch, of floating-point numbers, rows first; batch norm sees all of it.
-        rows: The first so many rows get a Jacobian each.
+        networks: Members at any moment of their training, whose outputs have a row for each of the inputs.
+        inputs: The batch, floating-point numbers, shape (rows, …); batch norm sees all of it.
+        rows: So many rows, the first ones, get a Jacobian each.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
 
     Returns:
-        Shape (members, rows, values), float64.
+        Shape (members, rows, values), float64, on the CPU; NaN where a Jacobian is not finite.
     """
     template = networks.template
     chosen = inputs[:rows].clone()

@@ -26,7 +26,13 @@ MIXING = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSof
 
 @dataclass(frozen=True)
 class Site:
-    """A tensor of the forward pass: the input or the output of the `call`-th call of a module."""
+    """A place where the signal is looked at: the input or the output of a module at one of its calls.
+
+    Attributes:
+        module: Its name in the network, as `named_modules` has it.
+        call: 1 for its first call in a forward pass.
+        side: `input`, its first argument; or `output`.
+    """
 
     module: str
     call: int
@@ -38,14 +44,14 @@ class Layer:
     """One layer with a weight, at one of its calls.
 
     Attributes:
-        name: Of the module; with `#2` at its second call.
-        weight: Name of its parameter.
-        before: The pre-activation: the input of the nonlinearity that follows, with a norm or a sum in between, or the
-            layer's own output where none follows before the next layer.
-        after: The post-activation: that nonlinearity's output; None where none follows, or it is no module.
-        channels_first: Whether units go second, as a convolution's do, and not last.
-        shape: Of the pre-activation, rows first.
-        dtype: Of the pre-activation.
+        name: Name of the module in the network; with `#2` at its second call.
+        weight: Name of its weight in the network, such as `0.weight`.
+        before: Site of the pre-activation: the input of the nonlinearity that follows, with a norm or a sum in
+            between, or the layer's own output where none follows before the next layer.
+        after: Site of the post-activation, that nonlinearity's output; None where none follows, or it is no module.
+        channels_first: Whether units are the second dimension, as a convolution's channels are, or the last.
+        shape: Shape of the pre-activation, rows first.
+        dtype: Data type of the pre-activation.
     """
 
     name: str
@@ -58,7 +64,7 @@ class Layer:
 
     @property
     def units(self) -> int:
-        """How many units, or channels."""
+        """How many units the layer has, or channels."""
         return self.shape[1 if self.channels_first and len(self.shape) > 2 else -1]
 
     @property
@@ -73,7 +79,8 @@ class Layout:
 
     Attributes:
         layers: In the order in which they run.
-        unseen: Weights whose layer is not called as a module of its own, or not with a single tensor, with the reason.
+        unseen: By the names of the weights whose layer cannot be looked at, the reason: it is not called as a module
+            of its own, or not with a single tensor.
     """
 
     layers: tuple[Layer, ...]
@@ -91,7 +98,7 @@ class _Event:
     leaving: Tensor
 
 
-def is_nonlinearity(module: nn.Module) -> bool:
+def _is_nonlinearity(module: nn.Module) -> bool:
     """Whether a module applies a function to each entry, which is not the identity."""
     known = activation_of(module)
     if known is not None:
@@ -101,6 +108,10 @@ def is_nonlinearity(module: nn.Module) -> bool:
 
 def find_layout(model: nn.Module, batch: Batch) -> Layout:
     """Send a batch through a network once, and see in which order its layers run; the network stays as it was.
+
+    Args:
+        model: Any network.
+        batch: Rows on the network's device; the layout holds for batches of their shape.
 
     Raises:
         UserError: no layer with a weight is called as a module of its own.
@@ -127,7 +138,7 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
 
     with ExitStack() as hooks, measuring(model), torch.no_grad():
         for name, module in model.named_modules():
-            if name in weights or is_nonlinearity(module):
+            if name in weights or _is_nonlinearity(module):
                 handle = module.register_forward_hook(hook(name), with_kwargs=True)
                 hooks.callback(handle.remove)
         batch.through(model)
@@ -173,7 +184,13 @@ Visit = Callable[[Site, nn.Module, Tensor], Tensor]
 
 @contextmanager
 def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
-    """Call `visit(site, module, tensor)` at every site of a network while it runs; what it returns goes on instead."""
+    """Call `visit` at every site of a network whenever it runs within a `with` block.
+
+    Args:
+        model: The network; hooks are on it until the block ends.
+        layout: Its layers, whose pre- and post-activations are the sites.
+        visit: Called with the site, its module and the tensor there; the tensor that it returns goes on instead.
+    """
     wanted = {site for layer in layout.layers for site in (layer.before, layer.after) if site is not None}
     names = {site.module for site in wanted}
     calls: dict[str, int] = dict.fromkeys(names, 0)

@@ -22,7 +22,7 @@ MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found fr
 DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
 DEFAULT_SATURATION: Final = 0.05
 
-# What is measured of each layer; `results.schema.SIGNAL` says what each is.
+# What is measured of each layer; `tables.schema.SIGNAL` says what each is.
 MEASURED: Final = (
     "pre_mean",
     "pre_std",
@@ -57,21 +57,24 @@ def measure(
     loss: Loss | None = None,
     cotangent: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """One forward and one backward pass through every member; networks and random state stay as they were.
+    """Send a batch forth and its gradient back through every member; networks and random state stay as they were.
 
     Dropout is off, norms normalize by the batch.
 
     Args:
-        networks: At any moment of their training.
-        layout: Of their template, for this batch.
-        batch: The same rows for all members.
+        networks: Members at any moment of their training.
+        layout: The layers of the networks' template, for this batch, as `find_layout` returns them.
+        batch: Rows to send through, the same for all members.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
         loss: From outputs and targets to the sum over the rows of their losses; None: `cotangent` is sent back instead.
-        cotangent: Of the outputs' shape.
+        cotangent: Gradient at the outputs, of their shape; needed where there is no loss.
 
     Returns:
-        Of every layer and member: a tensor of shape (members, layers) for each name of `MEASURED`, float64; and second
-        moment and correlation of the output's gradient, shape (members,).
+        For each name of `MEASURED` a tensor of shape (members, layers), float64, on the CPU; and second moment and
+        correlation of the gradient at the outputs, shape (members,).
+
+    Raises:
+        UserError: the networks return no floating-point numbers.
     """
 
     def of_member(parameters: State, buffers: State) -> dict[str, Tensor]:
@@ -89,7 +92,7 @@ def output_numbers(outputs: Any) -> Tensor:
     """The first tensor of numbers among what a network returns.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such tensor, so that there is no gradient to look at.
     """
     found = first_tensor(outputs)
     if found is None:
@@ -141,7 +144,16 @@ class _Watcher:
         self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
-        """Measure; at a pre-activation add a zero, whose gradient is the signal's."""
+        """Measure the signal at a site; to a pre-activation add a zero, whose gradient is that of the signal.
+
+        Args:
+            site: Input or output of which call of the module.
+            module: The module that it enters or leaves there.
+            signal: The signal of all rows, shape (rows, …).
+
+        Returns:
+            The signal that goes on.
+        """
         if site in self._after:
             place, layer = self._after[site]
             self._rows[place] |= _of_output(layer, signal.detach())
@@ -211,7 +223,7 @@ def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
 
     Args:
         raw: Each of shape (members, layers), but for those of the output's gradient, of shape (members,).
-        rows: Of the batch.
+        rows: Number of rows of the batch, at least 1.
     """
     found = {name: raw[name] for name in MEASURED if name in raw}
     for side in ("pre", "post"):
@@ -232,9 +244,9 @@ def _correlation(squared_sum: Tensor, square: Tensor, rows: int) -> Tensor:
     """Mean product of different rows over their mean square; NaN for a single row, or for zeros.
 
     Args:
-        squared_sum: Mean over entries of the squared sum over rows.
-        square: Mean over entries and rows of the square.
-        rows: How many.
+        squared_sum: Sum over rows, squared, and its mean over entries.
+        square: Square, and its mean over entries and rows.
+        rows: How many rows the sums are over.
     """
     if rows == 1:
         return torch.full_like(square, torch.nan)

@@ -61,11 +61,14 @@ def predict(
     """Follow signal and gradient through a network, as far as theory goes.
 
     Args:
-        model: Its structure; its own weights are not used.
-        laws: Of the weights of each layer, by its name.
-        inputs: The batch, rows first.
-        gradient: Second moment and mean product over pairs of rows of the gradient at the output.
+        model: The network's structure; the weights that it holds are not used.
+        laws: By the name of each layer, the law of its weights and biases.
+        inputs: The batch, floating-point numbers, shape (rows, …).
+        gradient: Of the gradient at the output, its second moment, and the mean product of different rows.
         plain_norms: Names of norm layers that scale by 1 and shift by 0, if at all.
+
+    Returns:
+        A prediction for each site as far as there is one, and else the reason why there is none.
     """
     try:
         graph = _Tracer().trace(model)
@@ -113,7 +116,7 @@ class _Walk:
         self._no_gradient: dict[fx.Node, str] = {}
 
     def run(self, signal: Signal, gradient: Gradient) -> Prediction:
-        """Follow a signal at the input and a gradient at the output."""
+        """Follow a signal forth from the input, and a gradient back from the output."""
         calls: dict[str, int] = {}
         sites: dict[Site, fx.Node] = {}
         for node in self._nodes:
@@ -192,7 +195,7 @@ class _Walk:
         """The rule of an operation.
 
         Raises:
-            NoClosedFormError: it has none.
+            NoClosedFormError: theory has no rule for it.
         """
         activation = self._activation(node)
         if activation is not None:

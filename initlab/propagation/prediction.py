@@ -1,4 +1,4 @@
-"""What a prediction starts from, the law of a layer's weights, and what it says of a network."""
+"""What a prediction starts from, the laws of the weights, and what it says of a network."""
 
 import math
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ class WeightLaw:
     """What theory needs to know of the weights and biases of one layer, as they were drawn.
 
     Attributes:
-        mean_square: Of the weights' entries.
-        bias_mean_square: Of the biases; 0 where there are none.
+        mean_square: Mean square of the weight's entries: σ_w² is fan_in times this.
+        bias_mean_square: Mean square of the biases, σ_b²; 0 where there are none.
         independent: Whether the entries look drawn independently of each other, around 0; orthogonal ones do.
     """
 
@@ -32,13 +32,13 @@ class Prediction:
     """What theory says of each site of a network, as far as it goes.
 
     Attributes:
-        second_moments: q.
-        correlations: r/q.
-        gradients: g, for a gradient at the output as it was measured.
-        no_signal: Why there is no prediction of the signal at a site.
-        no_gradient: Why there is none of the gradient.
-        unpredicted: Why there is none at all; None if there is one.
-        gain: The mean square of a gradient at the input over that at the output; None if there is no prediction.
+        second_moments: q, the mean square of the signal, by site.
+        correlations: r/q, the mean product of the signals of different inputs over their mean square, by site.
+        gradients: g, the mean square of the gradient, by site, for the gradient at the output that was measured.
+        no_signal: Why there is no prediction of the signal, by site.
+        no_gradient: Why there is no prediction of the gradient, by site.
+        unpredicted: Why nothing at all is predicted; None where something is.
+        gain: The mean square of the gradient at the input over that at the output; None if it is not predicted.
     """
 
     second_moments: Mapping[Site, float] = field(default_factory=dict)
@@ -63,9 +63,13 @@ class Prediction:
 
 
 def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
-    """Describe one layer's weights, shape (members, out, …), and biases over all members.
+    """Describe the weights and biases of one layer, over all members.
 
     Entries that have a mean, as constants and identities have, are not independent around 0.
+
+    Args:
+        weights: Shape (members, out, …).
+        biases: Shape (members, out); None: the layer has none.
     """
     values = weights.detach().double().flatten()
     mean_square = float(values.square().mean())

@@ -46,8 +46,9 @@ def probe_model(
 ) -> pd.DataFrame:
     """Measure what a batch and its gradient look like in every layer of a network, and what theory says of it.
 
-    The network stays as it is: its numbers, modes, buffers, and torch's random state.
+    The network stays as it is: its weights, modes and buffers; and so does torch's random state.
 
+    Example:
         >>> import torch, initlab
         >>> layers = [m for _ in range(20) for m in (torch.nn.Linear(100, 100), torch.nn.Tanh())]
         >>> model = torch.nn.Sequential(*layers)
@@ -59,18 +60,20 @@ def probe_model(
 
     Args:
         model: Any network, on any device.
-        batch: What it is called with: a tensor, a tuple of positional or a dict of keyword arguments, rows first. With
-            a loss: a pair of those inputs and the targets.
-        seed: Of the first member, and of the direction of the outputs.
-        scheme: Initialize copies of the network by this before; None: it is looked at with the weights it has.
-        seeds: How many copies, with seeds seed, seed + 1, …; needs a scheme.
-        activation: For schemes that depend on it; as in `initialize`.
-        loss: From outputs and targets to the mean loss; None: a random direction of the outputs is sent back.
-        **params: The scheme's.
+        batch: What the network is called with: a tensor, a tuple of positional or a dict of keyword arguments, rows
+            first. With a loss: a pair of those inputs and the targets.
+        seed: Seed of the first copy's weights, and of the random direction that is sent back without a loss.
+        scheme: Name of the scheme that copies of the network are initialized by; None: the network is looked at with
+            the weights that it has.
+        seeds: How many copies to initialize, with the seeds seed, seed + 1, …; more than 1 needs a scheme.
+        activation: Nonlinearity of the network, for schemes that depend on it; as in `initialize`.
+        loss: From outputs and targets to the mean loss, a scalar; None: a random direction of the outputs is sent back.
+        **params: Parameters of the scheme, as in `initialize`.
 
     Returns:
-        One row a member and layer, in the order in which the layers run; `help(initlab.tables.schema)` says what the
-        columns are. `table.attrs["unseen"]` names the weights of which nothing was measured, with the reason.
+        One row a member (here: a copy) and layer, in the order in which the layers run; its columns are explained by
+        `initlab.tables.schema.describe_columns("signal")`. `table.attrs["unseen"]` names the weights of which nothing
+        was measured, with the reason.
 
     Raises:
         UserError: a batch that the network cannot take or that holds NaN, a network in which no layer can be seen, or a
@@ -97,10 +100,23 @@ def prepare(
     loss: Callable[[Any, Any], Tensor] | None = None,
     **params: Any,
 ) -> tuple[Stack, Batch, str | None]:
-    """What `probe_model`, whose arguments these are, looks at.
+    """What `probe_model` looks at: the networks and the rows.
+
+    Args:
+        model: As in `probe_model`, and so are the other arguments.
+        batch: The inputs, or with a loss a pair of inputs and targets.
+        seed: Seed of the first copy's weights.
+        scheme: Name of the scheme for the copies; None: the network itself, with the weights that it has.
+        seeds: How many copies to make, at least 1.
+        activation: Nonlinearity of the network, for schemes that depend on it.
+        loss: From outputs and targets to the mean loss, for schemes that look at gradients.
+        **params: Parameters of the scheme.
 
     Returns:
         The networks; the rows on their device; and why theory has nothing to say of them, None if it has.
+
+    Raises:
+        UserError: as `probe_model` raises it, but for a network in which no layer can be seen.
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
@@ -132,7 +148,7 @@ class Probe:
         signal: One row a member and layer; `tables.schema.describe_columns("signal")` says what its columns are.
         histograms: One row a layer and bin, of the first member.
         spectrum: One row a member, row of the batch and singular value; empty where there is no Jacobian.
-        unseen: Weights of which nothing was measured, with the reason.
+        unseen: By the names of the weights of which nothing was measured, the reason.
     """
 
     signal: pd.DataFrame
@@ -153,13 +169,16 @@ def probe_networks(
     """Measure what a batch and its gradient look like in every layer, before any training, and what theory says.
 
     Args:
-        networks: At initialization.
-        batch: The same rows for all.
-        seeds: One a member.
+        networks: Members with their initial weights.
+        batch: Rows to send through, the same for all members.
+        seeds: Seeds of the members, in the order of the stack.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
         loss: From outputs and targets to the sum over the rows of their losses; None: a random direction of the
             outputs is sent back, one for each row, drawn from the first seed.
-        fitted: Why theory, which is about random weights, has nothing to say; None: it has.
+        fitted: Why theory, which is about random weights, has nothing to say of these; None: it has.
+
+    Raises:
+        UserError: no layer can be seen, or `torch.func` cannot differentiate the networks.
     """
     table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
     spread = histograms(networks, layout, batch)
@@ -181,21 +200,22 @@ def _probe_signal(
 def measure_networks(
     networks: Stack, layout: Layout, batch: Batch, *, direction_seed: int, vectorized: bool, loss: Loss | None
 ) -> dict[str, Tensor]:
-    """One forward and one backward pass through every member; without a loss along a random direction of the outputs.
+    """Send a batch forth and its gradient back through every member, as `measure` does.
 
     Args:
-        networks: At any moment of their training.
+        networks: Members at any moment of their training.
         layout: The layers of their template, for this batch.
-        batch: The same rows for all.
-        direction_seed: Of that direction.
+        batch: Rows to send through, the same for all members.
+        direction_seed: Seed of the random direction of the outputs that is sent back where there is no loss.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
-        loss: From outputs and targets to the sum over the rows of their losses; None: the direction counts.
+        loss: From outputs and targets to the sum over the rows of their losses; None: the direction is sent back.
 
     Returns:
-        As `measure` has it: shape (members, layers) for each name of `MEASURED`, float64.
+        As `measure` returns it: shape (members, layers) for each name of `MEASURED`, float64.
 
     Raises:
-        UserError: an operation that `torch.func` cannot differentiate.
+        UserError: the networks have an operation that `torch.func` cannot differentiate, or return no floating-point
+            numbers.
     """
     cotangent = None
     if loss is None:
@@ -214,9 +234,9 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
     """What theory says, given the variances of the weights as they are and the gradient at the output.
 
     Args:
-        networks: At initialization.
+        networks: Members with their initial weights; their variances are taken over all members.
         measured: As `measure_networks` returns it; the gradient at the output is taken from it.
-        batch: The rows that were measured.
+        batch: The rows that `measured` is of.
     """
     inputs = _single_input(batch)
     if inputs is None or inputs.dim() < 2:
@@ -247,8 +267,8 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
 def _single_input(batch: Batch) -> Tensor | None:
     """The one tensor of numbers that a network takes; None if it takes something else."""
     leaves = tree_leaves(batch.inputs)
-    alone = len(leaves) == 1 and isinstance(leaves[0], Tensor) and leaves[0].is_floating_point()
-    return leaves[0] if alone and not isinstance(batch.inputs, Mapping) else None
+    single = len(leaves) == 1 and isinstance(leaves[0], Tensor) and leaves[0].is_floating_point()
+    return leaves[0] if single and not isinstance(batch.inputs, Mapping) else None
 
 
 def _has_rows(networks: Stack, batch: Batch) -> bool:

@@ -32,8 +32,8 @@ class Signal:
 
     Attributes:
         q: Second moment over units, of groups of inputs of similar size, shape (groups,), float64.
-        r: Mean product of different inputs.
-        normal: Whether it is normal, as what leaves a linear layer is.
+        r: Mean product of the signals of different inputs.
+        normal: Whether its law is normal, as that of what leaves a linear layer is.
     """
 
     q: Tensor
@@ -42,7 +42,7 @@ class Signal:
 
     @property
     def mean_square(self) -> float:
-        """Q over all inputs."""
+        """Mean of q over all inputs."""
         return float(self.q.mean())
 
     @property
@@ -54,7 +54,12 @@ class Signal:
 
 @dataclass(frozen=True)
 class Gradient:
-    """The gradient at one place: its second moment g, and the mean product h of the gradients of different inputs."""
+    """The gradient at one place.
+
+    Attributes:
+        g: Second moment over units and inputs.
+        h: Mean product of the gradients of different inputs.
+    """
 
     g: float
     h: float
@@ -102,7 +107,11 @@ class Sum:
     made_from: Sequence[bool]
 
     def forward(self, *signals: Signal) -> Signal:
-        """The sums of q and r, where a branch owes its randomness to a layer of its own."""
+        """The sums of q and r.
+
+        Raises:
+            NoClosedFormError: neither branch owes its randomness to a layer of its own.
+        """
         fresh = [signal.normal and not used for signal, used in zip(signals, self.made_from, strict=False)]
         if len(signals) != 2 or not any(fresh):
             raise NoClosedFormError("a sum of what is not independent")
@@ -119,9 +128,9 @@ class Nonlinearity:
     """An activation φ: E[φ(u)²] and E[φ(u₁)φ(u₂)] forth; E[φ'(u)²] and E[φ'(u₁)φ'(u₂)] as factors on the way back.
 
     Attributes:
-        name: Of the operation.
-        activation: φ.
-        crossing: Whether gradients of different inputs matter, as they do to batch norm alone.
+        name: Name of the operation, for the reason why theory may not cover it.
+        activation: The function φ.
+        crossing: Whether products of the gradients of different inputs are needed, as batch norm alone needs them.
     """
 
     name: str
@@ -150,10 +159,10 @@ class Linear:
     On the way back both moments grow by fan_out times that mean square.
 
     Attributes:
-        name: Of the layer.
-        law: Of its weights and biases.
-        fan_in: Products that an output is the sum of.
-        fan_out: Products that an input enters; None where it is not the same for all, as at a border.
+        name: Name of the layer, for the reason why theory may not cover it.
+        law: How its weights and biases were drawn.
+        fan_in: Number of products that an output is the sum of.
+        fan_out: Number of products that an input enters; None where it is not the same for all, as at a border.
     """
 
     name: str
@@ -169,7 +178,11 @@ class Linear:
         return Signal(weight_variance * signal.q + bias, weight_variance * signal.r + bias, normal=True)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
-        """The gradient times fan_out times the mean square weight."""
+        """The gradient times fan_out times the mean square weight.
+
+        Raises:
+            NoClosedFormError: inputs at a border enter fewer products than others.
+        """
         if self.fan_out is None:
             raise NoClosedFormError(f"pixels at the border of {self.name} enter fewer products than others")
         factor = self.fan_out * self.law.mean_square
@@ -181,8 +194,8 @@ class BatchNorm:
     """Batch norm after a linear layer: 1 and (r - r̄)/(q - r̄) forth, r̄ the mean over all pairs of its batch.
 
     Attributes:
-        name: Of the layer.
-        rows: Of the batch.
+        name: Name of the layer, for the reason why theory may not cover it.
+        rows: How many rows the batch has; the gradient needs at least 4.
     """
 
     name: str
@@ -200,6 +213,9 @@ class BatchNorm:
 
         The norm takes off the mean over the batch, and what goes along with the signal; the mean of 1/variance is
         larger than one over the mean, for normal numbers by (batch - 1)/(batch - 3).
+
+        Raises:
+            NoClosedFormError: there are fewer than 4 rows, or all are equal.
         """
         size, count = self._spread(signal), self.rows
         if not size or count < 4:
@@ -218,7 +234,7 @@ class LayerNorm:
     """Layer or RMS norm after a linear layer: 1 and r/q forth, divided by q on the way back.
 
     Attributes:
-        name: Of the layer.
+        name: Name of the layer, for the reason why theory may not cover it.
     """
 
     name: str
@@ -235,10 +251,10 @@ class LayerNorm:
 
 
 def normal(signal: Signal, name: str) -> Signal:
-    """A signal that is normal, for what `name` does to it.
+    """Return a signal if it is normal, as the operation `name` needs it.
 
     Raises:
-        NoClosedFormError: it is not.
+        NoClosedFormError: the signal is not normal; the message has the name.
     """
     if not signal.normal:
         raise NoClosedFormError(f"{name} acts on what is not normal")
@@ -249,9 +265,9 @@ def rule_of_layer(name: str, layer: nn.Linear | _ConvNd, law: WeightLaw | None) 
     """The rule of a layer with weights.
 
     Args:
-        name: Of the layer.
-        layer: For its sizes; its own weights are not used.
-        law: Of its weights; None where they are another layer's.
+        name: Name of the layer in the network.
+        layer: The layer, for its sizes; the weights that it holds are not used.
+        law: How its weights and biases were drawn; None where they are another layer's.
 
     Raises:
         NoClosedFormError: its weights are not independent, or its border is unlike the rest.

@@ -16,7 +16,7 @@ from initlab.propagation.prediction import Prediction
 
 
 def theory_columns(layout: Layout, prediction: Prediction) -> dict[str, list[Any]]:
-    """What theory says of each layer, as columns of the signal table."""
+    """What theory says of each layer, as columns of the signal table: a list of one value a layer for each."""
 
     def by_layer(values: Mapping[Site, float]) -> list[float]:
         return [values.get(layer.before, math.nan) for layer in layout.layers]
@@ -35,9 +35,9 @@ class Snapshot:
     """What networks showed at one moment.
 
     Attributes:
-        epoch: 0 before any training.
-        values: What was measured, shape (members, layers) each.
-        theory: `theory_columns`.
+        epoch: How many epochs the networks had trained; 0: none.
+        values: What `measure` returned: shape (members, layers) for each name of `MEASURED`.
+        theory: What `theory_columns` returned: a value a layer for each column.
     """
 
     epoch: int
@@ -52,9 +52,9 @@ def signal_table(
 
     Args:
         layout: The layers, in the order in which they run.
-        snapshots: At least one.
-        seeds: One a member.
-        first_seed: Members count from it.
+        snapshots: One or more, in the order of their epochs.
+        seeds: Seeds of the members, in the order of the snapshots' values.
+        first_seed: Seed of the job's first member: the column `member` is a seed less this one.
 
     Returns:
         The columns of `tables.schema.SIGNAL` but for the job's name.

@@ -21,7 +21,12 @@ NOTABLE: Final = 100.0  # a factor over all layers from which on a signal has gr
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a network can be trained from where it starts, and why."""
+    """Whether a network can be trained from where it starts, and why.
+
+    Attributes:
+        outlook: `trainable`, `hard to train` or `not trainable`.
+        reason: What speaks for it in the signal table, without a full stop.
+    """
 
     outlook: Outlook
     reason: str
@@ -31,10 +36,22 @@ class Verdict:
 
 
 def judge(signal: pd.DataFrame) -> Verdict:
-    """Read one scheme's signal table: of one job, before any training.
+    """Say from a signal table whether the networks can be trained.
 
-    Sizes are mean squares, their means over members geometric, where they are not zero. The gradient's is taken over a
-    whole row, so that layers of different widths compare.
+    Sizes are mean squares; over members their geometric mean counts, of those that are not zero. The size of a
+    gradient is taken over a whole row, so that layers of different widths compare.
+
+    Example:
+        >>> import torch, initlab
+        >>> from initlab.propagation.verdict import judge
+        >>> layers = [m for _ in range(20) for m in (torch.nn.Linear(100, 100), torch.nn.Tanh())]
+        >>> batch = torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
+        >>> table = initlab.probe_model(torch.nn.Sequential(*layers), batch, seed=0, scheme="zeros")
+        >>> print(judge(table))
+        not trainable: no weight gets any gradient, so that none of them ever moves
+
+    Args:
+        signal: One row a member and layer, with the columns of `tables.schema.SIGNAL`; of one job, before any training.
     """
     layers = _over_members(signal)
     hidden = layers.iloc[:-1] if len(layers) > 1 else layers
@@ -66,7 +83,7 @@ def unevenness(signal: pd.DataFrame) -> float:
     """By how much signal and gradient differ between the first and the last hidden layer, as a sum of logarithms.
 
     Args:
-        signal: As for `judge`.
+        signal: Signal table of one job before any training, as for `judge`.
 
     Returns:
         0 where both keep their mean squares; infinite where one gets lost.

@@ -1,4 +1,4 @@
-"""What other axes and other data sets say."""
+"""Sections of a report on other axes than the candidates, and on ranks across data sets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from initlab.results.heat import HeatMap, heat_maps
 
 
 def heat_sections(analysis: Analysis) -> list[Section]:
-    """Candidates against the values of each other axis."""
+    """Sections with the scores of candidates over the values of another axis, one for each axis."""
     return [_heat_section(analysis, found) for found in heat_maps(analysis)]
 
 
@@ -57,7 +57,7 @@ def _cell(scores: Mapping[Any, float], value: str) -> str:
 
 
 def ranks_section(analysis: Analysis) -> Section | None:
-    """Ranks across data sets."""
+    """The section on ranks across data sets; None where there are no ranks."""
     ranks = analysis.ranks
     if ranks is None:
         return None

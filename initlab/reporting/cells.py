@@ -11,7 +11,12 @@ CONDITION_HEADINGS = ("data", "metric", "setting")
 
 
 def condition_columns(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:
-    """The columns that tell a row's condition, where there are several."""
+    """The columns that tell the condition of a row: those in which the conditions of the study differ.
+
+    Args:
+        analysis: As `analyse` returns it.
+        table: A table with the columns data, metric and setting, whose rows are told.
+    """
     shown = pd.DataFrame(index=table.index)
     if analysis.candidates["data"].nunique() > 1:
         shown["data"] = table["data"]
@@ -23,19 +28,19 @@ def condition_columns(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def intervals(table: pd.DataFrame, name: str) -> list[str]:
-    """A column with its interval."""
+    """A column as text with its interval, `0.972 [0.961, 0.983]`, from `name`, `name`_low and `name`_high."""
     columns = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
     return [interval_text(*row) for row in columns]
 
 
 def score_name(analysis: Analysis) -> str:
-    """What the test scores are, where they are all of one kind."""
+    """What to call the test scores: `test accuracy`, or `test score` where they are of several kinds."""
     metrics = list(analysis.candidates["metric"].unique())
     return f"test {METRICS[metrics[0]]}" if len(metrics) == 1 else "test score"
 
 
 def which_panels(analysis: Analysis) -> str:
-    """What a figure of panels leaves out."""
+    """What a figure of panels leaves out, as sentences to append to its caption; empty if nothing."""
     left = []
     if len(analysis.conditions) > MOST_PANELS:
         left.append(f" The first {MOST_PANELS} of {len(analysis.conditions)} conditions.")

@@ -16,14 +16,19 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Points:
-    """A list of plain sentences."""
+    """A list of points, each a plain sentence or a few."""
 
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be copied as it is; with a title it is out of sight until a reader asks for it."""
+    """Text to be copied as it is.
+
+    Attributes:
+        text: One line or several.
+        title: What the text is; it is then out of sight until a reader asks for it. Empty: it is in sight.
+    """
 
     text: str
     title: str = ""
@@ -34,11 +39,11 @@ class Table:
     """A table.
 
     Attributes:
-        name: Of its CSV file.
-        caption: What it shows; plain text.
-        data: Every row and column, in numbers.
-        shown: What a reader sees: text, one column a heading.
-        folded: Out of sight until a reader asks for it.
+        name: Name of its CSV file without `.csv`; no other table of the report has it.
+        caption: What the table shows, in plain text.
+        data: Every row and column, in numbers, for the CSV file.
+        shown: What a reader of the report sees: cells of text, the columns' names as headings.
+        folded: Whether the table is out of sight until a reader asks for it.
     """
 
     name: str
@@ -53,9 +58,9 @@ class Picture:
     """A figure.
 
     Attributes:
-        name: Of its SVG and PNG files.
-        caption: What it shows and how to read it; plain text.
-        figure: Drawn.
+        name: Name of its SVG and PNG files without their endings; no other picture of the report has it.
+        caption: What the figure shows and how to read it, in plain text.
+        figure: The figure, ready to be saved.
     """
 
     name: str
@@ -68,7 +73,12 @@ Part = Paragraph | Points | Code | Table | Picture
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A section of a report.
+
+    Attributes:
+        title: Its heading, in plain text.
+        parts: What stands below the heading, in this order.
+    """
 
     title: str
     parts: Sequence[Part]
@@ -76,17 +86,22 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report."""
+    """A whole report: the document of a study.
+
+    Attributes:
+        title: Its heading, in plain text.
+        sections: What stands below the heading, in this order.
+    """
 
     title: str
     sections: Sequence[Section]
 
     @property
     def pictures(self) -> list[Picture]:
-        """All figures."""
+        """All pictures, in the order of the report."""
         return [part for section in self.sections for part in section.parts if isinstance(part, Picture)]
 
     @property
     def tables(self) -> list[Table]:
-        """All tables."""
+        """All tables, in the order of the report."""
         return [part for section in self.sections for part in section.parts if isinstance(part, Table)]

@@ -13,11 +13,11 @@ MOST_ROWS = 60  # of a table; its CSV has all
 
 
 def to_html(report: Report, pictures: dict[str, bytes]) -> str:
-    """Write a report as HTML.
+    """A report as the text of an HTML page.
 
     Args:
-        report: Composed.
-        pictures: SVG of each of its pictures, by name.
+        report: As `compose_report` returns it.
+        pictures: SVG of each of its pictures, by `Picture.name`; it becomes a part of the page.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.tests["kind"] = lambda part, name: type(part).__name__ == name
@@ -28,5 +28,5 @@ def to_html(report: Report, pictures: dict[str, bytes]) -> str:
 
 
 def _condition_of(table: Table, row: Sequence[str]) -> tuple[str, ...]:
-    """The cells of a row that tell its condition: a new one is set off."""
+    """The cells of a row that tell its condition: the page sets a new condition off."""
     return tuple(cell for name, cell in zip(table.shown.columns, row, strict=True) if name in CONDITION_HEADINGS)

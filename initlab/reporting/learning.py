@@ -1,4 +1,4 @@
-"""How the candidates learn: at which rates, how soon, and which networks do not."""
+"""Sections of a report on how the candidates learn: at which rates, how soon, and which networks do not."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from initlab.results.candidates import CONDITION
 
 
 def rates_section(analysis: Analysis) -> Section | None:
-    """How much the learning rate matters."""
+    """The section on how much the learning rate matters; None where it was not tuned."""
     if not analysis.axes.tuned or analysis.candidates["rates"].max() < 2:
         return None
     table = analysis.candidates
@@ -54,7 +54,7 @@ def _range(low: float, high: float) -> str:
 
 
 def speed_section(analysis: Analysis) -> Section:
-    """How soon the networks learn."""
+    """The section on how soon the networks learn."""
     table = analysis.candidates
     shown = condition_columns(analysis, table)
     shown["candidate"] = table["candidate"]
@@ -82,7 +82,7 @@ def _epochs_and_interval(middle: float, low: float, high: float) -> str:
 
 
 def diverged_section(analysis: Analysis) -> Section | None:
-    """Which networks diverged, at the chosen learning rates and at all."""
+    """The section on which networks diverged, at the chosen learning rates and at all; None where none did."""
     members = analysis.study.members
     lost = (members["status"] == "diverged").groupby(members["job"]).agg(["sum", "size"])
     if not lost["sum"].any():
@@ -108,7 +108,7 @@ def diverged_section(analysis: Analysis) -> Section | None:
 
 
 def failed_section(analysis: Analysis) -> Section | None:
-    """The jobs that failed."""
+    """The section on the jobs that failed; None where none did."""
     failed = analysis.study.failed
     if not failed:
         return None

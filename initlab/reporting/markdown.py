@@ -10,7 +10,7 @@ MOST_ROWS = 60  # of a table; its CSV has all
 
 
 def to_markdown(report: Report) -> str:
-    """Write a report as Markdown; pictures are those under figures/."""
+    """A report as Markdown text, which refers to the pictures under figures/."""
     lines = [f"# {literal(report.title)}", ""]
     for section in report.sections:
         lines += [f"## {literal(section.title)}", ""]
@@ -20,7 +20,7 @@ def to_markdown(report: Report) -> str:
 
 
 def literal(text: str) -> str:
-    """Text that Markdown leaves as it is."""
+    """Text escaped so that Markdown shows it as it is, on one line."""
     return re.sub(r"([\\`*\[\]<>|$#~])", r"\\\1", " ".join(text.split()))
 
 
@@ -37,11 +37,11 @@ def _lines(part: Part) -> list[str]:
             return [f"![{literal(caption)}](figures/{name}.png)", "", literal(caption)]
         case Table(name, caption, _, shown):
             more = f" The first {MOST_ROWS} of {len(shown)} rows." if len(shown) > MOST_ROWS else ""
-            return [*table_lines(shown.head(MOST_ROWS)), "", f"{literal(caption)}{more} (tables/{name}.csv)"]
+            return [*_table_lines(shown.head(MOST_ROWS)), "", f"{literal(caption)}{more} (tables/{name}.csv)"]
 
 
-def table_lines(shown: pd.DataFrame) -> list[str]:
-    """A table of text as Markdown."""
+def _table_lines(shown: pd.DataFrame) -> list[str]:
+    """A table of text as lines of Markdown."""
     rows = [[literal(str(cell)) for cell in row] for row in shown.itertuples(index=False, name=None)]
     head = [literal(str(name)) for name in shown.columns]
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

@@ -19,10 +19,10 @@ class Screened:
     """What a scheme's untrained networks looked like.
 
     Attributes:
-        scheme: Its name.
-        outlook: Of a probe's verdict, or `not measured`.
-        reason: In words.
-        trained: Whether it went on to train.
+        scheme: Name of the scheme.
+        outlook: That of a probe's verdict: `trainable`, `hard to train` or `not trainable`; or `not measured`.
+        reason: The verdict's reason, or why nothing was measured.
+        trained: Whether networks with this scheme were trained then.
     """
 
     scheme: str
@@ -32,7 +32,13 @@ class Screened:
 
 
 def recommendation_section(analysis: Analysis, found: Choice | None, code: str) -> Section:
-    """The recommendation, and two lines of code."""
+    """The section with the recommendation, and the code to paste.
+
+    Args:
+        analysis: A study with one condition, as `analyse` returns it.
+        found: The candidate that was chosen; None: no network learned anything.
+        code: Lines of Python that use the chosen scheme.
+    """
     title = "The recommendation"
     if found is None:
         text = "No network learned anything: no initialization can be recommended. The tables say what was tried."
@@ -42,7 +48,7 @@ def recommendation_section(analysis: Analysis, found: Choice | None, code: str) 
 
 
 def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
-    """Which to use, at which learning rate, why, and what torch's own default does."""
+    """Sentences that say which scheme to use, at which learning rate, why, and what torch's own default does."""
     chosen, table = found.chosen, analysis.candidates
     name = str(chosen["candidate"])
     low, high = float(chosen["lowest"]), float(chosen["highest"])
@@ -112,7 +118,7 @@ def _beside_torch(analysis: Analysis, name: str) -> str:
 
 
 def screening_section(screened: Sequence[Screened]) -> Section:
-    """What all schemes looked like before training."""
+    """The section on what all schemes that fit the network looked like before training."""
     data = pd.DataFrame(
         [(entry.scheme, entry.outlook, entry.reason, entry.trained) for entry in screened],
         columns=["scheme", "outlook", "reason", "trained"],

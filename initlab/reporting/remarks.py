@@ -13,7 +13,7 @@ from initlab.tables.schema import METRICS
 
 
 def remarks(analysis: Analysis) -> list[str]:
-    """What a reader should know before believing the answer."""
+    """What a reader should know before believing the answer: points, of a sentence or two each."""
     found = [
         *_about_data(analysis),
         *_about_rates(analysis),
@@ -120,7 +120,7 @@ def _about_machines(analysis: Analysis) -> list[str]:
 
 
 def method(analysis: Analysis) -> Sequence[str]:
-    """How the numbers were made, and what they do not say."""
+    """How the numbers were made, and what they do not say: points, of a few sentences each."""
     rate = [
         f"Each candidate has the learning rate ({RATE}) with the highest mean validation score; what is reported and "
         "compared are its test scores."

@@ -8,7 +8,7 @@ from initlab.tables.store import config_text
 
 
 def how_to_repeat(study: Study) -> Section:
-    """Commands, versions, devices, commits, data checksums, and the configuration that all jobs share."""
+    """The section with commands, versions, devices, commits, data checksums, and what all jobs have configured."""
     metadata = list(study.metadata.values())
     commands = list(dict.fromkeys(str(entry["command"]) for entry in metadata if entry.get("command")))
     parts: list[Part] = []

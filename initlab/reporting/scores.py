@@ -1,4 +1,4 @@
-"""How good the candidates are: the leaderboard, every seed, the curves, all pairs."""
+"""Sections of a report on how good the candidates are: the leaderboard, every seed, the curves, all pairs."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from initlab.results.analysis import Analysis
 
 
 def leaderboard(analysis: Analysis) -> Section:
-    """All candidates, best first under each condition."""
+    """The section with all candidates, best first under each condition."""
     table = analysis.candidates
     shown = condition_columns(analysis, table)
     marks = table["standing"].map({"best": " ●", "tied": " ●", "open": " ○", "worse": ""})
@@ -37,20 +37,20 @@ def leaderboard(analysis: Analysis) -> Section:
 
 
 def seeds_section(analysis: Analysis) -> Section:
-    """Every seed."""
+    """The section with the test score of every member."""
     caption = "Test score of every network." + which_panels(analysis)
     return Section("Every seed", [Picture("seeds", caption, seeds_as_dots(analysis))])
 
 
 def curves_section(analysis: Analysis) -> Section:
-    """Learning curves."""
+    """The section with the learning curves."""
     at_best = ", each at its best learning rate" if analysis.axes.tuned else ""
     caption = f"Validation score over epochs{at_best}; epoch 0 is the untrained network." + which_panels(analysis)
     return Section("Learning curves", [Picture("curves", caption, learning_curves(analysis))])
 
 
 def pairs_section(analysis: Analysis) -> Section | None:
-    """All pairs."""
+    """The section with all pairs of candidates; None where there are none."""
     pairs = analysis.pairs
     if pairs.empty:
         return None
@@ -82,7 +82,7 @@ def pairs_section(analysis: Analysis) -> Section | None:
 
 
 def all_jobs(analysis: Analysis) -> Section:
-    """One row a job, as summary.csv has it."""
+    """The section with one row a job, as summary.csv has it."""
     data = analysis.summary
     differing = [str(key) for key in analysis.study.differing]
     shown = data[differing].map(shortest)

@@ -12,14 +12,27 @@ from initlab.results.analysis import Analysis
 
 
 def compose_report(analysis: Analysis, title: str) -> Report:
-    """Put a report together.
+    """Put the report of a study together.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.reporting.sections import compose_report
+        >>> from initlab.reporting.write import write_report
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> report = compose_report(analysis, "Which initialization for wine?")  # doctest: +SKIP
+        >>> write_report(report, Path("outputs/study"))  # doctest: +SKIP
 
     Args:
-        analysis: Of at least one finished job.
-        title: Its heading.
+        analysis: As `analyse` returns it, of a study with at least one finished job.
+        title: Heading of the report, in plain text.
+
+    Returns:
+        All sections that have something to say; their figures are drawn.
     """
     made = [
-        answer_section(analysis),
+        _answer_section(analysis),
         leaderboard(analysis),
         seeds_section(analysis),
         curves_section(analysis),
@@ -38,8 +51,8 @@ def compose_report(analysis: Analysis, title: str) -> Report:
     return Report(title, [section for section in made if section is not None])
 
 
-def answer_section(analysis: Analysis) -> Section:
-    """The answer in words, and what to know before believing it."""
+def _answer_section(analysis: Analysis) -> Section:
+    """The section with the answer in words, and what to know before believing it."""
     parts: list[Part] = [Paragraph(text) for text in answer(analysis)]
     conditions = analysis.conditions
     if len(conditions) > 1:

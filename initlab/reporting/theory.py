@@ -1,4 +1,4 @@
-"""The reason beside the result: the signal in every layer, where it was recorded, and what can be trained."""
+"""Sections of a report on the reasons for the scores: the signal in every layer, and what theory says of it."""
 
 import pandas as pd
 
@@ -15,7 +15,10 @@ MOST_LINES = 12
 
 
 def signal_sections(analysis: Analysis) -> list[Section]:
-    """What theory says of a study, and what was measured of the signal; empty where neither has anything to say."""
+    """Sections on the signal before training and on the trainability map.
+
+    There is one on the signal where jobs recorded it, and one on the map where the study makes one.
+    """
     parts: list[Part] = []
     for number, condition in enumerate(analysis.conditions):
         tables = {}

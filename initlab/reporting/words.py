@@ -14,7 +14,11 @@ MOST_CONDITIONS = 12  # that get a sentence of their own
 
 
 def answer(analysis: Analysis) -> list[str]:
-    """The answer: one paragraph for one condition; for several, who leads how often, and what data sets say."""
+    """The answer in paragraphs.
+
+    For a single condition, which candidate is best under it; for several, how often each candidate is among the best,
+    and what ranks across data sets say.
+    """
     conditions = analysis.conditions
     if len(conditions) == 1:
         return [condition_words(analysis, conditions[0])]
@@ -28,9 +32,9 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
     """Which candidate is best under a condition, by how much, and how sure that is.
 
     Args:
-        analysis: Of a study.
-        condition: One of its conditions.
-        brief: Without the differences, which the tables have.
+        analysis: As `analyse` returns it.
+        condition: One of `analysis.conditions`: data set, metric and setting.
+        brief: Whether to leave out differences and how they were tested; the tables have them.
     """
     table, pairs = analysis.candidates_under(condition), analysis.pairs_under(condition)
     best = table.iloc[0]
@@ -44,8 +48,8 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
         return f"{where}, {name} has the highest test score, {score}: one seed each, so there is nothing to conclude."
     of_best = pairs[pairs["a"] == name]
     parts = {verdict: of_best[of_best["verdict"] == verdict] for verdict in VERDICTS}
-    alone = len(parts["better"]) == len(of_best)
-    sentences = [f"{where}, {name} {'is best' if alone else 'ranks first'}: {score}."]
+    beats_all = len(parts["better"]) == len(of_best)
+    sentences = [f"{where}, {name} {'is best' if beats_all else 'ranks first'}: {score}."]
     if len(parts["equal"]):
         sentences.append(f"{listed(_others(parts['equal'], brief=True))} scored the same on every seed.")
     if len(parts["tie"]):
@@ -65,7 +69,13 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
 
 
 def score_words(best: pd.Series, metric: str, *, tuned: bool) -> str:
-    """A candidate's score, over how many seeds, and at which learning rate."""
+    """A candidate's score, over how many seeds, and at which learning rate.
+
+    Args:
+        best: The candidate's row in `Analysis.candidates`.
+        metric: What its scores are, a name of `schema.METRICS`.
+        tuned: Whether to name the learning rate.
+    """
     seeds, diverged = int(best["seeds"]), int(best["diverged"])
     over = f"over {counted(seeds, 'seed')}"
     if diverged:
@@ -148,7 +158,7 @@ def _conditions(analysis: Analysis) -> str:
 
 
 def across_data(analysis: Analysis) -> str:
-    """What the data sets say together."""
+    """What the ranks across data sets say, in one paragraph; the analysis must have ranks."""
     ranks = analysis.ranks
     assert ranks is not None
     by_rank = sorted(zip(ranks.mean, analysis.ranked, strict=True), key=lambda entry: entry[0])

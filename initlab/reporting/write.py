@@ -13,10 +13,27 @@ from initlab.reporting.markdown import to_markdown
 
 
 def write_report(report: Report, folder: Path) -> Sequence[Path]:
-    """Write a report, and say which files.
+    """Write a report into a folder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.reporting.sections import compose_report
+        >>> from initlab.reporting.write import write_report
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> report = compose_report(analyse(read_study(Path("outputs/study"))), "My study")  # doctest: +SKIP
+        >>> write_report(report, Path("outputs/study"))  # doctest: +SKIP
+        [PosixPath('outputs/study/report.html'), PosixPath('outputs/study/report.md'), ...]
+
+    Args:
+        report: As `compose_report` returns it.
+        folder: Where to write; it is made if it is absent, and a former report in it is replaced.
+
+    Returns:
+        Paths of report.html and report.md, and of the folders figures/ and tables/.
 
     Raises:
-        UserError: they cannot be written, as the disk is full, say.
+        UserError: a file cannot be written, because the disk is full, say.
     """
     html, markdown = folder / "report.html", folder / "report.md"
     figures, tables = folder / "figures", folder / "tables"

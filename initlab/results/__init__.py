@@ -1,1 +1,1 @@
-"""What was measured: tables, how they are stored, and what they say."""
+"""What a study says: its tables read, summarized, compared, and ranked across data sets."""

@@ -23,18 +23,19 @@ Condition = tuple[str, str, str]  # data set, metric, setting
 
 @dataclass(frozen=True)
 class Analysis:
-    """A study, read.
+    """What a study says, as tables.
 
     Attributes:
-        study: Its tables.
-        axes: What is compared, what has to agree, what is tuned.
-        jobs: One row a job, of `candidates.arrange`.
-        candidates: One row a candidate and condition, best first: of `candidates.choose_rates`, with its statistics
-            on test rows over the members that did not diverge.
-        pairs: Of `pairs.compare_pairs`.
-        summary: One row a job, of `summary.summarize`; the candidates' means and intervals are taken from it.
-        ranked: Names of the candidates that every condition of every data set has, as `ranks` has them.
-        ranks: Across data sets; None where there are fewer than two, or fewer than two such candidates.
+        study: The tables that it was read from.
+        axes: Which keys are compared, which have to agree, and which are tuned.
+        jobs: One row a job, as `candidates.arrange` returns it.
+        candidates: One row a candidate and condition, best first: the columns of `candidates.choose_rates`, statistics
+            on test rows over the members that did not diverge (`score`, `median`, `iqm`, `loss` with `_low` and
+            `_high`), and `standing`: how it stands to the best of its condition.
+        pairs: One row a pair of candidates and condition, as `pairs.compare_pairs` returns it.
+        summary: One row a job, as `summary.summarize` returns it; the candidates' means and intervals are from there.
+        ranked: Names of the candidates that every condition has, in the order in which `ranks` has them.
+        ranks: Ranks across data sets; None where there are fewer than two of these, or of such candidates.
     """
 
     study: Study
@@ -48,24 +49,24 @@ class Analysis:
 
     @cached_property
     def conditions(self) -> list[Condition]:
-        """Data set, metric and setting of each condition, in the order of the candidates."""
+        """Data set, metric and setting of each condition, in the order in which `candidates` has them."""
         distinct = self.candidates[CONDITION].drop_duplicates()
         return [(str(data), str(metric), str(setting)) for data, metric, setting in distinct.to_numpy()]
 
     @cached_property
     def by_overall_rank(self) -> list[str]:
-        """All candidates' names, those with the best mean rank over the conditions first."""
+        """Names of all candidates, the best mean rank over the conditions first."""
         places = self.candidates.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
         return list(places.groupby(self.candidates["candidate"], sort=False).mean().sort_values(kind="stable").index)
 
     @cached_property
     def by_job(self) -> Mapping[str, pd.DataFrame]:
-        """The members of each job."""
+        """Rows of the members table, by job."""
         return {str(job): rows for job, rows in self.study.members.groupby("job", sort=False)}
 
     @cached_property
     def curves(self) -> Mapping[str, pd.DataFrame]:
-        """Validation scores of each job: shape (members, epochs), columns by epoch."""
+        """Validation scores by job: tables of shape (members, epochs), whose columns are the epochs from 0 on."""
         rows = self.study.history[self.study.history["split"] == "val"]
         return {
             str(job): part.pivot(index="member", columns="epoch", values="score") for job, part in rows.groupby("job")
@@ -76,15 +77,15 @@ class Analysis:
         return _rows_under(self.candidates, condition)
 
     def jobs_under(self, condition: Condition) -> pd.DataFrame:
-        """The jobs of a condition, at every learning rate."""
+        """The jobs of a condition, those at other learning rates than the best included."""
         return _rows_under(self.jobs, condition)
 
     def pairs_under(self, condition: Condition) -> pd.DataFrame:
-        """The pairs of a condition."""
+        """The pairs of candidates of a condition."""
         return _rows_under(self.pairs, condition)
 
     def title(self, condition: Sequence[str]) -> str:
-        """A condition in a few words."""
+        """A condition in a few words: `wine, tanh`."""
         data, _, setting = condition
         return f"{data}, {setting}" if setting else data
 
@@ -94,11 +95,19 @@ def _rows_under(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
 
 
 def analyse(study: Study, *, seed: int = 0) -> Analysis:
-    """Compare what a study holds.
+    """Compare the candidates of a study, each at its best learning rate.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> analysis.candidates[["data", "setting", "candidate", "score", "standing"]]  # doctest: +SKIP
+        >>> analysis.pairs[["a", "b", "difference", "p_holm", "verdict"]]  # doctest: +SKIP
 
     Args:
-        study: At least one finished job.
-        seed: Of bootstrap and permutations; equal tables give equal numbers.
+        study: As `read_study` returns it, with at least one finished job.
+        seed: Seed of bootstrap and permutations; equal tables and seeds give equal numbers.
     """
     rng = np.random.default_rng(seed)
     axes = find_axes(study)
@@ -120,9 +129,9 @@ def _describe(members: pd.DataFrame, summary: pd.Series, seed: int) -> dict[str,
     """Statistics of one candidate's members.
 
     Args:
-        members: Its rows of the members table.
-        summary: Its row of `summarize`, whose means and intervals are used.
-        seed: Of the bootstrap.
+        members: The candidate's rows of the members table.
+        summary: The row of its job in `summarize`, whose means and intervals are used.
+        seed: Seed of the bootstrap.
     """
     diverged, seeds = int(summary["diverged"]), int(summary["seeds"])
     row: dict[str, Any] = {"seeds": seeds, "diverged": diverged}

@@ -20,9 +20,10 @@ class Axes:
     """The parts that the differing keys of a study play.
 
     Attributes:
-        compared: What the question is about: the initializer and its parameters where it differs, else all that does.
-        conditions: What candidates must share to be compared, beside data set and metric.
-        tuned: The learning rate, where each candidate takes its best one.
+        compared: Keys that tell candidates apart: the initializer and its parameters where they differ, else all keys
+            that do.
+        conditions: Keys that candidates must share to be compared, beside data set and metric.
+        tuned: The key of the learning rate, where each candidate takes its best one; else empty.
     """
 
     compared: tuple[str, ...]
@@ -31,7 +32,7 @@ class Axes:
 
 
 def find_axes(study: Study) -> Axes:
-    """Tell what is compared in a study from what is tuned, and from what has to agree."""
+    """Say of each key in which a study's jobs differ whether it is compared, tuned, or has to agree."""
     keys = [str(key) for key in study.differing if key != "data"]
     others = [key for key in keys if key != RATE]
     compared = [key for key in others if key.partition(".")[0] == "init"] or others or keys
@@ -43,11 +44,16 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     """One row a job: its data, condition, candidate and learning rate, with its mean validation and test scores.
 
     Data sets of one name that differ in their rows are told apart by their checksums. Of jobs that differ in their
-    seeds only, one is left.
+    seeds only, the one with the most seeds is left.
+
+    Args:
+        study: Finished jobs, as `read_study` returns them.
+        axes: Which keys make candidates and conditions, as `find_axes` returns them.
 
     Returns:
-        Indexed by job, with data, its name, metric, seeds, setting (the condition but for the data), candidate, rate,
-        validation and test (mean `counted_scores`), and loss on test rows. Settings come in the order of their values.
+        Indexed by job, with data, name (the data set's), metric, seeds (how many), setting (the condition but for data
+        and metric), candidate, rate, validation and test (mean `counted_scores`), and loss (mean on test rows). Rows
+        are in the order of the settings' values.
     """
     members = study.members
     of_job = members.groupby("job", sort=False)
@@ -89,17 +95,18 @@ def _order(value: object) -> tuple[int, float, str]:
 def choose_rates(arranged: pd.DataFrame, axes: Axes) -> pd.DataFrame:
     """One row a candidate and condition: the job with its best learning rate, chosen on validation rows.
 
-    The best is that of the highest mean validation score, a diverged member counting as 0; of equal ones the middle.
+    The best rate is the one with the highest mean validation score, in which a diverged member counts as 0; of
+    several with an equal score the middle one.
 
     Args:
-        arranged: Of `arrange`.
-        axes: Of `find_axes`.
+        arranged: One row a job, as `arrange` returns it.
+        axes: Whether the learning rate is tuned, as `find_axes` says.
 
     Returns:
-        data, its name, metric, setting, candidate, job, rate, rates (how many were tried), at_edge (whether the best is
-        the least or the greatest of at least 3, so that a better one may lie outside), lowest and highest (of the
-        rates around the best whose validation score is within 1 % of it), decades (from one to the other), validation
-        and test scores. Best test score first within data set and setting.
+        data, name (the data set's), metric, setting, candidate, job, rate, rates (how many were tried), at_edge
+        (whether the best is the least or the greatest of at least 3, so that a better one may lie outside), lowest and
+        highest (of the rates around the best whose validation score is within 1 % of it), decades (from one to the
+        other), validation and test scores. Best test score first within data set and setting.
     """
     keys = [*CONDITION, "candidate"]
     if not axes.tuned:

@@ -12,13 +12,13 @@ from initlab.results.candidates import WITHIN
 
 @dataclass(frozen=True)
 class Choice:
-    """A candidate, and why it.
+    """The candidate to use, and those that it was chosen among.
 
     Attributes:
-        chosen: Its row in `Analysis.candidates`.
+        chosen: The candidate's row in `Analysis.candidates`.
         near: Names of the candidates that it was chosen among: the best, and those not shown to be worse whose mean
             test score is within 1 % of the best.
-        simple: Those of them that only draw weights, without looking at data or gradients.
+        simple: Those of `near` that only draw weights, without looking at data or gradients.
     """
 
     chosen: pd.Series
@@ -27,19 +27,20 @@ class Choice:
 
 
 def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | None:
-    """Choose among those that are about as good as the best: a simple one, the easiest to tune.
+    """Choose a candidate that is about as good as the best, simple, and easy to tune.
 
-    Among these, that with the widest range of learning rates within 1 % of its best validation score, then the best.
+    Of the candidates near the best, the simple ones go first. Of these it is the one with the widest range of learning
+    rates within 1 % of its best validation score; of equal ranges, the one with the best test score.
 
     Args:
-        analysis: Of a study with one condition.
-        simple: Names of candidates that need nothing but the weights.
+        analysis: A study with one condition, as `analyse` returns it.
+        simple: Names of candidates that only draw weights, without looking at data or gradients.
 
     Returns:
-        None where no candidate does better than the luckiest untrained network.
+        The choice; None where no candidate does better than the luckiest untrained network.
     """
     table = analysis.candidates
-    if not (table["validation"] > untrained_score(analysis)).any():
+    if not (table["validation"] > _untrained_score(analysis)).any():
         return None
     near = table[table["leading"] & (table["test"] >= (1 - WITHIN) * table["test"].max())]
     names = tuple(map(str, near["candidate"]))
@@ -49,7 +50,7 @@ def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | No
     return Choice(among.iloc[int(np.argmax(among["decades"].fillna(0.0)))], names, known)
 
 
-def untrained_score(analysis: Analysis) -> float:
+def _untrained_score(analysis: Analysis) -> float:
     """The highest validation score that any network of a study had before training; 0 if none is known."""
     history = analysis.study.history
     start = history[(history["split"] == "val") & (history["epoch"] == 0)]["score"].astype(float)

@@ -20,15 +20,22 @@ ROUNDING = 1e-9  # of sums, relative: what differs by less is equal
 def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
     """Two-sided p of the paired permutation test: under the null each difference may as well have the other sign.
 
-    All sign flips of up to 16 pairs are gone through, so that p is exact; of more pairs they are drawn, the more the
-    more comparisons there are to correct for.
+    With up to 16 seeds all sign flips are gone through, so that p is exact. With more seeds flips are drawn at random:
+    the more comparisons there are to correct for, the more flips.
+
+    Example:
+        >>> import numpy as np
+        >>> from initlab.results.comparison import sign_flip_p
+        >>> differences = np.array([[0.02, 0.01, 0.03, 0.02, 0.01, 0.02], [0.02, -0.01, 0.03, -0.02, 0.01, 0.02]])
+        >>> sign_flip_p(differences, rng=np.random.default_rng(0))
+        array([0.03125, 0.4375 ])
 
     Args:
         differences: A's score less B's on each seed, shape (comparisons, seeds).
-        rng: The only randomness.
+        rng: Draws the flips with more than 16 seeds; else it is not used.
 
     Returns:
-        Shape (comparisons,); `least_p` is the least.
+        p in (0, 1], shape (comparisons,); never below `least_p`.
 
     Source: Fisher 1935, section 21; Phipson & Smyth 2010 for the sampled test.
     """
@@ -49,7 +56,7 @@ def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
 
 
 def least_p(seeds: int, comparisons: int) -> float:
-    """The least p that so many seeds can give each of so many comparisons."""
+    """The least p that `sign_flip_p` can give with so many seeds, among so many comparisons."""
     return 2.0 ** (1 - seeds) if seeds <= MOST_EXACT else 1 / (1 + _flips(comparisons))
 
 
@@ -59,7 +66,22 @@ def _flips(comparisons: int) -> int:
 
 
 def holm(p: FloatArray) -> FloatArray:
-    """Adjust p values so that no true null among them is rejected at α with more than probability α (Holm 1979)."""
+    """Correct p values for their number, so that any true null is rejected at level α with probability at most α.
+
+    Example:
+        >>> import numpy as np
+        >>> from initlab.results.comparison import holm
+        >>> holm(np.array([0.01, 0.04, 0.03]))
+        array([0.03, 0.06, 0.06])
+
+    Args:
+        p: One a comparison, shape (comparisons,), in any order.
+
+    Returns:
+        Corrected p values in the same order, at most 1.
+
+    Source: Holm 1979.
+    """
     order = np.argsort(p, kind="stable")
     raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))
@@ -68,7 +90,7 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def seeds_needed(comparisons: int) -> int:
-    """Seeds with which the clearest of so many Holm-corrected comparisons can be significant."""
+    """The least number of seeds with which the clearest of so many Holm-corrected comparisons can be significant."""
     return int(np.ceil(1 + np.log2(max(comparisons, 1) / SIGNIFICANT)))
 
 
@@ -76,7 +98,10 @@ def superiority(differences: FloatArray) -> tuple[float, float, float]:
     """Probability that A beats B on a seed, a tie counting half, and its 95 % interval (Wilson 1927).
 
     Args:
-        differences: A's score less B's on each seed, shape (seeds,).
+        differences: A's score less B's on each seed, shape (seeds,), at least one.
+
+    Returns:
+        The share of seeds on which A is better, lower and upper end of the interval, all in [0, 1].
     """
     seeds = len(differences)
     share = float((differences > 0).mean() + (differences == 0).mean() / 2)
@@ -90,7 +115,11 @@ def superiority(differences: FloatArray) -> tuple[float, float, float]:
 def effect_size(a: FloatArray, b: FloatArray) -> float:
     """Difference of the means in standard deviations over seeds: Cohen's d, by the root mean square of both.
 
-    Infinite where neither varies but they differ; 0 where they are equal.
+    Infinite where neither varies but they differ; 0 where they are equal; NaN for different scores of a single seed.
+
+    Args:
+        a: A's scores, one a seed, shape (seeds,).
+        b: B's scores, likewise.
     """
     spread = np.hypot(spread_over_seeds(a), spread_over_seeds(b)) / np.sqrt(2) if len(a) > 1 else np.nan
     difference = float(a.mean() - b.mean())
@@ -100,7 +129,7 @@ def effect_size(a: FloatArray, b: FloatArray) -> float:
 
 
 def spread_over_seeds(scores: FloatArray) -> float:
-    """Standard deviation over seeds: exactly 0 where all are equal, which rounding would hide."""
+    """Standard deviation over at least 2 seeds; exactly 0 where all scores are equal, which rounding would hide."""
     with np.errstate(over="ignore"):  # R² may be anything
         return float(scores.std(ddof=1)) if np.ptp(scores) > 0 else 0.0
 

@@ -38,11 +38,11 @@ def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """The configuration keys in which jobs differ, without what follows from a name that differs.
 
-    A sweep over initializers changes their gains, too, and one over data sets the recipes: a key of a group is shown
-    only where it differs between jobs that agree on the group's name, and on the data set.
+    A sweep over initializers changes their gains, too, and a sweep over data sets changes model and optimizer. So a
+    key of a group is shown only if it differs between jobs that have the same name of the group and the same data set.
 
     Args:
-        configs: Flat configuration of each job.
+        configs: By job name, its configuration as `flat_config` makes it.
 
     Returns:
         One row a job, indexed by its name; one column a key, `init` for `init.name`. Where nothing differs, `init`.
@@ -73,7 +73,13 @@ def _explained_by(key: str) -> tuple[str, ...]:
 
 
 def label_of(differing: pd.DataFrame, job: str, *, without: Collection[str] = ()) -> str:
-    """A job in a few words: what tells it apart, of `differing_keys`."""
+    """A job in a few words: the values that tell it apart, `he, optim.lr=0.1`.
+
+    Args:
+        differing: One row a job, as `differing_keys` returns it.
+        job: Name of the job, of the index of `differing`.
+        without: Keys to leave out, which a reader knows already.
+    """
     values = {str(key): value for key, value in differing.loc[job].items() if str(key) not in without}
     # A parameter of a named thing may be null because only others have it.
     told = {key: value for key, value in values.items() if value != "null" or "." not in key} or values

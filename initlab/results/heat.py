@@ -14,12 +14,12 @@ class HeatMap:
     """Mean test scores over candidates and the values of one other axis.
 
     Attributes:
-        axis: The other axis's key.
-        scores: By data set: candidates down, values across; each at its best learning rate, a diverged member counting
-            as 0; over further axes, their mean.
-        metrics: Of each data set.
-        averaged: The further axes.
-        uneven: Whether some cells have more of their values than others.
+        axis: Key of the other axis, such as `activation`.
+        scores: By data set, a table with candidates down and values of the axis across: mean test scores, each
+            candidate at its best learning rate, a diverged member counting as 0.
+        metrics: By data set, what its scores are, a name of `schema.METRICS`.
+        averaged: Keys of further axes; a cell is the mean over their values.
+        uneven: Whether some cells are means over more of these values than others.
     """
 
     axis: str
@@ -30,7 +30,7 @@ class HeatMap:
 
 
 def heat_maps(analysis: Analysis) -> list[HeatMap]:
-    """A heat map for each axis that conditions differ in, beside the data set."""
+    """A heat map for each axis that conditions differ in, beside the data set; none for a single candidate."""
     if len(analysis.by_overall_rank) < 2:
         return []
     return [_heat_map(analysis, axis) for axis in analysis.axes.conditions]

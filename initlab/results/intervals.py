@@ -38,17 +38,25 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Bootstrap interval over seeds: BCa of mean and interquartile mean, percentile of the median.
 
-    A bootstrap of few values is too narrow: it divides the sum of squares by n, not n - 1, and of the mean Student's t
+    A bootstrap of few values is too narrow: it divides the sum of squares by n, not n - 1, and for the mean Student's t
     is wider than the normal law, too. The level is raised to make up for that (Hesterberg 2015, section 5.3), so that
-    of a normal sample's mean it becomes Student's interval. Below 10 seeds the mean has Student's interval itself;
-    the median has none below 6, the interquartile mean none below 8. Of a skewed law (test accuracies near 1, say) 10
-    seeds cover some 93 % of the time; where some seeds fail outright, fewer.
+    for the mean of a normal sample it becomes Student's interval. Below 10 seeds the mean has Student's interval
+    itself; the median has none below 6, the interquartile mean none below 8. For a skewed law (test accuracies near 1,
+    say) 10 seeds cover some 93 % of the time; where some seeds fail outright, less.
+
+    Example:
+        >>> import numpy as np
+        >>> from initlab.results.intervals import bootstrap_interval
+        >>> accuracies = np.array([0.91, 0.93, 0.92, 0.94, 0.90])
+        >>> low, high = bootstrap_interval(accuracies, rng=np.random.default_rng(0))
+        >>> f"{accuracies.mean():.3f} [{low:.3f}, {high:.3f}]"
+        '0.920 [0.900, 0.940]'
 
     Args:
         scores: One score a seed, shape (seeds,), e.g. test accuracy in [0, 1].
-        statistic: Of what.
-        level: Coverage, in (0, 1).
-        rng: The only randomness; an equal state gives an equal interval.
+        statistic: What the interval is of: `mean`, `median`, or `iqm`, the interquartile mean.
+        level: Coverage that is aimed at, in (0, 1).
+        rng: Draws the resamples; an equal state gives an equal interval.
 
     Returns:
         Lower and upper end, in the unit of `scores`; NaN where so few seeds give none.
@@ -68,13 +76,13 @@ def bootstrap_intervals(
     """`bootstrap_interval` of many samples with the same resamples.
 
     Args:
-        scores: Shape (samples, seeds).
-        statistic: Of what.
-        level: Coverage, in (0, 1).
-        rng: The only randomness.
+        scores: A row for each sample, a score a seed in it, shape (samples, seeds).
+        statistic: What the intervals are of: `mean`, `median`, or `iqm`, the interquartile mean.
+        level: Coverage that is aimed at, in (0, 1).
+        rng: Draws the resamples; an equal state gives equal intervals.
 
     Returns:
-        Lower and upper ends, shape (2, samples).
+        Lower and upper ends, shape (2, samples); NaN where so few seeds give none.
 
     Raises:
         ValueError: fewer than 2 seeds, or a score that is not finite.
@@ -119,9 +127,12 @@ def expanded_level(seeds: int, level: float = LEVEL, *, student: bool = True) ->
     """The level at which a bootstrap over so many seeds is as wide as if it divided by n - 1.
 
     Args:
-        seeds: How many.
-        level: Of the interval that is wanted.
-        student: As wide as Student's t asks for, too.
+        seeds: Number of seeds, at least 2.
+        level: Coverage of the interval that is wanted, in (0, 1).
+        student: Whether it shall be as wide as by Student's t, which is right for the mean, or by the normal law.
+
+    Returns:
+        A level above `level`, in (0, 1).
     """
     law = stats.t(seeds - 1) if student else stats.norm()
     quantile = law.ppf((1 + level) / 2) * np.sqrt(seeds / (seeds - 1))
@@ -134,9 +145,12 @@ def mean_and_interval(
     """Mean of the finite scores and its 95 % interval; NaN for what too few seeds leave open.
 
     Args:
-        scores: One a seed, shape (seeds,).
-        rng: The only randomness.
+        scores: One a seed, shape (seeds,); those that are not finite are left out.
+        rng: Draws the resamples; an equal state gives an equal interval.
         limits: The least and the greatest that a score can be; the interval ends there.
+
+    Returns:
+        Mean, lower and upper end.
     """
     finite = scores[np.isfinite(scores)]
     if len(finite) == 0:
@@ -153,9 +167,9 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
     Bootstrapped percentiles at the raised level of `bootstrap_interval`; below 10 members, Student's interval.
 
     Args:
-        scores: Shape (members, epochs); NaN where a member has diverged.
-        rng: The only randomness; members are resampled whole.
-        resamples: 0: no band, which then is NaN.
+        scores: One curve a member, shape (members, epochs); NaN where it has diverged.
+        rng: Draws the resamples; a member is drawn with its whole curve.
+        resamples: How many to draw; 0: no band, whose ends then are NaN.
 
     Returns:
         Mean, lower and upper end, shape (3, epochs); NaN where no member is left.
@@ -213,6 +227,14 @@ def _student_quantile(freedom: int) -> float:
 
 
 def share_and_interval(happened: int, trials: int) -> tuple[float, float, float]:
-    """A share and its 95 % interval, which covers at least that often (Clopper & Pearson 1934)."""
+    """A share and its 95 % interval, which covers at least that often (Clopper & Pearson 1934).
+
+    Args:
+        happened: In how many of the trials it happened, 0 to `trials`.
+        trials: How many there were, at least 1.
+
+    Returns:
+        The share, lower and upper end, all in [0, 1].
+    """
     interval = stats.binomtest(happened, trials).proportion_ci(LEVEL, method="exact")
     return happened / trials, float(interval.low), float(interval.high)

@@ -28,13 +28,13 @@ MOST_COMPARED = 20  # candidates; of more only the pairs with the best are shown
 def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> pd.DataFrame:
     """Compare the candidates of each condition pair by pair, on the seeds that both have.
 
-    Seeds pair: under one condition they stand for the same order of the data. Scores are `counted_scores` on test
-    rows. Holm's correction is over all pairs of a condition.
+    Members of equal seed are paired: under one condition they see the data in the same order. Scores are
+    `counted_scores` on test rows. Holm's correction is over all pairs of a condition.
 
     Args:
-        study: Finished jobs.
-        candidates: Of `choose_rates`, whose order decides which of a pair is a.
-        rng: Of the permutations and intervals.
+        study: Finished jobs, as `read_study` returns them.
+        candidates: One row a candidate and condition, as `choose_rates` returns it; of a pair the earlier one is a.
+        rng: Draws permutations and resamples; an equal state gives equal numbers.
 
     Returns:
         data, metric, setting, a, b, seeds, difference (a's mean less b's) with low and high, superiority (the

@@ -16,16 +16,16 @@ PERMUTATIONS = 9_999
 
 @dataclass(frozen=True)
 class Ranks:
-    """What several data sets say together.
+    """What several data sets say together of some treatments: here the candidates of a study.
 
     Attributes:
         mean: Mean rank of each treatment, 1 the best, shape (treatments,).
-        data_sets: How many there are.
+        data_sets: Number of data sets, which are the samples.
         friedman: Friedman's chi-square, corrected for ties.
-        friedman_p: Of it, by the chi-square law.
-        iman_davenport: Their F, less conservative; infinite where all data sets agree.
-        iman_davenport_p: Of it, by the F law.
-        permutation_p: Of Friedman's statistic, by shuffling ranks within data sets: right for few data sets, too.
+        friedman_p: p of `friedman` by the chi-square law.
+        iman_davenport: Iman and Davenport's F, less conservative; infinite where all data sets agree.
+        iman_davenport_p: p of `iman_davenport` by the F law.
+        permutation_p: p of `friedman` by shuffling ranks within data sets: right for few data sets, too.
         critical_difference: Nemenyi's, at 5 %: mean ranks further apart than that differ.
     """
 
@@ -48,8 +48,8 @@ def rank_across(scores: FloatArray, *, rng: Generator) -> Ranks:
     """Rank treatments on each data set and test whether they differ.
 
     Args:
-        scores: Larger is better, shape (data sets, treatments), at least 2 by 2.
-        rng: Of the permutations.
+        scores: One a data set and treatment, larger is better, shape (data sets, treatments), at least 2 by 2.
+        rng: Draws the permutations; an equal state gives an equal p.
 
     Source: Demšar 2006, section 3.2.2; Iman & Davenport 1980.
     """
@@ -77,7 +77,10 @@ def friedman_statistic(ranks: FloatArray) -> FloatArray:
     """Friedman's chi-square, corrected for ties; 0 where every data set has nothing but ties.
 
     Args:
-        ranks: Shape (…, data sets, treatments).
+        ranks: Ranks within each data set, 1 the best, shape (…, data sets, treatments).
+
+    Returns:
+        Shape (…).
     """
     blocks, treatments = ranks.shape[-2:]
     middle = (treatments + 1) / 2
@@ -88,11 +91,20 @@ def friedman_statistic(ranks: FloatArray) -> FloatArray:
 
 
 def critical_difference(treatments: int, data_sets: int) -> float:
-    """Nemenyi's critical difference of mean ranks at 5 % (Demšar 2006, section 3.2.2)."""
+    """Nemenyi's critical difference of mean ranks at 5 % (Demšar 2006, section 3.2.2).
+
+    Args:
+        treatments: How many are ranked, at least 2.
+        data_sets: How many they are ranked on, at least 1.
+    """
     q = stats.studentized_range.ppf(1 - SIGNIFICANT, treatments, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(treatments * (treatments + 1) / (6 * data_sets)))
 
 
 def data_sets_needed(treatments: int) -> int:
-    """Data sets from which on best and worst of so many treatments can differ by Nemenyi's test."""
+    """The least number of data sets with which Nemenyi's test can tell the best of so many treatments from the worst.
+
+    Args:
+        treatments: How many are ranked, at least 2.
+    """
     return int(np.floor(critical_difference(treatments, 1) ** 2 / (treatments - 1) ** 2) + 1)

@@ -1,4 +1,4 @@
-"""How soon members learn: epochs to a threshold, those that never reach it being censored, not dropped."""
+"""How soon members learn: epochs to a threshold; members that never reach it are censored, not dropped."""
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,15 @@ def epochs_to_threshold(members: pd.DataFrame) -> FloatArray:
 def median_epochs(epochs: FloatArray) -> tuple[float, float, float]:
     """Median of epochs of which some are infinite, and its 95 % interval by order statistics.
 
-    All members are watched equally long, so that the median of all, those that never reached it being last, is
-    Kaplan and Meier's.
+    All members are watched equally long. So Kaplan and Meier's median is that of all members, where those that never
+    reached the threshold come last.
+
+    Args:
+        epochs: One a member, shape (members,); infinite for a member that never reached the threshold.
 
     Returns:
-        The upper median, since half of the members need not have reached it, and the interval's ends; infinite where
-        that many never did; NaN ends where so few members give no interval.
+        The upper median, since half of the members need not have reached the threshold, and the interval's ends. Each
+        is infinite where too many members never did; the ends are NaN where so few members give no interval.
     """
     ordered = np.sort(epochs)
     median = float(ordered[len(ordered) // 2])
@@ -33,5 +36,10 @@ def median_epochs(epochs: FloatArray) -> tuple[float, float, float]:
 
 
 def share_reached(epochs: FloatArray, last: int) -> FloatArray:
-    """Share of the members that have reached the threshold by each epoch, 0 to `last`; shape (last + 1,)."""
+    """Share of the members that have reached the threshold by each epoch, 0 to `last`; shape (last + 1,).
+
+    Args:
+        epochs: One a member, shape (members,); infinite for a member that never reached the threshold.
+        last: The last epoch that was trained.
+    """
     return np.asarray((epochs[:, None] <= np.arange(last + 1)).mean(0))

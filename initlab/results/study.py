@@ -1,4 +1,4 @@
-"""The finished jobs of one sweep, or of several, and what became of the others."""
+"""The finished jobs of one study, or of several read as one, and what became of the others."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +15,17 @@ from initlab.tables.store import finished_jobs, read_config, read_failure, read_
 
 @dataclass(frozen=True)
 class Study:
-    """The finished jobs of a sweep.
+    """The finished jobs of a study, and what became of the others.
 
     Attributes:
-        members: Their members tables, one below the other.
-        history: Their history tables.
-        differing: For each job the configuration keys in which the jobs differ, shape (jobs, keys), by job name.
-        configs: The flat configuration of each job, by its name.
-        folders: Where each job's tables are.
-        metadata: How each job ran, as metadata.json has it.
-        failed: The jobs that failed, with the reason in a line.
-        unreadable: A line for each job with a damaged table, or one of another schema version.
+        members: The members tables of all jobs, one below the other: columns as in `tables.schema.MEMBERS`.
+        history: The history tables of all jobs, one below the other: columns as in `tables.schema.HISTORY`.
+        differing: One row a job, by its name; one column a configuration key in which the jobs differ.
+        configs: By job name, its configuration as dotted keys.
+        folders: By job name, the folder with its tables.
+        metadata: By job name, how it ran, as its metadata.json has it.
+        failed: By the name of each job that failed, the reason in one line.
+        unreadable: A line for each job that was left out: its tables are damaged, of a later version, or read already.
     """
 
     members: pd.DataFrame
@@ -45,16 +45,31 @@ class Study:
         return {key: value for key, value in first.items() if all(config.get(key) == value for config in others)}
 
     def label(self, job: str, *, without: Collection[str] = ()) -> str:
-        """A job in a few words: what tells it apart, leaving out some keys that a reader knows already."""
+        """A job in a few words: what tells it apart.
+
+        Args:
+            job: Name of the job.
+            without: Keys to leave out, which a reader knows already.
+        """
         return label_of(self.differing, job, without=without)
 
 
-def read_study(*directories: Path) -> Study:
-    """Read the tables of all finished jobs of some sweeps.
+def read_study(*study_folders: Path) -> Study:
+    """Read the tables of all finished jobs of a study, or of several studies as one.
 
-    A job that several of them hold is read once. Where different jobs share a name, the sweep's name goes before it.
+    A job that several studies hold is read once. Where different jobs share a name, the study's name goes before it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.results.study import read_study
+        >>> study = read_study(Path("outputs/study"))  # doctest: +SKIP
+        >>> study.members.groupby("job")["test_score"].mean()  # doctest: +SKIP
+
+    Args:
+        *study_folders: Folders of studies, such as `outputs/study`. What cannot be read there raises nothing: it is
+            listed in `unreadable` and `failed`.
     """
-    folders = _named([(job, directory) for directory in directories for job in finished_jobs(directory)])
+    folders = _named([(job, study_folder) for study_folder in study_folders for job in finished_jobs(study_folder)])
     members, history, configs, unreadable, kept = [], [], {}, [], {}
     metadata: dict[str, dict[str, Any]] = {}
     known: set[str] = set()
@@ -85,7 +100,7 @@ def read_study(*directories: Path) -> Study:
         failed={
             name: read_failure(folder)
             for name, folder in _named(
-                [(path.parent, study) for study in directories for path in sorted(study.glob("*/error.txt"))]
+                [(path.parent, one) for one in study_folders for path in sorted(one.glob("*/error.txt"))]
             ).items()
         },
         unreadable=unreadable,
@@ -93,7 +108,11 @@ def read_study(*directories: Path) -> Study:
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> dict[str, Path]:
-    """Name jobs by their folders, and where two share a name by their sweeps', too."""
+    """Name jobs after their folders, and where two share a name after their studies, too.
+
+    Args:
+        found: Of each job, its folder and that of its study.
+    """
     names = [job.name for job, _ in found]
     named: dict[str, Path] = {}
     for (job, study), name in zip(found, names, strict=True):

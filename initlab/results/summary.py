@@ -21,14 +21,14 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
     of `counted_scores`, so that a scheme does not rank by its few survivors.
 
     Args:
-        study: Finished jobs.
-        seed: Of the bootstrap; equal tables give equal numbers.
+        study: Finished jobs, as `read_study` returns them.
+        seed: Seed of the bootstrap; equal tables and seeds give equal numbers.
 
     Returns:
-        job, the differing keys, seeds, diverged, the metric, mean, low and high end of the 95 % interval
-        of test score and test loss, the threshold, and epochs_to_threshold: the median over all members, where those
-        that never reached it count as later than all others; NaN unless more than half did. `reached` counts those
-        that did, whatever became of them later.
+        job, the differing keys, seeds (how many), diverged (how many), metric; of test_score and test_loss the _mean,
+        and _low and _high, the ends of its 95 % interval; threshold; epochs_to_threshold, the median over all members,
+        where those that never reached it count as later than all others: NaN unless more than half did; and reached,
+        how many did, whatever became of them later.
     """
     rows = []
     data_sets = list(study.members["data"].unique())
@@ -61,8 +61,13 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
     return table.drop(columns=["_data", "_order"]).reset_index(drop=True)
 
 
-def write_summary(directory: Path, table: pd.DataFrame) -> Path:
-    """Write summary.csv into a sweep's directory, and say where."""
-    path = directory / "summary.csv"
+def write_summary(folder: Path, table: pd.DataFrame) -> Path:
+    """Write summary.csv into a study's folder, and return its path.
+
+    Args:
+        folder: The study's folder, which is made if it is absent.
+        table: One row a job, as `summarize` returns it.
+    """
+    path = folder / "summary.csv"
     write_whole(path, lambda partial: table.to_csv(partial, index=False))
     return path

@@ -18,10 +18,11 @@ class TrainabilityMap:
 
     Attributes:
         scores: Mean test score over members, those that diverged counting as 0: depths down, σ_w² across.
-        metric: What the scores are.
-        theory: σ_w² and the depth up to which signals keep the difference between inputs, six times ξ_c.
-        activation: The network's.
-        bias_variance: σ_b².
+        metric: What the scores are, a name of `schema.METRICS`.
+        theory: Columns `weight_variance`, σ_w², and `depth`: up to which signals keep the difference between inputs,
+            six times ξ_c.
+        activation: Name of the networks' activation.
+        bias_variance: σ_b², the same in all jobs.
     """
 
     scores: pd.DataFrame
@@ -32,10 +33,10 @@ class TrainabilityMap:
 
 
 def trainability_map(study: Study) -> TrainabilityMap | None:
-    """Make the map of a study that sweeps depth and σ_w of `init=mean_field`, and nothing else; None of any other.
+    """The map of a study whose jobs differ in depth and in σ_w of `init=mean_field`, and in nothing else; or None.
 
     Args:
-        study: Finished jobs.
+        study: Finished jobs, as `read_study` returns them.
     """
     swept = study.differing
     if set(swept) != {DEPTH, SIGMA_W} or "null" in set(swept[SIGMA_W]):

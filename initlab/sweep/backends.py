@@ -20,17 +20,21 @@ CONNECT_SECONDS = 10
 
 @contextlib.contextmanager
 def open_backend(config: Config, workers: int) -> Iterator[None]:
-    """Make joblib use the configured backend with so many workers."""
+    """Make joblib use the backend that is configured, with so many workers, within a `with` block.
+
+    Raises:
+        UserError: the backend is not installed, or its cluster cannot be reached.
+    """
     if config.backend == "ray":
         from ray.util.joblib import register_ray
 
         register_ray()
-        with connected_ray() as ray:
+        with _connected_ray() as ray:
             gpus = _ray_gpus(ray, config)
             with parallel_config("ray", n_jobs=workers, ray_remote_args={"num_cpus": 1, "num_gpus": 1 if gpus else 0}):
                 yield
     elif config.backend == "dask":
-        with connected_dask(), parallel_config("dask", n_jobs=workers):
+        with _connected_dask(), parallel_config("dask", n_jobs=workers):
             yield
     else:
         with parallel_config("loky", n_jobs=workers, inner_max_num_threads=cores_of_process(workers)):
@@ -38,8 +42,8 @@ def open_backend(config: Config, workers: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def connected_ray() -> Iterator[Any]:
-    """Ray, connected to the cluster that RAY_ADDRESS names or that runs on this machine, or else one of its own.
+def _connected_ray() -> Iterator[Any]:
+    """Ray, connected to the cluster that RAY_ADDRESS names or that runs on this machine, else to a new one here.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at that address.
@@ -67,8 +71,8 @@ def connected_ray() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def connected_dask() -> Iterator[Any]:
-    """A client of the Dask cluster that DASK_SCHEDULER_ADDRESS names, or else of one on this machine.
+def _connected_dask() -> Iterator[Any]:
+    """A client of the Dask cluster that DASK_SCHEDULER_ADDRESS names, else of a new one on this machine.
 
     Raises:
         UserError: Dask is not installed, or there is no cluster at that address.
@@ -87,13 +91,20 @@ def connected_dask() -> Iterator[Any]:
 
 
 def workers_of(config: Config) -> int:
-    """How many workers a backend has: cores of this machine, or of the cluster; for training on GPUs, these."""
+    """How many workers a backend can have at most, at least 1.
+
+    Of `loky` and `ray` as many as there are cores, or GPUs where jobs train on GPUs; of `dask` the workers that its
+    cluster has.
+
+    Raises:
+        UserError: the backend is not installed, its cluster cannot be reached, or a Dask worker has several threads.
+    """
     accelerator = config.trainer.accelerator
     if config.backend == "ray":
-        with connected_ray() as ray:
+        with _connected_ray() as ray:
             return max(1, _ray_gpus(ray, config) or int(ray.cluster_resources().get("CPU", 1)))
     if config.backend == "dask":
-        with connected_dask() as client:
+        with _connected_dask() as client:
             threads = list(client.nthreads().values())
         if any(count > 1 for count in threads):
             raise UserError("backend=dask: a worker has several threads; start it with --nthreads 1")

@@ -18,10 +18,10 @@ from initlab.tracking.loggers import check_logger
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs without those that are named twice, as one word and its alias may do.
+    """Drop jobs that occur twice, which is no mistake as long as they are the same.
 
     Raises:
-        UserError: jobs of several studies, or different ones that would write to one folder.
+        UserError: the jobs belong to several studies, or different ones would write to one folder.
     """
     if len({job.study_folder for job in jobs}) > 1:
         raise UserError("output_dir, name: a sweep writes to one folder; run one sweep for each")
@@ -34,13 +34,16 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
 
 
 def usable_jobs(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, list[str]]]:
-    """Check all jobs: those that can train, and the names of those that cannot, by the reason.
+    """Check all jobs, and leave out those whose initializer and network do not fit.
 
-    A sweep over initializers and networks asks for some pairs that do not exist; these do not stop the others.
-    Jobs that differ in their learning rate or the number of their seeds are checked once.
+    A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
+    that differ in nothing but learning rate and number of seeds, one is checked for all.
+
+    Returns:
+        The jobs that can train; and for each reason why one cannot, the names of these jobs.
 
     Raises:
-        UserError: another mistake.
+        UserError: a job cannot work for any other reason.
     """
     usable: list[Job] = []
     refused: dict[str, list[str]] = {}
@@ -65,9 +68,9 @@ def check_job(job: Job) -> None:
     """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
 
     Raises:
-        RefusedError: an initializer that does not fit the network.
-        UserError: an optimizer that cannot be shared, a logger, device or data that cannot be had, a model or scheme
-            that does not fit.
+        RefusedError: the initializer does not fit the network.
+        UserError: the members cannot share the optimizer, the logger, device or data cannot be had, or the model does
+            not fit the data.
     """
     check_optimizer(job.config.optim)
     check_logger(job.config.logger)
@@ -104,16 +107,16 @@ def check_job(job: Job) -> None:
         )
 
 
-def prepare_directory(directory: Path) -> None:
-    """Make a directory and see that it can be written.
+def prepare_folder(folder: Path) -> None:
+    """Make a folder and see that it can be written.
 
     Raises:
-        UserError: it cannot.
+        UserError: it cannot be made or written, because of its permissions or a full disk, say.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / f".writable-{os.getpid()}"
+        trial.touch()
+        trial.unlink()
     except OSError as error:
-        raise UserError(f"output_dir: cannot write {directory} ({error.strerror}); set output_dir=DIR") from error
+        raise UserError(f"output_dir: cannot write {folder} ({error.strerror}); set output_dir=DIR") from error

@@ -18,23 +18,27 @@ from initlab.jobs.share import Share
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Shares of jobs of one program, whose members train together; the unit of work of a sweep."""
+    """Members that train together: the unit of work of a sweep.
+
+    Attributes:
+        shares: The members, as shares of jobs that have one `Job.program`, in the order in which they are stacked.
+    """
 
     shares: tuple[Share, ...]
 
     @property
     def members(self) -> int:
-        """How many."""
+        """Number of its members."""
         return sum(len(share.seeds) for share in self.shares)
 
     @property
     def member_epochs(self) -> int:
-        """Its size, as progress counts it."""
+        """Its size, as progress counts it: members times epochs."""
         return self.members * self.shares[0].job.config.trainer.max_epochs
 
     @property
     def manifest(self) -> list[dict[str, Any]]:
-        """Who is in it, as plain data."""
+        """Its members as plain data: of each share the job's name and fingerprint, the first seed, and how many."""
         return [
             {
                 "job": share.job.name,
@@ -47,23 +51,24 @@ class Cohort:
 
     @cached_property
     def identity(self) -> str:
-        """The same for the same members, whenever they are planned."""
+        """Name of its folder, 16 hex digits: the same for the same members, whenever they are planned."""
         return hashlib.sha256(json.dumps(self.manifest).encode()).hexdigest()[:16]
 
     @property
     def description(self) -> str:
-        """In a few words: `4 jobs, 40 members`."""
-        whose = self.shares[0].job.name if len(self.shares) == 1 else counted(len(self.shares), "job")
+        """The cohort in a few words: `4 jobs, 40 members`, or the job's name in place of `1 job`."""
+        names = {share.job.name for share in self.shares}  # a job with a gap in its seeds has several shares
+        whose = self.shares[0].job.name if len(names) == 1 else counted(len(names), "job")
         return f"{whose}, {counted(self.members, 'member')}"
 
     def halves(self) -> tuple["Cohort", "Cohort"]:
-        """Two cohorts of about half its members each."""
+        """Two cohorts of about half its members each; it must have at least two."""
         first, second = cut(self.shares, ceil(self.members / 2))
         return first, second
 
 
 def cut(shares: Iterable[Share], most: int) -> list[Cohort]:
-    """Cohorts of at most `most` members and about equal size, of all members in their order."""
+    """Split members, in their order, into cohorts of about equal size and at most `most` members."""
     members = [(share.job, seed) for share in shares for seed in share.seeds]
     count = ceil(len(members) / most)
     ends = [round(len(members) * part / count) for part in range(count + 1)]
@@ -71,7 +76,7 @@ def cut(shares: Iterable[Share], most: int) -> list[Cohort]:
 
 
 def shares_of(members: Iterable[tuple[Job, int]]) -> list[Share]:
-    """Jobs and seeds as shares: one for each run of consecutive seeds of a job."""
+    """Put members, each a job and a seed, into shares: one for each run of consecutive seeds of a job."""
     shares: list[Share] = []
     for job, seed in members:
         if shares and shares[-1].job is job and shares[-1].seeds.stop == seed:
@@ -82,15 +87,16 @@ def shares_of(members: Iterable[tuple[Job, int]]) -> list[Share]:
 
 
 def form_cohorts(shares: Sequence[Share], *, workers: int, most: Mapping[str, int]) -> list[Cohort]:
-    """Put members together, in the order of their jobs.
+    """Form cohorts of the members that are to be trained, in the order of their jobs.
 
-    Members of one program share every operation under vmap. Under the loop engine sharing gains nothing: there each
-    job is a cohort, that it is finished early, or several, where there would be too few to keep all workers busy.
+    Under vmap members of one program go through every operation together. Under the loop engine that gains nothing:
+    there each job is a cohort of its own, so that it is finished early, or several cohorts if else a worker would be
+    idle.
 
     Args:
-        shares: What is to be trained.
-        workers: How many cohorts train at a time.
-        most: The members that a cohort of a program may have.
+        shares: The members that are to be trained, each in one share.
+        workers: How many cohorts train at a time, at least 1.
+        most: By `Job.program`, how many members a cohort may have.
     """
     programs = {share.job.program: share.job for share in shares}
     vectorized = {program for program, job in programs.items() if runs_vectorized(job)}
@@ -111,7 +117,7 @@ def form_cohorts(shares: Sequence[Share], *, workers: int, most: Mapping[str, in
 
 
 def runs_vectorized(job: Job) -> bool:
-    """Whether a job's members can train by vmap, as far as can be told before its cohort is built."""
+    """Whether a job's members train under vmap, as far as can be told before their cohort is built."""
     if job.config.engine == "auto":
         return not (convolves(job) and device_name(job.config.trainer.accelerator) == "cpu")
     return job.config.engine == "vmap"

@@ -1,4 +1,4 @@
-"""What a job's members cost, measured on a few rows: memory, to bound cohorts; arithmetic, to share them out."""
+"""What a job's members cost, estimated from a few rows: memory, which limits a cohort's size, and arithmetic."""
 
 import contextlib
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ SECONDS_PER_STEP = 1.5e-3  # of a cohort, or under the loop engine of a member, 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one member.
+    """What one member costs.
 
     Attributes:
         state: Bytes it occupies as long as its cohort trains: weights, gradients, optimizer, what a block records.
         activations: Bytes that a training step or an evaluation needs on top.
-        flops: Of its whole training.
+        flops: Floating-point operations of its whole training, forward and backward.
         steps: Optimizer steps of its whole training.
-        vectorized: Whether members go through a step together.
+        vectorized: Whether all members of a cohort go through a step together, or one after another.
     """
 
     state: int
@@ -39,22 +39,30 @@ class Cost:
     vectorized: bool
 
     def memory(self, members: int, *, threads: int = 1) -> int:
-        """Bytes of a cohort, beyond what the process needs for itself and for the data."""
+        """Bytes of a cohort, beyond what the process needs for itself and for the data.
+
+        Args:
+            members: Number of members in the cohort.
+            threads: How many of them the loop engine works on at a time.
+        """
         return members * self.state + (members if self.vectorized else min(members, threads)) * self.activations
 
     def most_members(self, free: float) -> int:
-        """The largest cohort that fits into some bytes; at least one member, who has to try."""
+        """Members of the largest cohort that fits into `free` bytes; at least 1, which has to try."""
         each = self.state + self.activations if self.vectorized else self.state
         return max(1, int(free / each))
 
     def seconds(self, members: int) -> float:
-        """A rough guess of a cohort's time on one core."""
+        """A rough guess of the seconds that a cohort trains on one core."""
         waiting = self.steps * (1 if self.vectorized else members) * SECONDS_PER_STEP
         return waiting + members * self.flops / FLOPS_PER_SECOND
 
 
 def cost_of(job: Job) -> Cost:
-    """Send a few rows through one network of a job, and count; torch's random state stays as it was."""
+    """Send a few rows through one network of a job, and count bytes and operations.
+
+    torch's random state stays as it was.
+    """
     config, rows = job.config, job.dataset.train
     batch = min(config.batch_size, len(rows))
     inputs = rows.inputs[: min(batch, 4)].clone()  # not a view, whose storage would be all rows
@@ -95,12 +103,12 @@ def cost_of(job: Job) -> Cost:
 
 
 def costs_of(jobs: Sequence[Job]) -> dict[str, Cost]:
-    """The cost of a member of each program, by `Job.program`."""
+    """The cost of one member, by `Job.program`; jobs that share a program are measured once."""
     return {program: cost_of(job) for program, job in {job.program: job for job in jobs}.items()}
 
 
 def free_memory(accelerator: str) -> int:
-    """Bytes that are free where cohorts train."""
+    """Bytes that are free where cohorts train: on the current GPU, or in main memory."""
     if trains_on_cuda(accelerator):
         return int(torch.cuda.mem_get_info()[0])
     return int(psutil.virtual_memory().available)

@@ -29,8 +29,8 @@ def place(job: Job) -> tuple[Job, State, str | None]:
     """Find a job's folder: its own, or one beside it where that holds the results of something else.
 
     Returns:
-        The job with the name of its folder; what is there, `open` if nothing is that counts; and what a user should
-        know of it.
+        The job, renamed after the folder that was found; what that folder holds: `finished` results, `damaged` ones,
+        or nothing that counts, which is `open`; and a note for the user, None if there is nothing to say.
     """
     state, reason = _state(job)
     if state == "damaged":
@@ -47,7 +47,7 @@ def place(job: Job) -> tuple[Job, State, str | None]:
 
 
 def _state(job: Job) -> tuple[State, str]:
-    """What is in a job's own folder, and the reason why it is of no use."""
+    """What is in a job's own folder; and if that is of no use, why."""
     if not (job.folder / "members.parquet").exists():
         return "open", ""
     found = read_metadata(job.folder).get("fingerprint")
@@ -66,7 +66,12 @@ def _state(job: Job) -> tuple[State, str]:
 
 
 def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
-    """What a run has made of a job; None if it has not come to an end with it."""
+    """What a run has made of a job; None if it has not come to an end with it.
+
+    Args:
+        job: The job whose folder is looked into.
+        run: `Run.identity`, which metadata.json keeps: what other runs left does not count.
+    """
     metadata = read_metadata(job.folder)
     if metadata.get("run") != run:
         return None
@@ -75,10 +80,16 @@ def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
 
 
 def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> None:
-    """Write what a job measured: the members last, as they mark the job as finished.
+    """Write what a job measured: members.parquet last, which marks the job as finished.
+
+    Args:
+        job: The job whose folder is written to.
+        tables: What was measured of all its members.
+        tracking: The job's logger, which gets the final results and is closed.
+        run: `Run.identity`, for metadata.json.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: a file cannot be written, because the disk is full, say.
     """
     (job.folder / "members.parquet").unlink(missing_ok=True)  # of a former run: it marks the job as finished
     write_description(job.folder, job.resolved, _metadata(job, run, status="finished"))
@@ -91,7 +102,13 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> N
 
 
 def write_failure(job: Job, reason: str, run: str) -> None:
-    """Keep the reason in the job's folder, with its configuration; where even that fails, say it here."""
+    """Write error.txt into a job's folder; where even that fails, print the reason.
+
+    Args:
+        job: What failed; its configuration is written below the reason.
+        reason: A traceback or a sentence, printed where the file cannot be written.
+        run: `Run.identity`, for metadata.json.
+    """
     try:
         text = f"{reason}\n{config_text(job.resolved)}"
         write_whole(job.folder / "error.txt", lambda path: path.write_text(text))
@@ -102,7 +119,7 @@ def write_failure(job: Job, reason: str, run: str) -> None:
 
 
 def reason_of(job: Job) -> str:
-    """Why a job failed, in a line."""
+    """Why a job failed, in one line; `see above` where no error.txt could be written."""
     return read_failure(job.folder) if (job.folder / "error.txt").exists() else "see above"
 
 

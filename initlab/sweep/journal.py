@@ -1,7 +1,7 @@
-"""What a sweep keeps of a cohort until its jobs are written: `.cohorts/` in the sweep's folder.
+"""What a sweep keeps of a cohort until its jobs are written: `.cohorts/` in the study's folder.
 
-A cohort's results are written here at once before they are spread over the folders of its jobs, so that it is
-finished as a whole or not at all, whenever the process is killed; and the checkpoint of one that trains for long.
+A cohort's results are written here before they are spread over the folders of its jobs. So it is finished as a whole
+or not at all, whenever the process is killed. The checkpoint of a cohort that trains for long is here, too.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ FOLDER = ".cohorts"
 
 
 def folder_of(cohort: Cohort) -> Path:
-    """Where a cohort's files are."""
+    """Where a cohort's files are kept, whether there are any or not."""
     return cohort.shares[0].job.study_folder / FOLDER / cohort.identity
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """A cohort's checkpoint."""
+    """Path of a cohort's checkpoint, given the cohort's folder."""
     return folder / "checkpoint.ckpt"
 
 
 def progress_of(cohort: Cohort) -> Path:
-    """Where a cohort's worker says how far it is."""
+    """Path of the file in which a cohort's worker says how far it is."""
     return folder_of(cohort) / "progress.json"
 
 
 def open_folder(cohort: Cohort) -> Path:
-    """Make a cohort's folder, with who is in it."""
+    """Make a cohort's folder, with a manifest.json that lists its members."""
     folder = folder_of(cohort)
 
     def write() -> None:
@@ -53,7 +53,12 @@ def open_folder(cohort: Cohort) -> Path:
 
 
 def keep_results(cohort: Cohort, tables: Sequence[JobTables]) -> None:
-    """Write what a cohort measured."""
+    """Write what a cohort measured, as one table of each kind.
+
+    Args:
+        cohort: The cohort whose folder is written to.
+        tables: Those of its shares, in any order: their rows name job and member.
+    """
     folder = folder_of(cohort)
     signals = [part.signal for part in tables if part.signal is not None]
     if signals:
@@ -68,11 +73,14 @@ def forget(folder: Path) -> None:
 
 
 def kept_results(study_folder: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]:
-    """What earlier cohorts measured of some jobs, by the jobs' names; no member twice.
+    """What earlier cohorts measured of some jobs.
 
     Args:
-        study_folder: Of the study.
-        jobs: Of the sweep.
+        study_folder: The folder of the study, in which the journal is.
+        jobs: Jobs to look for; results of another configuration, or of other data, do not count.
+
+    Returns:
+        By the name of the job, tables of some of its members; no member is in two of them.
     """
     wanted = {job.name: job for job in jobs}
     kept: dict[str, list[JobTables]] = {}
@@ -111,7 +119,7 @@ def interrupted_cohorts(study_folder: Path, missing: Mapping[str, tuple[Job, Col
     Their members stay together: only so does the checkpoint fit.
 
     Args:
-        study_folder: Of the study.
+        study_folder: The folder of the study, in which the journal is.
         missing: By job name, the job and the seeds of its members that are to be trained.
     """
     taken: set[tuple[str, int]] = set()
@@ -137,8 +145,8 @@ def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) 
     """Remove the folders of cohorts whose jobs are all finished.
 
     Args:
-        study_folder: Of the study.
-        finished: Names of finished jobs.
+        study_folder: The folder of the study, in which the journal is.
+        finished: Names of the jobs whose own tables are written.
         beside_others: Other processes may be at work on other jobs of this study: leave what may be theirs.
     """
     for folder, manifest in _manifests(study_folder):
@@ -154,7 +162,7 @@ def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) 
 
 
 def forget_jobs(study_folder: Path, jobs: Sequence[Job]) -> None:
-    """Remove the folders of all cohorts that some jobs are in."""
+    """Remove the folders of all cohorts that have members of some jobs."""
     names = {job.name for job in jobs}
     for folder, manifest in _manifests(study_folder):
         if any(entry["job"] in names for entry in manifest):
@@ -162,7 +170,7 @@ def forget_jobs(study_folder: Path, jobs: Sequence[Job]) -> None:
 
 
 def _manifests(study_folder: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
-    """The folders of a study's cohorts, each with who is in it."""
+    """The folders of a study's cohorts, each with its manifest."""
     found = []
     for path in sorted((study_folder / FOLDER).glob("*/manifest.json")):
         try:

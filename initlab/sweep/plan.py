@@ -26,10 +26,10 @@ class Plan:
     """What a command asks for, and what of it is left to do.
 
     Attributes:
-        jobs: To train.
-        finished: Found finished in the sweep's folder.
+        jobs: Jobs that are to be trained, each named after its folder.
+        finished: Jobs that were found finished in the study's folder.
         refused: Names of jobs whose initializer and network do not fit, by the reason.
-        notes: What a reader of the results must know.
+        notes: What a reader of the results must know: about data, folders, seeds and jobs left out.
     """
 
     jobs: list[Job]
@@ -39,10 +39,10 @@ class Plan:
 
 
 def make_plan(jobs: Sequence[Job]) -> Plan:
-    """Look at what is there, and check what is not.
+    """Look up which jobs are finished, and check the others.
 
     Raises:
-        UserError: a job that cannot work; or none can.
+        UserError: a job cannot work; or no job has an initializer and a network that fit.
     """
     placed = [place(job) for job in jobs]
     resume = jobs[0].config.resume
@@ -65,7 +65,7 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
 
 
 def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
-    """Say it beforehand if no difference between so many initializers can be significant with so few seeds."""
+    """A note if no difference between so many initializers can be significant with so few seeds; else no note."""
     inits = len({json.dumps(job.config.init, sort_keys=True) for job in jobs})
     pairs, seeds = count_pairs(inits), max(job.config.seeds for job in jobs)
     if not 1 < seeds < seeds_needed(pairs) or not pairs:
@@ -82,8 +82,8 @@ class Schedule:
 
     Attributes:
         cohorts: In the order in which they start.
-        workers: How many train at a time.
-        costs: Of a member, by `Job.program`.
+        workers: How many cohorts train at a time, at least 1.
+        costs: What one member costs, by `Job.program`.
     """
 
     cohorts: list[Cohort]
@@ -91,14 +91,19 @@ class Schedule:
     costs: Mapping[str, Cost]
 
     def memory(self, cohort: Cohort, *, threads: int) -> int:
-        """Bytes that a cohort is expected to need."""
+        """Bytes that a cohort is expected to need.
+
+        Args:
+            cohort: One of `cohorts`.
+            threads: How many of its members the loop engine works on at a time.
+        """
         return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
 
 
 def make_schedule(jobs: Sequence[Job]) -> Schedule:
-    """Share out the members of some jobs that are not trained yet.
+    """Form cohorts of the members of some jobs that are not trained yet.
 
-    Cohorts that a former run was in the middle of stay together; their checkpoints wait for them.
+    A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits.
     """
     if not jobs:
         return Schedule([], 1, {})
@@ -115,15 +120,22 @@ def make_schedule(jobs: Sequence[Job]) -> Schedule:
         missing[share.job.name][1].difference_update(share.seeds)
     shares = shares_of((job, seed) for job, seeds in missing.values() for seed in sorted(seeds))
     costs = costs_of(jobs)
-    workers = choose_workers(jobs, costs)
+    workers = _choose_workers(jobs, costs)
     cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
     if workers > 1:  # the longest first, so that none is left alone in the end
         cohorts.sort(key=lambda cohort: -costs[cohort.shares[0].job.program].seconds(cohort.members))
     return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
 
 
-def choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
-    """How many cohorts to train at a time."""
+def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
+    """How many cohorts to train at a time, by the key `n_jobs`; on a cluster never more than it has workers.
+
+    For `n_jobs=auto` on this machine it is 1 where worker processes would cost more than they gain.
+
+    Args:
+        jobs: Jobs that are to be trained; where and how, the configuration of the first says.
+        costs: What one member costs, by `Job.program`.
+    """
     config = jobs[0].config
     if config.backend != "loky":
         there = workers_of(config)
@@ -143,7 +155,16 @@ def choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
 
 
 def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
-    """The largest cohort of each program: as configured, or what half of the free memory holds."""
+    """Members of the largest cohort of each program: as configured, or what half of the free memory holds.
+
+    Args:
+        jobs: Jobs of one sweep; the configuration of the first counts.
+        costs: What one member costs, by `Job.program`.
+        workers: How many cohorts share the memory.
+
+    Returns:
+        By `Job.program`, at least 1.
+    """
     config = jobs[0].config
     if isinstance(config.max_members, int):
         return dict.fromkeys(costs, config.max_members)

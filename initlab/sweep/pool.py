@@ -1,7 +1,7 @@
-"""Cohorts in worker processes, here or on a cluster, through joblib; the sweep's folder is their only channel.
+"""Cohorts in worker processes, here or on a cluster, through joblib; the study's folder is their only channel.
 
-A worker writes whatever it makes into the sweep's folder, its progress included, so that nothing is lost with the
-process, and one backend needs nothing that another has not.
+A worker writes all that it makes into the study's folder, its progress included. So nothing is lost with the process,
+and no backend needs anything that another does not have.
 """
 
 import contextlib
@@ -44,10 +44,10 @@ class _PoolRun:
     """How far the cohorts of a pool are: what is pending, and whose workers have died.
 
     Attributes:
-        run: Of the sweep.
+        run: What the processes of this run share.
         advance: Told of work done, in member-epochs; a negative number takes work back.
         finish: Told of each cohort that has come to an end.
-        pending: Cohorts to train.
+        pending: Cohorts that have not come to an end, the first to start first.
         deaths: How often a cohort was at work when a worker died.
     """
 
@@ -63,15 +63,15 @@ class _PoolRun:
         return suspects[:1] or list(self.pending)
 
     def settle(self, batch: Sequence[Cohort], watch: Watch, reason: Exception | None) -> None:
-        """Take in what a batch came to.
+        """Take in what has become of the cohorts of a batch.
 
         Args:
-            batch: What trained.
-            watch: What its workers have told.
-            reason: Why it ended before its time; None: it did not.
+            batch: The cohorts that `batch()` named, and that have been at work since.
+            watch: What their workers have told: how far each cohort is, and which have finished.
+            reason: The error by which the batch ended early, as a worker died; None: it came to its end.
 
         Raises:
-            UserError: the workers ended before they began.
+            UserError: the worker processes ended before any cohort began.
         """
         if reason is None:
             watch.finished.update(batch)
@@ -114,9 +114,9 @@ def run_in_pool(
     work is halved, as memory may be the reason, and a single member is given up.
 
     Args:
-        cohorts: Of one sweep, the first to start first.
+        cohorts: Cohorts of one study, the first to start first.
         run: What the processes of this run share.
-        workers: How many processes.
+        workers: How many processes train at a time, a cohort each.
         advance: Told of work done, in member-epochs; a negative number takes work back.
         finish: Told of each cohort that has come to an end.
 
@@ -142,7 +142,7 @@ def _written(cohort: Cohort, run: Run) -> bool:
 
 
 def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) -> tuple[Watch, Exception | None]:
-    """Train cohorts; what was seen of them, and why it ended early, if it did."""
+    """Train cohorts; return what was seen of them, and the error by which they ended early, None if they did not."""
     number = uuid.uuid4().hex
     here = (platform.node(), os.getpid())
     try:
@@ -168,7 +168,7 @@ def _in_worker(cohort: Cohort, run: Run, attempt: str, main: tuple[str, int], fo
     """Train one cohort; what a worker process is asked to do.
 
     Raises:
-        UserError: the node has not the folder that the sweep was started from.
+        UserError: this machine does not have the folder that the sweep was started from.
     """
     if main != (platform.node(), os.getpid()):  # joblib runs the work of a single worker in the main process
         with contextlib.suppress(ValueError):  # not the main thread
@@ -206,11 +206,14 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def own_gpu(folder: Path, count: int) -> Iterator[int | None]:
-    """Hold a GPU that no other worker of this machine holds: its index; None where there are not several.
+    """Hold a GPU that no other worker of this machine holds, within a `with` block.
 
     Args:
-        folder: Where workers leave their locks.
+        folder: Where the workers of the sweep leave their locks.
         count: How many GPUs this machine has.
+
+    Yields:
+        Index of the GPU; None where there are fewer than two, or all are held.
     """
     with contextlib.ExitStack() as held:
         for index in range(count) if count > 1 else ():

@@ -19,12 +19,12 @@ class AbandonedError(BaseException):
 
 
 class ProgressFile:
-    """Writes a cohort's progress into a file, now and then, and stops it when nobody wants it.
+    """Writes a cohort's progress into a file, now and then, and stops the cohort when nobody waits for it.
 
     Args:
-        path: To write to.
+        path: The progress file: JSON with `done`, in member-epochs, and `finished`.
         attempt: The file that says which attempt at the sweep is on.
-        number: Of the attempt that this cohort belongs to.
+        number: Number of the attempt that this cohort belongs to; once the file has another, the cohort is stopped.
     """
 
     def __init__(self, path: Path, attempt: Path, number: str) -> None:
@@ -33,13 +33,21 @@ class ProgressFile:
         self.write()
 
     def advance(self, member_epochs: float) -> None:
-        """Count work done."""
+        """Count work done, and write the file if the last time is half a second ago.
+
+        Raises:
+            AbandonedError: nobody waits for this cohort any more.
+        """
         self._done += member_epochs
         if time.monotonic() - self._last > WRITE_SECONDS:
             self.write()
 
     def write(self, *, finished: bool = False) -> None:
-        """Write the file; a full disk must not stop training."""
+        """Write the file; a full disk must not stop training.
+
+        Raises:
+            AbandonedError: nobody waits for this cohort any more.
+        """
         try:
             wanted = self._attempt.read_text() == self._number
         except FileNotFoundError:
@@ -53,7 +61,13 @@ class ProgressFile:
 
 
 class Watch:
-    """What the workers have told so far."""
+    """What the workers have told so far.
+
+    Args:
+        cohorts: Cohorts whose progress files are read.
+        advance: Told of what has been done since the last look, in member-epochs.
+        finish: Told of each cohort whose worker says that it has finished.
+    """
 
     def __init__(
         self, cohorts: Sequence[Cohort], advance: Callable[[float], None], finish: Callable[[Cohort], None]
@@ -82,7 +96,13 @@ class Watch:
 def watching(
     cohorts: Sequence[Cohort], advance: Callable[[float], None], finish: Callable[[Cohort], None]
 ) -> Iterator[Watch]:
-    """Watch the progress of cohorts in a thread."""
+    """Watch the progress of cohorts in a thread, within a `with` block; at its end once more.
+
+    Args:
+        cohorts: Cohorts whose progress files are read, twice a second.
+        advance: Told of what has been done since the last look, in member-epochs.
+        finish: Told of each cohort whose worker says that it has finished.
+    """
     watch, stop = Watch(cohorts, advance, finish), threading.Event()
 
     def loop() -> None:

@@ -32,9 +32,9 @@ class Run:
     """What the processes of one run share.
 
     Attributes:
-        identity: Of this run, among those that train the same jobs.
-        cores: Of this process; None: all that it may use.
-        device: Index of the GPU; None: the first, if there is one.
+        identity: Tells this run from others that train the same jobs; metadata.json of each job keeps it.
+        cores: CPU cores for each process; None: all that it may use.
+        device: Index of the GPU to train on; None: the first, if there is one.
     """
 
     identity: str
@@ -43,13 +43,13 @@ class Run:
 
 
 def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> None:
-    """Train a cohort and write its jobs; what fails is written into its folder, and does not stop the others.
+    """Train a cohort and write its jobs. A job that fails gets an error.txt in its folder; the others go on.
 
     A cohort that does not fit into memory is halved; one that cannot go on from its checkpoint starts anew.
 
     Args:
-        cohort: Whose members train.
-        run: Of the sweep.
+        cohort: The members to train. Of a job that is not here with all its members, the results go to the journal.
+        run: What the processes of this run share.
         advance: Told of each piece of work done, in member-epochs; a negative number takes work back.
 
     Raises:
@@ -72,7 +72,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             members = (network for share in able.shares for network in networks.pop(share))  # not kept beside a stack
             _train(able, members, run, progress)
         except Exception as error:  # one failing cohort does not stop the others
-            if is_out_of_memory(error) and able.members > 1:
+            if _is_out_of_memory(error) and able.members > 1:
                 again = able.halves()
             elif resumed and not progress.done:
                 checkpoint.unlink(missing_ok=True)
@@ -93,8 +93,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
         raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].folder / 'error.txt'}")
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory did not suffice, on a GPU or not."""
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice, be it a GPU's or main memory."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
@@ -110,7 +110,7 @@ def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
 
 
 def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_Progress") -> None:
-    """Train, keep the results of the whole, and write the jobs that are complete with them."""
+    """Train a cohort, keep its results in the journal, and write the jobs that are complete."""
     shares = cohort.shares
     live = sum(share.complete for share in shares) <= LIVE_LOGS
     tracking = [
@@ -131,7 +131,7 @@ def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_
 
 
 def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: Run) -> bool:
-    """Write a job that is complete; whether it is, and could be written."""
+    """Write a job if it is complete; return whether it is, and could be written."""
     if tracking is None:
         return False
     try:

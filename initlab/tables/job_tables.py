@@ -17,7 +17,13 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class JobTables:
-    """The tables of one job, with the columns of `schema.TABLES`; `signal` where it was recorded."""
+    """The tables of one job, or of some of its members, with the columns of `schema.TABLES`.
+
+    Attributes:
+        members: One row a member.
+        history: One row a member, epoch and split.
+        signal: One row a member, layer and epoch; None where the signal was not recorded.
+    """
 
     members: pd.DataFrame
     history: pd.DataFrame
@@ -39,13 +45,13 @@ def job_tables(
 
     Args:
         identity: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
-        seeds: One a member.
+        seeds: Seeds of the members, in the order of the records' values.
         records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
-        first_seed: The job's; members count from it.
+        first_seed: Seed of the job's first member: the column `member` is a seed less this one.
         metric: What the scores are, a name of `schema.METRICS`.
-        threshold: Validation score that counts as reached.
-        seconds: Training time of a member.
-        signal: What was recorded of the layers, but for the job's name.
+        threshold: The validation score that `epochs_to_threshold` counts to, in (0, 1].
+        seconds: Training time of one member: its cohort's, divided by the cohort's members.
+        signal: The signal table of these members, without the column `job`; None: it was not recorded.
     """
     of_members = {**identity, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
     return JobTables(
@@ -79,7 +85,7 @@ def _members_table(
     last = {record.split: {name: value.numpy() for name, value in record.values.items()} for record in records}
     validated = [record for record in records if record.split == "val"]
     val_score, val_epochs = _stacked(validated, "score"), [record.epoch for record in validated]
-    diverged = first_epoch(~np.isfinite(_stacked(records, "loss")), [record.epoch for record in records])
+    diverged = _first_epoch(~np.isfinite(_stacked(records, "loss")), [record.epoch for record in records])
     columns = {
         **of_members,
         "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
@@ -93,7 +99,7 @@ def _members_table(
         "test_score": last["test"]["score"],
         "auc": area_under_curve(val_score, val_epochs),
         "threshold": threshold,
-        "epochs_to_threshold": pd.array(first_epoch(val_score >= threshold, val_epochs), dtype="Int64"),
+        "epochs_to_threshold": pd.array(_first_epoch(val_score >= threshold, val_epochs), dtype="Int64"),
         "seconds": seconds,
     }
     return pd.DataFrame(columns)
@@ -105,7 +111,7 @@ def _stacked(records: Sequence[EpochRecord], name: str) -> FloatArray:
 
 
 def records_of(history: pd.DataFrame) -> list[EpochRecord]:
-    """What a history table was made of; a number that was not measured on a split is absent there."""
+    """The records that a history table was made of; a number that was not measured on a split is absent there."""
     numbers = {name: torch.tensor(history[name].to_numpy(np.float64, na_value=np.nan)) for name in EPOCH_NUMBERS}
     records = []
     epochs, splits = history["epoch"].to_numpy(np.int64), history["split"].to_numpy()
@@ -129,12 +135,12 @@ def joined(parts: Sequence[JobTables]) -> JobTables:
     )
 
 
-def first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int | None]:
+def _first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int | None]:
     """The first epoch at which something happened to each member, or None.
 
     Args:
-        happened: Shape (measurements, members).
-        epochs: Of each measurement.
+        happened: Whether it did at a measurement, shape (measurements, members).
+        epochs: The epoch of each measurement, ascending.
     """
     first = np.asarray(happened.argmax(0))
     return [epochs[first[member]] if happened[:, member].any() else None for member in range(happened.shape[1])]
@@ -146,7 +152,10 @@ def area_under_curve(scores: FloatArray, epochs: Sequence[int]) -> FloatArray:
     A score below 0 counts as 0: the R² of an untrained network may be anything.
 
     Args:
-        scores: Shape (measurements, members).
-        epochs: Of each measurement, ascending.
+        scores: Validation scores, shape (measurements, members).
+        epochs: The epoch of each measurement, ascending, at least two.
+
+    Returns:
+        Shape (members,).
     """
     return np.asarray(np.trapezoid(np.maximum(scores, 0), epochs, axis=0) / (epochs[-1] - epochs[0]))

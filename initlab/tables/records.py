@@ -11,8 +11,8 @@ class EpochRecord:
     """What one epoch measured on one split: a number a member for each name.
 
     Attributes:
-        epoch: 0 is before any training.
-        split: train, val or test.
+        epoch: How many epochs the members had trained; 0: none.
+        split: On which rows: `train`, `val` or `test`.
         values: By a name of `schema.EPOCH_NUMBERS`, shape (members,), float64 on the CPU. A member whose outputs are
             not finite has score NaN: such a network predicts nothing.
     """

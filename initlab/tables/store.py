@@ -23,44 +23,44 @@ VERSION_KEY = b"initlab_schema_version"
 
 
 class NewerVersionError(UserError):
-    """A table that a later version of initlab has written."""
+    """A table was written by a later version of initlab."""
 
 
-def write_table(directory: Path, name: str, table: pd.DataFrame) -> None:
+def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
     """Write one table of a job as `name`.parquet.
 
     Args:
-        directory: The job's.
-        name: A name of `schema.TABLES`, whose columns the table has.
-        table: Rows.
+        folder: The folder of the job; it is made if it is absent.
+        name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
+        table: Its rows, with the columns of `schema.TABLES[name]`; others are left out.
     """
     schema = TABLES[name].with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
     columns = [pa.Array.from_pandas(table[field.name], type=field.type) for field in schema]
     arrow = pa.Table.from_arrays(columns, schema=schema)
-    write_whole(directory / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
+    write_whole(folder / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
 
 
-def read_table(directory: Path, name: str) -> pd.DataFrame:
+def read_table(folder: Path, name: str) -> pd.DataFrame:
     """Read one table of a job, whatever version of initlab has written it.
 
     Args:
-        directory: The job's.
-        name: A name of `schema.TABLES`.
+        folder: The folder of the job: `outputs/study/init=he`.
+        name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
 
     Returns:
         The columns of `schema.TABLES[name]`, as `schema.describe_columns(name)` explains them.
 
     Raises:
         NewerVersionError: a later version has written the file.
-        UserError: the file is damaged.
+        UserError: the file is absent or damaged, or no table of initlab's.
     """
-    path = directory / f"{name}.parquet"
+    path = folder / f"{name}.parquet"
     try:
         arrow = pq.ParquetFile(path).read(use_threads=False)  # small: threads would only cost
         version = int((arrow.schema.metadata or {})[VERSION_KEY])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         reason = " ".join(str(error).split()) if not isinstance(error, KeyError) else "no table of initlab's"
-        raise UserError(f"{path}: unreadable ({reason}); remove {directory}") from error
+        raise UserError(f"{path}: unreadable ({reason}); remove {folder}") from error
     if version > SCHEMA_VERSION:
         raise NewerVersionError(
             f"{path}: written with schema version {version}, and this initlab knows {SCHEMA_VERSION}; upgrade initlab"
@@ -77,41 +77,47 @@ def config_text(config: Mapping[str, Any]) -> str:
     return text
 
 
-def write_description(directory: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    """Write a job's resolved configuration (config.yaml) and how it ran (metadata.json)."""
-    write_whole(directory / "config.yaml", lambda path: path.write_text(config_text(config)))
-    write_whole(directory / "metadata.json", lambda path: path.write_text(json.dumps(dict(metadata), indent=2) + "\n"))
+def write_description(folder: Path, config: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    """Write a job's resolved configuration (config.yaml) and how it ran (metadata.json).
+
+    Args:
+        folder: The folder of the job; it is made if it is absent.
+        config: The resolved configuration, as plain data.
+        metadata: Machine, versions, command, fingerprint and checksum of the data, as plain data.
+    """
+    write_whole(folder / "config.yaml", lambda path: path.write_text(config_text(config)))
+    write_whole(folder / "metadata.json", lambda path: path.write_text(json.dumps(dict(metadata), indent=2) + "\n"))
 
 
-def read_metadata(directory: Path) -> dict[str, Any]:
-    """How a job ran; empty if that is absent or damaged."""
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """How a job ran, as its metadata.json has it; empty if that is absent or damaged."""
     try:
-        metadata = json.loads((directory / "metadata.json").read_text())
+        metadata = json.loads((folder / "metadata.json").read_text())
     except (OSError, ValueError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
 
 
-def read_config(directory: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """A finished job's resolved configuration.
 
     Raises:
         UserError: the file is absent or damaged.
     """
-    path = directory / "config.yaml"
+    path = folder / "config.yaml"
     try:
         config = yaml.load(path.read_text(), Loader=Loader)
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: unreadable ({error}); remove {directory}") from error
+        raise UserError(f"{path}: unreadable ({error}); remove {folder}") from error
     if not isinstance(config, dict):
-        raise UserError(f"{path}: no configuration; remove {directory}")
+        raise UserError(f"{path}: no configuration; remove {folder}")
     return {str(key): value for key, value in config.items()}
 
 
-def read_failure(directory: Path) -> str:
+def read_failure(folder: Path) -> str:
     """Why a job failed, in a line: the last of the traceback in its error.txt."""
     try:
-        lines = (directory / "error.txt").read_text().splitlines()
+        lines = (folder / "error.txt").read_text().splitlines()
     except OSError:
         return "unknown"
     traceback = lines[: lines.index("")] if "" in lines else lines

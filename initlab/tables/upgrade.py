@@ -20,9 +20,9 @@ def upgrade(name: str, table: pa.Table, version: int) -> pa.Table:
     """Bring a stored table to the columns of this version.
 
     Args:
-        name: A name of `schema.TABLES`.
-        table: As it was written.
-        version: Of its schema; at least 1.
+        name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
+        table: The rows as they were written.
+        version: The schema version that they were written with, at least 1.
 
     Returns:
         The columns of `schema.TABLES[name]` in their order; those that could not be known then are null.

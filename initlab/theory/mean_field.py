@@ -1,16 +1,16 @@
 """Mean-field theory of wide random networks: W ~ N(0, σ_w²/fan_in), b ~ N(0, σ_b²).
 
-The second moment of a pre-activation obeys the variance map
+The second moment q of a pre-activation obeys the variance map
 
-    q ← σ_w²·E[φ(√q z)²] + σ_b²,  z ~ N(0, 1),
+    q ← σ_w²·E[φ(√q z)²] + σ_b²,  z ~ N(0, 1).
 
-the correlation of two inputs whose variance has settled at q* the correlation map
+The correlation c of two inputs whose variance has settled at q* obeys the correlation map
 
-    c ← (σ_w²·E[φ(u₁) φ(u₂)] + σ_b²)/q*,  u₁, u₂ ~ N(0, q*) with correlation c,
+    c ← (σ_w²·E[φ(u₁) φ(u₂)] + σ_b²)/q*,  u₁, u₂ ~ N(0, q*) with correlation c.
 
-and the mean squares of a small difference between two inputs and of a gradient are both multiplied by
-χ₁ = σ_w²·E[φ'(√q z)²] a layer. Near their fixed points both maps approach as exp(-layer/ξ). Orthogonal weights of the
-same scale obey the same maps; they differ in the spectrum of the Jacobian.
+Each layer multiplies the mean square of a gradient, and that of a small difference between two inputs, by
+χ₁ = σ_w²·E[φ'(√q z)²]. Near its fixed point each map approaches it as exp(-layer/ξ), where ξ is its depth scale.
+Orthogonal weights of the same scale obey the same maps; they differ in the spectrum of the Jacobian.
 
 Sources: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017, arXiv:1611.01232; Pennington et al. 2017,
 arXiv:1711.04735.
@@ -54,12 +54,13 @@ Phase = Literal["ordered", "critical", "chaotic"]
 
 @dataclass(frozen=True)
 class CriticalPoint:
-    """Where χ₁ = 1: differences between inputs neither fade nor grow.
+    """Where χ₁ = 1: differences between inputs neither fade nor grow from layer to layer.
 
     Attributes:
-        weight_variance: σ_w².
-        bias_variance: σ_b².
-        fixed_point: q*; None where every q is one.
+        weight_variance: σ_w², fan_in times the variance of a weight.
+        bias_variance: σ_b², the variance of a bias.
+        fixed_point: q*, the variance that pre-activations settle at; 0 where they fade ever more slowly, as with tanh
+            and no bias; None where every variance is a fixed point, as with ReLU.
     """
 
     weight_variance: float
@@ -72,14 +73,14 @@ class MeanField:
     """What becomes of signal and gradient in a deep network.
 
     Attributes:
-        weight_variance: σ_w².
-        bias_variance: σ_b².
+        weight_variance: σ_w², fan_in times the variance of a weight.
+        bias_variance: σ_b², the variance of a bias.
         fixed_point: q*, the variance that a signal of variance 1 comes to; infinite where it grows for ever, None where
             every variance is a fixed point.
         chi: χ₁ at q*: what a layer multiplies the mean square of a gradient by.
         correlation: c*, the correlation that different inputs come to; None where that depends on where they started.
-        variance_depth: ξ_q, the layers in which a deviation from q* falls by e; infinite where it does not, NaN where
-            there is no finite q*.
+        variance_depth: ξ_q, the number of layers in which a deviation from q* falls by a factor of e; infinite where it
+            does not, NaN where there is no finite q*.
         correlation_depth: ξ_c, the same for the correlation: -1/ln χ at c*. A network can be trained while its depth is
             below a few times ξ_c (Schoenholz et al.: about 6).
     """
@@ -94,19 +95,24 @@ class MeanField:
 
     @property
     def phase(self) -> Phase:
-        """Ordered where differences between inputs fade (χ₁ < 1), chaotic where they grow, critical in between."""
+        """`"ordered"` if differences between inputs fade (χ₁ < 1), `"chaotic"` if they grow, else `"critical"`."""
         if abs(self.chi - 1) < 1e-5:
             return "critical"
         return "ordered" if self.chi < 1 else "chaotic"
 
 
 def mean_field_theory(activation: Activation, weight_variance: float, bias_variance: float) -> MeanField:
-    """Solve both maps for their fixed points, and how fast they are approached.
+    """Solve both maps for their fixed points, and say how fast these are approached.
+
+    Example:
+        >>> theory = mean_field_theory(Activation("tanh"), weight_variance=2.5, bias_variance=0.05)
+        >>> theory.phase, round(theory.fixed_point, 3), round(theory.chi, 3), round(theory.correlation_depth, 1)
+        ('chaotic', 1.064, 1.134, 11.8)
 
     Args:
-        activation: φ.
-        weight_variance: σ_w² ≥ 0.
-        bias_variance: σ_b² ≥ 0.
+        activation: The nonlinearity φ that follows every layer.
+        weight_variance: σ_w², fan_in times the variance of a weight, at least 0.
+        bias_variance: σ_b², the variance of a bias, at least 0.
 
     Raises:
         UserError: a variance is negative or not finite.
@@ -136,20 +142,37 @@ def mean_field_theory(activation: Activation, weight_variance: float, bias_varia
         q,
         chi,
         correlation,
-        math.nan if q == math.inf else depth_scale(slope),
-        depth_scale(fading, tolerance),
+        math.nan if q == math.inf else _depth_scale(slope),
+        _depth_scale(fading, tolerance),
     )
 
 
-def depth_scale(factor: float, tolerance: float = TOLERANCE) -> float:
-    """ξ = -1/ln factor: the layers in which what each multiplies by `factor` falls by e; infinite if it does not."""
+def _depth_scale(factor: float, tolerance: float = TOLERANCE) -> float:
+    """ξ = -1/ln factor: the number of layers in which something falls by a factor of e.
+
+    Args:
+        factor: What each layer multiplies it by.
+        tolerance: How far below 1 a factor must be to count as falling.
+
+    Returns:
+        ξ in layers: 0 for a factor of 0 or less, infinite for one that counts as 1 or is greater.
+    """
     if factor <= 0:
         return 0.0
     return -1 / math.log(factor) if factor < 1 - tolerance else math.inf
 
 
 def fixed_variance(activation: Activation, weight_variance: float, bias_variance: float) -> float | None:
-    """q*, where the variance map leads from q = 1; infinite if it grows for ever; None if every q is fixed."""
+    """q*, the variance to which the variance map leads from q = 1.
+
+    Args:
+        activation: The nonlinearity φ that follows every layer.
+        weight_variance: σ_w², fan_in times the variance of a weight, at least 0.
+        bias_variance: σ_b², the variance of a bias, at least 0.
+
+    Returns:
+        The fixed point; infinite if the variance grows for ever; None if every variance is a fixed point.
+    """
     if positively_homogeneous(activation):
         factor = weight_variance * second_moment(activation)
         if abs(factor - 1) < TOLERANCE:
@@ -179,7 +202,18 @@ def fixed_variance(activation: Activation, weight_variance: float, bias_variance
 def _fixed_correlation(
     activation: Activation, weight_variance: float, bias_variance: float, q: float, tolerance: float
 ) -> float | None:
-    """c* at a variance that has settled; None where every correlation is fixed, as in a linear network."""
+    """c*, the correlation that inputs come to at a variance that has settled.
+
+    Args:
+        activation: The nonlinearity φ that follows every layer.
+        weight_variance: σ_w², fan_in times the variance of a weight, above 0.
+        bias_variance: σ_b², the variance of a bias, at least 0.
+        q: The variance of both inputs, above 0.
+        tolerance: How far the map's slope at c = 1 may exceed 1 where it counts as 1.
+
+    Returns:
+        The fixed point in [0, 1]; None where every correlation is one, as in a linear network.
+    """
     total = weight_variance * second_moment(activation, variance=q) + bias_variance
 
     def excess(c: float) -> float:
@@ -202,14 +236,35 @@ def _fixed_correlation(
 
 
 def variance_map(activation: Activation, q: Tensor, weight_variance: float, bias_variance: float) -> Tensor:
-    """One layer's map of variances, shape (n,): q ← σ_w²·E[φ(√q z)²] + σ_b²."""
+    """What one layer makes of variances: q ← σ_w²·E[φ(√q z)²] + σ_b².
+
+    Args:
+        activation: The nonlinearity φ that precedes the layer.
+        q: Variances before the layer, shape (n,), float64, each at least 0.
+        weight_variance: σ_w², fan_in times the variance of a weight, at least 0.
+        bias_variance: σ_b², the variance of a bias, at least 0.
+
+    Returns:
+        The variances after it, shape (n,), float64.
+    """
     return weight_variance * second_moments(activation, q) + bias_variance
 
 
 def correlation_map(
     activation: Activation, correlations: Tensor, weight_variance: float, bias_variance: float, *, q: float
 ) -> Tensor:
-    """One layer's map of the correlations of inputs of variance q, shape (n,), which need not be a fixed point."""
+    """What one layer makes of the correlations of inputs of one variance, which need not be a fixed point.
+
+    Args:
+        activation: The nonlinearity φ that precedes the layer.
+        correlations: Before the layer, shape (n,), float64, each in [-1, 1].
+        weight_variance: σ_w², fan_in times the variance of a weight, at least 0.
+        bias_variance: σ_b², the variance of a bias, at least 0.
+        q: The variance of all inputs before the layer, above 0.
+
+    Returns:
+        The correlations after it, shape (n,), float64.
+    """
     mapped = weight_variance * second_moment(activation, variance=q) + bias_variance
     return (weight_variance * cross_moments(activation, q, correlations) + bias_variance) / mapped
 
@@ -217,10 +272,17 @@ def correlation_map(
 def jacobian_moments(
     activation: Activation, weight_variance: float, q: float, depth: int, *, orthogonal: bool
 ) -> tuple[float, float]:
-    """Mean and variance of the squared singular values of the Jacobian of `depth` layers, all at variance q.
+    """Mean and variance of the squared singular values of the Jacobian of several layers, all at one variance.
 
     The mean is χ₁^depth, whatever the weights. The variance, relative to the squared mean, is depth·(μ₂/μ₁² - 1 - s₁)
     with μ_k = E[φ'(√q z)^2k] and s₁ = 0 for orthogonal, -1 for Gaussian weights.
+
+    Args:
+        activation: The nonlinearity φ that follows every layer.
+        weight_variance: σ_w², fan_in times the variance of a weight, at least 0.
+        q: The variance of the pre-activations, the same in all layers.
+        depth: How many layers there are, all of one width.
+        orthogonal: Whether the weights are orthogonal rather than Gaussian.
 
     Source: Pennington et al. 2017, arXiv:1711.04735.
     """
@@ -233,15 +295,22 @@ def jacobian_moments(
 def critical_point(activation: Activation, bias_variance: float) -> CriticalPoint:
     """Solve χ₁(q*) = 1 for σ_w² at a given σ_b²; of several solutions the one with the smallest q*.
 
-    Only a q* that attracts counts: GELU's and SiLU's at small σ_b² do not, and there a deep network leaves them and
-    explodes.
+    Only a q* that attracts counts. Those of GELU and SiLU at small σ_b² do not: there the variance in a deep network
+    moves away from q* and explodes.
+
+    Example:
+        >>> point = critical_point(Activation("tanh"), bias_variance=0.05)
+        >>> round(point.weight_variance, 4), round(point.fixed_point, 4)
+        (1.761, 0.57)
+        >>> round(critical_point(Activation("relu"), bias_variance=0.0).weight_variance, 4)
+        2.0
 
     Args:
-        activation: φ.
-        bias_variance: σ_b².
+        activation: The nonlinearity φ that follows every layer.
+        bias_variance: σ_b², the variance of a bias, at least 0; 0 is the only one that ReLU allows.
 
     Raises:
-        UserError: there is no such σ_w².
+        UserError: no σ_w² makes φ critical there around a variance that attracts.
 
     Source: Schoenholz et al. 2017, arXiv:1611.01232, section 3.
     """
@@ -276,7 +345,13 @@ def _critical_point(name: str, parameters: tuple[tuple[str, object], ...], bias_
 
 
 def _misses(activation: Activation, q: NDArray[np.float64], bias_variance: float) -> NDArray[np.float64]:
-    """How far the variance map misses each q where σ_w² makes χ₁ one; infinite where φ' is 0."""
+    """How far the variance map misses each q where σ_w² makes χ₁ one, shape (n,); infinite where φ' is 0.
+
+    Args:
+        activation: The nonlinearity φ that follows every layer.
+        q: Candidates for q*, shape (n,), each above 0.
+        bias_variance: σ_b², the variance of a bias.
+    """
     known = torch.from_numpy(q)
     square, chi = (moments(activation, known).numpy() for moments in (second_moments, derivative_moments))
     with np.errstate(divide="ignore"):
@@ -296,6 +371,10 @@ def _attracts(activation: Activation, point: CriticalPoint) -> bool:
 
 
 def positively_homogeneous(activation: Activation) -> bool:
-    """Whether φ(c·h) = c·φ(h) for c > 0, as for ReLU."""
+    """Whether φ(c·h) = c·φ(h) for all c > 0, as for ReLU: then φ acts alike on signals of every scale.
+
+    Args:
+        activation: The nonlinearity φ; it is tried out at a few points.
+    """
     h = torch.linspace(-3, 3, 13, dtype=torch.float64)
     return bool(torch.allclose(activation.function(5 * h), 5 * activation.function(h), rtol=1e-9, atol=1e-12))

@@ -1,7 +1,7 @@
 """Moments of an activation's output for normal inputs: what mean-field theory is made of.
 
-Each integral is split into pieces at the kinks of φ and where φ bends, with Gauss-Legendre nodes on each piece: a
-single Gauss-Hermite rule errs in the third digit at a kink.
+Each integral is split into pieces at the kinks of φ and where φ bends, with Gauss-Legendre nodes on each piece. A
+single Gauss-Hermite rule would err in the third digit at a kink.
 """
 
 import math
@@ -29,33 +29,76 @@ ALIKE = 1e-12  # how near to 1 a correlation counts as 1
 
 
 def second_moment(activation: Activation, *, variance: float = 1.0) -> float:
-    """E[φ(h)²] for h ~ N(0, variance), to about 1e-10."""
+    """E[φ(h)²] for h ~ N(0, variance), to about 1e-10.
+
+    Example:
+        >>> round(second_moment(Activation("relu")), 10), round(second_moment(Activation("relu"), variance=4.0), 10)
+        (0.5, 2.0)
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variance: Variance of the input h, at least 0.
+    """
     return float(second_moments(activation, torch.tensor([variance], dtype=torch.float64)))
 
 
 def derivative_moment(activation: Activation, *, variance: float = 1.0) -> float:
-    """E[φ'(h)²] for h ~ N(0, variance), to about 1e-10."""
+    """E[φ'(h)²] for h ~ N(0, variance), to about 1e-10.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variance: Variance of the input h, at least 0.
+    """
     return float(derivative_moments(activation, torch.tensor([variance], dtype=torch.float64)))
 
 
 def derivative_fourth_moment(activation: Activation, *, variance: float = 1.0) -> float:
-    """E[φ'(h)⁴] for h ~ N(0, variance), to about 1e-10."""
+    """E[φ'(h)⁴] for h ~ N(0, variance), to about 1e-10.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variance: Variance of the input h, at least 0.
+    """
     std = torch.tensor([math.sqrt(variance)], dtype=torch.float64)
     return float(_expectation(lambda h: activation.derivative(h) ** 4, activation, std))
 
 
 def second_moments(activation: Activation, variances: Tensor) -> Tensor:
-    """E[φ(h)²] for h ~ N(0, v), for each v in `variances`, shape (n,), float64."""
+    """E[φ(h)²] for h ~ N(0, v), for each v in `variances`.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variances: Variances of the input h, shape (n,), float64, each at least 0.
+
+    Returns:
+        One moment for each variance, shape (n,), float64.
+    """
     return _expectation(lambda h: activation.function(h).square(), activation, variances.sqrt())
 
 
 def derivative_moments(activation: Activation, variances: Tensor) -> Tensor:
-    """E[φ'(h)²] for h ~ N(0, v), for each v in `variances`, shape (n,), float64."""
+    """E[φ'(h)²] for h ~ N(0, v), for each v in `variances`.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variances: Variances of the input h, shape (n,), float64, each at least 0.
+
+    Returns:
+        One moment for each variance, shape (n,), float64.
+    """
     return _expectation(lambda h: activation.derivative(h).square(), activation, variances.sqrt())
 
 
 def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
-    """d/dv E[φ(h)²] for h ~ N(0, v), which is E[φ(h) φ'(h) h]/v, for each v > 0, shape (n,), float64."""
+    """d/dv E[φ(h)²] for h ~ N(0, v), which is E[φ(h) φ'(h) h]/v, for each v in `variances`.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variances: Variances of the input h, shape (n,), float64, each above 0.
+
+    Returns:
+        One slope for each variance, shape (n,), float64.
+    """
 
     def integrand(h: Tensor) -> Tensor:
         return activation.function(h) * activation.derivative(h) * h
@@ -64,17 +107,44 @@ def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
 
 
 def cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
-    """E[φ(h₁) φ(h₂)] for normal h₁, h₂ of one variance and each correlation in [-1, 1], shape (n,), float64."""
+    """E[φ(h₁) φ(h₂)] for normal h₁ and h₂ of one variance, for each of several correlations.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variance: Variance of both h₁ and h₂, at least 0.
+        correlations: Between h₁ and h₂, shape (n,), float64, each in [-1, 1].
+
+    Returns:
+        One moment for each correlation, shape (n,), float64.
+    """
     return _pair_expectation(activation, activation.function, variance, correlations)
 
 
 def derivative_cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
-    """E[φ'(h₁) φ'(h₂)] for normal h₁, h₂ of one variance and each correlation in [-1, 1], shape (n,), float64."""
+    """E[φ'(h₁) φ'(h₂)] for normal h₁ and h₂ of one variance, for each of several correlations.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variance: Variance of both h₁ and h₂, at least 0.
+        correlations: Between h₁ and h₂, shape (n,), float64, each in [-1, 1].
+
+    Returns:
+        One moment for each correlation, shape (n,), float64.
+    """
     return _pair_expectation(activation, activation.derivative, variance, correlations)
 
 
 def _expectation(function: Function, activation: Activation, stds: Tensor) -> Tensor:
-    """E[f(std · z)], z ~ N(0, 1), for each std, shape (n,), where f is as smooth as the activation."""
+    """E[f(std · z)], z ~ N(0, 1), for each std.
+
+    Args:
+        function: f, elementwise, as smooth as the activation.
+        activation: Where its kinks are, the integral is split.
+        stds: Shape (n,), float64, each at least 0.
+
+    Returns:
+        One expectation for each std, shape (n,), float64.
+    """
     parts = []
     with intra_op_threads(1):  # these are small: threads would only wait for each other
         for part in stds.split(MOST_TOGETHER):
@@ -84,7 +154,17 @@ def _expectation(function: Function, activation: Activation, stds: Tensor) -> Te
 
 
 def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int) -> Tensor:
-    """The same with so many nodes a piece."""
+    """E[f(std · z)], z ~ N(0, 1), for each std, with a given number of nodes on each piece.
+
+    Args:
+        function: f, elementwise, smooth but for the kinks.
+        kinks: Where f or its derivative is not smooth.
+        stds: Shape (n,), float64, each at least 0.
+        nodes: Gauss-Legendre nodes on each piece.
+
+    Returns:
+        One expectation for each std, shape (n,), float64.
+    """
     whole = torch.arange(-CUTOFF, CUTOFF + 1, dtype=torch.float64).expand(len(stds), -1)
     smallest = stds.clamp_min(1e-150).unsqueeze(1)
     splits = torch.tensor(kinks, dtype=torch.float64) / smallest
@@ -96,10 +176,20 @@ def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: 
 
 
 def _pair_expectation(activation: Activation, function: Function, variance: float, correlations: Tensor) -> Tensor:
-    """E[f(h₁) f(h₂)] for each correlation.
+    """E[f(h₁) f(h₂)] for normal h₁ and h₂ of one variance v, for each correlation c.
 
-    With h₁ = √v (√|c| w + √(1 - |c|) z₁) and h₂ = √v (±√|c| w + √(1 - |c|) z₂), independent given w, it is the mean
-    over w of h(w)·h(±w), where h(w) = E_z[f(√v (√|c| w + √(1 - |c|) z))]: two nested integrals of one variable.
+    With h₁ = √v (√|c| w + √(1 - |c|) z₁) and h₂ = √v (±√|c| w + √(1 - |c|) z₂), which are independent given w, it is
+    the mean over w of g(w)·g(±w), where g(w) = E_z[f(√v (√|c| w + √(1 - |c|) z))]: two nested integrals of one
+    variable.
+
+    Args:
+        activation: Where its kinks are, the integrals are split.
+        function: f, elementwise, as smooth as the activation.
+        variance: The variance v of both inputs, at least 0.
+        correlations: Values of c, shape (n,), each in [-1, 1].
+
+    Returns:
+        One expectation for each correlation, shape (n,), float64.
     """
     std, nodes = math.sqrt(variance), _nodes_needed(activation, variance, pairs=True)
     products = []
@@ -143,7 +233,13 @@ def _product(activation: Activation, function: Function, std: float, correlation
 
 
 def _nodes_needed(activation: Activation, variance: float, *, pairs: bool) -> int:
-    """Nodes a piece with which the second moments of φ and φ' come out right; a sine of large ω needs many."""
+    """How many nodes a piece needs for the second moments of φ and φ' to come out right; a fast sine needs many.
+
+    Args:
+        activation: The nonlinearity φ that is integrated.
+        variance: The largest variance of its input; counts are kept for steps of a quarter of a power of ten.
+        pairs: Whether for double integrals, which have longer pieces.
+    """
     quarter = math.ceil(4 * math.log10(variance)) if variance > 0 else -1000
     count = _pair_nodes if pairs else _single_nodes
     return count(activation.name, tuple(activation.parameters.items()), quarter)
@@ -151,7 +247,13 @@ def _nodes_needed(activation: Activation, variance: float, *, pairs: bool) -> in
 
 @lru_cache(maxsize=1024)
 def _single_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int) -> int:
-    """For a variance of up to 10^(quarter/4): so many that twice as many change nothing."""
+    """Nodes for variances of up to 10^(quarter/4): so many that twice as many change nothing.
+
+    Args:
+        name: Registered name of the activation.
+        parameters: Its parameters as pairs, so that results can be cached.
+        quarter: Four times the power of ten that the variance does not exceed.
+    """
     activation, std = Activation(name, dict(parameters)), torch.tensor([10.0 ** (quarter / 8)], dtype=torch.float64)
     for nodes, more in pairwise(NODES):
         if _agree(*(_squares(activation, partial(_piecewise, stds=std, nodes=each)) for each in (nodes, more))):
@@ -161,7 +263,13 @@ def _single_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: i
 
 @lru_cache(maxsize=1024)
 def _pair_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int) -> int:
-    """The same on the longer pieces of a double integral: so many that single integrals come out right."""
+    """Nodes on the longer pieces of a double integral: so many that single integrals come out right with them.
+
+    Args:
+        name: Registered name of the activation.
+        parameters: Its parameters as pairs, so that results can be cached.
+        quarter: Four times the power of ten that the variance does not exceed.
+    """
     activation, variance = Activation(name, dict(parameters)), 10.0 ** (quarter / 4)
     std = math.sqrt(variance)
     kinks = torch.tensor([0.0, *activation.kinks], dtype=torch.float64) / max(std, 1e-150)
@@ -181,7 +289,7 @@ def _pair_nodes(name: str, parameters: tuple[tuple[str, Any], ...], quarter: int
 
 
 def _squares(activation: Activation, integral: Callable[..., Tensor]) -> tuple[float, float]:
-    """The second moments of φ and φ' by some rule."""
+    """E[φ²] and E[φ'²] by some rule of integration, which is given a function and its kinks."""
     return (
         float(integral(lambda h: activation.function(h).square(), activation.kinks)),
         float(integral(lambda h: activation.derivative(h).square(), activation.kinks)),
@@ -196,11 +304,11 @@ def _nodes_between(edges: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
     """Nodes on the pieces between ascending edges, and their weights times the normal density.
 
     Args:
-        edges: Shape (n, edges).
-        nodes: A piece.
+        edges: Ends of the pieces, shape (n, edges), ascending in each row.
+        nodes: How many nodes to place on each piece.
 
     Returns:
-        Both of shape (n, pieces × nodes).
+        Nodes and weights, both of shape (n, pieces × nodes).
     """
     points, weights = _gauss_legendre(nodes)
     half = (edges[:, 1:] - edges[:, :-1]).unsqueeze(2) / 2

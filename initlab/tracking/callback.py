@@ -1,4 +1,4 @@
-"""What a job's Lightning logger is told: each epoch, the weights, and in the end what came out."""
+"""What a job's Lightning logger is told: the scores of each epoch, the weights, and the final results."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,29 +33,31 @@ MOST_EPOCHS = 6  # in one picture
 
 
 class JobTracking(Callback):
-    """Logs each epoch's mean over a job's members and its 95 % interval, and in TensorBoard histograms.
+    """Logs the mean over a job's members at each epoch, with its 95 % interval, and in TensorBoard histograms, too.
 
-    These are of the weights at the start and the end, and of the gradients of the last step of the first epoch and of
-    the last, after clipping. The intervals are by Student's t, which is quick; the report has bootstrap intervals.
+    The histograms are of the weights at the start and the end, and of the gradients, after clipping, in the last step
+    of the first epoch and of the last. The intervals are by Student's t, which is quick; the report has bootstrap
+    intervals.
 
     It only reads: with it or without, the weights are the same to the bit.
 
     Args:
-        job: Whose logger and directory are used.
-        rows: Where its members stand in the cohort's stack; None: they train elsewhere, and `finish` logs all.
+        job: The job whose configured logger is opened, and whose folder its files go to.
+        rows: Where the job's members stand in the cohort's stack; None: nothing is logged while they train, and
+            `finish` logs every epoch, but no histograms.
     """
 
     def __init__(self, job: Job, rows: slice | None) -> None:
         self._job, self._rows = job, rows
         self._logged = 0
-        self._logger = open_logger(job) if logs_live(job) else None
+        self._logger = open_logger(job) if rows is not None and logs_live(job) else None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Log the untrained networks, before a checkpoint may replace them."""
         self._log_weights(pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log the epoch, and with the first one what a checkpoint knows of those before."""
+        """Log the epoch; where training went on from a checkpoint, first those before it."""
         assert isinstance(pl_module, CohortModule)
         if self._rows is None or self._logger is None:
             return
@@ -83,7 +85,11 @@ class JobTracking(Callback):
         self._log_weights(pl_module, epoch=trainer.current_epoch)
 
     def finish(self, tables: JobTables) -> None:
-        """Log the configuration and the job's final metrics, by which trackers compare jobs, and close."""
+        """Log the configuration and the job's final metrics, by which trackers compare jobs, and close the logger.
+
+        Args:
+            tables: The measurements of all members of the job.
+        """
         logger = self._logger or open_logger(self._job)
         if logger is None:
             return
@@ -92,7 +98,7 @@ class JobTracking(Callback):
         rows: dict[int, dict[str, float]] = {}
         if not self._logged:
             rows = epoch_rows(records_of(tables.history), str(members["metric"].iloc[0]))
-        for epoch, row in {} if tables.signal is None else signal_rows(tables.signal).items():
+        for epoch, row in {} if tables.signal is None else _signal_rows(tables.signal).items():
             rows.setdefault(epoch, {}).update(row)
         rows.setdefault(epochs, {}).update(final_metrics(members))
         parameters = hyperparameters(flat_config(self._job.resolved))
@@ -139,8 +145,11 @@ def epoch_rows(records: Sequence[EpochRecord], metric: str) -> dict[int, dict[st
     What is not finite is absent, as where all members have diverged.
 
     Args:
-        records: Of a job, but for its test rows.
-        metric: What the scores are called.
+        records: What each epoch measured of one job's members, on training and validation rows.
+        metric: What the scores are, a name of `schema.METRICS`; tags have it in place of `score`.
+
+    Returns:
+        By epoch, the values by their tags.
     """
     rows: dict[int, dict[str, float]] = {}
     for record in records:
@@ -152,8 +161,12 @@ def epoch_rows(records: Sequence[EpochRecord], metric: str) -> dict[int, dict[st
     return rows
 
 
-def signal_rows(signal: pd.DataFrame) -> dict[int, dict[str, float]]:
-    """Each layer's mean over members at each epoch, of a signal table."""
+def _signal_rows(signal: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """The mean over members of what a signal table has of each layer.
+
+    Returns:
+        By epoch, the means by tags such as `signal_correlation/001_0`: the layer's position and its name.
+    """
     means = signal.groupby(["epoch", "position", "layer"], sort=True)[list(SHOWN_OF_SIGNAL)].mean().reset_index()
     rows: dict[int, dict[str, float]] = {}
     for values in means.to_dict("records"):

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a whole sweep: one more run beside those of its jobs."""
+"""What TensorBoard shows of a whole study: one more run beside those of its jobs."""
 
 import os
 import platform
@@ -24,24 +24,24 @@ EVENT_FILES = "events.out.tfevents.*"
 
 
 def write_dashboard(
-    directory: Path, study: Study, summary: pd.DataFrame, figures: Mapping[str, Figure], text: str
+    study_folder: Path, study: Study, summary: pd.DataFrame, figures: Mapping[str, Figure], text: str
 ) -> None:
-    """Write the run that compares a sweep's jobs, in place of a former one.
+    """Write the run that compares a study's jobs, in place of a former one.
 
     Under Custom Scalars it has the jobs' curves with their 95 % intervals, under HParams the columns of all jobs,
-    under Images the figures, and under Text what the sweep says.
+    under Images the figures, and under Text what the study says.
 
     Args:
-        directory: The sweep's.
-        study: Its finished jobs.
-        summary: Of `summarize`.
-        figures: By their names, which may end in `.png`.
-        text: Markdown.
+        study_folder: The study's folder; the run is written to `_all jobs` in it.
+        study: Its finished jobs, as `read_study` returns them.
+        summary: One row a job, as `summarize` returns it.
+        figures: Figures by the names that TensorBoard shows, a `.png` at the end left out.
+        text: What the study says, as Markdown; empty: none is shown.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: the run cannot be written, because the disk is full, say.
     """
-    folder = directory / FOLDER
+    folder = study_folder / FOLDER
     folder.mkdir(exist_ok=True)
     former = list(folder.glob(EVENT_FILES))
     metrics = [str(metric) for metric in summary["metric"].unique()]
@@ -53,21 +53,21 @@ def write_dashboard(
         *(image(name.removesuffix(".png"), pixels(figure), dataformats="HWC") for name, figure in figures.items()),
     ]
     # Under a name of its own, so that a TensorBoard that is open takes it up.
-    write_events(folder / f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}", summaries)
+    _write_events(folder / f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}", summaries)
     for path in former:
         path.unlink(missing_ok=True)
 
 
-def has_logs(directory: Path) -> bool:
-    """Whether a job of a sweep has logged to TensorBoard."""
-    return any(True for _ in directory.glob(f"*/{EVENT_FILES}"))
+def has_logs(study_folder: Path) -> bool:
+    """Whether a job of a study, given by its folder, has logged to TensorBoard."""
+    return any(True for _ in study_folder.glob(f"*/{EVENT_FILES}"))
 
 
 def layout(metrics: Sequence[str]) -> Summary:
     """The charts under Custom Scalars: each job's mean over its members as a line, in the band of its 95 % interval.
 
     Args:
-        metrics: What the jobs' scores are, of `schema.METRICS`.
+        metrics: What the jobs' scores are, names of `schema.METRICS`: each gets a chart.
     """
     shown = {
         **{f"validation {METRICS[metric]}": f"val_{metric}" for metric in metrics},
@@ -80,7 +80,7 @@ def layout(metrics: Sequence[str]) -> Summary:
     return custom_scalars({"mean over seeds and its 95 % interval, by epoch": dict(reversed(charts.items()))})
 
 
-def write_events(path: Path, summaries: Iterable[Summary]) -> None:
+def _write_events(path: Path, summaries: Iterable[Summary]) -> None:
     """Write an event file with some summaries at step 0, at once and in this thread, so that errors come out here."""
     now = time.time()
     with path.open("wb") as file:

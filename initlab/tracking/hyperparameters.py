@@ -34,7 +34,11 @@ NOT_SHOWN = NOT_IDENTITY | {"engine", "signal", "trainer.accelerator"}
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Value]:
-    """What decides a job's results, of its flat configuration; `init` for `init.name`, and nothing for null."""
+    """The keys of a job's flat configuration that decide its results; `init` stands for `init.name`, null is left out.
+
+    Args:
+        config: Keys such as `optim.lr`, as `flat_config` makes them.
+    """
     return {
         key.removesuffix(".name") if key in NAMES else key: value
         for key, value in config.items()
@@ -48,17 +52,17 @@ def final_metrics(members: pd.DataFrame) -> dict[str, float]:
     A mean is absent where it is not finite, as where no member is left.
 
     Args:
-        members: The job's members table.
+        members: The job's members table, a row a member, with the columns of `schema.MEMBERS`.
     """
     finished = (members["status"] == "finished").to_numpy()
     metric = str(members["metric"].iloc[0])
-    means = {final_tag(name, metric): members[name].to_numpy(np.float64)[finished] for name in FINAL}
+    means = {_final_tag(name, metric): members[name].to_numpy(np.float64)[finished] for name in FINAL}
     final = {tag: float(values.mean()) for tag, values in means.items() if len(values) and np.isfinite(values).all()}
     return final | {DIVERGED: float((~finished).sum())}
 
 
-def final_tag(column: str, metric: str) -> str:
-    """What the mean of a column of the members table is logged as."""
+def _final_tag(column: str, metric: str) -> str:
+    """The tag that the mean of a column of the members table is logged under: `final/test_accuracy`."""
     return f"final/{column.replace('score', metric)}"
 
 
@@ -83,10 +87,10 @@ def experiment(
     """The record that tells TensorBoard which columns there are; of several it uses the first that it finds.
 
     Args:
-        jobs: Hyperparameters of each job.
-        differing: Those that tell the jobs apart; they are shown first, with their values to choose from.
-        metrics: What the jobs' scores are, of `schema.METRICS`.
-        description: Markdown.
+        jobs: The hyperparameters of each job, as `hyperparameters` returns them.
+        differing: Keys that tell the jobs apart; they are shown first, with their values to choose from.
+        metrics: What the jobs' scores are, names of `schema.METRICS`.
+        description: What TensorBoard says of the whole, as Markdown.
     """
     values: dict[str, dict[str, Value]] = {}  # distinct ones, by their text: True is 1 to a set
     for job in jobs:
@@ -96,7 +100,7 @@ def experiment(
     infos = [_hparam_info(name, list(values[name].values()), differs=True) for name in told_apart]
     infos += [_hparam_info(name, list(found.values())) for name, found in values.items() if name not in told_apart]
     shown = {
-        final_tag(column, metric): text.format(score=METRICS[metric])
+        _final_tag(column, metric): text.format(score=METRICS[metric])
         for metric in metrics
         for column, text in FINAL.items()
     } | {DIVERGED: "diverged"}
@@ -114,7 +118,10 @@ def experiment(
 
 
 def _hparam_info(name: str, values: list[Value], *, differs: bool = False) -> Any:
-    """A column: choices for one that tells jobs apart; any other must not hide jobs of another sweep beside it."""
+    """A column. One that tells jobs apart offers its values to choose from.
+
+    Others do not: a choice among their values would hide the jobs of another study that is shown beside this one.
+    """
     kinds = {"bool" if isinstance(value, bool) else "str" if isinstance(value, str) else "number" for value in values}
     types = {"bool": api_pb2.DATA_TYPE_BOOL, "number": api_pb2.DATA_TYPE_FLOAT64}
     kind = types.get(kinds.pop(), api_pb2.DATA_TYPE_STRING) if len(kinds) == 1 else api_pb2.DATA_TYPE_STRING

@@ -57,7 +57,7 @@ def logs_live(job: Job) -> bool:
 
 
 def open_logger(job: Job) -> Logger | None:
-    """Open a job's logger, without what a former run of the job has left in its files; None if it has none."""
+    """Open a job's logger, and remove the files that a former run of the job has left; None if it has no logger."""
     if job.config.logger.get("_target_") is None:
         return None
     build = _builder(job.config.logger)
@@ -98,7 +98,7 @@ def _prepare_mlflow(job: Job, build: partial[Logger]) -> dict[str, str]:
     store = build.keywords.get("tracking_uri") or local
     name = build.keywords["experiment_name"]
     # Workers may be done at the same moment, and MLflow does not expect two to make a store's tables, or an experiment.
-    with locked(folder / ".mlflow.lock", wait=True), quiet_making_of_tables():
+    with locked(folder / ".mlflow.lock", wait=True), _quiet_making_of_tables():
         client = mlflow.MlflowClient(store)
         if client.get_experiment_by_name(name) is None:  # a server has a place of its own for artifacts
             client.create_experiment(name, (folder / "mlruns").as_uri() if store == local else None)
@@ -106,7 +106,7 @@ def _prepare_mlflow(job: Job, build: partial[Logger]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def quiet_making_of_tables() -> Iterator[None]:
+def _quiet_making_of_tables() -> Iterator[None]:
     """Keep MLflow from telling of each step by which it makes its tables."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -116,7 +116,12 @@ def quiet_making_of_tables() -> Iterator[None]:
 
 
 def log_rows(logger: Logger, rows: Rows) -> None:
-    """Log what was measured at some epochs."""
+    """Log what was measured at some epochs.
+
+    Args:
+        logger: As `open_logger` returns it.
+        rows: By epoch, the values by their tags.
+    """
     if isinstance(logger, MLFlowLogger):  # for which every call is a transaction
         from mlflow.entities import Metric
 

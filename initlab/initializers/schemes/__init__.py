@@ -1,4 +1,4 @@
-"""The schemes, one file each or one a family. Importing this package registers all of them."""
+"""The schemes, a file for each one or each family. Importing this package registers all of them."""
 
 import importlib
 import pkgutil

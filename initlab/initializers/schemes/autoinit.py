@@ -31,10 +31,16 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
     pools and sums of branches make of these is found by sampling, so that any module is understood.
 
     Args:
-        model: Whose weights `base` has filled.
-        context: With a batch, of which the mean, the variance and the shape are used.
+        model: The network, its weights filled by `base` and then changed in place.
+        context: With a batch, of which only the mean, the variance and the shape are used.
+
+    Returns:
+        A remark for each parameter that was changed, by its name.
+
+    Raises:
+        UserError: no layer of the network is called as a module.
     """
-    alone = by_layer(context.slots)
+    single = by_layer(context.slots)
     notes: dict[str, str] = {}
 
     def normal_like(value: Any) -> Any:
@@ -45,7 +51,7 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
 
     def before(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         args, kwargs = tree_map(normal_like, (args, kwargs))
-        slot = alone.get(layer)
+        slot = single.get(layer)
         entering = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
         if slot is not None and slot.name not in notes and entering is not None:
             notes[slot.name] = _rescale(slot, entering)
@@ -56,7 +62,7 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
 
     leaves = [layer for layer in model.modules() if not any(True for _ in layer.children())]
     hooks = [layer.register_forward_pre_hook(before, with_kwargs=True) for layer in leaves]
-    hooks += [layer.register_forward_hook(after) for layer in alone]
+    hooks += [layer.register_forward_hook(after) for layer in single]
     run_hooked(model, _enlarged(context.rows()), hooks)
     if not notes:
         raise UserError(f"init=autoinit: no layer of {type(model).__name__} is called as a module")
@@ -64,7 +70,12 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
 
 
 def _rescale(slot: Slot, entering: Tensor) -> str:
-    """Scale a weight to the moments of what enters its layer; an embedding's rows enter one at a time, as 1."""
+    """Scale a weight to the moments of what enters its layer, and say for which.
+
+    Args:
+        slot: The weight, changed in place; one of zeros is left alone.
+        entering: The layer's input. Indices enter an embedding, whose rows are taken one at a time, which counts as 1.
+    """
     floating = entering.is_floating_point()
     mean, variance = (float(entering.mean()), float(entering.var(correction=0))) if floating else (1.0, 0.0)
     square = float(slot.weight.square().mean())
@@ -79,6 +90,6 @@ def _standard_normal(like: Tensor, generator: Generator) -> Tensor:
 
 
 def _enlarged(batch: Batch) -> Batch:
-    """The batch, repeated until it has enough rows to sample moments from."""
+    """The batch, its rows repeated until there are at least `LEAST_ROWS` to sample moments from."""
     rows = torch.arange(max(len(batch), LEAST_ROWS), device="cpu") % len(batch)
     return batch.part(rows)

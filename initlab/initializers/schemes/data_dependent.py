@@ -24,14 +24,21 @@ from initlab.modules.measuring import first_tensor, measuring
 def data_dependent(model: nn.Module, *, context: Context, balance: bool = True) -> dict[str, str]:
     """Give each channel of each layer mean 0 and variance 1 on a batch; then balance the layers' rates of change.
 
-    Where channels have biases these centre them. Balancing multiplies whole layers by factors whose product is one,
-    so that the output stays as it is: it needs a chain of layers with a positively homogeneous activation such as
-    ReLU, and is left out, with a note, where the output would change.
+    Where channels have biases, these make their mean 0. Balancing multiplies whole layers by factors whose product is
+    one, so that the output stays as it is. That takes a chain of layers with a positively homogeneous activation such
+    as ReLU; where the output would change, balancing is left out, and the remarks say so.
 
     Args:
-        model: Whose weights `base` has filled; their scale does not matter.
-        context: With a batch.
-        balance: Whether to balance.
+        model: The network, its weights filled by `base` and then changed in place. The scale that they had does not
+            matter.
+        context: With a batch, on which means and variances are taken.
+        balance: Whether to balance the layers after their channels are scaled.
+
+    Returns:
+        A remark for each parameter that was changed, by its name.
+
+    Raises:
+        UserError: no layer of the network is called as a module.
     """
     notes = {}
 
@@ -63,8 +70,17 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
     """Multiply layers by factors of product one after which all change at one relative rate, if the output allows.
 
     Multiplying the weights of a layer by s divides their relative rate of change by s².
+
+    Args:
+        model: The network, whose channels have variance 1.
+        batch: The rows on which the output must stay as it is.
+        layers: The weights to balance, in the order in which their layers run.
+        generator: Draws the random loss with which rates are measured.
+
+    Returns:
+        A remark for each weight, by its name.
     """
-    rates = change_rates(model, batch, layers, generator)
+    rates = _change_rates(model, batch, layers, generator)
     if rates is None:
         reason = "not balanced: the output does not depend on it, or it is frozen"
         return {slot.name: f"each channel of variance 1; {reason}" for slot in layers}
@@ -87,11 +103,19 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
     }
 
 
-def change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> Tensor | None:
-    """Relative rate at which each layer's columns change under a random linear loss, shape (layers,).
+def _change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> Tensor | None:
+    """Relative rate at which each layer's weights change under a random linear loss.
 
-    The norm of the gradient of each column, divided by the column's norm, averaged over columns. None where a layer
-    gets no gradient.
+    It is the norm of the gradient of each column, divided by the column's norm, averaged over the columns of a layer.
+
+    Args:
+        model: The network, which is left as it was.
+        batch: The rows that are sent through it.
+        layers: The weights to measure, each seen as a matrix.
+        generator: Draws the loss: a normal number for each entry of the output.
+
+    Returns:
+        One rate for each layer, shape (layers,); None where one of them gets no gradient.
     """
     weights = [slot.weight for slot in layers]
     with measuring(model), torch.enable_grad():
@@ -111,7 +135,7 @@ def change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generat
 
 
 def _output(model: nn.Module, batch: Batch) -> Tensor:
-    """What a network returns; it has a gradient, and so there is a tensor of numbers."""
+    """The first tensor that a network returns; there is one, as it had a gradient before."""
     with measuring(model):
         output = first_tensor(batch.through(model))
     assert output is not None

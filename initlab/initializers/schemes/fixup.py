@@ -13,15 +13,19 @@ from initlab.initializers.registry import register
 def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
     """Multiply the weights of residual branches by L^(−1/(2m−2)); the last of each branch and the classifier are 0.
 
-    L is the total number of branches, m the number of layers in a branch. The first two of Fixup's rules; the third,
-    scalar biases and multipliers, is the network's to bring (`model.scalars=true`).
+    L is the number of branches in the network, m the number of layers in a branch. These are the first two of Fixup's
+    rules. The third, scalar biases and multipliers, is a matter of the network (`model.scalars=true`).
 
     Args:
-        model: With a method `residual_branches()`, which lists the layers of each branch in order.
-        context: As it is.
+        model: A network with a method `residual_branches()`, which lists the layers of each branch in order. Its
+            weights are filled by `base` and then changed in place.
+        context: Only its weights are used; it needs no batch.
+
+    Returns:
+        A remark for each parameter that was changed, by its name.
 
     Raises:
-        UserError: the network has no branch, or one without a weight.
+        UserError: the network has no branch, or one that holds a layer without a weight.
     """
     branches = model.residual_branches()  # type: ignore[operator]  # nn.Module's attributes have no type
     slots = {slot.layer: slot for slot in context.slots}

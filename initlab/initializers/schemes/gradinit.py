@@ -34,22 +34,26 @@ def gradinit(
 ) -> dict[str, str]:
     """Learn one scale for each tensor, minimizing the loss after one step, with the gradient norm bounded by gamma.
 
-    While the norm exceeds gamma it is minimized instead. The step is taken on two thirds of the batch, its loss
-    measured on two thirds that overlap by half, drawn anew each time.
+    While the norm exceeds gamma, the norm is minimized instead of the loss. The step is taken on two thirds of the
+    batch. Its loss is measured on two thirds that share half of their rows with the first; both are drawn anew each
+    time.
 
     Args:
-        model: Whose weights `base` has filled.
-        context: With a batch and a loss.
-        steps: Of learning the scales, by Adam; the paper takes an epoch.
-        lr: Of that.
-        eta: Length of the step whose loss counts.
-        gamma: The bound.
-        least: No scale falls below it.
-        optimizer: What the network will train with: `"sgd"` steps along the normalized gradient and bounds its
-            Euclidean norm; `"adam"` steps along its sign and bounds its sum of magnitudes.
+        model: The network, its weights filled by `base` and then changed in place.
+        context: With a batch of real rows, its targets, and a loss.
+        steps: How many steps Adam takes to learn the scales, at least 0; the paper takes an epoch.
+        lr: Learning rate of Adam for the scales, above 0.
+        eta: Length of the step of the network whose loss is minimized, above 0.
+        gamma: Largest norm of the network's gradient, above 0; which norm depends on `optimizer`.
+        least: The least value that a scale may have, above 0.
+        optimizer: What the network will train with: `"sgd"` steps along the normalized gradient, and bounds its
+            Euclidean norm; `"adam"` steps along its sign, and bounds the sum of its magnitudes.
+
+    Returns:
+        A remark for each parameter that was changed, by its name.
 
     Raises:
-        UserError: a value out of range.
+        UserError: a value out of range, no tensor to scale, or a loss or gradient that is not finite.
     """
     check_not_negative(steps=steps)
     check_positive(lr=lr, eta=eta, gamma=gamma, least=least)
@@ -90,7 +94,20 @@ def _objective(
     gamma: float,
     optimizer: str,
 ) -> Tensor:
-    """The gradient norm where it exceeds gamma, else the loss after one step."""
+    """What the scales are to minimize: the gradient norm where it exceeds gamma, else the loss after one step.
+
+    Args:
+        model: The network, whose structure is used with scaled tensors in place of its own.
+        context: With a batch, its targets, and a loss.
+        tensors: The trainable parameters by name, before they are scaled.
+        scales: The scales by the names of their tensors; a tensor without one stays as it is.
+        eta: Length of the step whose loss is returned.
+        gamma: Largest norm of the gradient that is accepted.
+        optimizer: `"sgd"` or `"adam"`, which decides on the step and the norm.
+
+    Returns:
+        A scalar that can be differentiated by the scales.
+    """
     first, second = _overlapping_parts(context)
     scaled = {name: scales[name] * tensor if name in scales else tensor for name, tensor in tensors.items()}
     loss = _loss(model, scaled, first, context)
@@ -116,7 +133,7 @@ def _loss(model: nn.Module, parameters: dict[str, Tensor], batch: Batch, context
 
 
 def _overlapping_parts(context: Context) -> tuple[Batch, Batch]:
-    """Two parts of the batch, two thirds each, that share half of their rows."""
+    """Two parts of the batch, of two thirds each, that share half of their rows; drawn anew each time."""
     batch = context.rows()
     order = torch.randperm(len(batch), generator=context.generator, device="cpu")
     third = len(batch) // 3

@@ -1,4 +1,4 @@
-"""Weights that pass the signal on as it is."""
+"""Weights that pass the signal on unchanged."""
 
 from torch import Tensor
 
@@ -8,6 +8,12 @@ from initlab.initializers.registry import register
 
 @register("identity", aliases=("dirac",), source="torch.nn.init.eye_ and dirac_")
 def identity(weight: Tensor, *, gain: float = 1.0) -> None:
-    """Fill `weight` with gain times the identity, in the centre tap of each group of a convolution; the rest is 0."""
+    """Fill `weight` with gain times the identity, in the centre tap of each group of a convolution; the rest is 0.
+
+    Args:
+        weight: Filled in place, shape (out, in, *kernel). Where out ≠ in, only as many units as the smaller of the
+            two pass on.
+        gain: The entries on the diagonal; a rule such as "moment" is made a number first (`gain_value`).
+    """
     weight.zero_()
     centre_tap(weight).fill_diagonal_(gain)

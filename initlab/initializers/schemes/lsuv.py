@@ -18,16 +18,19 @@ from initlab.initializers.slots import Slot
 def lsuv(model: nn.Module, *, context: Context, tolerance: float = 0.1, tries: int = 10) -> dict[str, str]:
     """Divide each weight by the standard deviation of its layer's output on a batch, layer by layer, until it is 1.
 
-    Every weight is divided at least once; biases are not. One division is enough where they are zero.
+    Every weight is divided at least once; biases are not. One division is enough where biases are zero.
 
     Args:
-        model: Whose weights `base` has filled.
-        context: With a batch.
-        tolerance: How far from 1 the standard deviation may stay.
-        tries: Divisions of a layer after which to give up, with a warning.
+        model: The network, its weights filled by `base` and then changed in place.
+        context: With a batch, on which the standard deviations are taken, over all entries of an output.
+        tolerance: How far from 1 the standard deviation may stay, above 0.
+        tries: How often a layer is divided at most, above 0; then it is left, with a warning.
+
+    Returns:
+        A remark for each parameter that was changed, by its name.
 
     Raises:
-        UserError: a tolerance that is not positive, or no tries.
+        UserError: tolerance or tries is not positive, or no layer is called as a module.
     """
     check_positive(tolerance=tolerance, tries=tries)
     notes = {}

@@ -33,19 +33,28 @@ def mean_field(
 ) -> None:
     """Fill `weight` from N(0, σ_w²/fan_in) and biases from N(0, σ_b²), with σ_w such that χ₁ = 1 at σ_b.
 
-    `sigma_b` None: 0 for positively homogeneous activations like ReLU, which allow no other; else the square root of
-    the first of 0.05, 0.1, 0.2, 0.5 and 1 at which there is such a σ_w. `sigma_w`, which needs a `sigma_b`, is used as
-    it is, on the edge of chaos or off it.
+    χ₁ is what a layer multiplies the mean square of a gradient by; where it is 1, gradients neither vanish nor explode.
+
+    Args:
+        weight: Filled in place, shape (out, in, *kernel).
+        bias: Filled in place, shape (out,); None if the layer has none, or the user set another rule for it.
+        fan: Fans of the layer, of which fan_in counts.
+        activation: The nonlinearity that follows the layer, on which σ_w depends.
+        sigma_b: σ_b, at least 0. None: 0 for positively homogeneous activations like ReLU, which allow no other; else
+            the square root of the first of 0.05, 0.1, 0.2, 0.5 and 1 at which there is such a σ_w.
+        sigma_w: σ_w, at least 0, used as it is, on the edge of chaos or off it; needs a `sigma_b`. None: the one that
+            makes χ₁ = 1.
+        generator: The only source of randomness, on the CPU.
 
     Raises:
-        UserError: sigma_b or sigma_w is negative, sigma_w stands alone, or no σ_w is critical there.
+        UserError: sigma_b or sigma_w is negative, sigma_w is given alone, or no σ_w makes χ₁ = 1 there.
     """
     check_not_negative(sigma_b=sigma_b or 0.0, sigma_w=sigma_w or 0.0)
     if sigma_w is not None and sigma_b is None:
         raise UserError("init.sigma_w: set init.sigma_b, too")
     try:
         if sigma_b is None:
-            point = usual_point(activation)
+            point = _usual_point(activation)
         elif sigma_w is None:
             point = critical_point(activation, sigma_b**2)
         else:
@@ -57,11 +66,14 @@ def mean_field(
         bias.normal_(0.0, math.sqrt(point.bias_variance), generator=generator)
 
 
-def usual_point(activation: Activation) -> CriticalPoint:
+def _usual_point(activation: Activation) -> CriticalPoint:
     """The critical point at the first of the usual σ_b² that has one.
 
+    Args:
+        activation: The nonlinearity φ. If it is positively homogeneous, like ReLU, the only candidate is σ_b² = 0.
+
     Raises:
-        UserError: none has.
+        UserError: none of them has a critical point.
     """
     if positively_homogeneous(activation):
         return critical_point(activation, 0.0)

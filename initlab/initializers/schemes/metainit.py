@@ -24,17 +24,20 @@ def metainit(
 ) -> dict[str, str]:
     """Tune the norm of each weight by signed gradient descent on the gradient quotient, mean |(g − Hg)/(g ± ε) − 1|.
 
-    The quotient says how much one step of gradient descent would change the gradient.
-
-    Unlike the paper's, which draws random inputs and labels for every step, it looks at one batch of real rows.
+    g is the gradient of the loss and H its Hessian: the quotient says how much one step of gradient descent would
+    change the gradient. Unlike the paper, which draws random inputs and labels for every step, this looks at one batch
+    of real rows.
 
     Args:
-        model: Whose weights `base` has filled; their directions stay.
-        context: With a batch and a loss.
-        steps: Of the descent; the paper takes 500 and more.
-        lr: How far a norm moves in a step, before momentum.
-        momentum: Of the descent.
-        eps: Keeps the quotient finite.
+        model: The network, its weights filled by `base` and then changed in place. Their directions stay as they are.
+        context: With a batch of real rows, its targets, and a loss.
+        steps: How many steps the descent takes, at least 0; the paper takes 500 and more.
+        lr: How far a norm moves in a step before momentum, above 0.
+        momentum: Share of the last step's movement that is kept, in [0, 1).
+        eps: The ε that keeps the quotient finite where the gradient is about 0, above 0.
+
+    Returns:
+        A remark for each parameter that was changed, by its name.
 
     Raises:
         UserError: a value out of range, or no weight to tune.
@@ -71,7 +74,15 @@ def metainit(
 
 
 def gradient_quotient(model: nn.Module, context: Context, *, eps: float) -> Tensor:
-    """The gradient quotient over all trainable parameters that the loss depends on: one number, differentiable.
+    """The gradient quotient, mean |(g − Hg)/(g ± ε) − 1| over all trainable parameters that the loss depends on.
+
+    Args:
+        model: The network, within `measuring` and `differentiable`.
+        context: With a batch, its targets, and a loss.
+        eps: The ε, with the sign of the gradient's entry.
+
+    Returns:
+        A scalar that can be differentiated by the parameters; about 0 where a step would not change the gradient.
 
     Source: Dauphin & Schoenholz 2019, NeurIPS, equation 1.
     """

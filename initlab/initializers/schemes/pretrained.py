@@ -26,10 +26,13 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
     a rule of its own (`init.output`) is not loaded, so that a network can be trained on other classes.
 
     Args:
-        model: What to load into.
-        context: As it is.
-        path: Of the file.
-        prefix: With which every name in the file begins, e.g. `model.` or `module.`.
+        model: The network to load into, in place; all its names must be in the file, and no others.
+        context: Only the names of an output layer with a rule of its own are used; it needs no batch.
+        path: The checkpoint, `.safetensors` or what `torch.save` wrote; must be given.
+        prefix: What every name in the file begins with, and the network's do not, e.g. `model.` or `module.`.
+
+    Returns:
+        A remark for each parameter and buffer that was loaded, by its name.
 
     Raises:
         UserError: no path, no such file, a damaged one, one that wants to run code, or names or shapes that do not fit.
@@ -37,7 +40,7 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
     if path is None:
         raise UserError("init=pretrained: name the checkpoint, init.path=FILE")
     path = Path(path)  # a configuration holds a word
-    found = {name.removeprefix(prefix): value for name, value in read_checkpoint(path).items()}
+    found = {name.removeprefix(prefix): value for name, value in _read_checkpoint(path).items()}
     for names in _shared_names(model):  # a file may hold a shared tensor once
         present = [name for name in names if name in found]
         found |= {name: found[present[0]] for name in names if present and name not in found}
@@ -64,11 +67,17 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
     return dict.fromkeys(given, f"from {path.name}")
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a state dict without running anything in the file.
 
+    Args:
+        path: A `.safetensors` file, or one that `torch.save` wrote; ~ stands for the home folder.
+
+    Returns:
+        Tensors by name, on the CPU, as they are in the file.
+
     Raises:
-        UserError: no such file, a damaged one, or one that holds anything else than tensors.
+        UserError: no such file, a damaged one, or one that holds anything but tensors by name.
     """
     try:
         path = path.expanduser()
@@ -119,7 +128,7 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _shared_names(model: nn.Module) -> list[list[str]]:
-    """The names of each tensor that has several."""
+    """The names of each tensor that has several, as tied weights have."""
     names: dict[int, list[str]] = {}
     for name, value in model.state_dict(keep_vars=True).items():
         names.setdefault(id(value), []).append(name)
@@ -127,7 +136,12 @@ def _shared_names(model: nn.Module) -> list[list[str]]:
 
 
 def _prefix(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    """With what all expected names begin in the file; empty if there is no such thing."""
+    """What to take off the names in a file so that they fit; empty if no prefix would do.
+
+    Args:
+        expected: The network's tensors by name, at least one.
+        given: The tensors in the file by name.
+    """
     first = next(iter(expected))
     for name in given:
         prefix = name.removesuffix(first)
@@ -137,7 +151,12 @@ def _prefix(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:
-    """How many parameters are of some kind, and the first of them."""
+    """How many parameters are of some kind, and the names of the first of them; empty if there are none.
+
+    Args:
+        kind: What is wrong with them, e.g. `"missing"`.
+        names: Their names, with more about each if need be.
+    """
     if not names:
         return ""
     return f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''})"

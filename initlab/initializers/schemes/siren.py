@@ -22,10 +22,18 @@ def siren(
 ) -> None:
     """Fill `weight` from U(±sqrt(6/fan_in)/omega), the first layer's from U(±1/fan_in).
 
-    The activation is sin(omega · z); `omega` is taken from it where None, and is 30 for others.
+    It is made for the activation sin(omega · z).
+
+    Args:
+        weight: Filled in place, shape (out, in, *kernel).
+        fan: Fans of the layer, of which fan_in counts.
+        activation: The nonlinearity that follows the layer, which may know its omega.
+        first: Whether this is the network's first weight, in the order of definition.
+        omega: The frequency of the sine, above 0. None: that of the activation, or 30 where it has none.
+        generator: The only source of randomness, on the CPU.
 
     Raises:
-        UserError: omega is not positive.
+        UserError: the frequency omega is not positive.
     """
     frequency = float(activation.parameters.get("omega", 30.0)) if omega is None else omega
     check_positive(omega=frequency)

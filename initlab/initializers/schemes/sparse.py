@@ -17,11 +17,11 @@ def sparse(
     """Fill `weight` from N(0, std²) with a fraction of each column exactly 0.
 
     Args:
-        weight: Seen as a matrix (out, rest).
-        sparsity: The fraction; the number of zeros is rounded up.
-        std: Of the others.
-        per: `"input"`: of what leaves each input, a column, as torch does; `"unit"`: of what enters each unit, a row,
-            as Martens does, who leaves 15.
+        weight: Filled in place, shape (out, in, *kernel). Seen as a matrix (out, in · ∏kernel).
+        sparsity: The fraction, in [0, 1]; the number of zeros is rounded up.
+        std: Standard deviation of the entries that are not set to 0, at least 0.
+        per: `"input"`: a fraction of the weights that leave each input, a column, as torch does it; `"unit"`: of those
+            that enter each unit, a row, as Martens does it, who leaves 15 of them.
         generator: Draws the numbers and, unlike torch's, the places of the zeros.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Weights of zeros and ones alone, without randomness."""
+"""Weights of zeros and ones, or of entries of a Hadamard matrix, without randomness."""
 
 import math
 
@@ -15,6 +15,9 @@ def zero_hadamard(weight: Tensor) -> None:
 
     H is the Hadamard matrix of side 2^m, m = ⌈log₂ out⌉, I* the partial identities that fit it to (out, in), and
     c = 2^(−(m−1)/2).
+
+    Args:
+        weight: Filled in place, shape (out, in, *kernel). It widens where out > in.
     """
     weight.zero_()
     centre = centre_tap(weight)
@@ -27,7 +30,18 @@ def zero_hadamard(weight: Tensor) -> None:
 
 
 def hadamard(rows: int, columns: int) -> Tensor:
-    """The first rows and columns of Sylvester's Hadamard matrix: (−1) to the number of bits that i and j share."""
+    """The first rows and columns of Sylvester's Hadamard matrix, shape (rows, columns).
+
+    The entry in row i and column j is (−1) to the number of bits that i and j, counted from 0, share.
+
+    Example:
+        >>> hadamard(2, 4).tolist()
+        [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0]]
+
+    Args:
+        rows: How many rows to give; the matrix itself has a power of two.
+        columns: How many columns to give, likewise.
+    """
     i, j = (torch.arange(count, device="cpu") for count in (rows, columns))
     matrix = torch.ones(rows, columns, dtype=torch.float32, device="cpu")
     for bit in range(max(rows, columns).bit_length()):
