@@ -37,13 +37,14 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         return
     if with_report:
         analysis = analyse(found)
-        console.print(summary_table(analysis.summary))
+        best = set(analysis.candidates["job"]) if analysis.axes.tuned else None
+        console.print(summary_table(analysis.summary, width=console.width, best=best))
         for paragraph in answer(analysis):
             say(console, paragraph)
         publish(folder, found, analysis.summary, compose_report(analysis, folder.name))
     else:
         summary = summarize(found)
-        console.print(summary_table(summary))
+        console.print(summary_table(summary, width=console.width))
         publish(folder, found, summary, None)
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
     say(console, f"In {folder}: {written}, a folder a job")

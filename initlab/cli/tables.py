@@ -1,7 +1,6 @@
 """Tables for the terminal: a plan, a summary, what failed and what was left out."""
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from initlab.base.console import say
 from initlab.base.wording import interval_text, shortest
@@ -16,7 +16,8 @@ from initlab.jobs.job import Job
 from initlab.sweep.cohorts import Cohort, runs_vectorized
 from initlab.tables.schema import METRICS
 
-MOST_ROWS = 200  # of the table in the terminal; summary.csv has all
+MOST_ROWS = 40  # of the table in the terminal; summary.csv has all
+LEAST_ROWS = 3  # of each data set
 
 
 def failure_table(reasons: Mapping[str, str]) -> Table:
@@ -64,20 +65,63 @@ def plan_tables(finished: Sequence[Job], cohorts: Sequence[Cohort], memory: Sequ
     return [jobs, sizes]
 
 
-def summary_table(summary: pd.DataFrame) -> Table:
-    """The summary as a table for a terminal, best first; of very many jobs the best.
+def summary_table(summary: pd.DataFrame, *, width: int, best: Collection[str] | None = None) -> Table:
+    """The summary as a table that fits a terminal, best first: whole columns are left out before one is broken.
 
     Args:
-        summary: Of `results.summary.summarize`.
+        summary: One row a job, as `results.summary.summarize` returns it.
+        width: Of the terminal, in characters.
+        best: Names of the jobs to show, such as each candidate's at its best learning rate; None: all. What is not
+            shown stands in summary.csv.
     """
+    chosen = summary if best is None else summary[summary["job"].isin(list(best))]
+    rows = _best_of_each_data_set(chosen)
+    told_apart = _told_apart(rows)
+    numbers = _number_columns(rows)
+    columns = _fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
+    same_seeds = rows["seeds"].nunique() == 1
+    caption = f"mean \\[95 % interval] over {rows['seeds'].iloc[0] if same_seeds else 'the'} seeds; epochs: median"
+    if (rows["seeds"] == 1).all():
+        caption = "one seed each: no interval, and nothing to conclude"
+    left = [] if best is None or len(chosen) == len(summary) else ["each at its best learning rate"]
+    if len(rows) < len(chosen):
+        left.append(f"the best {len(rows)} of {len(chosen)}")
+    if len(columns) < len(told_apart) + len(numbers):
+        left.append("more columns in a wider terminal")
+    if left:
+        caption = f"{caption}\n{'; '.join(left)}; all in summary.csv"
+    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
+    for name in columns:
+        words = name in told_apart
+        table.add_column(name, overflow="fold", no_wrap=not words, justify="left" if words else "right")
+    data = columns.get("data", [])
+    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+        table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
+    return table
+
+
+def _best_of_each_data_set(summary: pd.DataFrame) -> pd.DataFrame:
+    """At most `MOST_ROWS` rows, of each data set the best."""
+    if len(summary) <= MOST_ROWS or "data" not in summary:
+        return summary.head(MOST_ROWS)
+    each = max(LEAST_ROWS, MOST_ROWS // summary["data"].nunique())
+    return summary.groupby("data", sort=False).head(each)
+
+
+def _told_apart(summary: pd.DataFrame) -> dict[str, list[str]]:
+    """The columns of text that tell jobs apart: those keys whose values differ among the rows."""
     differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
     if summary.duplicated([*differing, "seeds"]).any():  # an initializer under two of its names, say
         differing = ["job", *differing]
-    columns: dict[str, list[str]] = {name: [shortest(value) for value in summary[name]] for name in differing}
-    same_seeds = summary["seeds"].nunique() == 1
-    if not same_seeds:
-        columns["seeds"] = [str(seeds) for seeds in summary["seeds"]]
+    return {name: [escape(shortest(value)) for value in summary[name]] for name in differing}
+
+
+def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
+    """The columns of numbers, as text."""
+    columns: dict[str, list[str]] = {}
     counts = summary[["diverged", "reached", "seeds"]].to_numpy(np.int64)
+    if summary["seeds"].nunique() > 1:
+        columns["seeds"] = [str(seeds) for seeds in summary["seeds"]]
     if summary["diverged"].any():
         columns["diverged"] = [f"[red]{lost} of {seeds}[/red]" if lost else "0" for lost, _, seeds in counts]
     metrics = [METRICS[metric] for metric in summary["metric"]]
@@ -94,19 +138,22 @@ def summary_table(summary: pd.DataFrame) -> Table:
         _epochs_text(median, reached, seeds) + (f" ({shortest(threshold)})" if several else "")
         for median, (_, reached, seeds), threshold in zip(medians, counts, thresholds, strict=True)
     ]
-    over = f"{summary['seeds'].iloc[0]} seeds" if same_seeds else "seeds"
-    caption = f"mean \\[95 % interval] over {over}; epochs: median"
-    if (summary["seeds"] == 1).all():
-        caption = "one seed each: no interval, and nothing to conclude"
-    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold", justify="left" if name in differing else "right")
-    if len(summary) > MOST_ROWS:
-        table.caption = f"the best {MOST_ROWS} of {len(summary)} jobs; {caption}"
-    data = columns.get("data", [])
-    for place, cells in enumerate(islice(zip(*columns.values(), strict=True), MOST_ROWS)):
-        table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
-    return table
+    return columns
+
+
+def _fitting(columns: Mapping[str, list[str]], width: int, *, expendable: Sequence[str]) -> dict[str, list[str]]:
+    """Columns that fit side by side: those that can be spared are left out, in their order, until the rest fits."""
+    kept = dict(columns)
+    for name in expendable:
+        if sum(_column_width(title, cells) for title, cells in kept.items()) <= width:
+            break
+        kept.pop(name, None)
+    return kept
+
+
+def _column_width(title: str, cells: Sequence[str]) -> int:
+    """Characters that a column takes with the space beside it, markup left out."""
+    return max(len(Text.from_markup(cell)) for cell in (escape(title), *cells)) + 2
 
 
 def _epochs_text(median: float, reached: int, seeds: int) -> str:

@@ -6,12 +6,40 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from initlab.base.wording import counted, listed, p_words
+from initlab.base.wording import counted, interval_text, listed, p_words, shortest
 from initlab.figures.critical_difference import critical_difference_diagram
 from initlab.figures.heat import heat_map
+from initlab.figures.numeric_axis import score_along_axis
 from initlab.reporting.document import Paragraph, Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.heat import HeatMap, heat_maps
+from initlab.results.numeric_axes import numeric_axes
+
+
+def numeric_axis_sections(analysis: Analysis) -> list[Section]:
+    """Scores along each swept axis of numbers, such as depth."""
+    sections = []
+    for found in numeric_axes(analysis):
+        at_best = ", each at its best learning rate" if analysis.axes.tuned else ""
+        caption = f"Mean test score against {found.key}, with 95 % intervals over seeds{at_best}."
+        name = f"along_{_file_name(found.key)}"
+        shown = found.points[["panel", "line", "value"]].map(shortest)
+        ends = found.points[["score", "low", "high"]].to_numpy(np.float64)
+        shown["test score"] = [interval_text(*row) for row in ends]
+        sections.append(
+            Section(
+                f"Score against {found.key}",
+                [
+                    Picture(name, caption, score_along_axis(found)),
+                    Table(name, caption, found.points, shown, folded=True),
+                ],
+            )
+        )
+    return sections
+
+
+def _file_name(key: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in key)
 
 
 def heat_sections(analysis: Analysis) -> list[Section]:
@@ -38,7 +66,7 @@ def _heat_section(analysis: Analysis, found: HeatMap) -> Section:
         for data, table in found.scores.items()
         for candidate, scores in table.iterrows()
     ]
-    name = "".join(letter if letter.isalnum() else "_" for letter in found.axis)
+    name = _file_name(found.axis)
     return Section(
         f"Candidate × {found.axis}",
         [

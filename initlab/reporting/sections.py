@@ -1,6 +1,6 @@
 """A report, put together from its sections."""
 
-from initlab.reporting.axes import heat_sections, ranks_section
+from initlab.reporting.axes import heat_sections, numeric_axis_sections, ranks_section
 from initlab.reporting.document import Paragraph, Part, Points, Report, Section
 from initlab.reporting.learning import diverged_section, failed_section, rates_section, speed_section
 from initlab.reporting.remarks import method, remarks
@@ -38,6 +38,7 @@ def compose_report(analysis: Analysis, title: str) -> Report:
         curves_section(analysis),
         pairs_section(analysis),
         rates_section(analysis),
+        *numeric_axis_sections(analysis),
         *heat_sections(analysis),
         ranks_section(analysis),
         speed_section(analysis),

@@ -1,0 +1,79 @@
+"""Test score against a swept number, such as depth, a line a candidate."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, OTHERS, score_axis
+from initlab.figures.style import LINES, literal
+from initlab.results.numeric_axes import NumericAxis
+from initlab.tables.schema import METRICS
+
+WIDE = 20.0  # the greatest value over the least, from which on the axis is logarithmic
+
+
+def score_along_axis(found: NumericAxis) -> Figure:
+    """Draw mean test score against the values of an axis, with 95 % intervals, a panel a condition.
+
+    Panels share both axes, so that heights compare. A cross marks a value at which networks diverged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.numeric_axis import score_along_axis
+        >>> from initlab.results.analysis import analyse
+        >>> from initlab.results.numeric_axes import numeric_axes
+        >>> from initlab.results.study import read_study
+        >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
+        >>> for found in numeric_axes(analysis):  # doctest: +SKIP
+        ...     score_along_axis(found).savefig(f"{found.key}.png")
+
+    Args:
+        found: One of the axes that `results.numeric_axes.numeric_axes` returns; the first 12 panels are drawn, and
+            the first 12 lines get a colour of their own.
+    """
+    names = list(dict.fromkeys(found.points["panel"]))[:MOST_PANELS]
+    across = min(COLUMNS, len(names))
+    down = -(-len(names) // across)
+    scale = 1.6 if len(names) == 1 else 1.0
+    figure = Figure(figsize=(1.6 + scale * 3.3 * across, 0.4 + scale * 2.6 * down), layout="constrained")
+    one_metric = found.points["metric"].nunique() == 1
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=one_metric).flat
+    for panel in list(grid)[len(names) :]:
+        panel.remove()
+    for name, panel in zip(names, list(figure.axes), strict=True):
+        _draw(panel, found, name)
+    figure.supxlabel(literal(found.key), fontsize=10)
+    looks = dict(zip(found.lines[:MOST_LABELLED], LINES, strict=False))
+    handles = [
+        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(line) or "all")
+        for line, (color, dash) in looks.items()
+    ]
+    if (found.points["diverged"] > 0).any():
+        handles.append(Line2D([], [], color="0.3", marker="x", linestyle="", label="some diverged"))
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    return figure
+
+
+def _draw(panel: Axes, found: NumericAxis, name: str) -> None:
+    """One panel."""
+    points = found.points[found.points["panel"] == name]
+    looks = dict(zip(found.lines[:MOST_LABELLED], LINES, strict=False))
+    for line, rows in points.groupby("line", sort=False):
+        color, dash = looks.get(str(line), OTHERS)
+        values, scores = rows["value"].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
+        low, high = (rows[end].to_numpy(np.float64) for end in ("low", "high"))
+        panel.plot(values, scores, color=color, linestyle=dash, linewidth=1.8, marker="o", markersize=3.5)
+        panel.fill_between(values, low, high, color=color, alpha=0.16, linewidth=0)
+        lost = (rows["diverged"] > 0).to_numpy()
+        heights = np.where(np.isfinite(scores), scores, 0.0)
+        panel.plot(values[lost], heights[lost], "x", color=color, markersize=7)
+    values = found.points["value"].to_numpy(np.float64)
+    if values.min() > 0 and values.max() / values.min() >= WIDE:
+        panel.set_xscale("log")
+    metric = str(points["metric"].iloc[0])
+    panel.set_ylabel(f"test {METRICS[metric]}")
+    score_axis(panel, metric)
+    panel.set_title(literal(name), fontsize=10)
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,68 @@
+"""Scores along a swept axis of numbers."""
+
+import numpy as np
+import pytest
+
+from initlab.figures.numeric_axis import score_along_axis
+from initlab.reporting.sections import compose_report
+from initlab.results.analysis import analyse
+from initlab.results.numeric_axes import numeric_axes
+from tests.results.studies import Cell, study_of
+
+DEPTHS = (1, 10, 2)  # as nobody would sort them
+
+
+def score(init: str, activation: str, depth: int) -> float:
+    return 0.9 - depth / 100 - (0.2 if (init, activation) == ("he", "tanh") else 0.0)
+
+
+def cells(*inits: str) -> list[Cell]:
+    return [
+        Cell(
+            {"init.name": init, "activation.name": activation, "model.depth": depth},
+            [score(init, activation, depth) + noise for noise in (-0.01, 0.0, 0.01)],
+        )
+        for init in inits
+        for activation in ("relu", "tanh")
+        for depth in DEPTHS
+    ]
+
+
+def test_initializers_are_lines_and_depth_is_the_axis() -> None:
+    analysis = analyse(study_of(*cells("he", "xavier")))
+    (found,) = numeric_axes(analysis)
+    assert found.key == "model.depth"
+    figure = score_along_axis(found)
+    assert [panel.get_title() for panel in figure.axes] == ["wine, relu", "wine, tanh"]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    for panel, activation in zip(figure.axes, ("relu", "tanh"), strict=True):
+        lines = [line for line in panel.get_lines() if len(np.asarray(line.get_xdata()))]
+        assert len(lines) == 2
+        for name, line in zip(found.lines, lines, strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), sorted(DEPTHS))
+            expected = [score(name, activation, depth) for depth in sorted(DEPTHS)]
+            np.testing.assert_allclose(np.asarray(line.get_ydata(), float), expected, atol=1e-9)
+
+
+def test_without_initializers_the_other_factor_makes_the_lines() -> None:
+    """A sweep over depth and activation: six candidates, and two lines to see them by."""
+    analysis = analyse(study_of(*cells("he")))
+    assert len(analysis.candidates) == 6
+    (found,) = numeric_axes(analysis)
+    assert sorted(found.lines) == ["relu", "tanh"]
+    (panel,) = score_along_axis(found).axes
+    assert panel.get_title() == "wine"
+
+
+def test_it_stands_in_the_report() -> None:
+    report = compose_report(analyse(study_of(*cells("he", "xavier"))), "depth")
+    (section,) = [section for section in report.sections if section.title == "Score against model.depth"]
+    (table,) = [table for table in report.tables if table.name == "along_model_depth"]
+    assert len(table.data) == 12
+    assert len(section.parts) == 2
+
+
+@pytest.mark.parametrize("values", [(1, 2), ("a", "b", "c"), (True, False, 3)])
+def test_what_is_no_axis_of_numbers(values: tuple[object, ...]) -> None:
+    made = [Cell({"init.name": "he", "model.depth": value}, [0.5, 0.6]) for value in values]
+    assert numeric_axes(analyse(study_of(*made))) == []
