@@ -10,7 +10,7 @@ from initlab.base.errors import UserError
 from initlab.cli.tables import summary_table
 from initlab.reporting.document import Report
 from initlab.reporting.markdown import to_markdown
-from initlab.reporting.sections import compose_report
+from initlab.reporting.sections import compose_report, title_of
 from initlab.reporting.words import answer
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
@@ -41,7 +41,7 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         console.print(summary_table(analysis.summary, width=console.width, best=best))
         for paragraph in answer(analysis):
             say(console, paragraph)
-        publish(folder, found, analysis.summary, compose_report(analysis, folder.name))
+        publish(folder, found, analysis.summary, compose_report(analysis, title_of([folder.name], analysis)))
     else:
         summary = summarize(found)
         console.print(summary_table(summary, width=console.width))

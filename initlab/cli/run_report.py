@@ -2,15 +2,17 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from initlab.base.console import open_console, say
 from initlab.base.errors import UserError
-from initlab.reporting.document import Paragraph, Points
-from initlab.reporting.sections import compose_report
+from initlab.reporting.document import Files, Paragraph, Points
+from initlab.reporting.sections import compose_report, title_of
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
+from initlab.results.selection import select_jobs
 from initlab.results.study import Study, read_study
 
 
@@ -18,7 +20,14 @@ def main() -> None:
     """Run the command line."""
     arguments = _parser().parse_args()
     try:
-        run_report(arguments.folders, arguments.output)
+        run_report(
+            arguments.folders,
+            arguments.output,
+            select=_selection(arguments.select),
+            latex=arguments.latex,
+            pdf=arguments.pdf,
+            title=arguments.title,
+        )
     except UserError as error:
         sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
         sys.exit(error.exit_code)
@@ -37,15 +46,52 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the report goes; by default into the study's folder, of several into ./report",
     )
+    parser.add_argument(
+        "--select",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="only jobs with these values, e.g. data=wine init=he_normal,xavier*",
+    )
+    parser.add_argument("--title", help="the heading; by default the names of the studies")
+    parser.add_argument("--latex", action="store_true", help="every table as tables/NAME.tex, too (booktabs)")
+    parser.add_argument("--pdf", action="store_true", help="every figure as figures/NAME.pdf, too")
     return parser
 
 
-def run_report(folders: Sequence[Path], output: Path | None = None) -> Path:
+def _selection(words: Sequence[str]) -> dict[str, list[str]]:
+    """What `--select` was given, by its keys.
+
+    Raises:
+        UserError: a word without a key or without a value.
+    """
+    wanted: dict[str, list[str]] = {}
+    for word in words:
+        key, _, values = word.partition("=")
+        if not key or not values:
+            raise UserError(f"--select {word}: expected KEY=VALUE or KEY=VALUE,VALUE, e.g. data=wine")
+        wanted.setdefault(key, []).extend(values.split(","))
+    return wanted
+
+
+def run_report(
+    folders: Sequence[Path],
+    output: Path | None = None,
+    *,
+    select: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    latex: bool = False,
+    pdf: bool = False,
+    title: str | None = None,
+) -> Path:
     """Read studies and write their report; the answer is printed, too.
 
     Args:
         folders: One a study, as `outputs/NAME`; several are read as one study.
         output: Folder that the report goes to; None: the study's own, of several ./report.
+        select: By configuration key, the values that jobs must have to be reported; see `select_jobs`.
+        latex: Whether tables are written as LaTeX, too.
+        pdf: Whether figures are written as PDF, too.
+        title: Heading of the report; None: the names of the studies, or what they compare where they have none.
 
     Returns:
         Path of report.html.
@@ -55,9 +101,10 @@ def run_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     """
     study = _read(folders)
     target = output or (folders[0] if len(folders) == 1 else Path("report"))
-    title = ", ".join(folder.resolve().name for folder in folders)
-    written = compose_report(analyse(study), title)
-    write_report(written, target)
+    analysis = analyse(select_jobs(study, select) if select else study)
+    written = compose_report(analysis, title or title_of([folder.resolve().name for folder in folders], analysis))
+    kinds = Files(("svg", "png", *(["pdf"] if pdf else [])), ("csv", *(["tex"] if latex else [])))
+    write_report(written, target, kinds)
     console = open_console()
     for part in written.sections[0].parts:
         match part:

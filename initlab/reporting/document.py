@@ -105,3 +105,19 @@ class Report:
     def tables(self) -> list[Table]:
         """All tables, in the order of the report."""
         return [part for section in self.sections for part in section.parts if isinstance(part, Table)]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The kinds of files that a report's pictures and tables are written as, beside the page.
+
+    Attributes:
+        pictures: File endings, of svg, png and pdf.
+        tables: File endings, of csv and tex.
+    """
+
+    pictures: tuple[str, ...] = ("svg", "png")
+    tables: tuple[str, ...] = ("csv",)
+
+
+USUAL_FILES = Files()

@@ -7,24 +7,32 @@ from importlib.resources import files
 import jinja2
 
 from initlab.reporting.cells import CONDITION_HEADINGS
-from initlab.reporting.document import Report, Table
+from initlab.reporting.document import USUAL_FILES, Files, Report, Table
 
 MOST_ROWS = 60  # of a table; its CSV has all
 
 
-def to_html(report: Report, pictures: dict[str, bytes]) -> str:
+def to_html(report: Report, pictures: dict[str, bytes], files_beside: Files = USUAL_FILES) -> str:
     """A report as the text of an HTML page.
 
     Args:
         report: As `compose_report` returns it.
         pictures: SVG of each of its pictures, by `Picture.name`; it becomes a part of the page.
+        files_beside: The kinds of files that stand beside the page, which it links to.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.tests["kind"] = lambda part, name: type(part).__name__ == name
     template = environment.from_string(files(__package__).joinpath("report.html.jinja").read_text())
     # Within an image no script of an SVG would run, and the names in one do not meet those of another.
     sources = {name: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}" for name, svg in pictures.items()}
-    return template.render(report=report, sources=sources, most_rows=MOST_ROWS, conditions=_condition_of)
+    return template.render(
+        report=report,
+        sources=sources,
+        most_rows=MOST_ROWS,
+        conditions=_condition_of,
+        picture_kinds=files_beside.pictures,
+        table_kinds=files_beside.tables,
+    )
 
 
 def _condition_of(table: Table, row: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,10 @@
 """A report, put together from its sections."""
 
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from initlab.base.wording import listed
 from initlab.reporting.axes import heat_sections, numeric_axis_sections, ranks_section
 from initlab.reporting.document import Paragraph, Part, Points, Report, Section
 from initlab.reporting.learning import diverged_section, failed_section, rates_section, speed_section
@@ -9,6 +14,21 @@ from initlab.reporting.scores import all_jobs, curves_section, leaderboard, pair
 from initlab.reporting.theory import signal_sections
 from initlab.reporting.words import MOST_CONDITIONS, answer, condition_words
 from initlab.results.analysis import Analysis
+
+MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}_[\d.-]+")  # what a study without a name is called
+
+
+def title_of(names: Sequence[str], analysis: Analysis) -> str:
+    """The heading of a report: the studies' names, or what is compared where they are called after a moment.
+
+    Args:
+        names: Of the studies' folders.
+        analysis: Of these studies.
+    """
+    if not all(MOMENT.fullmatch(name) for name in names):
+        return ", ".join(names)
+    table = analysis.candidates
+    return f"{listed(list(dict.fromkeys(table['candidate'])))} on {listed(list(dict.fromkeys(table['data'])))}"
 
 
 def compose_report(analysis: Analysis, title: str) -> Report:

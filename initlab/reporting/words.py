@@ -98,21 +98,27 @@ def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
 
 
 def _too_few(unknown: pd.DataFrame, candidates: int, *, brief: bool) -> str:
-    """That the test cannot tell, with so few seeds, whatever the differences are."""
+    """That with so few seeds no difference can be called significant, and how large the differences are.
+
+    Args:
+        unknown: The pairs whose verdict is open, the best being a.
+        candidates: How many the condition has.
+        brief: Without the differences.
+    """
     apart, known = unknown[unknown["seeds"] == 0], unknown[unknown["seeds"] > 0]
     sentences = []
     if len(apart):
         sentences.append(f"It shares no seed with {listed(_others(apart, brief=True))}, and is not compared.")
-    if len(known):
+    if len(known) and brief:
+        sentences.append(f"Too few seeds to decide between it and {listed(_others(known, brief=True))}.")
+    elif len(known):
         counts, pairs = sorted(set(known["seeds"])), count_pairs(candidates)
         seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else counted(int(counts[0]), "seed")
-        sentence = f"{seeds} cannot tell it from {listed(_others(known, brief=brief))}"
-        if not brief:
-            sentence += (
-                f", however large the difference: corrected for {counted(pairs, 'pair')}, the test needs at least "
-                f"{seeds_needed(pairs)} seeds"
-            )
-        sentences.append(f"{sentence}.")
+        sentences.append(
+            f"With {seeds} no difference can be called significant, however large: among {counted(pairs, 'pair')} that "
+            f"takes at least {seeds_needed(pairs)} seeds. So far it is ahead of "
+            f"{listed(_others(known, brief=False, by=' by '))}."
+        )
     return " ".join(sentences)
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from initlab.base.errors import UserError
 from initlab.base.files import write_whole
-from initlab.figures.style import save_png, save_svg
-from initlab.reporting.document import Report
+from initlab.figures.style import save_pdf, save_png, save_svg
+from initlab.reporting.document import USUAL_FILES, Files, Report
 from initlab.reporting.html import to_html
+from initlab.reporting.latex import to_latex
 from initlab.reporting.markdown import to_markdown
 
 
-def write_report(report: Report, folder: Path) -> Sequence[Path]:
+def write_report(report: Report, folder: Path, kinds: Files = USUAL_FILES) -> Sequence[Path]:
     """Write a report into a folder.
 
     Example:
@@ -28,6 +29,7 @@ def write_report(report: Report, folder: Path) -> Sequence[Path]:
     Args:
         report: As `compose_report` returns it.
         folder: Where to write; it is made if it is absent, and a former report in it is replaced.
+        kinds: What pictures and tables are written as; SVG, PNG and CSV are always among them.
 
     Returns:
         Paths of report.html and report.md, and of the folders figures/ and tables/.
@@ -44,11 +46,19 @@ def write_report(report: Report, folder: Path) -> Sequence[Path]:
             picture.figure.set_layout_engine("none")  # it is laid out, which takes as long as drawing
             write_whole(figures / f"{picture.name}.svg", partial(save_svg, picture.figure))
             pictures[picture.name] = (figures / f"{picture.name}.svg").read_bytes()
+            if "pdf" in kinds.pictures:
+                write_whole(figures / f"{picture.name}.pdf", partial(save_pdf, picture.figure))
         for table in report.tables:
             write_whole(tables / f"{table.name}.csv", partial(table.data.to_csv, index=False))
-        page, text = to_html(report, pictures), to_markdown(report)
-        write_whole(html, lambda path: path.write_text(page, encoding="utf-8"))
-        write_whole(markdown, lambda path: path.write_text(text, encoding="utf-8"))
+            if "tex" in kinds.tables:
+                write_whole(tables / f"{table.name}.tex", partial(_write_text, to_latex(table)))
+        page, text = to_html(report, pictures, kinds), to_markdown(report)
+        write_whole(html, partial(_write_text, page))
+        write_whole(markdown, partial(_write_text, text))
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written ({error.strerror})") from error
     return [html, markdown, figures, tables]
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -110,7 +110,7 @@ def analyse(study: Study, *, seed: int = 0) -> Analysis:
         seed: Seed of bootstrap and permutations; equal tables and seeds give equal numbers.
     """
     rng = np.random.default_rng(seed)
-    axes = find_axes(study)
+    axes = find_axes(study.differing)
     jobs = arrange(study, axes)
     candidates = choose_rates(jobs, axes)
     summary = summarize(study, seed=seed)

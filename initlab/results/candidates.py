@@ -31,13 +31,31 @@ class Axes:
     tuned: tuple[str, ...]
 
 
-def find_axes(study: Study) -> Axes:
-    """Say of each key in which a study's jobs differ whether it is compared, tuned, or has to agree."""
-    keys = [str(key) for key in study.differing if key != "data"]
+def find_axes(differing: pd.DataFrame) -> Axes:
+    """Say of each key in which a study's jobs differ whether it is compared, tuned, or has to agree.
+
+    Args:
+        differing: One row a job, one column a key, as `differing_keys` returns it.
+    """
+    keys = [str(key) for key in differing if key != "data"]
     others = [key for key in keys if key != RATE]
     compared = [key for key in others if key.partition(".")[0] == "init"] or others or keys
     tuned = [key for key in keys if key not in compared and key == RATE]
     return Axes(tuple(compared), tuple(key for key in others if key not in compared), tuple(tuned))
+
+
+def count_candidates(differing: pd.DataFrame) -> int:
+    """How many candidates jobs make at most under one condition.
+
+    Args:
+        differing: One row a job, one column a key, as `differing_keys` returns it.
+    """
+    axes = find_axes(differing)
+    keys = [*(["data"] if "data" in differing else []), *axes.conditions]
+    compared = differing[list(axes.compared)].astype(str).agg(" ".join, axis=1)
+    if not keys:
+        return compared.nunique()
+    return int(compared.groupby([differing[key].astype(str) for key in keys]).nunique().max())
 
 
 def arrange(study: Study, axes: Axes) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """What a command asks for, what of it is left to do, and how that is shared out."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,9 @@ from initlab.base.errors import UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.wording import counted
 from initlab.jobs.job import Job
+from initlab.results.candidates import count_candidates
 from initlab.results.comparison import count_pairs, seeds_needed
+from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.backends import workers_of
 from initlab.sweep.checks import usable_jobs
@@ -65,14 +66,21 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
 
 
 def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
-    """A note if no difference between so many initializers can be significant with so few seeds; else no note."""
-    inits = len({json.dumps(job.config.init, sort_keys=True) for job in jobs})
-    pairs, seeds = count_pairs(inits), max(job.config.seeds for job in jobs)
+    """Say it beforehand if no difference between so many candidates can be significant with so few seeds.
+
+    Args:
+        jobs: All jobs of a command, those that are finished included.
+
+    Returns:
+        At most one sentence.
+    """
+    candidates = count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs}))
+    pairs, seeds = count_pairs(candidates), max(len(job.seeds) for job in jobs)
     if not 1 < seeds < seeds_needed(pairs) or not pairs:
         return []
     return [
-        f"{inits} initializers make {counted(pairs, 'pair')}: {seeds} seeds are too few for a difference between them "
-        f"to be significant; seeds={seeds_needed(pairs)} is the least"
+        f"{candidates} candidates make {counted(pairs, 'pair')}: {seeds} seeds are too few for a difference between "
+        f"them to be significant; seeds={seeds_needed(pairs)} is the least"
     ]
 
 

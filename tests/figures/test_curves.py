@@ -29,7 +29,7 @@ def test_lines_are_the_means_of_validation_accuracy() -> None:
     (panel,) = figure.axes
     assert [line.get_label() for line in panel.get_lines()] == ["scheme00", "scheme01"]
     rows = found.history.query("split == 'val' and job == 'init=scheme01'")
-    np.testing.assert_allclose(panel.get_lines()[1].get_ydata(), rows.groupby("epoch")["score"].mean())
+    np.testing.assert_allclose(np.asarray(panel.get_lines()[1].get_ydata()), rows.groupby("epoch")["score"].mean())
     assert len(panel.collections) == 2
     assert figure.get_supxlabel() == "epoch (mean and 95 % interval over 3 seeds)"
     assert panel.get_ylabel() == "validation accuracy"
@@ -55,7 +55,10 @@ def test_each_candidate_is_drawn_at_its_best_learning_rate() -> None:
         for rate, score in zip((0.01, 0.1), scores, strict=True)
     ]
     (panel,) = draw(study_of(*cells)).axes
-    assert {line.get_label(): line.get_ydata()[-1] for line in panel.get_lines()} == {"he": 0.9, "xavier": 0.8}
+    assert {line.get_label(): np.asarray(line.get_ydata())[-1] for line in panel.get_lines()} == {
+        "he": 0.9,
+        "xavier": 0.8,
+    }
 
 
 def of_r2(**curves: list[float]) -> Figure:

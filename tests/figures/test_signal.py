@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.patches import StepPatch
 
 from initlab.figures.histograms import activation_histograms
 from initlab.figures.signal import PANELS, signal_by_depth
@@ -57,9 +58,8 @@ def test_histograms(xavier: Probe) -> None:
     assert len(panels) == 2 * 4
     assert panels[0].get_ylabel() == "xavier"
     (steps,) = panels[0].patches
-    np.testing.assert_allclose(
-        steps.get_data().values, xavier.histograms[xavier.histograms["position"] == 1]["density"]
-    )
+    assert isinstance(steps, StepPatch)
+    np.testing.assert_allclose(steps.get_data()[0], xavier.histograms[xavier.histograms["position"] == 1]["density"])
 
 
 def test_spectrum(xavier: Probe) -> None:
@@ -68,7 +68,9 @@ def test_spectrum(xavier: Probe) -> None:
     np.testing.assert_allclose(heights(panel)[0], np.exp(means))
     predicted = float(np.sqrt(xavier.spectrum["predicted_mean_square"].iloc[0]))
     assert predicted in [height[0] for height in heights(panel) if len(height)]
-    labels = [text.get_text() for text in panel.get_legend().get_texts()]
+    legend = panel.get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["xavier", "zeros (all zero)"]
 
 

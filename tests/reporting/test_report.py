@@ -9,6 +9,7 @@ import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ def report(arguments: str, patch: pytest.MonkeyPatch, folder: Path) -> int:
     return run(arguments, patch, folder, program=main)
 
 
-def cells(**more: object) -> list[Cell]:
+def cells(**more: Any) -> list[Cell]:
     """Two data sets, two activations, three initializers, two learning rates."""
     made = []
     for number, (data, activation, init, rate) in enumerate(
@@ -65,12 +66,16 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.addresses: list[str] = []
+        self.links: list[str] = []
         self.words = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attributes if name in ("src", "href")]
+        self.addresses += [
+            value or "" for name, value in attributes if name == "src" or (tag == "link" and name == "href")
+        ]
+        self.links += [value or "" for name, value in attributes if tag == "a" and name == "href"]
         assert not [name for name, _ in attributes if name.startswith("on")]
 
     def handle_data(self, data: str) -> None:
@@ -81,7 +86,8 @@ def test_the_page_has_every_section_and_needs_nothing_else(study: Path) -> None:
     text = (study / "report.html").read_text()
     page = Page(text)
     assert "script" not in page.tags
-    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert all(link.startswith("#") or (study / link).is_file() for link in page.links)
     titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles == [
         "The answer", "Leaderboard", "Every seed", "Learning curves", "Pair by pair", "Learning rates",
@@ -263,3 +269,32 @@ def test_a_browser_shows_every_figure_and_asks_for_nothing(study: Path, tmp_path
     assert len(seen["widths"]) == 7
     assert min(seen["widths"]) > 300
     assert seen["loaded"] == []
+
+
+def test_papers_get_latex_and_pdf_and_a_part_of_the_study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_study(
+        tmp_path / "study",
+        *(Cell({"init.name": name}, [0.9, 0.8, score]) for name, score in (("he", 0.7), ("lsuv", 0.6), ("zeros", 0.1))),
+    )
+    options = "study --output paper --select init=he,lsuv --latex --pdf --title Deep"
+    assert report(options, monkeypatch, tmp_path) == 0
+    paper = tmp_path / "paper"
+    assert (paper / "figures" / "pairs.pdf").read_bytes().startswith(b"%PDF")
+    latex = (paper / "tables" / "candidates.tex").read_text()
+    assert "lsuv" in latex
+    assert "zeros" not in latex
+    page = (paper / "report.html").read_text()
+    assert "<h1>Deep</h1>" in page
+    for link in ("figures/pairs.svg", "figures/pairs.pdf", "tables/candidates.csv", "tables/candidates.tex"):
+        assert f'href="{link}"' in page
+        assert (paper / link).exists()
+    assert report("study --select init", monkeypatch, tmp_path) == 2
+
+
+def test_a_study_called_after_a_moment_is_titled_by_what_it_compares(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    moment = "2026-01-02_03-04-05.678901"
+    write_study(tmp_path / moment, Cell({"init.name": "he"}, [0.9, 0.8]), Cell({"init.name": "zeros"}, [0.1, 0.2]))
+    assert report(moment, monkeypatch, tmp_path) == 0
+    assert "<h1>he and zeros on wine</h1>" in (tmp_path / moment / "report.html").read_text()

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from initlab.results.differences import differing_keys, flat_config
 from initlab.results.study import Study
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import write_table
 
-DEFAULTS = {
+Scores = Sequence[float] | NDArray[np.float64]
+
+DEFAULTS: dict[str, dict[str, Any]] = {
     "data": {"name": "wine"},
     "model": {"name": "mlp"},
     "optim": {"name": "sgd", "lr": 0.1},
@@ -39,8 +42,8 @@ class Cell:
     """
 
     changes: Mapping[str, Any]
-    scores: Sequence[float]
-    val: Sequence[float] | None = None
+    scores: Scores
+    val: Scores | None = None
     curve: Sequence[float] | None = None
     metric: str = "accuracy"
     first_seed: int = 0
@@ -71,7 +74,7 @@ class Cell:
         val = test if self.val is None else np.asarray(self.val, np.float64)
         lost = np.isnan(test)
         reached = [2 if score >= 0.9 else None for score in np.nan_to_num(val)]
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "job": self.name,
                 "member": np.arange(len(test)),
@@ -93,7 +96,9 @@ class Cell:
                 "epochs_to_threshold": pd.array(reached, dtype="Int64"),
                 "seconds": 0.1,
             }
-        )[MEMBERS.names]
+        )
+        assert list(table.columns) == MEMBERS.names
+        return table
 
     @property
     def history(self) -> pd.DataFrame:
@@ -110,7 +115,9 @@ class Cell:
                         }
                     )
                 )  # fmt: skip
-        return pd.concat(rows, ignore_index=True)[HISTORY.names]
+        table = pd.concat(rows, ignore_index=True)
+        assert list(table.columns) == HISTORY.names
+        return table
 
     @property
     def described(self) -> dict[str, Any]:
@@ -135,7 +142,7 @@ def study_of(*cells: Cell) -> Study:
     )
 
 
-def inits(**scores: Sequence[float]) -> Study:
+def inits(**scores: Scores) -> Study:
     """A study of some initializers on one data set."""
     return study_of(*(Cell({"init.name": name}, values) for name, values in scores.items()))
 

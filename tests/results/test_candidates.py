@@ -1,6 +1,7 @@
 """What is compared, at which learning rate, with what apart from what."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from initlab.results.candidates import arrange, choose_rates, find_axes
@@ -8,16 +9,16 @@ from initlab.results.study import Study
 from tests.results.studies import Cell, inits, study_of
 
 
-def candidates(study: Study):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    axes = find_axes(study)
+def candidates(study: Study) -> pd.DataFrame:
+    axes = find_axes(study.differing)
     return choose_rates(arrange(study, axes), axes)
 
 
-def rates(scores: dict[float, float], test: dict[float, float] | None = None, **changes: object) -> list[Cell]:
+def rates(scores: dict[float, float], test: dict[float, float] | None = None, *, init: str) -> list[Cell]:
     """A job of two equal seeds for each learning rate."""
     test = scores if test is None else test
     return [
-        Cell({**changes, "optim.lr": rate}, [test[rate]] * 2, val=[score] * 2)
+        Cell({"init.name": init, "optim.lr": rate}, [test[rate]] * 2, val=[score] * 2)
         for rate, score in scores.items()
     ]  # fmt: skip
 
@@ -27,7 +28,7 @@ def test_the_initializer_is_compared_where_it_differs() -> None:
         Cell({"data.name": d, "init.name": i, "init.gain": g, "activation.name": a, "optim.lr": r}, [0.5, 0.6])
         for d in ("wine", "digits") for i in ("he", "xavier") for g in (1, 2) for a in ("relu", "tanh") for r in (1, 2)
     ]  # fmt: skip
-    axes = find_axes(study_of(*cells))
+    axes = find_axes(study_of(*cells).differing)
     assert (axes.compared, axes.conditions, axes.tuned) == (("init", "init.gain"), ("activation",), ("optim.lr",))
     table = candidates(study_of(*cells))
     assert len(table) == 2 * 2 * 4
@@ -54,13 +55,13 @@ def test_else_whatever_does_is(changes: dict[str, tuple[object, ...]], expected:
         Cell(dict(zip(keys, values, strict=True)), [0.5, 0.6])
         for values in np.array(np.meshgrid(*changes.values(), indexing="ij"), dtype=object).reshape(len(keys), -1).T
     ]
-    axes = find_axes(study_of(*cells))
+    axes = find_axes(study_of(*cells).differing)
     assert (axes.compared, axes.conditions, axes.tuned) == expected
 
 
 def test_the_best_rate_is_chosen_on_validation_and_reported_on_test() -> None:
     validation, test = {0.01: 0.7, 0.1: 0.9, 1.0: 0.8}, {0.01: 0.75, 0.1: 0.6, 1.0: 0.99}
-    study = study_of(*rates(validation, test, **{"init.name": "he"}), *rates({0.1: 0.5}, **{"init.name": "zeros"}))
+    study = study_of(*rates(validation, test, init="he"), *rates({0.1: 0.5}, init="zeros"))
     row = candidates(study).set_index("candidate").loc["he"]
     assert (row["rate"], row["test"], row["validation"]) == (0.1, 0.6, 0.9)
     assert not row["at_edge"]
@@ -77,7 +78,7 @@ def test_a_rate_at_which_one_diverged_is_not_chosen_by_its_survivors() -> None:
 
 def test_the_range_of_good_rates_is_around_the_best() -> None:
     scores = {1e-4: 0.9, 1e-3: 0.5, 1e-2: 0.899, 1e-1: 0.905, 1.0: 0.897, 10.0: 0.2}
-    study = study_of(*rates(scores, **{"init.name": "he"}), *rates({0.1: 0.5}, **{"init.name": "zeros"}))
+    study = study_of(*rates(scores, init="he"), *rates({0.1: 0.5}, init="zeros"))
     row = candidates(study).set_index("candidate").loc["he"]
     assert (row["lowest"], row["highest"]) == (1e-2, 1.0)  # 1e-4 is as good, but not beside them
     assert row["decades"] == pytest.approx(2)
@@ -86,14 +87,14 @@ def test_the_range_of_good_rates_is_around_the_best() -> None:
 @pytest.mark.parametrize(("best", "edge"), [(0.01, True), (0.1, False), (1.0, True)])
 def test_an_edge_is_said(best: float, edge: bool) -> None:
     scores = {rate: 0.9 if rate == best else 0.5 for rate in (0.01, 0.1, 1.0)}
-    study = study_of(*rates(scores, **{"init.name": "he"}), *rates({0.1: 0.5}, **{"init.name": "zeros"}))
+    study = study_of(*rates(scores, init="he"), *rates({0.1: 0.5}, init="zeros"))
     assert candidates(study).set_index("candidate").loc["he", "at_edge"] == edge
 
 
 def test_what_never_learns_has_no_range_and_no_edge() -> None:
     nan = np.nan
     cells = [Cell({"init.name": "ones", "optim.lr": rate}, [nan, nan]) for rate in (0.01, 0.1, 1.0)]
-    study = study_of(*cells, *rates({0.1: 0.5}, **{"init.name": "zeros"}))
+    study = study_of(*cells, *rates({0.1: 0.5}, init="zeros"))
     row = candidates(study).set_index("candidate").loc["ones"]
     assert np.isnan(row["decades"])
     assert not row["at_edge"]

@@ -1,7 +1,11 @@
 """Intervals against their definition, and against what they promise."""
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from initlab.results import intervals
@@ -15,13 +19,22 @@ from initlab.results.intervals import (
     share_and_interval,
 )
 
-DRAWS = {
-    "normal": (lambda rng, shape: rng.normal(size=shape), {"mean": 0.0, "median": 0.0, "iqm": 0.0}),
-    # Test accuracies as they are: of 100 rows, with a tail towards the bad.
-    "accuracy": (
-        lambda rng, shape: rng.binomial(100, rng.beta(30, 2, size=shape)) / 100,
-        {"mean": 30 / 32, "iqm": 0.9463},  # the second from 20 million draws
-    ),
+Statistic = Literal["mean", "median", "iqm"]
+Draw = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    return rng.normal(size=shape)
+
+
+def accuracy(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Test accuracies as they are: of 100 rows, with a tail towards the bad."""
+    return rng.binomial(100, rng.beta(30, 2, size=shape)) / 100
+
+
+DRAWS: dict[str, tuple[Draw, dict[Statistic, float]]] = {
+    "normal": (normal, {"mean": 0.0, "median": 0.0, "iqm": 0.0}),
+    "accuracy": (accuracy, {"mean": 30 / 32, "iqm": 0.9463}),  # the second from 20 million draws
 }
 
 
@@ -37,7 +50,7 @@ DRAWS = {
     ],
 )
 def test_95_percent_intervals_cover_the_truth_93_to_97_percent_of_the_time(
-    law: str, statistic: str, seeds: int, monkeypatch: pytest.MonkeyPatch
+    law: str, statistic: Statistic, seeds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intervals, "RESAMPLES", 999)
     draw, truth = DRAWS[law]
@@ -71,10 +84,11 @@ def test_for_a_normal_sample_the_expanded_bootstrap_is_students_interval() -> No
 def test_it_is_scipys_bca() -> None:
     """By scipy's own function, at the raised level."""
     scores = np.random.default_rng(1).gamma(2.0, size=14)
-    for statistic, function, level in (
+    known: tuple[tuple[Statistic, Callable[..., Any], float], ...] = (
         ("mean", np.mean, expanded_level(14)),
         ("iqm", lambda x, axis: stats.trim_mean(x, 0.25, axis=axis), expanded_level(14, student=False)),
-    ):
+    )
+    for statistic, function, level in known:
         ours = bootstrap_interval(scores, statistic, rng=np.random.default_rng(5))
         theirs = stats.bootstrap(
             (scores,), function, n_resamples=9_999, confidence_level=level, method="BCa", rng=np.random.default_rng(6)

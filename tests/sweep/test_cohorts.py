@@ -73,3 +73,22 @@ def test_too_few_seeds_are_said_beforehand(inits: int, seeds: int, needed: int |
 
 def test_one_seed_is_a_choice() -> None:
     assert too_few_seeds([make_job(f"init={scheme}", "seeds=1") for scheme in ("he", "zeros")]) == []
+
+
+def test_too_few_seeds_are_said_of_sweeps_without_initializers_too() -> None:
+    """Where nothing but depth and activation differ, their combinations are what is compared."""
+    made = [
+        make_job("model=mlp", f"model.depth={depth}", f"activation={activation}", "seeds=5")
+        for depth in (1, 2, 3)
+        for activation in ("relu", "tanh")
+    ]
+    assert too_few_seeds(made) == [
+        "6 candidates make 15 pairs: 5 seeds are too few for a difference between them to be significant; "
+        "seeds=10 is the least"
+    ]
+    crossed = [
+        make_job(f"init={init}", f"activation={name}", "seeds=5")
+        for init in ("he", "xavier")
+        for name in ("relu", "tanh")
+    ]
+    assert "2 candidates make 1 pair" in too_few_seeds(crossed)[0]

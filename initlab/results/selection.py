@@ -1,0 +1,58 @@
+"""A part of a study: the jobs that have some values of some configuration keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from initlab.base.errors import UserError, nearest
+from initlab.base.wording import shortest
+from initlab.results.differences import NAMES, differing_keys
+from initlab.results.study import Study
+
+
+def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
+    """The study of those jobs alone that have one of the wanted values of each key.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.results.selection import select_jobs
+        >>> from initlab.results.study import read_study
+        >>> study = read_study(Path("outputs/study"))  # doctest: +SKIP
+        >>> select_jobs(study, {"data": ["wine"], "init": ["he*", "xavier*"]})  # doctest: +SKIP
+
+    Args:
+        study: Finished jobs.
+        wanted: By a key of the configuration (`init` for `init.name`), values as they are written; `*` stands for any
+            characters.
+
+    Raises:
+        UserError: no job has such a key, or none has such values.
+    """
+    full = {name.removesuffix(".name"): name for name in NAMES}
+    known = {key for config in study.configs.values() for key in config}
+    for key in wanted:
+        if full.get(key, key) not in known:
+            raise UserError(f"--select {key}: no job has this key; {nearest(key, map(str, study.differing))}")
+    kept = [
+        job
+        for job, config in study.configs.items()
+        if all(_fits(config.get(full.get(key, key)), values) for key, values in wanted.items())
+    ]
+    if not kept:
+        asked = " ".join(f"{key}={','.join(values)}" for key, values in wanted.items())
+        raise UserError(f"--select {asked}: none of the {len(study.configs)} jobs has these values")
+    configs = {job: study.configs[job] for job in kept}
+    return replace(
+        study,
+        members=study.members[study.members["job"].isin(kept)].reset_index(drop=True),
+        history=study.history[study.history["job"].isin(kept)].reset_index(drop=True),
+        differing=differing_keys(configs),
+        configs=configs,
+        folders={job: folder for job, folder in study.folders.items() if job in configs},
+        metadata={job: entry for job, entry in study.metadata.items() if job in configs},
+    )
+
+
+def _fits(value: object, patterns: Sequence[str]) -> bool:
+    text = "null" if value is None else shortest(value)
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
