@@ -54,7 +54,7 @@ EPOCHS, BATCH, RATE = 50, 16, 0.01
 
 
 def make_job(*overrides: str) -> Job:
-    """Compose one job in this process."""
+    """Compose one job in this process, from overrides such as `experiment=classic_wine`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         chosen = [*overrides, "logger=none", "name=benchmark"]
         return job_from(compose("train", chosen), chosen)
@@ -74,7 +74,7 @@ def train_all(job: Job, *callbacks: Callback) -> None:
 
 
 def command(*arguments: str, module: str = "initlab.train") -> Callable[[], float]:
-    """A call of python -m MODULE as a process of its own; it returns the process' peak memory in GiB.
+    """Make a function that runs python -m MODULE as a process and returns that process's peak memory in GiB.
 
     The process reads its own peak: the one that the system keeps of children includes what it was forked from.
     """
@@ -248,7 +248,7 @@ class EpochTimer(Callback):
 
 
 def member_epoch(job: Job) -> float:
-    """Seconds of an epoch, a member."""
+    """Seconds of one epoch of a job's cohort, divided by its members."""
     timer = EpochTimer()
     train_all(job, timer)
     return timer.seconds / job.config.seeds
@@ -278,7 +278,7 @@ def benchmark_mnist(runs: int) -> dict[str, Any]:
 
 
 def trained_seconds(folder: str) -> float:
-    """Time that the members below a folder say they trained for."""
+    """Seconds that all members with tables below a folder trained, by their own account."""
     tables = (read_table(path.parent, "members") for path in Path(folder).rglob("members.parquet"))
     return float(sum(table["seconds"].sum() for table in tables))
 

@@ -47,7 +47,14 @@ def write_jobs(folder: Path, jobs: int) -> None:
 
 
 def write_job(folder: Path, names: dict[str, str], rate: float, curves: np.ndarray) -> None:
-    """Write one job's tables from its validation scores, shape (epochs + 1, seeds)."""
+    """Write one job's tables, made up from its validation scores.
+
+    Args:
+        folder: The folder of the job, which must be absent; its name is the job's.
+        names: Names of init and activation, by group.
+        rate: Learning rate, for the column lr and the key optim.lr.
+        curves: Validation scores, shape (epochs + 1, seeds); the last are the test scores, too.
+    """
     last = curves[-1]
     common = {"data": "made up", "model": "mlp", "optim": "sgd", **names}
     members = pd.DataFrame(

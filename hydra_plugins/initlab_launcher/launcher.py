@@ -20,7 +20,7 @@ class VectorizedLauncher(Launcher):
     """Composes and checks all jobs of a sweep before it runs any, and runs them together.
 
     Args:
-        run: Dotted name of the function that takes all jobs.
+        run: Dotted name of the function that is called once, with the list of all jobs.
     """
 
     def __init__(self, run: str) -> None:
@@ -33,15 +33,28 @@ class VectorizedLauncher(Launcher):
         task_function: TaskFunction,  # noqa: ARG002
         config: DictConfig,
     ) -> None:
-        """Take what composing needs; the task function is not called, since jobs are run together."""
+        """Take what composing needs, as Hydra calls it before `launch`.
+
+        Args:
+            hydra_context: Has the loader that composes configurations.
+            task_function: What Hydra would call for each job; it is not used, since jobs are run together.
+            config: The configuration of the command, with its `hydra` node.
+        """
         self._context, self._config = hydra_context, config
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Run the jobs.
+        """Compose all jobs and run them.
+
+        Args:
+            job_overrides: For each job, the overrides that make it, such as `["init=he", "seeds=3"]`.
+            initial_job_idx: Hydra's number for the first of them; it is not used.
+
+        Returns:
+            For each job, its configuration, marked as completed.
 
         Raises:
-            UserError: a job that cannot work, before anything trains; or the jobs that failed.
+            UserError: a job cannot work, before anything trains; or jobs have failed.
         """
         # Heavy, and Hydra imports this module for every command, --help included.
         from initlab.jobs.compose import job_from

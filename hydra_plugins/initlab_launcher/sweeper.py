@@ -9,7 +9,7 @@ from hydra_plugins.initlab_launcher.launcher import VectorizedLauncher
 
 
 class VectorizedSweeper(BasicSweeper):
-    """Hydra's basic sweeper, which composes each job once less, and writes nothing, for the vectorized launcher."""
+    """Hydra's basic sweeper for the vectorized launcher: it composes no job itself, and writes nothing."""
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch all combinations of the values that the arguments name."""
