@@ -41,8 +41,8 @@ from initlab.activations import ACTIVATIONS, Activation
 from initlab.base.console import quiet_libraries
 from initlab.base.machine import describe_machine
 from initlab.base.threads import usable_cores
-from initlab.cli.command import CONF
 from initlab.cohort.run import build_networks, train_cohort
+from initlab.config.files import CONF
 from initlab.jobs.compose import job_from
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share

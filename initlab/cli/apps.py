@@ -12,7 +12,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from initlab.base.errors import UserError, own_work
-from initlab.cli.command import CONF, run_command, stop
+from initlab.cli.command import run_command, stop
+from initlab.config.files import CONF
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")

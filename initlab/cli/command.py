@@ -13,10 +13,9 @@ from initlab.base.errors import UserError
 from initlab.cli.grids import expand_grids
 from initlab.cli.hydra_errors import explain
 from initlab.cli.plugins import offer_plugins
+from initlab.config.files import CONF
 from initlab.config.names import job_name
 
-PACKAGE = Path(__file__).parent.parent
-CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 INTERRUPTED = 130
 
 # One name for all jobs of a command, however long composing them takes, and in whatever process they run.

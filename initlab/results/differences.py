@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from initlab.base.wording import shortest
+from initlab.config.files import default_of
 from initlab.config.names import NOT_IDENTITY
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
@@ -56,12 +57,26 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         groups: dict[tuple[Any, ...], set[str]] = {}
         for job, config in configs.items():
             groups.setdefault(tuple(config.get(name) for name in by), set()).add(repr(values[job]))
-        if any(len(found) > 1 for found in groups.values()):
+        told_apart = any(len(found) > 1 for found in groups.values())
+        if not told_apart and key.startswith("init."):
+            values = {job: config.get(key) if _is_set(key, config) else None for job, config in configs.items()}
+            told_apart = len({repr(value) for value in values.values()}) > 1
+        if told_apart:
             known = ["null" if value is None else value for value in values.values()]
             shown[key.removesuffix(".name") if key in NAMES else key] = known
     if not shown:
         shown["init"] = [config.get("init.name") for config in configs.values()]
     return pd.DataFrame(shown, index=pd.Index(configs, name="job"), dtype=object)
+
+
+def _is_set(key: str, config: Mapping[str, Any]) -> bool:
+    """Whether a parameter of an initializer is not what its scheme has by default: `init.std=0.4` of `init=normal`."""
+    parameter = key.removeprefix("init.")
+    try:
+        # Of a nested rule, such as init.output.gain, the whole counts.
+        return bool(config.get(key) != default_of("init", str(config["init.name"]), parameter.split(".")[0], config))
+    except KeyError:  # a scheme of a plug-in, which has no file
+        return False
 
 
 def _explained_by(key: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tests.results.studies import Cell, study_of
 def config(**changes: object) -> dict[str, object]:
     base: dict[str, object] = {
         "data.name": "wine", "model.name": "mlp", "model.hidden": "[64]", "optim.name": "sgd", "optim.lr": 0.1,
-        "activation.name": "relu", "init.name": "he_normal", "init.gain": 1.4, "seeds": 10, "output_dir": "outputs",
+        "activation.name": "relu", "init.name": "he_normal", "init.gain": 2**0.5, "seeds": 10, "output_dir": "outputs",
     }  # fmt: skip
     return base | {key.replace("__", "."): value for key, value in changes.items()}
 
@@ -45,7 +45,7 @@ def test_parameters_show_where_names_agree() -> None:
 
 
 def test_a_confounder_shows() -> None:
-    jobs = {"a": config(init__name="xavier_normal", optim__lr=0.001), "b": config(init__name="normal", optim__lr=0.5)}
+    jobs = {"a": config(init__name="xavier_normal", init__gain=1.0, optim__lr=0.001), "b": config(init__name="normal", optim__lr=0.5)}
     assert list(differing_keys(jobs)) == ["init", "optim.lr"]
 
 

@@ -1,0 +1,45 @@
+"""Where the configuration files are, and what a group's choice holds by default."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+PACKAGE: Final = Path(__file__).parent.parent
+# In a wheel conf/ is packed into the package; in a checkout it stands beside it.
+CONF: Final = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
+SELECT: Final = re.compile(r"\$\{oc\.select:([\w.]+),(.*)\}")  # a key that an experiment may set, and what else holds
+
+
+def default_of(group: str, choice: str, key: str, config: Mapping[str, Any]) -> Any:
+    """What a key of a group's choice is where nobody sets it.
+
+    Args:
+        group: Such as `init`.
+        choice: A name that has a file in the group, such as `normal`.
+        key: Such as `std`; one that all choices of the group have is in `conf/train.yaml`.
+        config: Flat configuration of the job, for what an experiment fixes.
+
+    Raises:
+        KeyError: there is no such file, as of a plug-in, or it has no such key.
+    """
+    own, common = _choices(group)[choice], _common()[group]
+    value = own[key] if key in own else common[key]
+    found = SELECT.fullmatch(value) if isinstance(value, str) else None
+    return config.get(found[1], yaml.safe_load(found[2])) if found else value
+
+
+@cache
+def _common() -> dict[str, Any]:
+    """The content of conf/train.yaml."""
+    content: dict[str, Any] = yaml.safe_load((CONF / "train.yaml").read_text())
+    return content
+
+
+@cache
+def _choices(group: str) -> dict[str, dict[str, Any]]:
+    """The content of each file of a group, by its name."""
+    return {path.stem: yaml.safe_load(path.read_text()) or {} for path in (CONF / group).glob("*.yaml")}
