@@ -15,7 +15,7 @@ from torch import nn
 from initlab.activations import Activation
 from initlab.base.errors import RefusedError, UserError
 from initlab.base.randomness import stream
-from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.config.names import hashed, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.tasks import TASKS
@@ -116,7 +116,7 @@ class Job:
         Keys that change no result, such as `n_jobs`, do not enter. A finished job is not trained again while its
         fingerprint stays the same.
         """
-        what = [without_keys(self.resolved, NOT_IDENTITY), self.dataset.checksum, RESULTS_VERSION]
+        what = [hashed(self.resolved), self.dataset.checksum, RESULTS_VERSION]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:

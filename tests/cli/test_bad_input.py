@@ -79,7 +79,7 @@ BAD_INPUT = {
     "data=csv": "data=csv needs data.path=FILE, a table with a header line, and data.target=COLUMN",
     "data=csv data.path=no.csv data.target=y": "data.path=no.csv: there is no such file",
     "data=csv data.path=no.csv data.target=y data.task=sort": "data.task=sort: expected one of auto, classification",
-    "data=csv data.path=no.csv data.target=y data.ignore=x": "data.ignore=x: expected a list with a word in each place",
+    "data=csv data.path=no.csv data.target=y data.ignore=x": "data.ignore=x: expected a list with a word or a whole number in each",
     "data=teacher data.activation=rellu": "data.activation=rellu: unknown activation; did you mean relu",
     "data=teacher data.rows=3": "data.rows=3: expected at least 10",
     "data=teacher model.out_features=2": "model.out_features=2: the data asks for 1, one a target; set null",
