@@ -60,6 +60,10 @@ def train_cohort(
         learning_rates=[member.learning_rate for member in members],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
+        loss=first.loss,
+        scheduler=first.scheduler,
+        stopping=first.config.early_stopping,
+        may_end=first.config.signal.every is None,
         threads=threads_of_cohort(first.config.threads, convolutional=convolutional, members=len(members), cores=cores),
     )
     module = CohortModule(stack, first.dataset, training)
@@ -87,6 +91,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
             threshold=share.job.config.threshold,
             seconds=seconds,
             signal=signal,
+            epochs=module.epochs[rows],
         )
         for share, rows, signal in zip(shares, rows_of(shares), signals, strict=True)
     ]

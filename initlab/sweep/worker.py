@@ -159,6 +159,13 @@ class _Progress(Callback):
         assert isinstance(data, InMemoryData)
         self._add(trainer.current_epoch * len(data.seeds))
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Count the epochs that are not needed, as all members have stopped early."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, InMemoryData)
+        if trainer.should_stop:
+            self._add(max(0.0, (trainer.max_epochs or 0) * len(data.seeds) - self.done))
+
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
