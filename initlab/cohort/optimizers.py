@@ -86,7 +86,9 @@ class CohortOptimizer:
         self._ratios = self._ratios_to(fastest, torch.tensor(learning_rates, dtype=torch.float64))
 
     def _build(self, parameters: Any, rate: float) -> Optimizer:
-        arguments = {key: value for key, value in self._config.items() if key not in ("_target_", "name", "lr", "decay")}
+        arguments = {
+            key: value for key, value in self._config.items() if key not in ("_target_", "name", "lr", "decay")
+        }
         optimizer: Optimizer = import_target(self._config["_target_"], where="optim")(parameters, lr=rate, **arguments)
         return optimizer
 

@@ -20,7 +20,9 @@ Interval = Literal["step", "epoch"]
 SUPPLIED = ("optimizer", "steps", "steps_per_epoch", "epochs", "total_steps", "total_iters", "T_max", "max_lr")
 
 
-def cosine(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, warmup: float = 0.0, end: float = 0.0) -> LambdaLR:
+def cosine(
+    optimizer: Optimizer, *, steps: int, steps_per_epoch: int, warmup: float = 0.0, end: float = 0.0
+) -> LambdaLR:
     """Half a cosine from the rate down to `end` times it, at the last of all steps.
 
     Args:
@@ -30,10 +32,14 @@ def cosine(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, warmup: fl
         warmup: Epochs in which the rate rises from 0 to itself before.
         end: Share of the rate after the last step.
     """
-    return _lambda(optimizer, steps, steps_per_epoch, warmup, lambda x: end + (1 - end) * (1 + math.cos(math.pi * x)) / 2)
+    return _lambda(
+        optimizer, steps, steps_per_epoch, warmup, lambda x: end + (1 - end) * (1 + math.cos(math.pi * x)) / 2
+    )
 
 
-def linear(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, warmup: float = 0.0, end: float = 0.0) -> LambdaLR:
+def linear(
+    optimizer: Optimizer, *, steps: int, steps_per_epoch: int, warmup: float = 0.0, end: float = 0.0
+) -> LambdaLR:
     """A straight line from the rate to `end` times it; the arguments are those of `cosine`."""
     return _lambda(optimizer, steps, steps_per_epoch, warmup, lambda x: 1 + (end - 1) * x)
 
@@ -58,13 +64,9 @@ def step(
     )
 
 
-def exponential(
-    optimizer: Optimizer, *, steps_per_epoch: int, factor: float = 0.95, warmup: float = 0.0
-) -> LambdaLR:
+def exponential(optimizer: Optimizer, *, steps_per_epoch: int, factor: float = 0.95, warmup: float = 0.0) -> LambdaLR:
     """The rate times `factor` every epoch, step by step; the arguments are those of `step`."""
-    return LambdaLR(
-        optimizer, lambda now: _warm(now, warmup * steps_per_epoch) * factor ** (now / steps_per_epoch)
-    )
+    return LambdaLR(optimizer, lambda now: _warm(now, warmup * steps_per_epoch) * factor ** (now / steps_per_epoch))
 
 
 def _lambda(

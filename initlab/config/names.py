@@ -106,7 +106,9 @@ def without_unset(resolved: Mapping[str, Any]) -> dict[str, Any]:
             del left[group]
     data = left.get("data")
     if isinstance(data, Mapping) and data.get("_target_") == "initlab.data.csv_table.csv_table":
-        left["data"] = {key: value for key, value in data.items() if key not in TABLE_UNSET or value != TABLE_UNSET[key]}
+        left["data"] = {
+            key: value for key, value in data.items() if key not in TABLE_UNSET or value != TABLE_UNSET[key]
+        }
     return left
 
 

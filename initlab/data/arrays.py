@@ -207,14 +207,18 @@ def _checked(pair: Arrays, where: str, *, tokens: bool) -> Arrays:
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
-        raise UserError(f"{where}: inputs of shape {inputs.shape} and targets of shape {targets.shape}: rows come first")
+        raise UserError(
+            f"{where}: inputs of shape {inputs.shape} and targets of shape {targets.shape}: rows come first"
+        )
     if inputs.dtype.kind not in "biuf":
         raise UserError(f"{where}: inputs of type {inputs.dtype}: expected numbers")
     if tokens and inputs.dtype.kind not in "iu":
         raise UserError(f"{where}: data.tokens=true: inputs are {inputs.dtype}, and no whole numbers")
     if targets.dtype.kind not in "biufUSO":
         raise UserError(f"{where}: targets of type {targets.dtype}: expected numbers, or words for classes")
-    return (inputs[:, None] if inputs.ndim == 1 else inputs), targets.astype(str) if targets.dtype.kind in "OS" else targets
+    return (inputs[:, None] if inputs.ndim == 1 else inputs), targets.astype(
+        str
+    ) if targets.dtype.kind in "OS" else targets
 
 
 def _load(where: str, path: str) -> Any:
@@ -241,7 +245,9 @@ def _named(where: str, held: Mapping[str, np.ndarray]) -> tuple[Arrays, Arrays |
     """
 
     def pair(suffix: str) -> Arrays | None:
-        found = [next((held[name + suffix] for name in names if name + suffix in held), None) for names in (INPUTS, TARGETS)]
+        found = [
+            next((held[name + suffix] for name in names if name + suffix in held), None) for names in (INPUTS, TARGETS)
+        ]
         return None if found[0] is None or found[1] is None else (found[0], found[1])
 
     train = pair("") or pair("_train")

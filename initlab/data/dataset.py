@@ -102,9 +102,10 @@ class Dataset:
         kinds = (torch.float32, torch.int64)
         fits = inputs.dtype in kinds and inputs.dtype == self.train.inputs.dtype
         if not fits or inputs.dim() < 2 or inputs.shape[1:] != self.train.inputs.shape[1:]:
-            expected = self.train.inputs.dtype if self.train.inputs.dtype in kinds else "float32, or int64 for tokens,"
+            like = self.train.inputs.dtype
+            expected = str(like).removeprefix("torch.") if like in kinds else "float32, or int64 for tokens,"
             return (
-                f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}; expected {str(expected).removeprefix('torch.')} of shape "
+                f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}; expected {expected} of shape "
                 f"(rows, {', '.join(map(str, self.input_shape)) or '…'})"
             )
         if inputs.is_floating_point() and not all(map(torch.isfinite, inputs.aminmax())):

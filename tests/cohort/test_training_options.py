@@ -1,6 +1,7 @@
 """Losses, schedules, early stopping and weight decay: a member of a cohort is the network that plain torch trains."""
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ def test_a_member_that_stops_stays_to_the_bit_while_others_go_on(engine: str) ->
             assert epochs == best + 2
     first = next(iter(seen.epochs[0]))
     moving = [epoch[first][0] for epoch in seen.epochs]
-    assert not any(torch.equal(one, other) for one, other in zip(moving, moving[1:], strict=False))
+    assert not any(torch.equal(one, other) for one, other in pairwise(moving))
 
 
 @pytest.mark.parametrize("engine", ["vmap", "loop"])

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from initlab.config.names import UNSET, hashed, without_unset
-from initlab.tracking.hyperparameters import hyperparameters
 from initlab.results.differences import differing_keys, flat_config
 from initlab.tables.store import read_table
+from initlab.tracking.hyperparameters import hyperparameters
 from tests.helpers import QUICK, make_job, run
 
 # Computed before there was a loss, a schedule, early stopping or weight decay to choose.
