@@ -104,6 +104,9 @@ def without_unset(resolved: Mapping[str, Any]) -> dict[str, Any]:
             left[group] = rest
         else:
             del left[group]
+    init = left.get("init")
+    if isinstance(init, Mapping) and init.get("name") == "pretrained" and init.get("member", 0) is None:
+        left["init"] = {key: value for key, value in init.items() if key != "member"}
     data = left.get("data")
     if isinstance(data, Mapping) and data.get("_target_") == "initlab.data.csv_table.csv_table":
         left["data"] = {

@@ -210,7 +210,8 @@ def _own_loss(path: object, arguments: Mapping[str, Any], dataset: Dataset) -> L
     if "weight" in arguments and isinstance(arguments["weight"], list | tuple):
         arguments = {**arguments, "weight": torch.tensor([float(one) for one in arguments["weight"]])}
     try:
-        call: Function = named(**arguments) if inspect.isclass(named) else partial(named, **arguments)
+        made: Any = named(**arguments) if inspect.isclass(named) else partial(named, **arguments)
+        call: Function = made
         rows = min(TRIED_ROWS, len(dataset.train))
         outputs = torch.zeros(rows, dataset.outputs).log_softmax(1)
         found = _on_device(call, outputs)(outputs, dataset.train.targets[:rows])

@@ -16,6 +16,7 @@ from initlab.cohort.schedules import Schedules
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.data.module import steps_per_epoch
 from initlab.jobs.job import Job
+from initlab.sweep.weights import check_weights
 from initlab.tracking.loggers import check_logger
 
 
@@ -77,6 +78,7 @@ def check_job(job: Job) -> None:
     check_optimizer(job.config.optim)
     if job.scheduler:
         check_schedule(job)
+    check_weights(job)
     check_logger(job.config.logger)
     try:
         build_trainer(job, [])

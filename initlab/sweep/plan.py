@@ -8,6 +8,7 @@ from initlab.base.errors import UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.wording import counted
 from initlab.config.names import NAMED_AFTER
+from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.sweep import journal
@@ -185,8 +186,16 @@ def _note(job: Job) -> str:
     )
     known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
     note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
-    lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job)]
+    lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
     return "\n".join(line for line in lines if line)
+
+
+def _checkpoint(job: Job) -> str:
+    """Where in its file a network's weights were found, if not at its top."""
+    if job.init.scheme != "pretrained":
+        return ""
+    place = where_found(job.init.parameters["path"], job.init.parameters.get("member"))
+    return f"init.path={job.init.parameters['path']}: weights found there: {place}" if place else ""
 
 
 def _recipe(job: Job) -> str:
