@@ -151,8 +151,11 @@ def _bce(outputs: Tensor, targets: Tensor, *, weights: Tensor | None = None) -> 
 
 
 def _hinge(outputs: Tensor, targets: Tensor, *, weights: Tensor | None = None) -> Tensor:
-    weight = None if weights is None else _for_outputs(weights, outputs)
-    return F.multi_margin_loss(outputs, targets, weight=weight, reduction="none")
+    """Torch's `multi_margin_loss`, whose own backward pass has no derivative, which some schemes look at."""
+    right = outputs.gather(1, targets.unsqueeze(1))
+    others = F.one_hot(targets, outputs.shape[1]) == 0
+    losses = ((1 - right + outputs).clamp(min=0) * others).sum(1) / outputs.shape[1]
+    return losses if weights is None else losses * weights.to(outputs)[targets]
 
 
 def _mse(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -19,12 +19,12 @@ def test_schemes_that_look_at_gradients_get_it() -> None:
     """GradInit and MetaInit fit the weights to the gradients of the loss: of another loss, other weights."""
     for scheme in ("gradinit", "metainit"):
         given = (f"init={scheme}", "model.hidden=[6]", "init.output=zeros")
-        plain, smooth = (make_job(*given, *more) for more in ((), ("loss._target_=torch.nn.MultiMarginLoss",)))
+        plain, smooth = (make_job(*given, *more) for more in ((), ("loss=hinge",)))
         weights = [list(job.build_member(job.members()[0]).parameters()) for job in (plain, smooth)]
         assert all(bool((own[-2] == 0).all()) for own in weights)  # the output layer keeps its rule
     given = ("init=gradinit", "model.hidden=[6]")
     plain, other = (make_job(*given, *more) for more in ((), ("loss=mse",)))
-    one, two = (list(job.build_member(job.members()[0]).parameters())[0] for job in (plain, other))
+    one, two = (next(job.build_member(job.members()[0]).parameters()) for job in (plain, other))
     assert not torch.equal(one, two)
 
 

@@ -52,10 +52,9 @@ def test_the_best_is_kept_and_can_be_gone_on_from(
     command = f"init=pretrained 'init.path=\"{path}\"' {MODEL} {QUICK}2"
     assert run(command, monkeypatch, tmp_path) == 0
     assert f"weights found there: member {best}, the best" in capsys.readouterr().out
+    other = make_job("init=pretrained", f"init.path='{path}'", "init.member=9", *MODEL.split())
     with pytest.raises(UserError, match=r"init.member=9: .* has the members"):
-        make_job("init=pretrained", f"init.path='{path}'", "init.member=9", *MODEL.split()).build_member(
-            job.members()[0]
-        )
+        other.build_member(other.members()[0])
 
 
 def test_a_finished_job_that_kept_nothing_is_trained_again_to_keep_it(
