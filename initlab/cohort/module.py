@@ -18,46 +18,14 @@ from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
 from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms, spared_parameters
 from initlab.cohort.schedules import Schedules
 from initlab.cohort.stopping import Stopping
+from initlab.cohort.tally import Tally
 from initlab.config.schema import EarlyStoppingConfig
 from initlab.data.dataset import Dataset, Split
 from initlab.data.losses import Loss
 from initlab.data.module import InMemoryData
-from initlab.data.tasks import TASKS, Task
+from initlab.data.tasks import TASKS
 from initlab.modules.stack import Stack, images_last
 from initlab.tables.records import EpochRecord
-
-
-@dataclass
-class _Tally:
-    """Sums over the rows of an epoch, in float64 on the CPU: not every device has it."""
-
-    task: Task
-    loss: Tensor | float = 0.0
-    sums: Tensor | float = 0.0
-    rows: int = 0
-    gradient_norm: Tensor | None = None
-
-    def add(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> None:
-        """Add rows to the sums.
-
-        Args:
-            outputs: Shape (members, rows, outputs).
-            losses: Of each row, shape (members, rows).
-            targets: What each member should have answered, shape (members, rows, …).
-        """
-        self.loss = self.loss + losses.sum(1).cpu().double()
-        self.sums = self.sums + self.task.sums(outputs, targets)
-        self.rows += targets.shape[1]
-
-    def record(self, epoch: int, split: str) -> EpochRecord:
-        """What was measured over the rows so far."""
-        assert isinstance(self.loss, Tensor)
-        assert isinstance(self.sums, Tensor)
-        loss, score = self.loss / self.rows, self.task.score(self.sums, self.rows)
-        values = {"loss": loss, "score": score.where(loss.isfinite(), torch.nan)}
-        if self.gradient_norm is not None:
-            values["gradient_norm"] = self.gradient_norm.cpu().double()
-        return EpochRecord(epoch, split, values)
 
 
 @dataclass(frozen=True)
@@ -115,7 +83,7 @@ class CohortModule(pl.LightningModule):
             self.register_buffer(f"buffer_{position}", buffer)
         self._engine: Engine | None = None
         self._intra_op = training.threads
-        self._tally = _Tally(self.task)
+        self._tally = Tally(self.task)
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
 
@@ -330,4 +298,4 @@ class CohortModule(pl.LightningModule):
             former = next((one for one in reversed(self.history) if one.split == split), None)
             record = record if former is None else self._stopping.carried(record, former)
         self.history.append(record)
-        self._tally = _Tally(self.task)
+        self._tally = Tally(self.task)
