@@ -42,6 +42,9 @@ def train(
         gradient_clip=job.config.gradient_clip,
         engine=job.config.engine,
         threads=threads,
+        loss=job.loss,
+        scheduler=job.scheduler,
+        stopping=job.config.early_stopping,
     )
     module = CohortModule(stack, job.dataset, training)
     data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=[member.seed for member in chosen])

@@ -24,7 +24,6 @@ from initlab.cli.command import started
 from initlab.cli.tables import failure_table, show_refused
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
-from initlab.data.tasks import TASKS
 from initlab.figures.histograms import activation_histograms
 from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
@@ -105,7 +104,7 @@ def probe_job(job: Job) -> Probe:
     batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
     largest = max(value[0].numel() for value in stack.parameters.values())
     threads = threads_of_probe(largest * len(batch), convolutional=has_convolutions(stack.template))
-    loss = TASKS[job.dataset.task].loss
+    loss = job.loss
     with intra_op_threads(threads):
         return probe_networks(
             stack,

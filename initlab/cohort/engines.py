@@ -14,10 +14,10 @@ from torch.nn.modules.conv import _ConvNd
 from initlab.base.errors import UserError
 from initlab.base.threads import start_worker
 from initlab.data.dataset import Split
+from initlab.data.losses import Loss
 from initlab.data.tasks import cross_entropy
 from initlab.modules.stack import Stack
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Autocast = Callable[[], AbstractContextManager[None]]
 
 
@@ -67,9 +67,9 @@ class VmapEngine:
         with self._autocast():
             outputs = _at_least_float(self._per_member(stack.parameters, stack.buffers, rows.inputs[batches]))
         # The sum over members, so that each member's gradient is its own.
-        losses = self._loss(outputs.flatten(0, 1), rows.targets[batches].flatten(0, 1))
+        losses = self._loss.of_members(outputs, rows.targets[batches])
         (losses.sum() / batches.shape[1]).backward()
-        return outputs.detach(), losses.detach().view(batches.shape)
+        return outputs.detach(), losses.detach()
 
     @torch.no_grad()
     def trace(self, inputs: Tensor) -> None:
@@ -198,7 +198,7 @@ def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
     if requested == "auto" and has_convolutions(stack.template) and sample.device.type == "cpu":
         return "loop"
     try:
-        VmapEngine(stack, cross_entropy, torch.no_grad).trace(sample)
+        VmapEngine(stack, Loss(cross_entropy), torch.no_grad).trace(sample)
     except RuntimeError as error:
         if requested == "auto":
             return "loop"

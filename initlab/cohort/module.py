@@ -1,9 +1,9 @@
 """The LightningModule that trains a cohort."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,45 +15,17 @@ from torch.optim import Optimizer
 
 from initlab.base.threads import intra_op_threads, threads_of_loop
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
-from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms
+from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms, spared_parameters
+from initlab.cohort.schedules import Schedules
+from initlab.cohort.stopping import Stopping
+from initlab.cohort.tally import Tally
+from initlab.config.schema import EarlyStoppingConfig
 from initlab.data.dataset import Dataset, Split
+from initlab.data.losses import Loss
 from initlab.data.module import InMemoryData
-from initlab.data.tasks import TASKS, Task
+from initlab.data.tasks import TASKS
 from initlab.modules.stack import Stack, images_last
 from initlab.tables.records import EpochRecord
-
-
-@dataclass
-class _Tally:
-    """Sums over the rows of an epoch, in float64 on the CPU: not every device has it."""
-
-    task: Task
-    loss: Tensor | float = 0.0
-    sums: Tensor | float = 0.0
-    rows: int = 0
-    gradient_norm: Tensor | None = None
-
-    def add(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> None:
-        """Add rows to the sums.
-
-        Args:
-            outputs: Shape (members, rows, outputs).
-            losses: Of each row, shape (members, rows).
-            targets: What each member should have answered, shape (members, rows, …).
-        """
-        self.loss = self.loss + losses.sum(1).cpu().double()
-        self.sums = self.sums + self.task.sums(outputs, targets)
-        self.rows += targets.shape[1]
-
-    def record(self, epoch: int, split: str) -> EpochRecord:
-        """What was measured over the rows so far."""
-        assert isinstance(self.loss, Tensor)
-        assert isinstance(self.sums, Tensor)
-        loss, score = self.loss / self.rows, self.task.score(self.sums, self.rows)
-        values = {"loss": loss, "score": score.where(loss.isfinite(), torch.nan)}
-        if self.gradient_norm is not None:
-            values["gradient_norm"] = self.gradient_norm.cpu().double()
-        return EpochRecord(epoch, split, values)
 
 
 @dataclass(frozen=True)
@@ -65,6 +37,10 @@ class Training:
         learning_rates: One a member, in the order of the stack.
         gradient_clip: Largest Euclidean norm of a member's gradient over all its parameters; None: no limit.
         engine: `vmap`, `loop`, or `auto`, which leaves it to `choose_engine`.
+        loss: What each member's mean over its rows is trained on; None: the task's own.
+        scheduler: The `scheduler` group: `_target_` and its arguments; None: the learning rates stay.
+        stopping: When a member stops early.
+        may_end: Whether training may end as soon as all members have stopped; else it goes through all epochs.
         threads: CPU threads of the whole cohort. The loop engine on a CPU shares the members among them; elsewhere
             they work inside one operation.
     """
@@ -74,6 +50,10 @@ class Training:
     gradient_clip: float | None = None
     engine: str = "auto"
     threads: int = 1
+    loss: Loss | None = None
+    scheduler: Mapping[str, Any] | None = None
+    stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    may_end: bool = True
 
 
 class CohortModule(pl.LightningModule):
@@ -91,7 +71,11 @@ class CohortModule(pl.LightningModule):
         self.history: list[EpochRecord] = []
         self.engine_name = ""
         self.task = TASKS[dataset.task]
+        self.loss = training.loss or Loss(self.task.loss)
         self._dataset, self._training = dataset, training
+        self._stopping = None if training.stopping.patience is None else Stopping(training.stopping, stack.members)
+        self._schedules: Schedules | None = None
+        self._kept_schedules: list[dict[str, Any]] | None = None
         self._template = [stack.template]  # in a list, so that Lightning does not take its weights for ours
         self._names = (list(stack.parameters), list(stack.buffers))
         self.parameter_stack = nn.ParameterList(stack.parameters.values())
@@ -99,7 +83,7 @@ class CohortModule(pl.LightningModule):
             self.register_buffer(f"buffer_{position}", buffer)
         self._engine: Engine | None = None
         self._intra_op = training.threads
-        self._tally = _Tally(self.task)
+        self._tally = Tally(self.task)
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
 
@@ -122,10 +106,28 @@ class CohortModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Build the one optimizer over all stacked parameters."""
         self._place()
+        training = self._training
+        spared: list[int] = []
+        if training.optim.get("decay", "all") == "weights":
+            names = spared_parameters(self._template[0])
+            spared = [place for place, name in enumerate(self._names[0]) if name in names]
         self._optimizer = CohortOptimizer(
-            self._training.optim, list(self.parameter_stack), self._training.learning_rates
+            training.optim, list(self.parameter_stack), training.learning_rates, spared=spared
         )
+        if training.scheduler:
+            self._schedules = Schedules(
+                training.scheduler,
+                self._optimizer.stand_in,
+                training.learning_rates,
+                steps_per_epoch=self._data().steps_per_epoch,
+                epochs=self.trainer.max_epochs or 1,
+            )
+            self._follow_schedules()
         return self._optimizer.torch_optimizer
+
+    def _follow_schedules(self) -> None:
+        assert self._schedules is not None
+        self._optimizer.set_rates(self._schedules.rates(), self._schedules.other_settings())
 
     def _place(self) -> None:
         """Bring data, template and engine to the module's device; the optimizer must see the final memory layout."""
@@ -138,7 +140,7 @@ class CohortModule(pl.LightningModule):
         # In 64-true Lightning's context sets torch's default dtype, which threads share; all tensors are double anyway.
         autocast = nullcontext if isinstance(plugin, DoublePrecision) else plugin.forward_context
         if self.engine_name == "vmap":
-            self._engine = VmapEngine(self.stack, self.task.loss, autocast)
+            self._engine = VmapEngine(self.stack, self.loss, autocast)
             return
         on_cpu = self.device.type == "cpu"
         if on_cpu:
@@ -148,15 +150,15 @@ class CohortModule(pl.LightningModule):
         members = self.stack.members
         threads = threads_of_loop(self._training.threads, members=members, one_queue=not on_cpu or dropout)
         self._intra_op = threads.intra_op
-        self._engine = LoopEngine(self.stack, self.task.loss, autocast, workers=threads.workers)
+        self._engine = LoopEngine(self.stack, self.loss, autocast, workers=threads.workers)
 
     def own_threads(self) -> AbstractContextManager[None]:
         """A context in which an operation uses as many CPU threads as the cohort's engine leaves to it."""
         return intra_op_threads(self._intra_op)
 
     def _on_device(self, split: Split, dtype: torch.dtype) -> Split:
-        targets = split.targets.to(self.device)
-        return Split(split.inputs.to(self.device, dtype), targets.to(dtype) if targets.is_floating_point() else targets)
+        tensors = (split.inputs.to(self.device), split.targets.to(self.device))
+        return Split(*(values.to(dtype) if values.is_floating_point() else values for values in tensors))
 
     @property
     def engine(self) -> Engine:
@@ -169,6 +171,9 @@ class CohortModule(pl.LightningModule):
         if self._random_states is None:
             self._evaluate_all("val", epoch=0)
             return
+        if self._schedules is not None and self._kept_schedules is not None:
+            self._schedules.load_state(self._kept_schedules)
+            self._follow_schedules()
         torch.default_generator.set_state(self._random_states["cpu"])
         if "cuda" in self._random_states and self.device.type == "cuda":
             torch.cuda.set_rng_state(self._random_states["cuda"], self.device)
@@ -183,18 +188,25 @@ class CohortModule(pl.LightningModule):
             "random_states": states,
             "seconds": self.seconds,
         }
+        if self._schedules is not None:
+            checkpoint["initlab"]["schedules"] = self._schedules.state()
+        if self._stopping is not None:
+            checkpoint["initlab"]["stopping"] = self._stopping.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up what `on_save_checkpoint` has kept."""
         self.history = [EpochRecord(**record) for record in checkpoint["initlab"]["history"]]
         self._random_states = checkpoint["initlab"]["random_states"]
         self._seconds_before = checkpoint["initlab"]["seconds"]
+        self._kept_schedules = checkpoint["initlab"].get("schedules")
+        if self._stopping is not None:
+            self._stopping.load_state(checkpoint["initlab"]["stopping"])
 
     def training_step(self, block: Tensor, _: int) -> None:
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
         outputs, losses = [], []
-        with self.own_threads():
+        with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):
                 step_outputs, step_losses = self.engine.gradients(rows, batches)
                 outputs.append(step_outputs)
@@ -203,9 +215,25 @@ class CohortModule(pl.LightningModule):
                     self._tally.gradient_norm = gradient_norms(self._gradients())
                 if self._training.gradient_clip is not None:
                     clip_members(self._gradients(), self._training.gradient_clip)
-                self._optimizer.step()
+                self._optimizer.step(stopped)
+                if self._schedules is not None and self._schedules.interval == "step":
+                    self._schedules.advance()
+                    self._follow_schedules()
             targets = rows.targets[block.transpose(0, 1).flatten(1)]
             self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
+
+    @contextmanager
+    def _stopped_stay(self) -> Iterator[Tensor | None]:
+        """A context that gives which members have stopped, None if none has, and puts their buffers back at its end."""
+        if self._stopping is None or not bool(self._stopping.stopped.any()):
+            yield None
+            return
+        stopped = self._stopping.stopped.to(self.device)
+        buffers = list(self.stack.buffers.values())
+        kept = [buffer[stopped].clone() for buffer in buffers]
+        yield stopped
+        for buffer, values in zip(buffers, kept, strict=True):
+            buffer[stopped] = values
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self.parameter_stack if parameter.grad is not None]
@@ -220,12 +248,30 @@ class CohortModule(pl.LightningModule):
         self._evaluate("val", chunk)
 
     def on_validation_epoch_end(self) -> None:
-        """Record the epoch's validation rows."""
+        """Record the epoch's validation rows; learning rates follow their schedules, and members may stop."""
         self._record("val", epoch=self.current_epoch + 1)
+        if self._schedules is not None and self._schedules.interval == "epoch":
+            self._schedules.advance(self.history[-1].values["loss"])
+            self._follow_schedules()
+        if self._stopping is not None:
+            self._stopping.see(self.history[-1])
+            if self._training.may_end and bool(self._stopping.stopped.all()):
+                self.trainer.should_stop = True
 
     def on_train_end(self) -> None:
-        """Measure the trained networks on the test rows."""
-        self._evaluate_all("test", epoch=self.current_epoch)
+        """Measure the trained networks on the test rows; where all have stopped, their last values are repeated."""
+        last = {record.split: record for record in self.history}
+        for epoch in range(self.history[-1].epoch + 1, (self.trainer.max_epochs or 0) + 1):
+            self.history += [EpochRecord(epoch, split, last[split].values) for split in ("train", "val")]
+        self._evaluate_all("test", epoch=self.history[-1].epoch)
+
+    @property
+    def epochs(self) -> list[int]:
+        """How many epochs each member has trained."""
+        every = self.history[-1].epoch
+        if self._stopping is None:
+            return [every] * self.stack.members
+        return [epoch or every for epoch in self._stopping.epochs.tolist()]
 
     def _evaluate_all(self, name: str, *, epoch: int) -> None:
         for chunk in self._data().chunks(len(self._splits[name])):
@@ -243,9 +289,13 @@ class CohortModule(pl.LightningModule):
             outputs = self.engine.predict(split.inputs[chunk])
             targets = split.targets[chunk].unsqueeze(0)
             targets = targets.expand(len(outputs), *targets.shape[1:])
-            losses = self.task.loss(outputs.flatten(0, 1), targets.flatten(0, 1)).view(targets.shape[:2])
+            losses = self.loss.of_members(outputs, targets)
             self._tally.add(outputs, losses, targets)
 
     def _record(self, split: str, *, epoch: int) -> None:
-        self.history.append(self._tally.record(epoch, split))
-        self._tally = _Tally(self.task)
+        record = self._tally.record(epoch, split)
+        if self._stopping is not None and split != "test":
+            former = next((one for one in reversed(self.history) if one.split == split), None)
+            record = record if former is None else self._stopping.carried(record, former)
+        self.history.append(record)
+        self._tally = Tally(self.task)

@@ -1,10 +1,11 @@
 """Optimizers over stacked parameters, in which every member keeps its own learning rate and gradient norm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
 from initlab.base.errors import UserError
@@ -30,12 +31,29 @@ def check_optimizer(config: Mapping[str, Any]) -> None:
             f"optim._target_={path}: members can share an elementwise optimizer only; "
             f"known: {', '.join(sorted(SUPPORTED))}"
         )
-    arguments = {key: value for key, value in config.items() if key not in ("_target_", "name")}
+    if config.get("decay", "all") not in ("all", "weights"):
+        raise UserError(f"optim.decay={config['decay']}: expected all, or weights to spare biases and norms")
+    arguments = {key: value for key, value in config.items() if key not in ("_target_", "name", "decay")}
     check_call(import_target(path, where="optim"), arguments, where="optim", supplied=("params",))
     try:
         CohortOptimizer(config, [torch.zeros(1, requires_grad=True)], [float(config["lr"])])
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"optim: {path} refuses this: {error}") from error
+
+
+def spared_parameters(model: nn.Module) -> frozenset[str]:
+    """Names of the parameters that weight decay spares where it is for weights only: biases, norms and single numbers.
+
+    Args:
+        model: Any network.
+    """
+    norms = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+    return frozenset(
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.dim() < 2 or "bias" in name or isinstance(module, norms)
+    )
 
 
 class CohortOptimizer:
@@ -45,34 +63,81 @@ class CohortOptimizer:
         config: The `optim` group: `_target_` and its arguments; its `lr` is not used.
         parameters: The stacked parameters, shape (members, …) each.
         learning_rates: One a member, in the order of the stack.
+        spared: Places of the parameters that weight decay spares.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], parameters: Sequence[Tensor], learning_rates: Sequence[float]
+        self,
+        config: Mapping[str, Any],
+        parameters: Sequence[Tensor],
+        learning_rates: Sequence[float],
+        *,
+        spared: Collection[int] = (),
     ) -> None:
         self.parameters = list(parameters)
+        self._config = config
         fastest = max(learning_rates)
-        arguments = {key: value for key, value in config.items() if key not in ("_target_", "name", "lr")}
-        build = import_target(config["_target_"], where="optim")
-        self.torch_optimizer: Optimizer = build(self.parameters, lr=fastest, **arguments)
-        ratios = torch.tensor(learning_rates, dtype=torch.float64) / fastest
-        self._ratios = None if bool((ratios == 1).all()) else ratios
+        groups: Any = self.parameters
+        if spared:
+            decayed = [parameter for place, parameter in enumerate(self.parameters) if place not in spared]
+            others = [parameter for place, parameter in enumerate(self.parameters) if place in spared]
+            groups = [{"params": decayed}] * bool(decayed) + [{"params": others, "weight_decay": 0.0}]
+        self.torch_optimizer: Optimizer = self._build(groups, fastest)
+        self._ratios = self._ratios_to(fastest, torch.tensor(learning_rates, dtype=torch.float64))
+
+    def _build(self, parameters: Any, rate: float) -> Optimizer:
+        arguments = {
+            key: value for key, value in self._config.items() if key not in ("_target_", "name", "lr", "decay")
+        }
+        optimizer: Optimizer = import_target(self._config["_target_"], where="optim")(parameters, lr=rate, **arguments)
+        return optimizer
+
+    def stand_in(self, rate: float) -> Optimizer:
+        """An optimizer like this one, over nothing, for a schedule to act on.
+
+        Args:
+            rate: Its learning rate.
+        """
+        return self._build([torch.zeros(1, requires_grad=True)], rate)
+
+    @staticmethod
+    def _ratios_to(fastest: float, rates: Tensor) -> Tensor | None:
+        ratios = rates / fastest if fastest else torch.ones_like(rates)
+        return None if bool((ratios == 1).all()) else ratios
+
+    def set_rates(self, rates: Tensor, others: Mapping[str, Any]) -> None:
+        """Let each member step at another rate from now on.
+
+        Args:
+            rates: One a member, shape (members,), float64, on the CPU.
+            others: Further settings of the optimizer, the same for all members.
+        """
+        fastest = float(rates.max())
+        for group in self.torch_optimizer.param_groups:
+            group.update(others, lr=fastest)
+        self._ratios = self._ratios_to(fastest, rates)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, stopped: Tensor | None = None) -> None:
         """Update every member by its own learning rate.
 
         A step is linear in the learning rate: all members step at the largest one, and each step is then scaled down
         to the member's own.
+
+        Args:
+            stopped: Which members stay as they are, shape (members,), truth values; None: none.
         """
-        if self._ratios is None:
+        if self._ratios is None and stopped is None:
             self.torch_optimizer.step()
             return
         before = [parameter.clone() for parameter in self.parameters]
         self.torch_optimizer.step()
         for parameter, start in zip(self.parameters, before, strict=True):
-            ratio = _along_members(self._ratios.to(parameter), parameter)
-            parameter.copy_(torch.lerp(start, parameter, ratio))
+            if self._ratios is not None:
+                ratio = _along_members(self._ratios.to(parameter), parameter)
+                parameter.copy_(torch.lerp(start, parameter, ratio))
+            if stopped is not None:
+                parameter.copy_(torch.where(_along_members(stopped, parameter), start, parameter))
 
 
 def gradient_norms(gradients: Sequence[Tensor]) -> Tensor:

@@ -65,7 +65,8 @@ class SignalRecording(Callback):
         assert isinstance(module, CohortModule)
         stack, job = module.stack, self._shares[0].job
         rows = job.rows_to_look_at().to(module.device)
-        batch = Batch(rows.inputs.to(module.parameter_stack[0].dtype), rows.targets)
+        inputs = rows.inputs.to(module.parameter_stack[0].dtype) if rows.inputs.is_floating_point() else rows.inputs
+        batch = Batch(inputs, rows.targets)
         if self._layout is None:
             self._layout = find_layout(stack.template, batch)
         vectorized = module.engine_name == "vmap"
@@ -76,7 +77,7 @@ class SignalRecording(Callback):
                 batch,
                 direction_seed=self._shares[0].seeds[0],
                 vectorized=vectorized,
-                loss=lambda outputs, targets: module.task.loss(outputs, targets).sum(),
+                loss=lambda outputs, targets: module.loss(outputs, targets).sum(),
             )
             moment = []
             for share, places in zip(self._shares, rows_of(self._shares), strict=True):

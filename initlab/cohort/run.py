@@ -1,7 +1,7 @@
 """Training one cohort: its shares' members stacked, trained together, and told apart again."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from initlab.config.calls import import_target
 from initlab.data.module import InMemoryData
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share, rows_of
-from initlab.modules.stack import stack_members
+from initlab.modules.stack import Stack, stack_members
 from initlab.tables.job_tables import JobTables, job_tables
 
 
@@ -32,6 +32,7 @@ def train_cohort(
     cores: int | None = None,
     device: int | None = None,
     checkpoint: Checkpoint | None = None,
+    keep: Callable[[Share, Stack], None] | None = None,
 ) -> list[JobTables]:
     """Train the members of some jobs together.
 
@@ -43,6 +44,7 @@ def train_cohort(
         device: Index of the GPU to train on, where there are several; None: the first.
         checkpoint: Keeps the cohort's state while it trains; if it finds a checkpoint, training goes on from there.
             None: nothing is kept.
+        keep: Called with each share and its trained members; None: only what they measured is kept.
 
     Returns:
         The tables of each share, in the order of `shares`.
@@ -60,6 +62,10 @@ def train_cohort(
         learning_rates=[member.learning_rate for member in members],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
+        loss=first.loss,
+        scheduler=first.scheduler,
+        stopping=first.config.early_stopping,
+        may_end=first.config.signal.every is None,
         threads=threads_of_cohort(first.config.threads, convolutional=convolutional, members=len(members), cores=cores),
     )
     module = CohortModule(stack, first.dataset, training)
@@ -70,6 +76,9 @@ def train_cohort(
     own = [callback for callback in (recording, checkpoint) if callback is not None]
     trainer = build_trainer(first, [*callbacks, *own], device=device)
     fit(trainer, module, data, resume_from=checkpoint.found if checkpoint else None)
+    if keep is not None:
+        for share, rows in zip(shares, rows_of(shares), strict=True):
+            keep(share, module.stack.part(rows))
     return _tables_of(shares, module, recording)
 
 
@@ -87,6 +96,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
             threshold=share.job.config.threshold,
             seconds=seconds,
             signal=signal,
+            epochs=module.epochs[rows],
         )
         for share, rows, signal in zip(shares, rows_of(shares), signals, strict=True)
     ]

@@ -3,6 +3,8 @@
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any, Final
 
 # Keys that say where and how to run, not what: they do not name a job's folder.
@@ -10,10 +12,32 @@ NOT_IDENTITY: Final = frozenset(
     {
         *("name", "output_dir", "data.dir", "data.download", "logger", "plugins"),
         *("threads", "n_jobs", "backend", "max_members", "checkpoint_seconds", "resume", "fail_fast"),
-        *("dry_run", "report", "recommend"),
+        *("dry_run", "report", "recommend", "save"),
     }
 )
 LONGEST_NAME: Final = 120
+
+# Keys that came later, with what they are where nobody sets them. They are then left out of a job's configuration: so
+# its fingerprint stays what it was, and a study can be extended.
+UNSET: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        **{"loss._target_": None, "loss.label_smoothing": 0.0, "loss.class_weights": None, "loss.name": "auto"},
+        **{"scheduler._target_": None, "scheduler.interval": None, "scheduler.name": "none"},
+        **{"early_stopping.patience": None, "early_stopping.metric": "loss", "early_stopping.min_delta": 0.0},
+        **{"optim.decay": "all", "save": "none"},
+    }
+)
+TABLE_UNSET: Final[Mapping[str, Any]] = MappingProxyType(
+    {"decimal": None, "encoding": None, "header": True, "keep": [], "missing": [], "group": None, "order": None}
+)
+# Data sets of the user's own that are named after a file, or a function: by their targets, the keys to look at.
+NAMED_AFTER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {
+        "initlab.data.csv_table.csv_table": ("path",),
+        "initlab.data.arrays.arrays": ("path", "inputs"),
+        "initlab.data.arrays.function": ("call",),
+    }
+)
 
 
 def job_name(overrides: Sequence[str]) -> str:
@@ -58,11 +82,77 @@ def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, 
     return kept
 
 
+def without_unset(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved configuration without the keys of `UNSET` that nobody set.
+
+    Example:
+        >>> without_unset({"seed": 0, "save": "none", "loss": {"name": "auto"}, "optim": {"lr": 0.1, "decay": "all"}})
+        {'seed': 0, 'optim': {'lr': 0.1}}
+    """
+    left = dict(resolved)
+    for key, default in UNSET.items():
+        group, _, name = key.rpartition(".")
+        held = left.get(group) if group else left
+        if not isinstance(held, Mapping) or name not in held or held[name] != default:
+            continue
+        if name == "name" and len(held) > 1:  # what else is set belongs to it
+            continue
+        rest = {other: value for other, value in held.items() if other != name}
+        if not group:
+            left = rest
+        elif rest:
+            left[group] = rest
+        else:
+            del left[group]
+    init = left.get("init")
+    if isinstance(init, Mapping) and init.get("name") == "pretrained" and init.get("member", 0) is None:
+        left["init"] = {key: value for key, value in init.items() if key != "member"}
+    data = left.get("data")
+    if isinstance(data, Mapping) and data.get("_target_") == "initlab.data.csv_table.csv_table":
+        left["data"] = {
+            key: value for key, value in data.items() if key not in TABLE_UNSET or value != TABLE_UNSET[key]
+        }
+    return left
+
+
+def named_after_files(resolved: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A resolved configuration in which the user's own data bear the name of their file or function.
+
+    Args:
+        resolved: The composed configuration as plain data.
+        overrides: What was typed; a name that was typed stays.
+    """
+    data = resolved.get("data", {})
+    typed = any(text.lstrip("+").startswith("data.name=") for text in overrides)
+    own = None if typed or data.get("name") not in ("csv", "arrays", "function") else _own_name(data)
+    return dict(resolved) if own is None else {**resolved, "data": {**resolved["data"], "name": own}}
+
+
+def _own_name(data: Mapping[str, Any]) -> str | None:
+    for key in NAMED_AFTER.get(str(data.get("_target_")), ()):
+        if isinstance(data.get(key), str) and data[key]:
+            return str(data[key]).rpartition(".")[2] if key == "call" else PurePath(data[key]).name.split(".")[0]
+    return None
+
+
+def hashed(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration enters a job's fingerprint: all that decides its results.
+
+    A table that is named after its file is hashed as it was when all were called csv.
+    """
+    config = without_keys(resolved, NOT_IDENTITY)
+    data = config.get("data", {})
+    if data.get("_target_") == "initlab.data.csv_table.csv_table" and data.get("name") == _own_name(data):
+        config["data"] = {**data, "name": "csv"}
+    return config
+
+
 def without_leftovers(resolved: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """A resolved configuration in which a typed `model._target_=…` or `data._target_=…` replaces the whole group.
 
     Where a `_target_` was typed, the other keys of its group belong to what it replaced. They are dropped, unless they
-    were typed, too. The group is then named after the target.
+    were typed, too. The group is then named after the target. Of an optimizer that was replaced the keys stay, as most
+    have them in common.
 
     Args:
         resolved: The composed configuration as plain data, all references resolved.
@@ -70,7 +160,10 @@ def without_leftovers(resolved: Mapping[str, Any], overrides: Sequence[str]) -> 
     """
     typed = {text.lstrip("+~").split("=")[0] for text in overrides}
     result = dict(resolved)
-    for group in ("model", "data"):
+    path = result.get("optim", {}).get("_target_")
+    if "optim._target_" in typed and isinstance(path, str) and "optim.name" not in typed:
+        result["optim"] = {**result["optim"], "name": path.rpartition(".")[2]}
+    for group in ("model", "data", "loss", "scheduler"):
         path = result.get(group, {}).get("_target_")
         if f"{group}._target_" in typed and isinstance(path, str):
             kept = {key: value for key, value in result[group].items() if f"{group}.{key}" in typed}

@@ -67,6 +67,32 @@ class SignalConfig:
 
 
 @dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When a member stops to train, while the others of its cohort go on.
+
+    Attributes:
+        patience: Epochs without a better validation value, at least 1; None: it never stops early.
+        metric: The value: the loss on the validation rows, or the score.
+        min_delta: What is better by no more than this does not count.
+    """
+
+    patience: int | None = None
+    metric: Literal["loss", "score"] = "loss"
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: naming the key and the values that are allowed.
+        """
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"early_stopping.patience={self.patience}: expected epochs, at least 1, or null for never")
+        if not 0 <= self.min_delta < math.inf:
+            raise UserError(f"early_stopping.min_delta={self.min_delta}: expected a number of at least 0")
+
+
+@dataclass(frozen=True)
 class RecommendConfig:
     """How much `initlab.recommend` trains.
 
@@ -124,6 +150,10 @@ class Config:
     trainer: TrainerConfig
     logger: Mapping[str, Any]
     signal: SignalConfig
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    scheduler: Mapping[str, Any] = field(default_factory=dict)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    save: Literal["none", "best", "all"] = "none"
     protocol: Mapping[str, Any] = field(default_factory=dict)
     recommend: RecommendConfig | None = None
 
@@ -167,7 +197,7 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
             raise UserError(f"{group}.name: missing; it is what the tables call this {group}")
     records: dict[str, Any] = {}
     for group, record in GROUPS.items():
-        if resolved.get(group) or group != "recommend":
+        if resolved.get(group) or group not in ("recommend", "early_stopping"):
             check_call(record, resolved[group], where=group)
             records[group] = record(**resolved[group])
     rate = resolved["optim"].get("lr")
@@ -181,5 +211,10 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
 
 # The groups that have a record of their own.
 GROUPS: Mapping[str, type] = MappingProxyType(
-    {"trainer": TrainerConfig, "signal": SignalConfig, "recommend": RecommendConfig}
+    {
+        "trainer": TrainerConfig,
+        "signal": SignalConfig,
+        "early_stopping": EarlyStoppingConfig,
+        "recommend": RecommendConfig,
+    }
 )

@@ -13,11 +13,14 @@ from initlab.data.dataset import Dataset, Split, TaskName
 
 Arrays = tuple[Any, np.ndarray]  # inputs, an array or a table, and targets, a row each
 Transform = Callable[[Any], np.ndarray]
+Splitter = Callable[[Any, float], tuple[np.ndarray, np.ndarray]]  # the places of the rows kept and split off
 ROWS_AT_ONCE = 4096  # whose copy in float64 needs little memory
 
 
-def _split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str) -> tuple[Arrays, Arrays]:
-    """Split off a share of the rows with scikit-learn's `train_test_split`.
+def _split_rows(
+    arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str, splitter: Splitter | None
+) -> tuple[Arrays, Arrays]:
+    """Split off a share of the rows with scikit-learn's `train_test_split`, or as a splitter does.
 
     Args:
         arrays: Inputs, an array or a table, and targets, shape (rows, …); a row of one belongs to a row of the other.
@@ -25,6 +28,7 @@ def _split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, w
         seed: Seed of the shuffling, scikit-learn's `random_state`.
         stratify: Whether each class keeps its share in both parts; the targets must then be classes.
         where: The configuration key that holds the fraction, for the message.
+        splitter: Called with the inputs and the fraction in place of shuffling; None: the rows are shuffled.
 
     Returns:
         The remaining rows, and those split off, both shuffled.
@@ -35,6 +39,12 @@ def _split_rows(arrays: Arrays, *, fraction: float, seed: int, stratify: bool, w
     inputs, targets = arrays
     if not 0 < fraction < 1:
         raise UserError(f"{where}={fraction}: expected a share in (0, 1)")
+    if splitter is not None:
+        parts = splitter(inputs, fraction)
+        if not all(map(len, parts)):
+            raise UserError(f"{where}={fraction}: leaves a part without rows")
+        kept, taken = ((_rows(inputs, part), targets[part]) for part in parts)
+        return kept, taken
     try:
         kept, taken, kept_targets, taken_targets = train_test_split(
             inputs, targets, test_size=fraction, random_state=seed, stratify=targets if stratify else None
@@ -54,6 +64,8 @@ def assemble(
     stratify: bool,
     standardize: bool,
     task: TaskName = "classification",
+    tokens: bool = False,
+    split: Splitter | None = None,
     prepare: Callable[[Any], Transform] | None = None,
     note: str = "",
 ) -> Dataset:
@@ -79,6 +91,9 @@ def assemble(
         stratify: Whether each class keeps its share in the splits; a regression takes no notice of it.
         standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images.
         task: `"classification"` if the targets are classes, `"regression"` if they are numbers to fit.
+        tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
+        split: How rows are split, in place of shuffling: called with the inputs and the share to split off, returns the
+            places of the rows that are kept and of those split off; None: they are shuffled.
         prepare: In place of `standardize`, for inputs that are not numbers yet: is called with the training inputs, and
             returns the function that turns any inputs into an array, shape (rows, …).
         note: What a reader of the results must know, in a line that is printed before training; may be empty.
@@ -93,20 +108,22 @@ def assemble(
     if isinstance(test, tuple):
         test = (test[0], _checked_targets(test[1], task))
     else:
-        train, test = _split_rows(train, fraction=test, seed=split_seed, stratify=by_class, where="data.test_fraction")
+        train, test = _split_rows(
+            train, fraction=test, seed=split_seed, stratify=by_class, where="data.test_fraction", splitter=split
+        )
     classes = int(max(train[1].max(), test[1].max())) + 1 if task == "classification" else None
     val = test
     if val_fraction:
         train, val = _split_rows(
-            train, fraction=val_fraction, seed=split_seed, stratify=by_class, where="data.val_fraction"
+            train, fraction=val_fraction, seed=split_seed, stratify=by_class, where="data.val_fraction", splitter=split
         )
-    transform = (prepare or _fit_moments)(train[0]) if prepare or standardize else np.asarray
+    transform = (prepare or _fit_moments)(train[0]) if prepare or (standardize and not tokens) else np.asarray
     rescale = np.asarray if task == "classification" else _fit_moments(train[1])
 
     def to_split(rows: Arrays) -> Split:
         inputs, targets = transform(rows[0]), rescale(rows[1])
         kind = np.int64 if task == "classification" else np.float32
-        return Split(_to_tensor(inputs, np.float32), _to_tensor(targets, kind))
+        return Split(_to_tensor(inputs, np.int64 if tokens else np.float32), _to_tensor(targets, kind))
 
     train_split, test_split = to_split(train), to_split(test)
     val_split = to_split(val) if val_fraction else test_split
@@ -137,6 +154,10 @@ def _fit_moments(values: np.ndarray) -> Transform:
         return result
 
     return transform
+
+
+def _rows(inputs: Any, places: np.ndarray) -> Any:
+    return inputs.iloc[places] if hasattr(inputs, "iloc") else inputs[places]
 
 
 def _to_tensor(values: np.ndarray, kind: type[np.generic]) -> Tensor:

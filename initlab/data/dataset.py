@@ -1,22 +1,21 @@
 """A data set in memory, and how its rows are told apart.
 
-One of your own is a function that returns a `Dataset`. Its keyword arguments are the keys of its configuration,
-checked against their annotations before it is called; `initlab.data.assemble.assemble` does the rest:
+One of your own is a file of arrays (`data=arrays data.path=mine.npz`), a table (`data=csv`), or a function:
 
     # mine.py, in the folder where you start initlab
-    from initlab.data.assemble import assemble
-    from initlab.data.dataset import Dataset
+    def rings(*, rows: int = 500):
+        inputs, labels = ...  # arrays, a row each: (rows, features) or (rows, channels, …), and (rows,)
+        return inputs, labels
 
-    def rings(*, rows: int = 500, test_fraction: float = 0.2, val_fraction: float = 0.2) -> Dataset:
-        inputs, labels = ...  # arrays, a row each: (rows, features) or (rows, channels, height, width), and (rows,)
-        return assemble(
-            (inputs, labels), test_fraction, val_fraction=val_fraction, split_seed=0, stratify=True, standardize=True
-        )
+    python -m initlab.train data=function data.call=mine.rings +data.rows=1000
 
-    # my_conf/data/rings.yaml, with the recipe that every data set brings
+Its keyword arguments are keys of the configuration, checked against their annotations before it is called. A function
+that returns a `Dataset` decides about its splits itself; `initlab.data.assemble.assemble` makes one of arrays. With
+`my_conf/data/rings.yaml` it has a name and a recipe of its own:
+
     # @package _global_
     defaults: [{/model: mlp}, {/optim: adam}, _self_]
-    data: {name: rings, _target_: mine.rings, rows: 1000}
+    data: {name: rings, _target_: initlab.data.arrays.function, call: mine.rings, rows: 1000}
     batch_size: 32
     trainer: {max_epochs: 20}
 
@@ -45,7 +44,7 @@ class Split:
     """Rows for one use: training, validation or testing.
 
     Attributes:
-        inputs: One sample a row, shape (rows, *input_shape), float32.
+        inputs: One sample a row, shape (rows, *input_shape): numbers, float32, or tokens, int64, for `nn.Embedding`.
         targets: Classes, shape (rows,), int64; or numbers to fit, shape (rows, outputs), float32.
     """
 
@@ -100,12 +99,16 @@ class Dataset:
         inputs, targets = split.inputs, split.targets
         if len(inputs) == 0 or len(inputs) != len(targets):
             return f"{len(inputs)} inputs and {len(targets)} targets; expected as many, and at least one"
-        if inputs.dtype != torch.float32 or inputs.dim() < 2 or inputs.shape[1:] != self.train.inputs.shape[1:]:
+        kinds = (torch.float32, torch.int64)
+        fits = inputs.dtype in kinds and inputs.dtype == self.train.inputs.dtype
+        if not fits or inputs.dim() < 2 or inputs.shape[1:] != self.train.inputs.shape[1:]:
+            like = self.train.inputs.dtype
+            expected = str(like).removeprefix("torch.") if like in kinds else "float32, or int64 for tokens,"
             return (
-                f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}; expected float32 of shape "
+                f"inputs are {inputs.dtype} of shape {tuple(inputs.shape)}; expected {expected} of shape "
                 f"(rows, {', '.join(map(str, self.input_shape)) or '…'})"
             )
-        if not all(map(torch.isfinite, inputs.aminmax())):
+        if inputs.is_floating_point() and not all(map(torch.isfinite, inputs.aminmax())):
             return "an input is not a finite number"
         if self.classes is not None:
             return _problem_of_classes(targets, self.classes)

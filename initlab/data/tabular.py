@@ -1,7 +1,5 @@
 """Well-known tables: one row a sample, numbers in columns."""
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +7,17 @@ import pandas as pd
 from sklearn.datasets import load_wine
 
 from initlab.base.errors import UserError
-from initlab.base.files import write_whole
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
 
 WINE_QUALITY_FILE = "winequality-red.csv"
-WINE_QUALITY_URL = f"https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/{WINE_QUALITY_FILE}"
+WINE_QUALITY_PACKED = Path(__file__).parent / "files" / WINE_QUALITY_FILE  # ATTRIBUTION.md beside it says whose it is
 WINE_QUALITY_COLUMNS = (
     "fixed acidity", "volatile acidity", "citric acid", "residual sugar", "chlorides", "free sulfur dioxide",
     "total sulfur dioxide", "density", "pH", "sulphates", "alcohol", "quality",
 )  # fmt: skip
 WINE_QUALITY_ROWS = 1599
+GRADES = {"good": 6, "bad": 5}  # of the variant, as qualities on either side of the border
 
 
 def wine(
@@ -55,7 +53,7 @@ def wine(
 def wine_quality(
     *,
     dir: str | None = None,
-    download: bool = True,
+    download: bool = True,  # noqa: ARG001
     test_fraction: float = 0.2,
     val_fraction: float = 0.2,
     split_seed: int = 42,
@@ -64,9 +62,12 @@ def wine_quality(
 ) -> Dataset:
     """UCI red wines (Cortez et al. 2009): 1,599 wines, 11 measurements, 2 classes: good means a quality above 5.
 
+    The file is packed with initlab. One in the folder goes before it: UCI's own, or the variant in which commas
+    separate fields and the quality is a word, good or bad.
+
     Args:
-        dir: Folder that holds winequality-red.csv; None: `~/.cache/initlab`.
-        download: Whether to fetch the file from UCI where it is missing.
+        dir: Folder that may hold winequality-red.csv; None: `~/.cache/initlab`.
+        download: Without effect, as nothing need be fetched any more.
         test_fraction: Share of all rows to test on, in (0, 1).
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
         split_seed: Seed of both splits, whatever the seeds of the networks.
@@ -74,11 +75,11 @@ def wine_quality(
         standardize: Whether columns get mean 0 and variance 1, by the training rows.
 
     Raises:
-        UserError: the file is missing and cannot be fetched, or is not what it should be.
+        UserError: the file in the folder is not what it should be.
     """
     path = data_directory(dir) / WINE_QUALITY_FILE
     if not path.exists():
-        _download(WINE_QUALITY_URL, path, allowed=download)
+        path = WINE_QUALITY_PACKED
     return assemble(
         _read_wine_quality(path),
         test_fraction,
@@ -90,10 +91,10 @@ def wine_quality(
 
 
 def _read_wine_quality(path: Path) -> Arrays:
-    """Read UCI's file of the red wines.
+    """Read UCI's file of the red wines, or its variant with commas, in which the quality may be good or bad.
 
     Args:
-        path: The file, with fields separated by semicolons and a header line.
+        path: The file, with fields separated by semicolons or commas and a header line.
 
     Returns:
         Measurements, shape (1599, 11), float64, and labels, shape (1599,): 1 where the quality is above 5, else 0.
@@ -102,16 +103,20 @@ def _read_wine_quality(path: Path) -> Arrays:
         UserError: the file is unreadable, lacks a column or rows, or has text among the numbers.
     """
     try:
-        table = pd.read_csv(path, sep=";")
+        with path.open(encoding="utf-8-sig") as lines:
+            header = lines.readline()
+        table = pd.read_csv(path, sep=";" if ";" in header else ",")
     except (OSError, ValueError) as error:
         raise UserError(f"data=wine_quality: cannot read {path}: {error}; replace the file") from error
     missing = [column for column in WINE_QUALITY_COLUMNS if column not in table]
     if missing:
         raise UserError(
-            f"data=wine_quality: {path} lacks the column {', '.join(missing)} (fields are separated by ';'); "
+            f"data=wine_quality: {path} lacks the column {', '.join(missing)} (fields are separated by ; or ,); "
             f"replace it by UCI's {WINE_QUALITY_FILE}"
         )
     table = table[list(WINE_QUALITY_COLUMNS)]
+    if table["quality"].isin(GRADES).all():
+        table = table.assign(quality=table["quality"].map(GRADES))
     numbers = table.apply(pd.to_numeric, errors="coerce")
     bad = np.argwhere(numbers.isna().to_numpy())
     if len(bad):
@@ -126,29 +131,3 @@ def _read_wine_quality(path: Path) -> Arrays:
         )
     features = numbers.drop(columns="quality").to_numpy(np.float64)
     return features, (numbers["quality"] > 5).to_numpy(np.int64)
-
-
-def _download(url: str, path: Path, *, allowed: bool) -> None:
-    """Fetch a file under a temporary name and rename it, so that it is whole or absent.
-
-    Args:
-        url: Where the file is to be had.
-        path: Where it goes; the folder is made where it is missing.
-        allowed: Whether it may be fetched at all; else its absence is an error.
-
-    Raises:
-        UserError: the download is not allowed, or fails.
-    """
-    reason = "data.download=false"
-    if allowed:
-        try:
-            with urllib.request.urlopen(url, timeout=30) as response:
-                content = response.read()
-            write_whole(path, lambda partial: partial.write_bytes(content))
-            return
-        except (urllib.error.URLError, OSError) as error:
-            reason = f"the download failed: {error}"
-    raise UserError(
-        f"data=wine_quality: {path} is not there ({reason}); put {path.name} from {url} into that folder, point "
-        "data.dir or INITLAB_DATA to one that has it, or use an embedded data set: data=wine or data=digits"
-    )

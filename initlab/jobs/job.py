@@ -15,10 +15,10 @@ from torch import nn
 from initlab.activations import Activation
 from initlab.base.errors import RefusedError, UserError
 from initlab.base.randomness import stream
-from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.config.names import hashed, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
-from initlab.data.tasks import TASKS
+from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, fill_model, find_scheme, parse_init
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
@@ -102,6 +102,20 @@ class Job:
         return _load_dataset(json.dumps(self.config.data, sort_keys=True))
 
     @cached_property
+    def loss(self) -> Loss:
+        """The loss that its members are trained on, and that schemes which look at gradients get.
+
+        Raises:
+            UserError: it does not suit the data, or cannot be called.
+        """
+        return build_loss(self.config.loss, self.dataset)
+
+    @property
+    def scheduler(self) -> Mapping[str, Any] | None:
+        """What changes the learning rate, its `_target_` and arguments; None: it stays."""
+        return self.config.scheduler if self.config.scheduler.get("_target_") else None
+
+    @cached_property
     def program(self) -> str:
         """What members must share to train in one cohort: everything but initializers, seeds and learning rates.
 
@@ -116,7 +130,7 @@ class Job:
         Keys that change no result, such as `n_jobs`, do not enter. A finished job is not trained again while its
         fingerprint stays the same.
         """
-        what = [without_keys(self.resolved, NOT_IDENTITY), self.dataset.checksum, RESULTS_VERSION]
+        what = [hashed(self.resolved), self.dataset.checksum, RESULTS_VERSION]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -168,7 +182,7 @@ class Job:
         if not isinstance(model, nn.Module):
             built = f"model._target_={self.config.model['_target_']} gives a {type(model).__name__}"
             raise UserError(f"{built}: expected a torch.nn.Module")
-        loss = TASKS[self.dataset.task].loss
+        loss = self.loss
         try:
             fill_model(
                 model,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from initlab.base.wording import shortest
 from initlab.config.files import default_of
-from initlab.config.names import NOT_IDENTITY
+from initlab.config.names import NOT_IDENTITY, UNSET
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -18,10 +18,12 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "activation.name": (),
         "init.name": (),
         "optim.name": ("data.name",),
+        "loss.name": (),
+        "scheduler.name": (),
     }
 )
 RATE = "optim.lr"
-SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES)
+SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES if name not in UNSET)
 NOT_COMPARED = NOT_IDENTITY | {"seeds"}
 
 
@@ -53,7 +55,7 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     shown: dict[str, list[Any]] = {}
     for key in [*NAMES, *others]:
         by = NAMES.get(key, _explained_by(key))
-        values = {job: config.get(key) for job, config in configs.items()}
+        values = {job: config.get(key, UNSET.get(key)) for job, config in configs.items()}
         groups: dict[tuple[Any, ...], set[str]] = {}
         for job, config in configs.items():
             groups.setdefault(tuple(config.get(name) for name in by), set()).add(repr(values[job]))

@@ -10,10 +10,13 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from initlab.base.errors import InitializationWarning, RefusedError, UserError
-from initlab.cohort.optimizers import check_optimizer
+from initlab.cohort.optimizers import CohortOptimizer, check_optimizer
 from initlab.cohort.run import build_trainer
+from initlab.cohort.schedules import Schedules
 from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.data.module import steps_per_epoch
 from initlab.jobs.job import Job
+from initlab.sweep.weights import check_weights
 from initlab.tracking.loggers import check_logger
 
 
@@ -73,6 +76,9 @@ def check_job(job: Job) -> None:
             not fit the data.
     """
     check_optimizer(job.config.optim)
+    if job.scheduler:
+        check_schedule(job)
+    check_weights(job)
     check_logger(job.config.logger)
     try:
         build_trainer(job, [])
@@ -105,6 +111,24 @@ def check_job(job: Job) -> None:
             f"model._target_={job.config.model['_target_']}: expected outputs of shape ({len(rows)}, {data.outputs}) "
             f"for {len(rows)} rows, got {tuple(outputs.shape)}"
         )
+
+
+def check_schedule(job: Job) -> None:
+    """See that the learning rates of a job can follow its schedule.
+
+    Raises:
+        UserError: the schedule cannot be imported, or refuses its arguments.
+    """
+    assert job.scheduler is not None
+    rate, rows = job.learning_rate, len(job.dataset.train)
+    optimizer = CohortOptimizer(job.config.optim, [torch.zeros(1, requires_grad=True)], [rate])
+    Schedules(
+        job.scheduler,
+        optimizer.stand_in,
+        [rate],
+        steps_per_epoch=steps_per_epoch(rows, job.config.batch_size),
+        epochs=job.config.trainer.max_epochs,
+    )
 
 
 def prepare_folder(folder: Path) -> None:

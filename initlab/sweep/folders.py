@@ -10,6 +10,7 @@ from initlab.base.errors import UserError
 from initlab.base.files import write_whole
 from initlab.base.machine import describe_machine
 from initlab.jobs.job import Job
+from initlab.sweep.weights import has_weights, write_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tables.store import (
     NewerVersionError,
@@ -62,6 +63,8 @@ def _state(job: Job) -> tuple[State, str]:
         return "damaged", str(error).partition("; remove")[0]
     if found is None:
         return "other", "results that do not say what they are of"
+    if not has_weights(job):
+        return "open", ""
     return ("open" if (job.folder / "error.txt").exists() else "finished"), ""
 
 
@@ -96,6 +99,7 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> N
     write_table(job.folder, "history", tables.history)
     if tables.signal is not None:
         write_table(job.folder, "signal", tables.signal)
+    write_weights(job, tables.members)
     tracking.finish(tables)
     (job.folder / "error.txt").unlink(missing_ok=True)
     write_table(job.folder, "members", tables.members)

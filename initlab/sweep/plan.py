@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from initlab.base.errors import UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.wording import counted
+from initlab.config.names import NAMED_AFTER
+from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
 from initlab.results.candidates import count_candidates
 from initlab.results.comparison import count_pairs, seeds_needed
@@ -192,4 +194,25 @@ def _note(job: Job) -> str:
     )
     known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
     note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
-    return f"{note}\n{job.identity['data']}: {data.note}" if data.note else note
+    lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
+    return "\n".join(line for line in lines if line)
+
+
+def _checkpoint(job: Job) -> str:
+    """Where in its file a network's weights were found, if not at its top."""
+    if job.init.scheme != "pretrained":
+        return ""
+    place = where_found(job.init.parameters["path"], job.init.parameters.get("member"))
+    return f"init.path={job.init.parameters['path']}: weights found there: {place}" if place else ""
+
+
+def _recipe(job: Job) -> str:
+    """By which recipe data of the user's own are trained, as nobody chose it for them; empty for other data."""
+    path = str(job.config.data["_target_"])
+    if path.startswith("initlab.") and path not in NAMED_AFTER:
+        return ""
+    names, config = job.identity, job.config
+    return (
+        f"{names['data']}: recipe: model={names['model']} activation={names['activation']} optim={names['optim']} "
+        f"optim.lr={job.learning_rate:g} batch_size={config.batch_size} trainer.max_epochs={config.trainer.max_epochs}"
+    )

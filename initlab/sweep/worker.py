@@ -17,9 +17,11 @@ from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.run import build_networks, convolves, train_cohort
 from initlab.data.module import InMemoryData
 from initlab.jobs.share import Share, rows_of
+from initlab.modules.stack import Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import outcome, write_failure, write_job
+from initlab.sweep.weights import keep_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tracking.callback import JobTracking
 
@@ -121,13 +123,21 @@ def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_
     seconds = shares[0].job.config.checkpoint_seconds
     checkpoint = None if seconds is None else Checkpoint(journal.checkpoint_of(folder), seconds)
     callbacks = [*filter(None, tracking), progress]
-    tables = train_cohort(shares, networks, callbacks, cores=run.cores, device=run.device, checkpoint=checkpoint)
+    tables = train_cohort(
+        shares, networks, callbacks, cores=run.cores, device=run.device, checkpoint=checkpoint, keep=_keep
+    )
     if len(shares) > 1 or not shares[0].complete:
         journal.keep_results(cohort, tables)
         journal.checkpoint_of(folder).unlink(missing_ok=True)
     written = [_write(share, part, tracker, run) for share, part, tracker in zip(shares, tables, tracking, strict=True)]
     if all(written):
         journal.forget(folder)
+
+
+def _keep(share: Share, trained: Stack) -> None:
+    """Keep the weights of a share's members, where its job is to."""
+    if share.job.config.save != "none":
+        keep_weights(share, trained)
 
 
 def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: Run) -> bool:
@@ -158,6 +168,13 @@ class _Progress(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, InMemoryData)
         self._add(trainer.current_epoch * len(data.seeds))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Count the epochs that are not needed, as all members have stopped early."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, InMemoryData)
+        if trainer.should_stop:
+            self._add(max(0.0, (trainer.max_epochs or 0) * len(data.seeds) - self.done))
 
     def on_train_batch_end(
         self,

@@ -40,6 +40,7 @@ def job_tables(
     threshold: float,
     seconds: float,
     signal: pd.DataFrame | None = None,
+    epochs: Sequence[int] | None = None,
 ) -> JobTables:
     """Build a job's tables, or those of some of its members.
 
@@ -52,10 +53,11 @@ def job_tables(
         threshold: The validation score that `epochs_to_threshold` counts to, in (0, 1].
         seconds: Training time of one member: its cohort's, divided by the cohort's members.
         signal: The signal table of these members, without the column `job`; None: it was not recorded.
+        epochs: How many each member trained, where some stopped early; None: all that were measured.
     """
     of_members = {**identity, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
     return JobTables(
-        _members_table(of_members, records, threshold=threshold, seconds=seconds),
+        _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs),
         _history_table(of_members, records),
         None if signal is None else signal.assign(job=identity["job"]),
     )
@@ -79,7 +81,12 @@ def _history_table(of_members: Mapping[str, Any], records: Sequence[EpochRecord]
 
 
 def _members_table(
-    of_members: Mapping[str, Any], records: Sequence[EpochRecord], *, threshold: float, seconds: float
+    of_members: Mapping[str, Any],
+    records: Sequence[EpochRecord],
+    *,
+    threshold: float,
+    seconds: float,
+    epochs: Sequence[int] | None,
 ) -> pd.DataFrame:
     """One row a member: what it ended with, and when it reached the threshold or diverged."""
     last = {record.split: {name: value.numpy() for name, value in record.values.items()} for record in records}
@@ -90,7 +97,7 @@ def _members_table(
         **of_members,
         "status": ["diverged" if epoch is not None else "finished" for epoch in diverged],
         "diverged_epoch": pd.array(diverged, dtype="Int64"),
-        "epochs": val_epochs[-1],
+        "epochs": val_epochs[-1] if epochs is None else list(epochs),
         "train_loss": last["train"]["loss"],
         "val_loss": last["val"]["loss"],
         "val_score": last["val"]["score"],

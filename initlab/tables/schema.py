@@ -57,7 +57,7 @@ MEMBERS = _table(
     ("metric", WORD, "what the scores are: accuracy or r2"),
     ("status", WORD, "finished, or diverged: its loss stopped being finite"),
     ("diverged_epoch", WHOLE, "the first epoch with a loss that is not finite; null where there is none"),
-    ("epochs", WHOLE, "how many it trained"),
+    ("epochs", WHOLE, "how many it trained; what is measured later is what it was when it stopped"),
     ("train_loss", NUMBER, "mean over the last epoch's batches, each before its update"),
     ("val_loss", NUMBER, "on validation rows, after the last epoch"),
     ("val_score", NUMBER, "on validation rows, after the last epoch"),

@@ -11,6 +11,7 @@ import initlab
 from initlab.cohort.engines import VmapEngine
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.dataset import Split
+from initlab.data.losses import Loss
 from initlab.data.tasks import squared_error
 from initlab.modules.stack import stack_members
 
@@ -32,7 +33,7 @@ def times_to_learn(layers: int, rates: list[float]) -> list[float]:
         initlab.initialize(chain, "constant", value=START ** (1 / layers), seed=0)
         chains.append(chain)
     stack = stack_members(chains)
-    engine = VmapEngine(stack, squared_error, nullcontext)
+    engine = VmapEngine(stack, Loss(squared_error), nullcontext)
     optimizer = CohortOptimizer({"_target_": "torch.optim.SGD", "lr": 1.0}, list(stack.parameters.values()), rates)
     values = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     batches = torch.tensor([[0, 1]] * len(rates))

@@ -14,6 +14,7 @@ from initlab.activations import Activation
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine
 from initlab.cohort.module import CohortModule
 from initlab.cohort.optimizers import clip_members
+from initlab.data.losses import Loss
 from initlab.data.module import InMemoryData
 from initlab.data.tasks import cross_entropy
 from initlab.jobs.job import Job, Member
@@ -265,7 +266,7 @@ def test_a_step_sees_the_weights_of_the_last(engine: Callable[..., Engine]) -> N
     """autocast keeps its casts of the weights until its context ends, and Lightning's is around many steps."""
     job = make_job("seeds=2")
     stack = stack_members(job.build_member(member) for member in job.members())
-    both = engine(stack, cross_entropy, contextlib.nullcontext)
+    both = engine(stack, Loss(cross_entropy), contextlib.nullcontext)
     batches = torch.arange(16).repeat(2, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         before, _ = both.gradients(job.dataset.train, batches)

@@ -242,9 +242,9 @@ def broken(table: pd.DataFrame, place: int, column: str, value: object) -> pd.Da
         (lambda t: t.iloc[:4], {}, r"data.target=kind: too few rows of cat, dog to keep .*data.stratify=false"),
         (lambda t: t.iloc[:6], {}, r"data.val_fraction=0.2: .*data.stratify=false"),
         (
-            lambda t: t.assign(kind=[f"{place},5" for place in range(len(t))]),
+            lambda t: t.assign(kind=[f"{place} o'clock" for place in range(len(t))]),
             {},
-            r"data.target=kind: text, such as '0,5', and most rows have one of their own: no classes; write numbers",
+            r"data.target=kind: text, such as .0 o'clock., and most rows have one of their own: no classes; write d",
         ),
         (lambda t: broken(t, 0, "kind", "cow"), {}, r"data.target=kind: too few rows of cow to keep its share"),
         (None, {"target": "price", "task": "classification"}, r"too few rows of .*, … .*data.task=regression fits"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_wine
@@ -93,9 +94,24 @@ def test_too_few_rows(tmp_path: Path) -> None:
         tabular.wine_quality(dir=str(tmp_path))
 
 
-def test_absent_wines(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is not there \(data.download=false\).*data=wine or data=digits"):
-        tabular.wine_quality(dir=str(tmp_path), download=False)
+def test_the_red_wines_need_no_file(tmp_path: Path) -> None:
+    """The rows of the tutorial, as they were when they had to be downloaded."""
+    dataset = tabular.wine_quality(dir=str(tmp_path), download=False, val_fraction=0, stratify=False)
+    assert dataset.checksum == "0220d488a15e36e3fa508372c7618707114e1997442db32dabde5e336f722d5e"
+    assert (len(dataset.train), len(dataset.test), dataset.baseline) == (1279, 320, 179 / 320)
+    assert "CC BY 4.0" in (tabular.WINE_QUALITY_PACKED.parent / "ATTRIBUTION.md").read_text()
+
+
+def test_the_variant_of_good_and_bad_wines(tmp_path: Path) -> None:
+    table = pd.read_csv(tabular.WINE_QUALITY_PACKED, sep=";")
+    table["quality"] = np.where(table["quality"] > 5, "good", "bad")
+    table.to_csv(tmp_path / tabular.WINE_QUALITY_FILE, index=False)
+    packed = tabular.wine_quality(dir=str(tmp_path / "nowhere"))
+    assert tabular.wine_quality(dir=str(tmp_path)).checksum == packed.checksum
+    table["quality"] = table["quality"].replace("bad", "poor")
+    table.to_csv(tmp_path / tabular.WINE_QUALITY_FILE, index=False)
+    with pytest.raises(UserError, match=r"column quality: 'poor' is no number"):
+        tabular.wine_quality(dir=str(tmp_path))
 
 
 def test_every_member_sees_every_row_once_an_epoch() -> None:

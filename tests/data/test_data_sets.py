@@ -118,7 +118,7 @@ def test_one_table_as_classes_and_as_numbers(
     command = f"-m data=csv data.path=grades.csv data.target=grade data.task=auto,regression {QUICK}"
     assert run(command, monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "csv: target grade taken as 3 classes; data.task=regression to fit its number." in said
+    assert "grades: target grade taken as 3 classes; data.task=regression to fit its number." in said
     summary = pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")
     assert dict(zip(summary["data.task"], summary["metric"], strict=True)) == {"auto": "accuracy", "regression": "r2"}
 
@@ -196,5 +196,5 @@ def test_the_documented_example_is_this_one() -> None:
 
     described = textwrap.dedent(dataset.__doc__ or "")
     for line in ("--config-dir my_conf data=rings", "defaults: [{/model: mlp}, {/optim: adam}, _self_]",
-                 "from initlab.data.assemble import assemble"):  # fmt: skip
+                 "data=function data.call=mine.rings"):  # fmt: skip
         assert line in described

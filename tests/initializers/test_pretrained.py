@@ -23,7 +23,7 @@ def test_from_both_formats(tmp_path: Path) -> None:
         report = refine(target, "pretrained", None, path=str(tmp_path / name), prefix=prefix)
         for key, value in source.state_dict().items():
             assert torch.equal(target.state_dict()[key], value)
-        assert report["0.weight"].note == f"from {name}"
+        assert report["0.weight"].note == f"from {name}" + (", under 'state_dict'" if prefix else "")
 
 
 def test_the_output_layer_may_be_new(tmp_path: Path) -> None:

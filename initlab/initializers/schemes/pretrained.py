@@ -1,6 +1,7 @@
 """Weights from a file."""
 
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,22 +15,29 @@ from initlab.base.errors import UserError, first_line
 from initlab.initializers.context import Context
 from initlab.initializers.registry import register
 
+# Under what other programs keep a state dict, beside an optimizer's and how far they are.
+NESTED = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "model_ema")
+MEMBER = re.compile(r"\d+/")  # what begins a name in a file that initlab wrote
 SHOWN = 4  # names of each kind of mismatch
 
 
 @register("pretrained", level="model", source="a checkpoint: safetensors, or a state dict that torch.save wrote")
-def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, prefix: str = "") -> dict[str, str]:
+def pretrained(
+    model: nn.Module, *, context: Context, path: Path | None = None, prefix: str = "", member: int | None = None
+) -> dict[str, str]:
     """Load all parameters and buffers from a checkpoint whose names and shapes fit.
 
     Nothing in the file is run: `.safetensors` cannot hold code, and everything else is read with `weights_only`. A
-    checkpoint that keeps its state dict under `state_dict`, as Lightning's do, is understood. An output layer that has
-    a rule of its own (`init.output`) is not loaded, so that a network can be trained on other classes.
+    checkpoint that keeps its state dict under `state_dict`, as Lightning's do, under `model`, `model_state_dict` or the
+    like is understood, and so is the weights.safetensors that initlab writes (`save=best`). An output layer that has a
+    rule of its own (`init.output`) is not loaded, so that a network can be trained on other classes.
 
     Args:
         model: The network to load into, in place; all its names must be in the file, and no others.
         context: Only the names of an output layer with a rule of its own are used; it needs no batch.
         path: The checkpoint, `.safetensors` or what `torch.save` wrote; must be given.
         prefix: What every name in the file begins with, and the network's do not, e.g. `model.` or `module.`.
+        member: Which network of a file that initlab wrote; None: the best of them on validation rows.
 
     Returns:
         A remark for each parameter and buffer that was loaded, by its name.
@@ -40,7 +48,8 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
     if path is None:
         raise UserError("init=pretrained: name the checkpoint, init.path=FILE")
     path = Path(path)  # a configuration holds a word
-    found = {name.removeprefix(prefix): value for name, value in _read_checkpoint(path).items()}
+    held, place = _read_checkpoint(path, member)
+    found = {name.removeprefix(prefix): value for name, value in held.items()}
     for names in _shared_names(model):  # a file may hold a shared tensor once
         present = [name for name in names if name in found]
         found |= {name: found[present[0]] for name in names if present and name not in found}
@@ -64,17 +73,31 @@ def pretrained(model: nn.Module, *, context: Context, path: Path | None = None, 
             what += f"; init.prefix={prefix}{prefix_that_fits} would fit"
         raise UserError(f"init.path={path}: does not fit {type(model).__name__}: {what}")
     model.load_state_dict(given, strict=False)
-    return dict.fromkeys(given, f"from {path.name}")
+    return dict.fromkeys(given, f"from {path.name}{f', {place}' if place else ''}")
 
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+def where_found(path: str | Path, member: int | None = None) -> str:
+    """Where in a checkpoint the weights were found, if not at its top; else empty.
+
+    Args:
+        path: The checkpoint.
+        member: Which network of a file that initlab wrote; None: the best.
+
+    Raises:
+        UserError: as `pretrained` raises it of the file.
+    """
+    return _read_checkpoint(Path(path), member)[1]
+
+
+def _read_checkpoint(path: Path, member: int | None) -> tuple[dict[str, Tensor], str]:
     """Read a state dict without running anything in the file.
 
     Args:
         path: A `.safetensors` file, or one that `torch.save` wrote; ~ stands for the home folder.
+        member: Which network of a file that initlab wrote; None: the best.
 
     Returns:
-        Tensors by name, on the CPU, as they are in the file.
+        Tensors by name, on the CPU, as they are in the file; and where they were found in it, empty for its top.
 
     Raises:
         UserError: no such file, a damaged one, or one that holds anything but tensors by name.
@@ -100,13 +123,37 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"init.path={path}: damaged, or no checkpoint ({type(error).__name__}: {first_line(error)})"
         ) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
-        for name, value in state.items()
-    ):
-        raise UserError(f"init.path={path}: holds no state dict: expected tensors by name")
-    return dict(state)
+    if path.suffix == ".safetensors" and loaded and all(MEMBER.match(name) for name in loaded):
+        return _of_member(path, loaded, member)
+    if member is not None:
+        raise UserError(f"init.member={member}: {path} is no file of initlab's with several networks")
+    for key in ("", *NESTED):
+        state = loaded.get(key) if key and isinstance(loaded, Mapping) else loaded
+        if isinstance(state, Mapping) and state and all(_is_weight(name, value) for name, value in state.items()):
+            return dict(state), f"under {key!r}" if key else ""
+    raise UserError(f"init.path={path}: holds no state dict: expected tensors by name")
+
+
+def _is_weight(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
+
+
+def _of_member(path: Path, loaded: Mapping[str, Tensor], member: int | None) -> tuple[dict[str, Tensor], str]:
+    """The tensors of one network of a file that initlab wrote, and which one it is.
+
+    Raises:
+        UserError: it is not there.
+    """
+    from safetensors import safe_open
+
+    members = sorted({int(name.partition("/")[0]) for name in loaded})
+    with safe_open(path, framework="pt") as held:
+        best = int((held.metadata() or {}).get("best", members[0]))
+    chosen = best if member is None else member
+    if chosen not in members:
+        raise UserError(f"init.member={chosen}: {path} has the members {', '.join(map(str, members))}")
+    own = {name.partition("/")[2]: value for name, value in loaded.items() if name.startswith(f"{chosen}/")}
+    return own, f"member {chosen}{', the best' if chosen == best else ''}"
 
 
 def _read_tensors(path: Path) -> Any:

@@ -1,0 +1,42 @@
+"""Adding up what the rows of an epoch gave, chunk by chunk."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from initlab.data.tasks import Task
+from initlab.tables.records import EpochRecord
+
+
+@dataclass
+class Tally:
+    """Sums over the rows of an epoch, in float64 on the CPU: not every device has it."""
+
+    task: Task
+    loss: Tensor | float = 0.0
+    sums: Tensor | float = 0.0
+    rows: int = 0
+    gradient_norm: Tensor | None = None
+
+    def add(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> None:
+        """Add rows to the sums.
+
+        Args:
+            outputs: Shape (members, rows, outputs).
+            losses: Of each row, shape (members, rows).
+            targets: What each member should have answered, shape (members, rows, …).
+        """
+        self.loss = self.loss + losses.sum(1).cpu().double()
+        self.sums = self.sums + self.task.sums(outputs, targets)
+        self.rows += targets.shape[1]
+
+    def record(self, epoch: int, split: str) -> EpochRecord:
+        """What was measured over the rows so far."""
+        assert isinstance(self.loss, Tensor)
+        assert isinstance(self.sums, Tensor)
+        loss, score = self.loss / self.rows, self.task.score(self.sums, self.rows)
+        values = {"loss": loss, "score": score.where(loss.isfinite(), torch.nan)}
+        if self.gradient_norm is not None:
+            values["gradient_norm"] = self.gradient_norm.cpu().double()
+        return EpochRecord(epoch, split, values)

@@ -1,0 +1,261 @@
+"""Data of the user's own as arrays: from files that NumPy wrote, or from a function."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+
+from initlab.base.errors import UserError, first_line
+from initlab.config.calls import check_call, import_target
+from initlab.data.assemble import Arrays, assemble
+from initlab.data.dataset import Dataset, TaskName
+
+# What the arrays of a file may be called.
+INPUTS: Final = ("inputs", "x", "X", "features", "data", "images")
+TARGETS: Final = ("targets", "y", "Y", "labels", "target", "label")
+LEAST_ROWS_A_CLASS: Final = 5
+SPLITTING: Final = ("test_fraction", "val_fraction", "split_seed", "stratify", "standardize")
+
+
+def arrays(
+    *,
+    path: str | None = None,
+    inputs: str | None = None,
+    targets: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    tokens: bool = False,
+    test_fraction: float = 0.2,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+) -> Dataset:
+    """Arrays that NumPy wrote: an .npz file that holds both, or an .npy file each.
+
+    An .npz file may hold rows to test on, too: `x_test` and `y_test` beside `x` and `y`, or beside `x_train` and
+    `y_train`.
+
+    Args:
+        path: The .npz file; its arrays are called inputs and targets, or x and y.
+        inputs: In place of `path`, an .npy file: shape (rows, …), rows first.
+        targets: With `inputs`, an .npy file: shape (rows,), or (rows, outputs) for several numbers.
+        task: `"classification"`, `"regression"`, or `"auto"`: words and whole numbers are classes.
+        tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
+        test_fraction: Share of all rows to test on, in (0, 1); without effect where the file has such rows.
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether inputs get mean 0 and variance 1: each column, or each channel.
+
+    Raises:
+        UserError: a file that is not there or holds no such arrays, or arrays that no network could be trained on.
+    """
+    if path is not None and inputs is None and targets is None:
+        where = f"data.path={path}"
+        held = _load(where, path)
+        if not isinstance(held, Mapping):
+            raise UserError(f"{where}: holds one array; give two files, data.inputs=FILE data.targets=FILE")
+        train, test = _named(where, held)
+    elif path is None and inputs is not None and targets is not None:
+        where = f"data.inputs={inputs}"
+        pair = _load(where, inputs), _load(f"data.targets={targets}", targets)
+        if any(isinstance(part, Mapping) for part in pair):
+            raise UserError(f"{where}: holds several arrays; data.path=FILE takes both from one file")
+        train, test = (pair[0], np.asarray(pair[1])), None
+    else:
+        raise UserError("data=arrays needs data.path=FILE.npz, or data.inputs=FILE.npy and data.targets=FILE.npy")
+    return from_arrays(
+        train,
+        test,
+        where=where,
+        task=task,
+        tokens=tokens,
+        test_fraction=test_fraction,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize=standardize,
+    )
+
+
+def function(
+    *,
+    call: str | None = None,
+    task: Literal["auto", "classification", "regression"] = "auto",
+    tokens: bool = False,
+    test_fraction: float = 0.2,
+    val_fraction: float = 0.2,
+    split_seed: int = 42,
+    stratify: bool = True,
+    standardize: bool = True,
+    **arguments: Any,
+) -> Dataset:
+    """What a function returns: `data=function data.call=my_module.make`.
+
+    Args:
+        call: Its dotted name, must be given. It returns inputs and targets, arrays or tensors with rows first; or two
+            such pairs, of which the second is tested on; or a `Dataset`, to which what follows does nothing.
+        task: `"classification"`, `"regression"`, or `"auto"`: words and whole numbers are classes.
+        tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
+        test_fraction: Share of all rows to test on, in (0, 1); without effect where the function gives such rows.
+        val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
+        split_seed: Seed of both splits, whatever the seeds of the networks.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether inputs get mean 0 and variance 1: each column, or each channel.
+        **arguments: The function's own. Of the above it gets those that it declares, too.
+
+    Raises:
+        UserError: no such function, an argument that it does not take, or arrays that no network could be trained on.
+    """
+    if call is None:
+        raise UserError("data=function needs data.call=MODULE.FUNCTION, a function that returns inputs and targets")
+    make = import_target(call, where="data")
+    try:
+        declared = inspect.signature(make).parameters
+    except (TypeError, ValueError) as error:
+        raise UserError(f"data.call={call}: no function ({first_line(error)})") from error
+    splits = {
+        "test_fraction": test_fraction,
+        "val_fraction": val_fraction,
+        "split_seed": split_seed,
+        "stratify": stratify,
+        "standardize": standardize,
+    }
+    arguments |= {name: value for name, value in splits.items() if name in declared}
+    check_call(make, arguments, where="data")
+    made = make(**arguments)
+    if isinstance(made, Dataset):
+        return made
+    where = f"data.call={call}"
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        raise UserError(f"{where}: expected inputs and targets, or a Dataset, got {type(made).__name__}")
+    if all(isinstance(part, tuple) and len(part) == 2 for part in made):
+        train, test = ((_array(pair[0]), _array(pair[1])) for pair in made)
+        return from_arrays(train, test, where=where, task=task, tokens=tokens, **splits)  # type: ignore[arg-type]
+    return from_arrays((_array(made[0]), _array(made[1])), None, where=where, task=task, tokens=tokens, **splits)  # type: ignore[arg-type]
+
+
+def from_arrays(
+    train: Arrays,
+    test: Arrays | None,
+    *,
+    where: str,
+    task: Literal["auto", "classification", "regression"],
+    tokens: bool,
+    test_fraction: float,
+    val_fraction: float,
+    split_seed: int,
+    stratify: bool,
+    standardize: bool,
+) -> Dataset:
+    """A data set of arrays, whatever their targets are called.
+
+    Args:
+        train: Inputs and targets, rows first.
+        test: Rows to test on; None: they are split off.
+        where: Where the arrays come from, for messages.
+        task: As in `arrays`, and so is what follows.
+        tokens: Whether inputs are whole numbers that stay as they are.
+        test_fraction: Share of all rows to test on.
+        val_fraction: Share of the remaining rows to validate on.
+        split_seed: Seed of both splits.
+        stratify: Whether each class keeps its share in the splits.
+        standardize: Whether inputs get mean 0 and variance 1.
+
+    Raises:
+        UserError: arrays that do not belong together, or that no network could be trained on.
+    """
+    pairs = [_checked(pair, where, tokens=tokens) for pair in (train, test) if pair is not None]
+    found, notes = _task(pairs[0][1], task)
+    if pairs[0][0].dtype.kind in "iu" and pairs[0][0].ndim == 2 and not tokens and standardize:
+        notes.append("whole numbers as inputs are taken for quantities; data.tokens=true for nn.Embedding")
+    if found == "classification":
+        classes = np.unique(np.concatenate([pair[1] for pair in pairs]))
+        if not np.array_equal(classes, np.arange(len(classes))):
+            shown = ", ".join(map(str, classes[:3])) + ", …" * (len(classes) > 3)
+            notes.append(f"{len(classes)} classes: {shown}")
+        pairs = [(inputs, np.searchsorted(classes, targets)) for inputs, targets in pairs]
+    return assemble(
+        pairs[0],
+        pairs[1] if len(pairs) > 1 else test_fraction,
+        val_fraction=val_fraction,
+        split_seed=split_seed,
+        stratify=stratify,
+        standardize=standardize,
+        task=found,
+        tokens=tokens,
+        note=" ".join(f"{note}." for note in notes),
+    )
+
+
+def _task(targets: np.ndarray, task: str) -> tuple[TaskName, list[str]]:
+    """What is to be predicted, and what a reader must know of that conclusion."""
+    if task == "classification":
+        return "classification", []
+    if task == "regression" or targets.ndim > 1 or targets.dtype.kind == "f":
+        return "regression", []
+    if targets.dtype.kind in "iu" and len(np.unique(targets)) * LEAST_ROWS_A_CLASS > len(targets):
+        return "regression", ["targets taken as numbers; data.task=classification for their classes"]
+    return "classification", []
+
+
+def _checked(pair: Arrays, where: str, *, tokens: bool) -> Arrays:
+    inputs, targets = np.asarray(pair[0]), np.asarray(pair[1])
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+        raise UserError(
+            f"{where}: inputs of shape {inputs.shape} and targets of shape {targets.shape}: rows come first"
+        )
+    if inputs.dtype.kind not in "biuf":
+        raise UserError(f"{where}: inputs of type {inputs.dtype}: expected numbers")
+    if tokens and inputs.dtype.kind not in "iu":
+        raise UserError(f"{where}: data.tokens=true: inputs are {inputs.dtype}, and no whole numbers")
+    if targets.dtype.kind not in "biufUSO":
+        raise UserError(f"{where}: targets of type {targets.dtype}: expected numbers, or words for classes")
+    return (inputs[:, None] if inputs.ndim == 1 else inputs), targets.astype(
+        str
+    ) if targets.dtype.kind in "OS" else targets
+
+
+def _load(where: str, path: str) -> Any:
+    """The array of an .npy file, or those of an .npz file by name; nothing in the file is run.
+
+    Raises:
+        UserError: the file is not there, or is damaged.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f"{where}: there is no such file (seen from {Path.cwd()})")
+    try:
+        held = np.load(file, allow_pickle=False)
+        return held if isinstance(held, np.ndarray) else dict(held)
+    except Exception as error:  # damaged files bring about errors of any kind
+        raise UserError(f"{where}: no arrays of NumPy's ({type(error).__name__}: {first_line(error)})") from error
+
+
+def _named(where: str, held: Mapping[str, np.ndarray]) -> tuple[Arrays, Arrays | None]:
+    """Inputs and targets among named arrays, and those to test on, if there are any.
+
+    Raises:
+        UserError: there are none of such names.
+    """
+
+    def pair(suffix: str) -> Arrays | None:
+        found = [
+            next((held[name + suffix] for name in names if name + suffix in held), None) for names in (INPUTS, TARGETS)
+        ]
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    train = pair("") or pair("_train")
+    if train is None:
+        known = ", ".join(held) or "nothing"
+        raise UserError(f"{where}: holds {known}; expected arrays called inputs and targets, or x and y")
+    return train, pair("_test")
+
+
+def _array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

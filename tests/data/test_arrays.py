@@ -1,0 +1,217 @@
+"""Arrays of the user's own, from files and from functions: numbers, tokens, classes by any name."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from initlab.base.errors import UserError
+from initlab.data.arrays import arrays, function
+from initlab.data.dataset import Dataset, Split
+from tests.helpers import QUICK, make_job, run, train
+
+RNG = np.random.default_rng(0)
+ROWS = 120
+SIGNALS = RNG.normal(3, 2, (ROWS, 2, 16))
+LABELS = (SIGNALS[:, 0].mean(1) > SIGNALS[:, 1].mean(1)).astype(int)
+TOKENS = RNG.integers(0, 30, (ROWS, 6))
+
+OWN = """
+import numpy as np
+import torch
+from torch import nn
+from initlab.data.dataset import Dataset, Split
+
+class Embedded(nn.Module):
+    def __init__(self, out_features):
+        super().__init__()
+        self.embedding = nn.Embedding(30, 8)
+        self.hidden = nn.Linear(8, 8)
+        self.head = nn.Linear(8, out_features)
+    def forward(self, tokens):
+        return self.head(torch.relu(self.hidden(self.embedding(tokens).mean(1))))
+
+class Wave(nn.Module):
+    def __init__(self, out_features, input_shape):
+        super().__init__()
+        self.wave = nn.Conv1d(input_shape[0], 4, 3)
+        self.head = nn.Linear(4, out_features)
+    def forward(self, rows):
+        return self.head(torch.relu(self.wave(rows)).mean(2))
+
+def make(*, rows: int = 60, split_seed: int = 0):
+    inputs = np.random.default_rng(0).normal(size=(rows, 4))
+    return inputs, inputs[:, 0] > 0
+
+def words():
+    inputs = np.random.default_rng(0).normal(size=(60, 4))
+    return torch.tensor(inputs), np.where(inputs[:, 0] > 0, "up", "down")
+
+def two_pairs():
+    return make(rows=60), make(rows=20)
+
+def whole():
+    rows = Split(torch.arange(60).view(20, 3) % 30, torch.arange(20) % 2)
+    return Dataset(rows, rows, rows, classes=2, validates_on_test=True)
+
+def three():
+    return 1, 2, 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    (tmp_path / "own_arrays.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("own_arrays", None)
+
+
+@pytest.mark.parametrize("names", [("inputs", "targets"), ("x", "y"), ("X", "labels")])
+def test_an_npz_file_and_two_npy_files_say_the_same(names: tuple[str, str], tmp_path: Path) -> None:
+    np.savez(tmp_path / "waves.npz", **dict(zip(names, (SIGNALS, LABELS), strict=True)))
+    np.save(tmp_path / "x.npy", SIGNALS)
+    np.save(tmp_path / "y.npy", LABELS)
+    both = arrays(path=str(tmp_path / "waves.npz"))
+    assert both.checksum == arrays(inputs=str(tmp_path / "x.npy"), targets=str(tmp_path / "y.npy")).checksum
+    assert (both.input_shape, both.classes, len(both.train)) == ((2, 16), 2, 76)
+    torch.testing.assert_close(both.train.inputs.mean((0, 2)), torch.zeros(2), rtol=0, atol=1e-6)
+
+
+def test_rows_to_test_on(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", x_train=SIGNALS, y_train=LABELS, x_test=SIGNALS[:30], y_test=LABELS[:30])
+    dataset = arrays(path=str(tmp_path / "w.npz"), standardize=False)
+    assert len(dataset.test) == 30
+    torch.testing.assert_close(dataset.test.inputs, torch.tensor(SIGNALS[:30], dtype=torch.float32))
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes", "note"),
+    [
+        (LABELS + 5, 2, "2 classes: 5, 6."),
+        (np.where(LABELS, "yes", "no"), 2, "2 classes: no, yes."),
+        (LABELS[:, None], 2, ""),
+        (LABELS.astype(bool), 2, ""),
+        (SIGNALS[:, 0, 0], None, ""),
+        (SIGNALS[:, 0, :3], None, ""),
+        (np.arange(ROWS), None, "targets taken as numbers; data.task=classification for their classes."),
+    ],
+)
+def test_what_is_concluded_from_targets(targets: np.ndarray, classes: int | None, note: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", x=SIGNALS, y=targets)
+    dataset = arrays(path=str(tmp_path / "w.npz"))
+    assert (dataset.classes, dataset.note) == (classes, note)
+
+
+def test_tokens_stay_as_they_are(tmp_path: Path) -> None:
+    np.savez(tmp_path / "texts.npz", x=TOKENS.astype(np.int32), y=LABELS)
+    dataset = arrays(path=str(tmp_path / "texts.npz"), tokens=True)
+    assert dataset.train.inputs.dtype == torch.int64
+    assert {tuple(row) for row in dataset.test.inputs.tolist()} <= {tuple(row) for row in TOKENS.tolist()}
+    plain = arrays(path=str(tmp_path / "texts.npz"))
+    assert plain.train.inputs.dtype == torch.float32
+    assert "data.tokens=true for nn.Embedding" in plain.note
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_a_network_on_tokens_trains(engine: str, precision: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "texts.npz", x=TOKENS, y=TOKENS[:, 0] > 14)
+    job = make_job(
+        *("data=arrays", f"data.path={tmp_path}/texts.npz", "data.tokens=true", "model._target_=own_arrays.Embedded"),
+        *(f"engine={engine}", f"trainer.precision={precision}", "trainer.max_epochs=15", "optim.lr=0.02", "seeds=2"),
+    )
+    module = train(job)
+    losses = [record.values["loss"] for record in module.history if record.split == "train"]
+    assert bool((losses[-1] < losses[0] / 2).all())
+
+
+def test_tokens_from_the_command_line_with_the_signal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "texts.npz", x=TOKENS, y=LABELS)
+    data = "data=arrays data.path=texts.npz data.tokens=true model._target_=own_arrays.Embedded"
+    assert run(f"-m init=he,lsuv signal.every=1 {data} {QUICK}", monkeypatch, tmp_path) == 0
+    assert "texts: recipe: model=Embedded activation=relu optim=adam optim.lr=0.001" in capsys.readouterr().out
+    from initlab.probe import main
+
+    assert run(f"init=he seeds=2 name=looked {data}", monkeypatch, tmp_path, program=main) == 0
+
+
+def test_an_own_network_on_an_own_function_with_an_own_loss(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "waves.npz", x=SIGNALS, y=LABELS)
+    command = (
+        "-m init=he,zeros data=arrays data.path=waves.npz model._target_=own_arrays.Wave "
+        f"loss._target_=torch.nn.MultiMarginLoss scheduler=warmup_cosine {QUICK}"
+    )
+    assert run(command, monkeypatch, tmp_path) == 0
+    assert "optim=adam" in capsys.readouterr().out
+    summary = pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")
+    assert len(summary) == 2
+    assert run(f"data=function data.call=own_arrays.make +data.rows=80 {QUICK}2", monkeypatch, tmp_path) == 0
+    assert "make: 51 rows to train on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "classes"), [("make", 38, 2), ("words", 38, 2), ("two_pairs", 48, 2), ("whole", 20, 2)]
+)
+def test_what_a_function_may_return(name: str, rows: int, classes: int) -> None:
+    dataset = function(call=f"own_arrays.{name}")
+    assert (len(dataset.train), dataset.classes) == (rows, classes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, r"data=function needs data.call=MODULE.FUNCTION"),
+        ({"call": "own_arrays.nothing"}, r"data._target_=own_arrays.nothing: cannot import it"),
+        ({"call": "own_arrays.make", "row": 3}, r"data.row: unknown key; did you mean rows"),
+        ({"call": "own_arrays.make", "rows": "x"}, r"data.rows=x: expected a whole number"),
+        ({"call": "own_arrays.three"}, r"data.call=own_arrays.three: expected inputs and targets, or a Dataset"),
+    ],
+)
+def test_functions_one_cannot_use(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        function(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        ({"a": SIGNALS}, "holds a; expected arrays called inputs and targets, or x and y"),
+        ({"x": SIGNALS, "y": LABELS[:5]}, "rows come first"),
+        ({"x": SIGNALS.astype(str), "y": LABELS}, "inputs of type <U32: expected numbers"),
+        ({"x": SIGNALS.astype(complex), "y": LABELS}, "inputs of type complex128"),
+        ({"x": np.full_like(SIGNALS, np.nan), "y": LABELS}, "an input is not a finite number"),
+    ],
+)
+def test_files_one_cannot_use(held: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **held)
+    with pytest.raises(UserError, match=message):
+        arrays(path=str(tmp_path / "w.npz"))
+
+
+def test_what_is_no_file_of_arrays(tmp_path: Path) -> None:
+    (tmp_path / "w.npz").write_text("no arrays")
+    np.save(tmp_path / "pickled.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "one.npy", SIGNALS)
+    for given, message in (
+        ({}, "data=arrays needs data.path=FILE.npz"),
+        ({"path": "nowhere.npz"}, "there is no such file"),
+        ({"path": str(tmp_path / "w.npz")}, "no arrays of NumPy's"),
+        ({"path": str(tmp_path / "pickled.npy")}, "no arrays of NumPy's"),
+        ({"path": str(tmp_path / "one.npy")}, "holds one array; give two files"),
+    ):
+        with pytest.raises(UserError, match=message):
+            arrays(**given)
+
+
+def test_integers_of_another_kind_are_refused() -> None:
+    rows = Split(torch.zeros(6, 2, dtype=torch.int32), torch.arange(6) % 2)
+    with pytest.raises(UserError, match=r"inputs are torch.int32 of shape .*; expected float32, or int64 for tokens,"):
+        Dataset(rows, rows, rows, classes=2, validates_on_test=True)
