@@ -62,13 +62,17 @@ def run_probe(jobs: Sequence[Job]) -> None:
     console = open_console()
     quiet_libraries()
     distinct = distinct_jobs(jobs)
-    usable, refused = usable_jobs(distinct)
-    if not usable:
+    usable, refused, faulty = usable_jobs(distinct)
+    if not usable and not faulty:
         raise UserError("; ".join(refused))
-    study_folder = usable[0].study_folder
+    study_folder = distinct[0].study_folder
     prepare_folder(study_folder)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
     found, failed = [], {}
+    for job in distinct:
+        if job.name in faulty:
+            write_failure(job, "".join(traceback.format_exception(faulty[job.name])), started())
+            failed[job.name] = f"{faulty[job.name]}; the traceback is in {job.folder / 'error.txt'}"
     for job in usable:
         try:
             with plain_warnings():
@@ -87,7 +91,8 @@ def run_probe(jobs: Sequence[Job]) -> None:
         _say_remarks(probed, console)
         found.append(probed)
     if not found:
-        raise UserError("; ".join(dict.fromkeys(failed.values())))
+        kind = JobsFailedError if faulty else UserError
+        raise kind("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
         console.print(_verdict_table(found))
     written = _write_figures(study_folder, found)
@@ -95,7 +100,7 @@ def run_probe(jobs: Sequence[Job]) -> None:
     say(console, f"In {study_folder}: {', '.join(written)}, a folder a job")
     if failed:
         console.print(failure_table(failed))
-        raise JobsFailedError(f"{len(failed)} of {counted(len(usable), 'job')} could not be probed")
+        raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
 
 
 def probe_job(job: Job) -> Probe:

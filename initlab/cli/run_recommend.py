@@ -17,7 +17,7 @@ from initlab.base.wording import counted
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
-from initlab.cli.tables import show_refused
+from initlab.cli.tables import failure_table, show_refused
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
@@ -66,10 +66,12 @@ def run_recommend(jobs: Sequence[Job]) -> None:
     console = open_console()
     quiet_libraries()
     by_scheme, rates = split_jobs(distinct_jobs(jobs))
-    usable, refused = usable_jobs(by_scheme)
+    usable, refused, faulty = usable_jobs(by_scheme)
     if not usable:
-        raise UserError("; ".join(refused))
+        raise next(iter(faulty.values()), None) or UserError("; ".join(refused))
     show_refused(refused, console)
+    if faulty:
+        console.print(failure_table({name: str(error) for name, error in faulty.items()}))
     _refuse_other_results(usable[0])
     say(console, f"looking at {counted(len(usable), 'scheme')} before training")
     screened = [_screen(job) for job in usable]

@@ -13,13 +13,15 @@ import torch
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.base.errors import RefusedError, UserError
+from initlab.base.errors import OwnCodeError, RefusedError, UserError, first_line
+from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.tasks import TASKS
 from initlab.initializers import InitSpec, fill_model, find_scheme, parse_init
+from initlab.jobs.sources import sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
@@ -111,17 +113,27 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that decides its results: configuration, data, and `RESULTS_VERSION`.
+        """A hash of all that decides its results: configuration, data, `RESULTS_VERSION`, and `sources`.
 
         Keys that change no result, such as `n_jobs`, do not enter. A finished job is not trained again while its
         fingerprint stays the same.
         """
         what = [without_keys(self.resolved, NOT_IDENTITY), self.dataset.checksum, RESULTS_VERSION]
+        what += [self.sources] if self.sources else []  # of initlab's own things the fingerprint stays what it was
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """By its name, the hash of each file of the user's own that decides its results, beside the data.
+
+        These are the modules of its initializers and of every `_target_` with the modules that they import, as far as
+        they are neither initlab's nor a library's, and the files that `init` names. Empty for most jobs.
+        """
+        return sources_of(without_keys(self.resolved, NOT_IDENTITY), self.init)
 
     def __getstate__(self) -> dict[str, Any]:
         # Networks are derived again in another process; the fingerprint is not, as it needs the data.
-        kept = {*self.__dataclass_fields__, "fingerprint"}
+        kept = {*self.__dataclass_fields__, "fingerprint", "sources"}
         return {key: value for key, value in self.__dict__.items() if key in kept}
 
     def members(self) -> list[Member]:
@@ -161,6 +173,7 @@ class Job:
         Raises:
             UserError: the model's `_target_` gives no network.
             RefusedError: its initializer does not fit its network.
+            OwnCodeError: its initializer raised something in the user's own code.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
@@ -178,6 +191,8 @@ class Job:
                 batch=self._batch_for(member),
                 loss=lambda outputs, targets: loss(outputs, targets).mean(),
             )
+        except OwnCodeError:
+            raise
         except UserError as error:
             raise RefusedError(str(error)) from error
         return model
@@ -216,7 +231,9 @@ def _load_dataset(config: str) -> Dataset:
     except UserError:
         raise
     except Exception as error:  # whatever the user's own function brings about
-        raise UserError(f"data._target_={settings['_target_']}: {type(error).__name__}: {error}") from error
+        where = f"data._target_={settings['_target_']}"
+        plain = UserError(f"{where}: {type(error).__name__}: {first_line(error)}")
+        raise own_fault(error, where) or plain from error
     if not isinstance(dataset, Dataset):
         raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
     return dataset

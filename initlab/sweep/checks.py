@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from initlab.base.errors import InitializationWarning, RefusedError, UserError
+from initlab.base.errors import InitializationWarning, OwnCodeError, RefusedError, UserError
+from initlab.base.own_code import own_fault
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_trainer
 from initlab.config.names import NOT_IDENTITY, without_keys
@@ -33,35 +34,41 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
     return list(distinct.values())
 
 
-def usable_jobs(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, list[str]]]:
+def usable_jobs(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, list[str]], dict[str, OwnCodeError]]:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
     that differ in nothing but learning rate and number of seeds, one is checked for all.
 
     Returns:
-        The jobs that can train; and for each reason why one cannot, the names of these jobs.
+        The jobs that can train; for each reason why one cannot, the names of these jobs; and by the name of each job
+        in which code of the user's own raised something, what that was.
 
     Raises:
         UserError: a job cannot work for any other reason.
     """
     usable: list[Job] = []
     refused: dict[str, list[str]] = {}
-    checked: dict[str, str | None] = {}
+    faulty: dict[str, OwnCodeError] = {}
+    checked: dict[str, str | OwnCodeError | None] = {}
     for job in jobs:
         key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim.lr", "seeds"}), sort_keys=True)
         if key not in checked:
             checked[key] = None
             try:
                 check_job(job)
+            except OwnCodeError as error:
+                checked[key] = error
             except RefusedError as refusal:
                 checked[key] = str(refusal)
         reason = checked[key]
         if reason is None:
             usable.append(job)
+        elif isinstance(reason, OwnCodeError):
+            faulty[job.name] = reason
         else:
             refused.setdefault(reason, []).append(job.name)
-    return usable, refused
+    return usable, refused, faulty
 
 
 def check_job(job: Job) -> None:
@@ -69,6 +76,7 @@ def check_job(job: Job) -> None:
 
     Raises:
         RefusedError: the initializer does not fit the network.
+        OwnCodeError: code of the user's own raised something: the network, the initializer, or what loads the data.
         UserError: the members cannot share the optimizer, the logger, device or data cannot be had, or the model does
             not fit the data.
     """
@@ -91,10 +99,8 @@ def check_job(job: Job) -> None:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network or parameters bring about
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"model: building and running it on rows of shape {data.input_shape} failed: {reason}"
-        ) from error
+        what = f"model: building and running it on rows of shape {data.input_shape} failed"
+        raise own_fault(error, what) or UserError(f"{what}: {type(error).__name__}: {error}") from error
     if not isinstance(outputs, torch.Tensor):
         raise UserError(
             f"model._target_={job.config.model['_target_']}: expected a tensor of outputs, got {type(outputs).__name__}"
