@@ -62,12 +62,15 @@ def run_probe(jobs: Sequence[Job]) -> None:
     console = open_console()
     quiet_libraries()
     distinct = distinct_jobs(jobs)
-    usable, refused, faulty = usable_jobs(distinct)
+    checked = usable_jobs(distinct)
+    usable, refused, faulty = checked.usable, checked.refused, checked.faulty
     if not usable and not faulty:
         raise UserError("; ".join(refused))
     study_folder = distinct[0].study_folder
     prepare_folder(study_folder)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
+    for note in checked.notes:
+        say(console, note)
     found, failed = [], {}
     for job in distinct:
         if job.name in faulty:

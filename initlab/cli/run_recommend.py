@@ -66,7 +66,8 @@ def run_recommend(jobs: Sequence[Job]) -> None:
     console = open_console()
     quiet_libraries()
     by_scheme, rates = split_jobs(distinct_jobs(jobs))
-    usable, refused, faulty = usable_jobs(by_scheme)
+    checked = usable_jobs(by_scheme)
+    usable, refused, faulty = checked.usable, checked.refused, checked.faulty
     if not usable:
         raise next(iter(faulty.values()), None) or UserError("; ".join(refused))
     show_refused(refused, console)

@@ -84,8 +84,8 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         raise
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
-    for job, error in plan.faulty:
-        write_failure(job, "".join(traceback.format_exception(error)), run.identity)
+    for job, fault in plan.faulty:
+        write_failure(job, "".join(traceback.format_exception(fault)), run.identity)
     outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
     finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(folder, finished, beside_others=beside_others)

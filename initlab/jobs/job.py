@@ -21,6 +21,7 @@ from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.tasks import TASKS
 from initlab.initializers import InitSpec, fill_model, find_scheme, parse_init
+from initlab.initializers.init_report import Treatment
 from initlab.jobs.sources import sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
@@ -165,10 +166,17 @@ class Job:
         return partial(build, **{name: value for name, value in known.items() if name in declared})
 
     def build_member(self, member: Member) -> nn.Module:
+        """Build one member's network with its initial weights, as `fill_member` does, and return it."""
+        return self.fill_member(member)[0]
+
+    def fill_member(self, member: Member) -> tuple[nn.Module, Mapping[str, Treatment]]:
         """Build one member's network with its initial weights; torch's global random state stays as it was.
 
         Args:
             member: One of those that `members()` lists.
+
+        Returns:
+            The network; and what was done to each of its parameters, by name, but for those that were left alone.
 
         Raises:
             UserError: the model's `_target_` gives no network.
@@ -183,7 +191,7 @@ class Job:
             raise UserError(f"{built}: expected a torch.nn.Module")
         loss = TASKS[self.dataset.task].loss
         try:
-            fill_model(
+            treatments = fill_model(
                 model,
                 member.init,
                 activation=self.activation,
@@ -195,7 +203,7 @@ class Job:
             raise
         except UserError as error:
             raise RefusedError(str(error)) from error
-        return model
+        return model, treatments
 
     def rows_to_look_at(self) -> Batch:
         """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer.

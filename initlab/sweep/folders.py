@@ -151,7 +151,7 @@ def reason_of(job: Job) -> str:
 
 
 def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
-    known = {"status": status, "run": run, "seeds": list(job.seeds)}
+    known: dict[str, Any] = {"status": status, "run": run, "seeds": list(job.seeds)}
     with contextlib.suppress(UserError):  # without data there is none of it to describe
         data = job.dataset
         known |= {

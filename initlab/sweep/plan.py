@@ -56,12 +56,13 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
     resume = jobs[0].config.resume
     finished = [job for job, state, _ in placed if state == "finished" and resume]
     open_jobs = [job for job, state, _ in placed if state != "finished" or not resume]
-    usable, refused, found = usable_jobs(open_jobs)
-    faulty += [(job, found[job.name]) for job in open_jobs if job.name in found]
+    checked = usable_jobs(open_jobs)
+    usable, refused = checked.usable, checked.refused
+    faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
     if not usable and not finished and not faulty:
         others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
-    notes = [note for _, _, note in placed if note] + [_note(job) for job in usable]
+    notes = [note for _, _, note in placed if note] + [_note(job) for job in usable] + checked.notes
     notes += too_few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
