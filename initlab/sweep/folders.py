@@ -159,5 +159,6 @@ def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
             "sources": job.sources,
             "data_checksum": data.checksum,
             "validates_on_test": data.validates_on_test,
+            "baseline": data.baseline,
         }
     return describe_machine(job.config.trainer.accelerator) | known
