@@ -25,10 +25,10 @@ from initlab.initializers.snippet import code_for
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge, unevenness
 from initlab.reporting.document import Code, Paragraph, Report
-from initlab.reporting.recommendation import TORCH, Screened, recommendation_section, screening_section
+from initlab.reporting.recommendation import Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
-from initlab.results.choice import choose_candidate
+from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
 from initlab.sweep.checks import distinct_jobs, usable_jobs
 from initlab.tables.store import finished_jobs, read_config

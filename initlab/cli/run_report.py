@@ -8,10 +8,12 @@ from pathlib import Path
 from initlab.base.console import open_console, say
 from initlab.base.errors import UserError
 from initlab.reporting.document import Paragraph, Points
+from initlab.reporting.probing import compose_probe_report, read_probe
 from initlab.reporting.sections import compose_report
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
 from initlab.results.study import Study, read_study
+from initlab.tables.store import finished_jobs
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run_report(folders: Sequence[Path], output: Path | None = None) -> Path:
-    """Read studies and write their report; the answer is printed, too.
+    """Read studies, or probes, and write their report; the answer is printed, too.
 
     Args:
         folders: One a study, as `outputs/NAME`; several are read as one study.
@@ -53,10 +55,11 @@ def run_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     Raises:
         UserError: a folder holds no results, or the report cannot be written.
     """
-    study = _read(folders)
+    probed = [job for folder in folders for job in read_probe(folder)]
+    study = None if probed and not any(finished_jobs(folder) for folder in folders) else _read(folders)
     target = output or (folders[0] if len(folders) == 1 else Path("report"))
     title = ", ".join(folder.resolve().name for folder in folders)
-    written = compose_report(analyse(study), title)
+    written = compose_probe_report(probed, title) if study is None else compose_report(analyse(study), title)
     write_report(written, target)
     console = open_console()
     for part in written.sections[0].parts:
