@@ -14,7 +14,7 @@ from initlab.reporting.sections import compose_report
 from initlab.reporting.words import answer
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
-from initlab.results.baseline import baseline_lines
+from initlab.results.baseline import baseline_lines, failure_lines
 from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize, write_summary
 from initlab.tracking.dashboard import has_logs, write_dashboard
@@ -57,7 +57,7 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
 
 
 def _say_baselines(study: Study, console: Console) -> None:
-    for line in baseline_lines(study):
+    for line in [*baseline_lines(study), *failure_lines(study)]:
         say(console, line)
 
 

@@ -17,6 +17,7 @@ from initlab.base.lock import locked
 from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
 from initlab.cli.conclude import conclude_study
+from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.jobs.job import Job
@@ -93,6 +94,7 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     failed += [job for job, _ in plan.faulty]
     if failed and not problems:
         problems.append(JobsFailedError(_failures(failed, len(plan.jobs) + len(plan.faulty), folder)))
+    explain_failures([job for job, end in outcomes if end == "finished"])
     try:
         conclude(folder, console)
     except UserError as error:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from initlab.base.wording import counted, listed, rate_text
 from initlab.results.analysis import Analysis
+from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import RATE
@@ -22,6 +23,7 @@ def remarks(analysis: Analysis) -> list[str]:
         *_about_members(analysis),
         *_about_machines(analysis),
     ]
+    found += failure_lines(analysis.study)
     if analysis.study.failed:
         found.append(f"{counted(len(analysis.study.failed), 'job')} failed: see below.")
     found += [f"Left out: {line}" for line in analysis.study.unreadable]

@@ -4,8 +4,9 @@ import math
 
 import pandas as pd
 
-from initlab.base.wording import interval_text
+from initlab.base.wording import interval_text, listed
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.differences import RATE
 from initlab.results.study import Study
 
 LEARNED = 0.05  # the share of the way from the baseline to a perfect score that counts as having learned
@@ -40,6 +41,32 @@ def has_learned(candidate: pd.Series, baseline: float) -> bool:
     mean, low = float(candidate["score"]), float(candidate["score_low"])
     above = mean - baseline > LEARNED * (1 - baseline)
     return above and not low <= baseline  # NaN where there is no interval
+
+
+def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
+    """Whether the networks of a job ended where knowing nothing of the inputs does, or all of them diverged.
+
+    Args:
+        members: The job's rows of the members table.
+        baseline: As metadata.json has it; anything but a number where that is not known.
+    """
+    scores = members.loc[members["status"] == "finished", "test_score"].astype(float)
+    if scores.empty:
+        return True
+    if not isinstance(baseline, int | float) or not math.isfinite(baseline):
+        return False
+    return float(scores.mean()) - baseline <= LEARNED * (1 - baseline)
+
+
+def failure_lines(study: Study) -> list[str]:
+    """Why networks that learned nothing did not, a line a reason: what the probe said of them before training."""
+    found: dict[str, list[str]] = {}
+    for job, rows in study.members.groupby("job", sort=False):
+        metadata = study.metadata.get(str(job), {})
+        bad = metadata.get("outlook") in ("not trainable", "hard to train")
+        if bad and learned_nothing(rows, metadata.get("baseline")):
+            found.setdefault(str(metadata.get("reason")), []).append(study.label(str(job), without=[RATE]))
+    return [f"{listed(list(dict.fromkeys(names)))} learned nothing: {reason}." for reason, names in found.items()]
 
 
 def baseline_lines(study: Study) -> list[str]:
