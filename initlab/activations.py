@@ -37,8 +37,9 @@ class ActivationKind:
         kinks: Where φ or φ' is not smooth: a number, or the parameter that holds it.
         torch_gain: The name that `torch.nn.init.calculate_gain` knows it under, if it does.
         gain_parameter: Which of its parameters `calculate_gain` takes.
-        saturates_below: Slope |φ'| under which an input counts as saturated: 5 % of the steepest, where that is not
-            about 1. A ReLU that is off counts, too.
+        saturates_below: Slope |φ'| under which an input counts as saturated, 5 % of the steepest, for what flattens
+            at a level that it has been driven to. None for rectifiers, which are off where they are flat: not
+            saturated, but doing what they are for; dead units are counted by themselves.
     """
 
     build: Callable[..., nn.Module]
@@ -46,7 +47,7 @@ class ActivationKind:
     kinks: tuple[float | str, ...] = ()
     torch_gain: TorchGain | None = None
     gain_parameter: str | None = None
-    saturates_below: float = 0.05
+    saturates_below: float | None = None
 
 
 ACTIVATIONS: Mapping[str, ActivationKind] = {
@@ -54,16 +55,16 @@ ACTIVATIONS: Mapping[str, ActivationKind] = {
     "leaky_relu": ActivationKind(nn.LeakyReLU, kinks=(0.0,), torch_gain="leaky_relu", gain_parameter="negative_slope"),
     # The slope is learned and may turn negative, so that pooling need not commute with it.
     "prelu": ActivationKind(nn.PReLU, monotone=False, kinks=(0.0,)),
-    "elu": ActivationKind(nn.ELU, kinks=(0.0,)),
-    "selu": ActivationKind(nn.SELU, kinks=(0.0,), torch_gain="selu"),
+    "elu": ActivationKind(nn.ELU, kinks=(0.0,), saturates_below=0.05),
+    "selu": ActivationKind(nn.SELU, kinks=(0.0,), torch_gain="selu", saturates_below=0.05),
     "gelu": ActivationKind(nn.GELU, monotone=False),
     "silu": ActivationKind(nn.SiLU, monotone=False),
     "mish": ActivationKind(nn.Mish, monotone=False),
-    "tanh": ActivationKind(nn.Tanh, torch_gain="tanh"),
+    "tanh": ActivationKind(nn.Tanh, torch_gain="tanh", saturates_below=0.05),
     "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid", saturates_below=0.0125),
-    "softsign": ActivationKind(nn.Softsign, kinks=(0.0,)),
+    "softsign": ActivationKind(nn.Softsign, kinks=(0.0,), saturates_below=0.05),
     "softplus": ActivationKind(nn.Softplus),
-    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val")),
+    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val"), saturates_below=0.05),
     "sine": ActivationKind(Sine, monotone=False, saturates_below=1.5),
     "identity": ActivationKind(nn.Identity, torch_gain="linear"),
 }

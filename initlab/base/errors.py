@@ -19,6 +19,18 @@ class RefusedError(UserError):
     """A job whose initializer does not fit its network. The other jobs of a sweep still train."""
 
 
+class OwnCodeError(UserError):
+    """An exception from code of the user's own: an initializer, a network, a function that loads data.
+
+    The message says where in that code it was raised; the exception itself is the cause.
+
+    Attributes:
+        exit_code: 1, as the command line was right.
+    """
+
+    exit_code = 1
+
+
 class JobsFailedError(UserError):
     """Some jobs of a sweep failed while they ran; the others are finished.
 

@@ -14,6 +14,7 @@ from initlab.reporting.sections import compose_report, title_of
 from initlab.reporting.words import answer
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
+from initlab.results.baseline import baseline_lines, failure_lines
 from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize, write_summary
 from initlab.tracking.dashboard import has_logs, write_dashboard
@@ -39,12 +40,14 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         analysis = analyse(found)
         best = set(analysis.candidates["job"]) if analysis.axes.tuned else None
         console.print(summary_table(analysis.summary, width=console.width, best=best))
+        _say_baselines(found, console)
         for paragraph in answer(analysis):
             say(console, paragraph)
         publish(folder, found, analysis.summary, compose_report(analysis, title_of([folder.name], analysis)))
     else:
         summary = summarize(found)
         console.print(summary_table(summary, width=console.width))
+        _say_baselines(found, console)
         publish(folder, found, summary, None)
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
     say(console, f"In {folder}: {written}, a folder a job")
@@ -52,6 +55,11 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         say(console, f"python -m initlab.report {folder}")
     if has_logs(folder):
         say(console, f"tensorboard --logdir {folder}")
+
+
+def _say_baselines(study: Study, console: Console) -> None:
+    for line in [*baseline_lines(study), *failure_lines(study)]:
+        say(console, line)
 
 
 def publish(folder: Path, study: Study, summary: pd.DataFrame, report: Report | None) -> None:

@@ -1,10 +1,10 @@
-"""Probing the jobs of a command: tables in their folders, figures over all of them, and what it means in words."""
+"""Probing the jobs of a command: tables in their folders, a report over all of them, and what it means in words."""
 
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from rich.table import Table
 
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
-from initlab.base.files import write_whole
 from initlab.base.machine import describe_machine, trains_on_cuda
 from initlab.base.threads import intra_op_threads, threads_of_probe, usable_cores
 from initlab.base.wording import counted
@@ -24,15 +23,13 @@ from initlab.cli.command import started
 from initlab.cli.tables import failure_table, show_refused
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
-from initlab.figures.histograms import activation_histograms
-from initlab.figures.signal import MOST_SHOWN, signal_by_depth
-from initlab.figures.spectrum import jacobian_spectrum
-from initlab.figures.style import save_png
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.propagation.verdict import Verdict, judge
+from initlab.reporting.probing import ProbedJob, compose_probe_report
+from initlab.reporting.write import write_report
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure
@@ -61,13 +58,20 @@ def run_probe(jobs: Sequence[Job]) -> None:
     console = open_console()
     quiet_libraries()
     distinct = distinct_jobs(jobs)
-    usable, refused = usable_jobs(distinct)
-    if not usable:
+    checked = usable_jobs(distinct)
+    usable, refused, faulty = checked.usable, checked.refused, checked.faulty
+    if not usable and not faulty:
         raise UserError("; ".join(refused))
-    study_folder = usable[0].study_folder
+    study_folder = distinct[0].study_folder
     prepare_folder(study_folder)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
+    for note in checked.notes:
+        say(console, note)
     found, failed = [], {}
+    for job in distinct:
+        if job.name in faulty:
+            write_failure(job, "".join(traceback.format_exception(faulty[job.name])), started())
+            failed[job.name] = f"{faulty[job.name]}; the traceback is in {job.folder / 'error.txt'}"
     for job in usable:
         try:
             with plain_warnings():
@@ -86,15 +90,19 @@ def run_probe(jobs: Sequence[Job]) -> None:
         _say_remarks(probed, console)
         found.append(probed)
     if not found:
-        raise UserError("; ".join(dict.fromkeys(failed.values())))
+        kind = JobsFailedError if faulty else UserError
+        raise kind("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
         console.print(_verdict_table(found))
-    written = _write_figures(study_folder, found)
+    with_report = usable[0].config.report
+    if with_report:
+        _write_report(study_folder, found)
     show_refused(refused, console)
-    say(console, f"In {study_folder}: {', '.join(written)}, a folder a job")
+    written = "report.html, report.md, figures/, tables/, " if with_report else ""
+    say(console, f"In {study_folder}: {written}a folder a job")
     if failed:
         console.print(failure_table(failed))
-        raise JobsFailedError(f"{len(failed)} of {counted(len(usable), 'job')} could not be probed")
+        raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
 
 
 def probe_job(job: Job) -> Probe:
@@ -172,6 +180,17 @@ def _say_remarks(probed: _Probed, console: Console) -> None:
         say(console, f"not measured: {weight}: {reason}")
 
 
+def _metadata(probed: _Probed) -> dict[str, Any]:
+    job = probed.job
+    return describe_machine(job.config.trainer.accelerator) | {
+        "seeds": list(job.seeds),
+        "data_checksum": job.dataset.checksum,
+        "outlook": probed.verdict.outlook,
+        "reason": probed.verdict.reason,
+        "unseen": dict(probed.probe.unseen),
+    }
+
+
 def _write_tables(probed: _Probed) -> None:
     job, probe = probed.job, probed.probe
     tables: Mapping[str, pd.DataFrame] = {
@@ -179,43 +198,31 @@ def _write_tables(probed: _Probed) -> None:
         "histograms": probe.histograms,
         "spectrum": probe.spectrum,
     }
-    metadata = describe_machine(job.config.trainer.accelerator) | {
-        "seeds": list(job.seeds),
-        "data_checksum": job.dataset.checksum,
-        "outlook": probed.verdict.outlook,
-        "reason": probed.verdict.reason,
-    }
     try:
-        write_description(job.folder, job.resolved, metadata)
+        write_description(job.folder, job.resolved, _metadata(probed))
         for name, table in tables.items():
             write_table(job.folder, name, table.assign(job=job.name))
     except OSError as error:
         raise UserError(f"{job.folder}: cannot be written ({error.strerror})") from error
 
 
-def _write_figures(study_folder: Path, found: Sequence[_Probed]) -> list[str]:
-    """Write figures over all jobs, as far as they can be told apart, and the verdicts; return the files' names."""
-    shown = found[:MOST_SHOWN]
-    figures = {
-        "signal": signal_by_depth({probed.label: probed.probe.signal for probed in shown}),
-    }
-    spreads = {probed.label: probed.probe.histograms for probed in shown if len(probed.probe.histograms)}
-    if spreads:
-        figures["histograms"] = activation_histograms(spreads)
-    spectra = {probed.label: probed.probe.spectrum for probed in shown if len(probed.probe.spectrum)}
-    if spectra:
-        figures["spectrum"] = jacobian_spectrum(spectra)
-    verdicts = pd.DataFrame(
-        [(probed.job.name, probed.verdict.outlook, probed.verdict.reason) for probed in found],
-        columns=["job", "outlook", "reason"],
-    )
-    try:
-        for name, figure in figures.items():
-            write_whole(study_folder / f"{name}.png", partial(save_png, figure))
-        write_whole(study_folder / "verdicts.csv", lambda path: verdicts.to_csv(path, index=False))
-    except OSError as error:
-        raise UserError(f"{study_folder}: the figures cannot be written ({error.strerror})") from error
-    return [*(f"{name}.png" for name in figures), "verdicts.csv"]
+def _write_report(study_folder: Path, found: Sequence[_Probed]) -> None:
+    """Write the report over all jobs that were probed.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    jobs = [
+        ProbedJob(
+            probed.job.name,
+            dict(probed.job.resolved),
+            _metadata(probed),
+            {"signal": probed.probe.signal, "histograms": probed.probe.histograms, "spectrum": probed.probe.spectrum},
+        )
+        for probed in found
+    ]
+    in_order = sorted(jobs, key=lambda job: job.name)  # as `read_probe` finds them
+    write_report(compose_probe_report(in_order, study_folder.name), study_folder)
 
 
 def _number(value: float) -> str:

@@ -12,12 +12,13 @@ from rich.console import Console
 
 from initlab.activations import Activation
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
-from initlab.base.errors import UserError, first_line
+from initlab.base.errors import OwnCodeError, UserError, first_line
 from initlab.base.wording import counted
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
-from initlab.cli.tables import show_refused
+from initlab.cli.screening import screening_bar, split_by_cost
+from initlab.cli.tables import failure_table, show_refused
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
@@ -25,10 +26,10 @@ from initlab.initializers.snippet import code_for
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge, unevenness
 from initlab.reporting.document import Code, Paragraph, Report
-from initlab.reporting.recommendation import TORCH, Screened, recommendation_section, screening_section
+from initlab.reporting.recommendation import Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
-from initlab.results.choice import choose_candidate
+from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
 from initlab.sweep.checks import distinct_jobs, usable_jobs
 from initlab.tables.store import finished_jobs, read_config
@@ -66,23 +67,53 @@ def run_recommend(jobs: Sequence[Job]) -> None:
     console = open_console()
     quiet_libraries()
     by_scheme, rates = split_jobs(distinct_jobs(jobs))
-    usable, refused = usable_jobs(by_scheme)
-    if not usable:
-        raise UserError("; ".join(refused))
-    show_refused(refused, console)
-    _refuse_other_results(usable[0])
-    say(console, f"looking at {counted(len(usable), 'scheme')} before training")
-    screened = [_screen(job) for job in usable]
-    settings = usable[0].config.recommend
+    settings = by_scheme[0].config.recommend
     assert settings is not None  # conf/recommend.yaml has it
+    _refuse_other_results(by_scheme[0])
+    grid = rates or rates_around(by_scheme[0].learning_rate, settings.rates)
+    networks = 1 + SCREENING_SEEDS + len(grid) * by_scheme[0].config.seeds
+    say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training")
+    by_scheme, lines = split_by_cost(by_scheme, networks, settings.max_minutes)
+    for line in lines:
+        say(console, line)
+    screened = _look_at(by_scheme, console)
     promising = choose_promising(screened, settings.schemes)
-    grid = rates or rates_around(usable[0].learning_rate, settings.rates)
     chosen = [with_rate(one.job, rate) for one in promising for rate in grid]
     trained = {one.job.name for one in promising}
     rows = [Screened(one.job.init.scheme, one.outlook, one.reason, one.job.name in trained) for one in screened]
     names = ", ".join(one.job.init.scheme for one in promising)
     say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
     run_study(chosen, conclude=partial(_conclude, screened=rows))
+
+
+def _look_at(jobs: Sequence[Job], console: Console) -> list[ScreenedJob]:
+    """Check jobs and look at their untrained networks, one scheme after another; those that do not fit are said.
+
+    Raises:
+        UserError: a job that cannot work, or none can.
+    """
+    screened: list[ScreenedJob] = []
+    refused: dict[str, list[str]] = {}
+    faulty: dict[str, OwnCodeError] = {}
+    notes: list[str] = []
+    with screening_bar(console, len(jobs)) as progress:
+        for job in jobs:
+            progress.start(job.init.scheme)
+            checked = usable_jobs([job])
+            for reason, names in checked.refused.items():
+                refused.setdefault(reason, []).extend(names)
+            faulty |= checked.faulty
+            notes += checked.notes
+            screened += [_screen(one) for one in checked.usable]
+            progress.finish(job.init.scheme, screened[-1].outlook if checked.usable else "left out")
+    if not screened:
+        raise next(iter(faulty.values()), None) or UserError("; ".join(refused))
+    for note in dict.fromkeys(notes):
+        say(console, note)
+    show_refused(refused, console)
+    if faulty:
+        console.print(failure_table({name: str(error) for name, error in faulty.items()}))
+    return screened
 
 
 def split_jobs(jobs: Sequence[Job]) -> tuple[list[Job], list[float]]:

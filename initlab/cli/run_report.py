@@ -9,11 +9,13 @@ from types import MappingProxyType
 from initlab.base.console import open_console, say
 from initlab.base.errors import UserError
 from initlab.reporting.document import Files, Paragraph, Points
+from initlab.reporting.probing import compose_probe_report, read_probe
 from initlab.reporting.sections import compose_report, title_of
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
 from initlab.results.selection import select_jobs
 from initlab.results.study import Study, read_study
+from initlab.tables.store import finished_jobs
 
 
 def main() -> None:
@@ -83,7 +85,7 @@ def run_report(
     pdf: bool = False,
     title: str | None = None,
 ) -> Path:
-    """Read studies and write their report; the answer is printed, too.
+    """Read studies, or probes, and write their report; the answer is printed, too.
 
     Args:
         folders: One a study, as `outputs/NAME`; several are read as one study.
@@ -99,10 +101,15 @@ def run_report(
     Raises:
         UserError: a folder holds no results, or the report cannot be written.
     """
-    study = _read(folders)
+    probed = [job for folder in folders for job in read_probe(folder)]
+    study = None if probed and not any(finished_jobs(folder) for folder in folders) else _read(folders)
     target = output or (folders[0] if len(folders) == 1 else Path("report"))
-    analysis = analyse(select_jobs(study, select) if select else study)
-    written = compose_report(analysis, title or title_of([folder.resolve().name for folder in folders], analysis))
+    names = [folder.resolve().name for folder in folders]
+    if study is None:
+        written = compose_probe_report(probed, title or ", ".join(names))
+    else:
+        analysis = analyse(select_jobs(study, select) if select else study)
+        written = compose_report(analysis, title or title_of(names, analysis))
     kinds = Files(("svg", "png", *(["pdf"] if pdf else [])), ("csv", *(["tex"] if latex else [])))
     write_report(written, target, kinds)
     console = open_console()

@@ -17,6 +17,7 @@ from initlab.base.lock import locked
 from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
 from initlab.cli.conclude import conclude_study
+from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.jobs.job import Job
@@ -70,6 +71,9 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     """Train what a plan has left to do, and conclude; the errors raised are those of `run_study`."""
     for note in plan.notes:
         say(console, note)
+    for job in plan.finished:
+        if job.sources:  # of several results with other code of the user's, those that are asked for now count
+            (job.folder / "metadata.json").touch()
     run = Run(uuid.uuid4().hex)
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
@@ -81,12 +85,16 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         raise
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
+    for job, fault in plan.faulty:
+        write_failure(job, "".join(traceback.format_exception(fault)), run.identity)
     outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
     finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(folder, finished, beside_others=beside_others)
     failed = [job for job, end in outcomes if end == "failed" or (end is None and not problems)]
+    failed += [job for job, _ in plan.faulty]
     if failed and not problems:
-        problems.append(JobsFailedError(_failures(failed, len(plan.jobs), folder)))
+        problems.append(JobsFailedError(_failures(failed, len(plan.jobs) + len(plan.faulty), folder)))
+    explain_failures([job for job, end in outcomes if end == "finished"])
     try:
         conclude(folder, console)
     except UserError as error:
@@ -173,6 +181,8 @@ def _show_plan(plan: Plan, console: Console) -> None:
     for table in plan_tables(plan.finished, schedule.cohorts, memory):
         console.print(table)
     show_refused(plan.refused, console)
+    if plan.faulty:
+        console.print(failure_table({job.name: str(error) for job, error in plan.faulty}))
     members = counted(sum(cohort.members for cohort in schedule.cohorts), "member")
     counts = f"{counted(len(plan.jobs), 'job')}, {members}, in {counted(len(schedule.cohorts), 'cohort')}"
     where = f"{schedule.workers} at a time" if schedule.workers > 1 else "one after another"

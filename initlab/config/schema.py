@@ -99,10 +99,13 @@ class RecommendConfig:
     Attributes:
         schemes: How many schemes train at most, beside torch's own default; at least 2.
         rates: At how many learning rates each of them trains, at least 1.
+        max_minutes: How long a scheme that fits weights by steps of its own may take for all its networks; those that
+            would take longer are left out. None: as long as it takes.
     """
 
     schemes: int
     rates: int
+    max_minutes: float | None = 10
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -113,6 +116,8 @@ class RecommendConfig:
         for key, least in {"schemes": 2, "rates": 1}.items():
             if getattr(self, key) < least:
                 raise UserError(f"recommend.{key}={getattr(self, key)}: expected a whole number of at least {least}")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise UserError(f"recommend.max_minutes={self.max_minutes}: expected minutes above 0, or null for any")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from initlab.figures.panels import OTHERS, add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.baseline import baseline_name, baseline_under
 from initlab.results.intervals import RESAMPLES, mean_bands
 from initlab.tables.schema import LIMITS, METRICS
 
@@ -58,6 +59,11 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
     if not any(np.isfinite(mean).any() for mean in drawn):
         nothing_to_see(panel, "every network diverged")
         return
+    baseline = baseline_under(analysis, condition)
+    if np.isfinite(baseline):
+        panel.axhline(baseline, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
+        end = panel.get_xlim()[1]
+        panel.text(end, baseline, f"{baseline_name(metric)} ", ha="right", va="bottom", fontsize=7, color="0.3")
     panel.set_ylabel(f"validation {METRICS[metric]}")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.01)

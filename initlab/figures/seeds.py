@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.baseline import baseline_name, baseline_under
 from initlab.results.candidates import CONDITION
 from initlab.tables.schema import METRICS
 
@@ -62,6 +63,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
         if diverged:
             remarks[place] = f"× {diverged} of {seeds} diverged"
     _limits(panel, table, drawn)
+    _draw_baseline(panel, analysis, condition)
     left = panel.get_xlim()[0]
     for place, (mean, scores) in enumerate(zip(table["score"], drawn, strict=True)):
         hidden = int((scores < left).sum())
@@ -81,6 +83,16 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
         panel.annotate(
             f"the best {len(table)} of {total}", (0.99, 0.01), xycoords="axes fraction", ha="right", fontsize=7
         )
+
+
+def _draw_baseline(panel: Axes, analysis: Analysis, condition: Condition) -> None:
+    """Mark what knowing nothing of the inputs scores, where it is within the panel; its limits stay as they are."""
+    baseline = baseline_under(analysis, condition)
+    left, right = panel.get_xlim()
+    if left <= baseline <= right:
+        panel.axvline(baseline, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
+        name = f" {baseline_name(condition[1])}"
+        panel.annotate(name, (baseline, 0.5), (2, 0), textcoords="offset points", rotation=90, fontsize=7, color="0.3")
 
 
 def _spread(count: int) -> NDArray[np.float64]:

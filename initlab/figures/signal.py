@@ -15,6 +15,8 @@ from initlab.figures.style import COLORS
 MARKERS = "osD^vP*X"
 MOST_SHOWN = len(COLORS) * len(MARKERS)
 MARKS = 8  # a line
+# A gradient that falls by more than this in one layer, measured by the weights, is what rounding left of a sum of 0.
+ROUNDING = 1e-13
 # Where an axis of sizes ends: a layer beyond has lost its signal, or all measure.
 SMALLEST, LARGEST = 1e-60, 1e60
 
@@ -78,6 +80,8 @@ def _draw(
 ) -> None:
     column, predicted = columns
     values = table.pivot(index="member", columns="position", values=column)
+    if column == "gradient_second_moment":
+        values = values.mask(_is_rounding(table))
     layers = values.columns.to_numpy(np.float64)
     mean, low, high = _mean_and_spread(values.to_numpy(np.float64), factors=factors)
     every = max(1, len(layers) // MARKS)
@@ -87,6 +91,29 @@ def _draw(
     if factors:
         theory = np.where((theory > SMALLEST) & (theory < LARGEST), theory, np.nan)
     panel.plot(layers, theory, color=color, linestyle="--", linewidth=1.1)
+
+
+def _is_rounding(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Where a gradient is what rounding leaves of terms that cancel, as under equal weights; shape (members, layers).
+
+    A weight W takes a gradient g back to one of at most ‖W‖ ‖g‖. What is smaller than that by some epsilons is noise,
+    and so is all that is made of it further back.
+
+    Args:
+        table: A table of one job and epoch, with the columns of `tables.schema.SIGNAL`.
+    """
+    frame = table.assign(size=table["gradient_second_moment"] * table["entries"], most=table["weight_norm"] ** 2)
+    sizes, most = (
+        frame.pivot(index="member", columns="position", values=name).to_numpy(np.float64) for name in ("size", "most")
+    )
+    noise = np.zeros(sizes.shape, bool)
+    for layer in range(sizes.shape[1] - 2, -1, -1):
+        bound = most[:, layer + 1] * sizes[:, layer + 1]
+        with np.errstate(invalid="ignore"):
+            noise[:, layer] = (sizes[:, layer] < ROUNDING * bound) | (
+                noise[:, layer + 1] & (sizes[:, layer] <= 2 * bound)
+            )
+    return noise
 
 
 def _mean_and_spread(values: NDArray[np.float64], *, factors: bool) -> tuple[NDArray[np.float64], ...]:

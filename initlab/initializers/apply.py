@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError, first_line
+from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
 from initlab.initializers.context import Context
 from initlab.initializers.fans import Fan
@@ -154,13 +155,15 @@ def _calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
 
     Raises:
         UserError: the network, the loss, or a user's own scheme does not do what it should.
+        OwnCodeError: it raised something in the user's own code.
     """
     try:
         return scheme.function(*arguments, **keywords)
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"init={scheme.name} failed: {type(error).__name__}: {first_line(error)}") from error
+        plain = UserError(f"init={scheme.name} failed: {type(error).__name__}: {first_line(error)}")
+        raise own_fault(error, f"init={scheme.name} failed") or plain from error
 
 
 def _output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:

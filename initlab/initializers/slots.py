@@ -1,6 +1,6 @@
 """Slots: the weights of a network that an initializer fills, each seen as the linear maps that it holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
@@ -19,6 +19,7 @@ GATES: Final = {
 }  # fmt: skip
 RECURRENT: Final = tuple(GATES)
 EMBEDDINGS: Final = (nn.Embedding, nn.EmbeddingBag)
+LAYOUTS: Final = ("out in", "in out")  # in which a declared weight may be stored, with a kernel behind
 
 
 @dataclass(frozen=True, eq=False)  # a slot equals itself alone: tensors have no single truth
@@ -75,7 +76,10 @@ class Slot:
 def find_slots(model: nn.Module) -> list[Slot]:
     """Every weight of a network that an initializer fills, in the order of definition.
 
-    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights. A weight
+    Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights, and so
+    has a module that declares its own: a method `initlab_weights()` returns, by the name of each parameter that is a
+    linear map, how it is stored, `"out in"` as in `nn.Linear` or `"in out"` for `x @ weight`; or a pair of that and the
+    name of the bias that goes with it. Further dimensions are a kernel. A weight
     that several layers share is listed once, under the first of them. Where an embedding is tied to a linear layer, it
     is listed under the linear one, whose outputs its scale must suit.
 
@@ -84,11 +88,23 @@ def find_slots(model: nn.Module) -> list[Slot]:
         >>> [(slot.name, slot.bias_name) for slot in find_slots(model)]
         [('0.weight', '0.bias'), ('3.weight', '3.bias')]
 
+        A module of one's own:
+
+        >>> class Own(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.a, self.shift = nn.Parameter(torch.zeros(3, 5)), nn.Parameter(torch.zeros(5))
+        ...     def initlab_weights(self):
+        ...         return {"a": ("in out", "shift")}
+        >>> [(slot.name, slot.bias_name, slot.fan.fan_in) for slot in find_slots(Own())]
+        [('a', 'shift', 3)]
+
     Args:
         model: Any network, on any device but meta.
 
     Raises:
-        UserError: a parameter is lazy, is on the meta device, or is computed from others, as by `weight_norm`.
+        UserError: a parameter is lazy, is on the meta device, or is computed from others, as by `weight_norm`; or a
+            module declares what is none of its weights.
     """
     for name, parameter in model.named_parameters():
         _check_ready(name, parameter)
@@ -169,6 +185,33 @@ def _slots_of(layer_name: str, layer: nn.Module) -> Iterator[Slot]:
                 yield slot(name, None)
             elif name.startswith("weight_"):
                 yield slot(name, name.replace("weight_", "bias_"), blocks=gates)
+    for name, stored, bias in _declared(layer):
+        yield slot(name, bias, transposed=stored == "in out")
+
+
+def _declared(layer: nn.Module) -> Iterator[tuple[str, str, str | None]]:
+    """The weights that a module declares: names, how they are stored, and the names of their biases.
+
+    Raises:
+        UserError: what it declares is no weight of its own, or is not said as `find_slots` describes it.
+    """
+    declare = getattr(layer, "initlab_weights", None)
+    if declare is None:
+        return
+    where = f"{type(layer).__name__}.initlab_weights()"
+    own = dict(layer.named_parameters(recurse=False))
+    declared = declare() if callable(declare) else None
+    if not isinstance(declared, Mapping):
+        raise UserError(f'{where}: expected a mapping from parameter names, such as {{"a": "in out"}}')
+    for name, value in declared.items():
+        stored, bias = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+        if name not in own or own[name].dim() < 2:
+            raise UserError(f"{where}: {name} is no parameter of it with two dimensions or more")
+        if stored not in LAYOUTS:
+            raise UserError(f"{where}: {name} is stored as {stored}; expected {' or '.join(LAYOUTS)}")
+        if bias is not None and bias not in own:
+            raise UserError(f"{where}: {name} has no bias {bias}")
+        yield name, stored, bias
 
 
 def _check_ready(name: str, parameter: nn.Parameter) -> None:

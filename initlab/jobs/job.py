@@ -13,13 +13,16 @@ import torch
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.base.errors import RefusedError, UserError
+from initlab.base.errors import OwnCodeError, RefusedError, UserError, first_line
+from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
-from initlab.config.names import hashed, without_keys
+from initlab.config.names import NOT_IDENTITY, hashed, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, fill_model, find_scheme, parse_init
+from initlab.initializers.init_report import Treatment
+from initlab.jobs.sources import sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
@@ -125,17 +128,27 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that decides its results: configuration, data, and `RESULTS_VERSION`.
+        """A hash of all that decides its results: configuration, data, `RESULTS_VERSION`, and `sources`.
 
         Keys that change no result, such as `n_jobs`, do not enter. A finished job is not trained again while its
         fingerprint stays the same.
         """
-        what = [hashed(self.resolved), self.dataset.checksum, RESULTS_VERSION]
+        what: list[Any] = [hashed(self.resolved), self.dataset.checksum, RESULTS_VERSION]
+        what += [self.sources] if self.sources else []  # of initlab's own things the fingerprint stays what it was
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """By its name, the hash of each file of the user's own that decides its results, beside the data.
+
+        These are the modules of its initializers and of every `_target_` with the modules that they import, as far as
+        they are neither initlab's nor a library's, and the files that `init` names. Empty for most jobs.
+        """
+        return sources_of(without_keys(self.resolved, NOT_IDENTITY), self.init)
 
     def __getstate__(self) -> dict[str, Any]:
         # Networks are derived again in another process; the fingerprint is not, as it needs the data.
-        kept = {*self.__dataclass_fields__, "fingerprint"}
+        kept = {*self.__dataclass_fields__, "fingerprint", "sources"}
         return {key: value for key, value in self.__dict__.items() if key in kept}
 
     def members(self) -> list[Member]:
@@ -167,14 +180,22 @@ class Job:
         return partial(build, **{name: value for name, value in known.items() if name in declared})
 
     def build_member(self, member: Member) -> nn.Module:
+        """Build one member's network with its initial weights, as `fill_member` does, and return it."""
+        return self.fill_member(member)[0]
+
+    def fill_member(self, member: Member) -> tuple[nn.Module, Mapping[str, Treatment]]:
         """Build one member's network with its initial weights; torch's global random state stays as it was.
 
         Args:
             member: One of those that `members()` lists.
 
+        Returns:
+            The network; and what was done to each of its parameters, by name, but for those that were left alone.
+
         Raises:
             UserError: the model's `_target_` gives no network.
             RefusedError: its initializer does not fit its network.
+            OwnCodeError: its initializer raised something in the user's own code.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
@@ -184,7 +205,7 @@ class Job:
             raise UserError(f"{built}: expected a torch.nn.Module")
         loss = self.loss
         try:
-            fill_model(
+            treatments = fill_model(
                 model,
                 member.init,
                 activation=self.activation,
@@ -192,9 +213,11 @@ class Job:
                 batch=self._batch_for(member),
                 loss=lambda outputs, targets: loss(outputs, targets).mean(),
             )
+        except OwnCodeError:
+            raise
         except UserError as error:
             raise RefusedError(str(error)) from error
-        return model
+        return model, treatments
 
     def rows_to_look_at(self) -> Batch:
         """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer.
@@ -230,7 +253,9 @@ def _load_dataset(config: str) -> Dataset:
     except UserError:
         raise
     except Exception as error:  # whatever the user's own function brings about
-        raise UserError(f"data._target_={settings['_target_']}: {type(error).__name__}: {error}") from error
+        where = f"data._target_={settings['_target_']}"
+        plain = UserError(f"{where}: {type(error).__name__}: {first_line(error)}")
+        raise own_fault(error, where) or plain from error
     if not isinstance(dataset, Dataset):
         raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
     return dataset

@@ -10,4 +10,20 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
 - If it has residual branches, `residual_branches()` lists them in order, each as the list of its layers with weights
   (Linear or convolution) in the order they act, so that schemes such as Fixup can scale them. The stem, projections on
   shortcuts and `output` are in none. With the last layer of a branch at zero, no other weight of it matters.
+
+What initializers fill are the weights of torch's own layers. A network of the user's own that multiplies by parameters
+of its own says so, in the module that holds them; else they keep what its constructor gave them, which is said before
+training, and refused where it is more than half of all weights:
+
+    class Mix(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.a = nn.Parameter(torch.empty(width, width))
+            self.shift = nn.Parameter(torch.zeros(width))
+
+        def initlab_weights(self):  # "out in", as nn.Linear stores its weight, or "in out"; and a bias, if there is one
+            return {"a": ("in out", "shift")}
+
+        def forward(self, inputs):
+            return inputs @ self.a + self.shift
 """

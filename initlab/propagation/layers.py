@@ -1,6 +1,6 @@
 """The layers of a network in the order in which they run, and where the signal is looked at."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from initlab.activations import activation_of
 from initlab.base.errors import UserError
-from initlab.initializers.slots import find_slots
+from initlab.initializers.slots import Slot, find_slots
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 
@@ -106,6 +106,14 @@ def _is_nonlinearity(module: nn.Module) -> bool:
     return type(module).__module__ == torch_activations.__name__ and not isinstance(module, MIXING)
 
 
+def _holds_more(slot: Slot, slots: Sequence[Slot]) -> bool:
+    """Whether a weight that a module declares is one of several in it or below, so that it is no layer by itself."""
+    if not hasattr(slot.layer, "initlab_weights"):
+        return False
+    prefix = f"{slot.layer_name}." if slot.layer_name else ""
+    return any(other is not slot and f"{other.layer_name}.".startswith(prefix) for other in slots)
+
+
 def find_layout(model: nn.Module, batch: Batch) -> Layout:
     """Send a batch through a network once, and see in which order its layers run; the network stays as it was.
 
@@ -117,7 +125,7 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
         UserError: no layer with a weight is called as a module of its own.
     """
     slots = find_slots(model)
-    weights = {slot.layer_name: slot.name for slot in slots}
+    weights = {slot.layer_name: slot.name for slot in slots if not _holds_more(slot, slots)}
     names: dict[Tensor, str] = {slot.weight: slot.name for slot in slots}
     for name, module in model.named_modules():  # layers that share another's weight
         if isinstance(module, nn.Linear | _ConvNd) and module.weight in names:

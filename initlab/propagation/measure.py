@@ -20,7 +20,8 @@ Loss = Callable[[Any, Any], Tensor]
 MEMORY: Final = 2**30  # bytes of one vectorized pass, about
 MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
 DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
-DEFAULT_SATURATION: Final = 0.05
+DEFAULT_SATURATION: Final = 0.05  # of nonlinearities that are not registered
+RECTIFIERS: Final = (nn.RReLU, nn.Threshold, nn.ReLU6, nn.Hardswish, nn.Hardshrink, nn.Softshrink)  # nor registered
 
 # What is measured of each layer; `tables.schema.SIGNAL` says what each is.
 MEASURED: Final = (
@@ -179,13 +180,22 @@ def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[s
         "effective_rank": _effective_rank(some.flatten(1)),
     }
     if layer.before.side == "input":
-        known = activation_of(module)
-        limit = known.kind.saturates_below if known else DEFAULT_SATURATION
+        limit = _saturation_limit(module)
+        if limit is None:
+            return found
         part = signal[:MOST_ROWS]
         _, pull_back = vjp(lambda z: module.forward(z.clone()), part)  # type: ignore[misc]
         (slopes,) = pull_back(torch.ones_like(part))
         found["saturated"] = (slopes.abs() < limit).sum() / slopes.numel()
     return found
+
+
+def _saturation_limit(module: nn.Module) -> float | None:
+    """The slope under which an input of a nonlinearity counts as saturated; None if it has none, as rectifiers."""
+    known = activation_of(module)
+    if known is not None:
+        return known.kind.saturates_below
+    return None if isinstance(module, RECTIFIERS) else DEFAULT_SATURATION
 
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:

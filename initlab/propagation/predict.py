@@ -91,7 +91,8 @@ def _signal_of(inputs: Tensor) -> Signal:
     groups = torch.stack([part.mean() for part in squares.tensor_split(min(GROUPS, len(rows)))])
     count = len(rows)
     together = float(rows.sum(0).square().mean() - rows.square().mean(1).sum())
-    return Signal(groups, together / (count * (count - 1)) if count > 1 else float(groups.mean()), normal=False)
+    crossed = together / (count * (count - 1)) if count > 1 else float(groups.mean())
+    return Signal(groups, crossed, normal=False, mean=float(rows.mean()))
 
 
 class _Walk:
@@ -221,7 +222,7 @@ class _Walk:
         if isinstance(module, nn.BatchNorm1d) and not self._sequences:
             return BatchNorm(name, self._rows)
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
-            return LayerNorm(name)
+            return LayerNorm(name, centres=isinstance(module, nn.LayerNorm))
         raise NoClosedFormError(f"no closed form for {type(module).__name__}")
 
     def _activation(self, node: fx.Node) -> Activation | None:

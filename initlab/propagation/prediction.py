@@ -20,11 +20,13 @@ class WeightLaw:
         mean_square: Mean square of the weight's entries: σ_w² is fan_in times this.
         bias_mean_square: Mean square of the biases, σ_b²; 0 where there are none.
         independent: Whether the entries look drawn independently of each other, around 0; orthogonal ones do.
+        bias_mean: Mean of the biases; 0 where they look drawn around 0.
     """
 
     mean_square: float
     bias_mean_square: float
     independent: bool
+    bias_mean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,5 +76,11 @@ def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
     values = weights.detach().double().flatten()
     mean_square = float(values.square().mean())
     mean, error = float(values.mean()), math.sqrt(mean_square / values.numel())
-    of_biases = 0.0 if biases is None else float(biases.detach().double().square().mean())
-    return WeightLaw(mean_square, of_biases, abs(mean) <= 5 * error or mean_square == 0)
+    independent = abs(mean) <= 5 * error or mean_square == 0
+    if biases is None:
+        return WeightLaw(mean_square, 0.0, independent)
+    drawn = biases.detach().double().flatten()
+    middle, spread = float(drawn.mean()), float(drawn.std(correction=0)) / math.sqrt(drawn.numel())
+    return WeightLaw(
+        mean_square, float(drawn.square().mean()), independent, middle if abs(middle) > 5 * spread else 0.0
+    )

@@ -1,8 +1,9 @@
 """What each operation of a network does to a signal on its way forth and to a gradient on its way back, in theory.
 
 A pre-activation is taken as normal, with the same law in every unit, as it is in the limit of wide layers of
-independent weights. A signal is described by q, its second moment over units, and r, the mean product of different
-inputs; a gradient by g and h, the same of it. An operation is a rule: `forward` and `backward` side by side.
+independent weights. A signal is described by q, its second moment over units, r, the mean product of different inputs,
+and its mean, which biases that have one bring; a gradient by g and h, the same of it. An operation is a rule: `forward`
+and `backward` side by side.
 
 Sources: Schoenholz et al. 2017, arXiv:1611.01232; Yang & Schoenholz 2017, arXiv:1712.08969 (residual); Yang et al.
 2019, arXiv:1902.08129 (batch norm); Xiao et al. 2018, arXiv:1806.05393 (convolutions).
@@ -19,7 +20,13 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from initlab.activations import Activation
 from initlab.propagation.prediction import WeightLaw
-from initlab.theory.moments import cross_moments, derivative_cross_moments, derivative_moments, second_moments
+from initlab.theory.moments import (
+    cross_moments,
+    derivative_cross_moments,
+    derivative_moments,
+    first_moments,
+    second_moments,
+)
 
 
 class NoClosedFormError(Exception):
@@ -34,11 +41,13 @@ class Signal:
         q: Second moment over units, of groups of inputs of similar size, shape (groups,), float64.
         r: Mean product of the signals of different inputs.
         normal: Whether its law is normal, as that of what leaves a linear layer is.
+        mean: Its mean over units and inputs.
     """
 
     q: Tensor
     r: float
     normal: bool
+    mean: float = 0.0
 
     @property
     def mean_square(self) -> float:
@@ -50,6 +59,12 @@ class Signal:
         """r/q, in [-1, 1]; NaN for a signal of zero."""
         mean = self.mean_square
         return min(max(self.r / mean, -1.0), 1.0) if mean > 0 else math.nan
+
+    @property
+    def centred(self) -> "Signal":
+        """The same less its mean: q are variances then, and r is the covariance of different inputs."""
+        square = self.mean**2
+        return Signal((self.q - square).clamp_min(0), self.r - square, self.normal)
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ class Sum:
     made_from: Sequence[bool]
 
     def forward(self, *signals: Signal) -> Signal:
-        """The sums of q and r.
+        """The sums of q and r, and twice the product of the means.
 
         Raises:
             NoClosedFormError: neither branch owes its randomness to a layer of its own.
@@ -116,7 +131,9 @@ class Sum:
         if len(signals) != 2 or not any(fresh):
             raise NoClosedFormError("a sum of what is not independent")
         one, other = signals
-        return Signal(one.q + other.q, one.r + other.r, one.normal and other.normal)
+        product = 2 * one.mean * other.mean  # beside their means they are independent
+        q, r = one.q + other.q + product, one.r + other.r + product
+        return Signal(q, r, one.normal and other.normal, one.mean + other.mean)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
         """The same gradient."""
@@ -139,16 +156,20 @@ class Nonlinearity:
 
     def forward(self, *signals: Signal) -> Signal:
         """The moments of φ."""
-        signal = normal(signals[0], self.name)
-        crossed = cross_moments(self.activation, signal.mean_square, _correlations(signal))
-        return Signal(second_moments(self.activation, signal.q), float(crossed), normal=False)
+        signal, mean = normal(signals[0], self.name).centred, signals[0].mean
+        crossed = cross_moments(self.activation, signal.mean_square, _correlations(signal), mean=mean)
+        squares = second_moments(self.activation, signal.q, mean=mean)
+        middle = float(first_moments(self.activation, signal.q, mean=mean).mean())
+        return Signal(squares, float(crossed), normal=False, mean=middle)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """The gradient times the moments of φ'."""
-        slopes = float(derivative_moments(self.activation, signal.q).mean())
+        around, mean = signal.centred, signal.mean
+        slopes = float(derivative_moments(self.activation, around.q, mean=mean).mean())
         crossed = 0.0
         if self.crossing:
-            crossed = float(derivative_cross_moments(self.activation, signal.mean_square, _correlations(signal)))
+            correlations = _correlations(around)
+            crossed = float(derivative_cross_moments(self.activation, around.mean_square, correlations, mean=mean))
         return Gradient(gradient.g * slopes, gradient.h * crossed)
 
 
@@ -156,7 +177,8 @@ class Nonlinearity:
 class Linear:
     """A linear layer or a convolution: σ_w² q + σ_b² and σ_w² r + σ_b², σ_w² being fan_in times the mean square weight.
 
-    On the way back both moments grow by fan_out times that mean square.
+    σ_b² is the biases' mean square; their mean becomes that of the signal, as the weights have none. On the way back
+    both moments grow by fan_out times the weights' mean square.
 
     Attributes:
         name: Name of the layer, for the reason why theory may not cover it.
@@ -175,7 +197,9 @@ class Linear:
         (signal,) = signals
         weight_variance = self.fan_in * self.law.mean_square
         bias = self.law.bias_mean_square
-        return Signal(weight_variance * signal.q + bias, weight_variance * signal.r + bias, normal=True)
+        return Signal(
+            weight_variance * signal.q + bias, weight_variance * signal.r + bias, normal=True, mean=self.law.bias_mean
+        )
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
         """The gradient times fan_out times the mean square weight.
@@ -235,19 +259,28 @@ class LayerNorm:
 
     Attributes:
         name: Name of the layer, for the reason why theory may not cover it.
+        centres: Whether it takes off the mean, as layer norm does and RMS norm does not.
     """
 
     name: str
+    centres: bool
 
     def forward(self, *signals: Signal) -> Signal:
         """A signal of second moment 1, with the same correlation."""
-        signal = normal(signals[0], self.name)
-        return Signal(torch.ones_like(signal.q), signal.correlation, normal=True)
+        signal = self._normalized(normal(signals[0], self.name))
+        size = signal.mean_square
+        return Signal(
+            torch.ones_like(signal.q), signal.correlation, normal=True, mean=signal.mean / size**0.5 if size else 0.0
+        )
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """The gradient divided by what the signal was divided by."""
-        size = signal.mean_square
+        size = self._normalized(signal).mean_square
         return Gradient(gradient.g / size, gradient.h / size) if size else Gradient(0.0, 0.0)
+
+    def _normalized(self, signal: Signal) -> Signal:
+        """The part of the signal whose size becomes 1."""
+        return signal.centred if self.centres else signal
 
 
 def normal(signal: Signal, name: str) -> Signal:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from initlab.base.wording import counted, difference_text, listed, p_words, rate_text
+from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text
 from initlab.reporting.document import Code, Paragraph, Part, Section, Table
 from initlab.reporting.words import score_words
 from initlab.results.analysis import Analysis
-from initlab.results.choice import Choice
-
-TORCH = "torch_default"
+from initlab.results.baseline import baseline_under
+from initlab.results.candidates import WITHIN
+from initlab.results.choice import TORCH, Choice, any_learned
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,25 @@ def recommendation_section(analysis: Analysis, found: Choice | None, code: str) 
         code: Lines of Python that use the chosen scheme.
     """
     title = "The recommendation"
+    if found is None and not any_learned(analysis):
+        return Section(title, [Paragraph(_nothing_learned(analysis))])
     if found is None:
         text = "No network learned anything: no initialization can be recommended. The tables say what was tried."
         return Section(title, [Paragraph(text)])
     parts: list[Part] = [Paragraph(" ".join(recommendation_words(analysis, found))), Code(code)]
     return Section(title, parts)
+
+
+def _nothing_learned(analysis: Analysis) -> str:
+    """That no candidate is clearly above what knowing nothing of the inputs scores."""
+    condition = analysis.conditions[0]
+    best, metric = analysis.candidates.iloc[0], condition[1]
+    known = "knowing only the commonest class scores" if metric == "accuracy" else "predicting the mean scores"
+    score, baseline = score_words(best, metric, tuned=True), interval_text(baseline_under(analysis, condition))
+    return (
+        f"Nothing here learned: the best, {best['candidate']}, has {score}, and {known} {baseline}. No initialization "
+        "can be recommended by that: train for more epochs, at other learning rates, or another network."
+    )
 
 
 def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
@@ -55,10 +69,11 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     rates = f" (from {rate_text(low)} to {rate_text(high)} the validation score is within 1 %)" if low < high else ""
     what = "Keep torch's own initialization" if name == TORCH else f"Use {name}"
     score = score_words(chosen, str(chosen["metric"]), tuned=False)
-    sentences = [
+    sentences = ["It does not matter here which of these is used."] if found.indifferent else []
+    sentences += [
         f"{what}, at a learning rate of about {rate_text(float(chosen['rate']))}{rates}: {score}.",
         *_standing(table),
-        *_why(table, found),
+        *(_alike(table) if found.indifferent else _why(table, found)),
     ]
     if name != TORCH and (table["candidate"] == TORCH).any():
         sentences.append(_beside_torch(analysis, name))
@@ -82,16 +97,26 @@ def _standing(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _alike(table: pd.DataFrame) -> list[str]:
+    """How little all that trained differ."""
+    span = float(table["test"].max() - table["test"].min())
+    return [f"The means of all {len(table)} are within {difference_text(span)}, and no difference was shown."]
+
+
 def _why(table: pd.DataFrame, found: Choice) -> list[str]:
     """Why this one, of those that are about as good."""
     if len(found.near) < 2:
         return []
     name, width = str(found.chosen["candidate"]), float(found.chosen["decades"])
-    whose = f"Of the {len(found.near)} whose mean is within 1 % of the best"
+    tests = table.set_index("candidate")["test"]
+    about = "whose mean is within 1 % of the best"
+    if (tests[list(found.near)] < (1 - WITHIN) * tests.max()).any():
+        about = "not shown to be worse, whose mean is within the interval of the best"
+    whose = f"Of the {len(found.near)} {about}"
     if len(found.simple) == 1 and len(found.near) > 1:
         return [f"{whose}, {name} alone only draws weights, without looking at data."]
     if found.simple and len(found.simple) < len(found.near):
-        whose = f"Of the {len(found.simple)} that only draw weights and whose mean is within 1 % of the best"
+        whose = f"Of the {len(found.simple)} that only draw weights and {about}"
     if not width > 0:
         return [f"{whose}, {name} ranks first."]
     among = table[table["candidate"].isin(found.simple or found.near)]

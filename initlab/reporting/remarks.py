@@ -1,11 +1,13 @@
 """What a reader should know before believing the answer, and how the numbers were made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from initlab.base.wording import counted, listed, rate_text
 from initlab.results.analysis import Analysis
+from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import RATE
@@ -21,6 +23,7 @@ def remarks(analysis: Analysis) -> list[str]:
         *_about_members(analysis),
         *_about_machines(analysis),
     ]
+    found += failure_lines(analysis.study)
     if analysis.study.failed:
         found.append(f"{counted(len(analysis.study.failed), 'job')} failed: see below.")
     found += [f"Left out: {line}" for line in analysis.study.unreadable]
@@ -113,10 +116,20 @@ def _about_machines(analysis: Analysis) -> list[str]:
         values = sorted({str(entry.get(key)) for entry in analysis.study.metadata.values() if entry.get(key)})
         if len(values) > 1:
             found.append(f"The jobs ran on different {what}: {listed(values)}.")
-    versions = {str(sorted(entry.get("versions", {}).items())) for entry in analysis.study.metadata.values()}
+    own = sorted(
+        {str(entry.get("versions", {}).get("initlab")) for entry in analysis.study.metadata.values()} - {"None"}
+    )
+    if len(own) > 1:
+        found.append(f"The jobs ran with different versions of initlab: {listed(own)}.")
+    versions = {_versions_of_libraries(entry) for entry in analysis.study.metadata.values()}
     if len(versions) > 1:
         found.append("The jobs ran with different versions of the libraries: see below.")
     return found
+
+
+def _versions_of_libraries(metadata: Mapping[str, Any]) -> str:
+    """The versions of all packages but initlab's own, as one text."""
+    return str(sorted((name, known) for name, known in metadata.get("versions", {}).items() if name != "initlab"))
 
 
 def method(analysis: Analysis) -> Sequence[str]:

@@ -1,14 +1,18 @@
 """Sections of a report on how good the candidates are: the leaderboard, every seed, the curves, all pairs."""
 
+import math
+
 import numpy as np
+import pandas as pd
 
 from initlab.base.wording import counted, difference_text, interval_text, p_text, shortest
 from initlab.figures.curves import learning_curves
 from initlab.figures.pairwise import pairwise_matrix
 from initlab.figures.seeds import seeds_as_dots
-from initlab.reporting.cells import condition_columns, intervals, score_name, which_panels
+from initlab.reporting.cells import CONDITION_HEADINGS, condition_columns, intervals, score_name, which_panels
 from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis
+from initlab.results.baseline import baseline_name, baseline_under
 
 
 def leaderboard(analysis: Analysis) -> Section:
@@ -29,11 +33,28 @@ def leaderboard(analysis: Analysis) -> Section:
     names = {"score": score_name(analysis), "median": "median", "iqm": "interquartile mean", "loss": "test loss"}
     for name, heading in names.items():
         shown[heading] = intervals(table, name)
+    shown = _with_baselines(analysis, shown, score_name(analysis))
     over = counted(int(table["seeds"].iloc[0]), "seed") if same_seeds else "seeds"
     caption = f"Mean [95 % interval] over {over}. ● is best, or not shown to be worse than the best."
     if (table["standing"] == "open").any():
         caption += " ○: too few seeds to tell."
     return Section("Leaderboard", [Table("candidates", caption, table, shown)])
+
+
+def _with_baselines(analysis: Analysis, shown: pd.DataFrame, heading: str) -> pd.DataFrame:
+    """The leaderboard with a row for what knowing nothing of the inputs scores, in its place under each condition."""
+    parts = []
+    for condition in analysis.conditions:
+        table = analysis.candidates_under(condition)
+        rows, baseline = shown.loc[table.index], baseline_under(analysis, condition)
+        if math.isfinite(baseline):
+            cells = dict.fromkeys(shown.columns, "")
+            cells |= {name: rows[name].iloc[0] for name in CONDITION_HEADINGS if name in rows}
+            cells |= {"candidate": f"({baseline_name(condition[1])})", heading: interval_text(baseline)}
+            above = int((table["score"].fillna(-math.inf) >= baseline).sum())
+            rows = pd.concat([rows.iloc[:above], pd.DataFrame([cells]), rows.iloc[above:]])
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
 
 
 def seeds_section(analysis: Analysis) -> Section:

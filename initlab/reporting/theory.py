@@ -3,7 +3,9 @@
 import pandas as pd
 
 from initlab.base.errors import UserError
+from initlab.figures.panels import styles
 from initlab.figures.signal import signal_by_depth
+from initlab.figures.signal_in_training import signal_in_training
 from initlab.figures.trainability import trainability
 from initlab.reporting.document import Part, Picture, Section
 from initlab.results.analysis import Analysis
@@ -15,9 +17,9 @@ MOST_LINES = 12
 
 
 def signal_sections(analysis: Analysis) -> list[Section]:
-    """Sections on the signal before training and on the trainability map.
+    """Sections on the signal before and while training, and on the trainability map.
 
-    There is one on the signal where jobs recorded it, and one on the map where the study makes one.
+    There are those on the signal where jobs recorded it, and one on the map where the study makes one.
     """
     parts: list[Part] = []
     for number, condition in enumerate(analysis.conditions):
@@ -34,6 +36,9 @@ def signal_sections(analysis: Analysis) -> list[Section]:
             figure = signal_by_depth(tables, title=analysis.title(condition))
             parts.append(Picture("signal" if number == 0 else f"signal_{number + 1}", caption, figure))
     sections = [Section("Signal by depth", parts)] if parts else []
+    in_training = _training_pictures(analysis)
+    if in_training:
+        sections.append(Section("Signal while training", in_training))
     found = trainability_map(analysis.study)
     if found is not None:
         caption = (
@@ -43,13 +48,40 @@ def signal_sections(analysis: Analysis) -> list[Section]:
     return sections
 
 
+def _training_pictures(analysis: Analysis) -> list[Part]:
+    """A picture a condition of what was recorded of the signal while the candidates trained."""
+    parts: list[Part] = []
+    looks = styles(analysis)
+    for number, condition in enumerate(analysis.conditions):
+        tables = {}
+        for candidate, job in analysis.candidates_under(condition)[["candidate", "job"]].to_numpy():
+            signal = _signal(analysis, job) if candidate in looks else None
+            if signal is not None and signal["epoch"].nunique() > 1:
+                tables[str(candidate)] = signal
+        if tables and len(parts) < MOST_PICTURES:
+            caption = (
+                f"{analysis.title(condition)}: means over seeds and hidden layers, of sizes the geometric one; bands "
+                "reach from the least layer to the greatest."
+            )
+            figure = signal_in_training(tables, looks, title=analysis.title(condition))
+            parts.append(Picture("training" if number == 0 else f"training_{number + 1}", caption, figure))
+    return parts
+
+
 def _signal_at_start(analysis: Analysis, job: str) -> pd.DataFrame | None:
+    table = _signal(analysis, job)
+    if table is None:
+        return None
+    first: pd.DataFrame = table[table["epoch"] == table["epoch"].min()]
+    return first
+
+
+def _signal(analysis: Analysis, job: str) -> pd.DataFrame | None:
+    """The signal table of a job; None where it recorded none."""
     folder = analysis.study.folders.get(job)
     if folder is None or not (folder / "signal.parquet").exists():
         return None
     try:
-        table = read_table(folder, "signal")
+        return read_table(folder, "signal")
     except UserError:  # of another version: the tables that count are whole
         return None
-    first: pd.DataFrame = table[table["epoch"] == table["epoch"].min()]
-    return first

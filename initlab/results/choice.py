@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from initlab.results.analysis import Analysis
+from initlab.results.baseline import baseline_under, has_learned
 from initlab.results.candidates import WITHIN
+
+TORCH = "torch_default"
 
 
 @dataclass(frozen=True)
@@ -19,17 +22,21 @@ class Choice:
         near: Names of the candidates that it was chosen among: the best, and those not shown to be worse whose mean
             test score is within 1 % of the best.
         simple: Those of `near` that only draw weights, without looking at data or gradients.
+        indifferent: Whether these are all that trained, so that it does not matter which is used.
     """
 
     chosen: pd.Series
     near: tuple[str, ...]
     simple: tuple[str, ...]
+    indifferent: bool = False
 
 
 def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | None:
     """Choose a candidate that is about as good as the best, simple, and easy to tune.
 
-    Of the candidates near the best, the simple ones go first. Of these it is the one with the widest range of learning
+    Near the best are those that were not shown to be worse, and whose mean is within 1 % of its mean, or, where there
+    are seeds enough to tell, within its interval. Where all are near it, torch's own is kept, the simplest of all. Else
+    the simple ones go first. Of these it is the one with the widest range of learning
     rates within 1 % of its best validation score; of equal ranges, the one with the best test score.
 
     Args:
@@ -37,17 +44,31 @@ def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | No
         simple: Names of candidates that only draw weights, without looking at data or gradients.
 
     Returns:
-        The choice; None where no candidate does better than the luckiest untrained network.
+        The choice; None where no candidate does better than the luckiest untrained network, or clearly better than
+        the baseline.
     """
     table = analysis.candidates
-    if not (table["validation"] > _untrained_score(analysis)).any():
+    if not (table["validation"] > _untrained_score(analysis)).any() or not any_learned(analysis):
         return None
-    near = table[table["leading"] & (table["test"] >= (1 - WITHIN) * table["test"].max())]
+    best = table.iloc[0]
+    alike = table["test"] >= (1 - WITHIN) * table["test"].max()
+    alike |= (table["standing"] == "tied") & (table["test"] >= float(best["score_low"]))
+    near = table[table["leading"] & alike]
     names = tuple(map(str, near["candidate"]))
     known = tuple(name for name in names if name in simple)
     among = near[near["candidate"].isin(known)] if known else near
+    indifferent = len(near) == len(table) > 1 and not (table["standing"] == "open").any()
+    own = near[near["candidate"] == TORCH]
+    if indifferent and len(own):
+        return Choice(own.iloc[0], names, known, indifferent)
     # The table stands in the order of test scores: of equal ranges the first.
-    return Choice(among.iloc[int(np.argmax(among["decades"].fillna(0.0)))], names, known)
+    return Choice(among.iloc[int(np.argmax(among["decades"].fillna(0.0)))], names, known, indifferent)
+
+
+def any_learned(analysis: Analysis) -> bool:
+    """Whether any candidate of a study with one condition is clearly above the baseline, as far as that is known."""
+    baseline = baseline_under(analysis, analysis.conditions[0])
+    return any(has_learned(row, baseline) for _, row in analysis.candidates.iterrows())
 
 
 def _untrained_score(analysis: Analysis) -> float:

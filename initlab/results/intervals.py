@@ -19,6 +19,7 @@ MOST_RESAMPLED = 1_000_000  # scores in memory at a time
 # Below, even from the least to the greatest value is no 95 % interval of the median, 1 − 2·½⁵ = .9375, and that of
 # the interquartile mean, of which the middle half is all, covers less than 93 %.
 LEAST_SEEDS: Mapping[str, int] = MappingProxyType({"mean": 2, "median": 6, "iqm": 8})
+LEAST_EQUAL = 5  # seeds: that fewer score the same, says nothing of how far others may be off
 STUDENT_BELOW = 10  # seeds: fewer do not show their law's shape, and Student's interval of the mean covers better
 SPLIT_OFF = 0.25  # of each end, by the interquartile mean
 
@@ -94,7 +95,8 @@ def bootstrap_intervals(
         raise ValueError("a score is not finite: leave diverged members out and count them")
     constant = np.ptp(scores, axis=1) == 0
     ends = np.full((2, samples), np.nan)
-    ends[:, constant] = scores[constant, 0]
+    if seeds >= LEAST_EQUAL:
+        ends[:, constant] = scores[constant, 0]
     varying = scores[~constant]
     if not len(varying) or seeds < LEAST_SEEDS[statistic]:
         return ends

@@ -1,5 +1,6 @@
 """The finished jobs of one study, or of several read as one, and what became of the others."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from initlab.base.errors import UserError
+from initlab.base.wording import listed
+from initlab.config.names import NOT_IDENTITY
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import finished_jobs, read_config, read_failure, read_metadata, read_table
@@ -90,6 +93,10 @@ def read_study(*study_folders: Path) -> Study:
         members.append(tables[0].assign(job=name))
         history.append(tables[1].assign(job=name))
         configs[name], metadata[name], kept[name] = config, described, folder
+    for name, reason in _superseded(configs, metadata, kept).items():
+        unreadable.append(f"{kept[name]}: {reason}")
+        place = list(configs).index(name)
+        del members[place], history[place], configs[name], metadata[name], kept[name]
     return Study(
         members=pd.concat(members, ignore_index=True) if members else pd.DataFrame(columns=MEMBERS.names),
         history=pd.concat(history, ignore_index=True) if history else pd.DataFrame(columns=HISTORY.names),
@@ -105,6 +112,33 @@ def read_study(*study_folders: Path) -> Study:
         },
         unreadable=unreadable,
     )
+
+
+def _superseded(
+    configs: Mapping[str, Mapping[str, Any]], metadata: Mapping[str, Mapping[str, Any]], folders: Mapping[str, Path]
+) -> dict[str, str]:
+    """Jobs that were run again with other code of the user's own, or other files, each with a reason to leave it out.
+
+    Of jobs with one configuration and one data set the one that was last asked for counts: `metadata.json` is written,
+    or touched, then.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        own = {key: value for key, value in config.items() if not {key, key.partition(".")[0]} & NOT_IDENTITY}
+        what = [own, metadata[name].get("data_checksum")]
+        groups.setdefault(json.dumps(what, sort_keys=True, default=str), []).append(name)
+    found = {}
+    for names in groups.values():
+        if not any(metadata[name].get("sources") for name in names):
+            continue
+        *older, last = sorted(names, key=lambda name: (folders[name] / "metadata.json").stat().st_mtime_ns)
+        now = metadata[last].get("sources") or {}
+        for name in older:
+            former = metadata[name].get("sources") or {}
+            changed = sorted(key for key in {*former, *now} if former.get(key) != now.get(key))
+            if changed:
+                found[name] = f"made with another {listed(changed)}, so that {last} counts in its place"
+    return found
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> dict[str, Path]:

@@ -3,18 +3,22 @@
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
 
-from initlab.base.errors import InitializationWarning, RefusedError, UserError
+from initlab.base.errors import InitializationWarning, OwnCodeError, RefusedError, UserError
+from initlab.base.own_code import own_fault
 from initlab.cohort.optimizers import CohortOptimizer, check_optimizer
 from initlab.cohort.run import build_trainer
 from initlab.cohort.schedules import Schedules
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.data.module import steps_per_epoch
+from initlab.initializers.coverage import coverage_of
 from initlab.jobs.job import Job
 from initlab.sweep.weights import check_weights
 from initlab.tracking.loggers import check_logger
@@ -36,44 +40,68 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
     return list(distinct.values())
 
 
-def usable_jobs(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, list[str]]]:
+@dataclass(frozen=True)
+class Checked:
+    """What was found out of some jobs before any of them trains.
+
+    Attributes:
+        usable: The jobs that can train.
+        refused: For each reason why one cannot, the names of these jobs.
+        faulty: By the name of each job in which code of the user's own raised something, what that was.
+        notes: What a reader of the results must know of the networks.
+    """
+
+    usable: list[Job]
+    refused: dict[str, list[str]]
+    faulty: dict[str, OwnCodeError]
+    notes: list[str]
+
+
+def usable_jobs(jobs: Sequence[Job]) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
     that differ in nothing but learning rate and number of seeds, one is checked for all.
-
-    Returns:
-        The jobs that can train; and for each reason why one cannot, the names of these jobs.
 
     Raises:
         UserError: a job cannot work for any other reason.
     """
     usable: list[Job] = []
     refused: dict[str, list[str]] = {}
-    checked: dict[str, str | None] = {}
+    faulty: dict[str, OwnCodeError] = {}
+    notes: list[str] = []
+    checked: dict[str, str | OwnCodeError | None] = {}
     for job in jobs:
         key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim.lr", "seeds"}), sort_keys=True)
         if key not in checked:
             checked[key] = None
             try:
-                check_job(job)
+                notes += check_job(job)
+            except OwnCodeError as error:
+                checked[key] = error
             except RefusedError as refusal:
                 checked[key] = str(refusal)
         reason = checked[key]
         if reason is None:
             usable.append(job)
+        elif isinstance(reason, OwnCodeError):
+            faulty[job.name] = reason
         else:
             refused.setdefault(reason, []).append(job.name)
-    return usable, refused
+    return Checked(usable, refused, faulty, list(dict.fromkeys(notes)))
 
 
-def check_job(job: Job) -> None:
+def check_job(job: Job) -> list[str]:
     """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
+
+    Returns:
+        Notes on what works, and is probably not what was meant.
 
     Raises:
         RefusedError: the initializer does not fit the network.
+        OwnCodeError: code of the user's own raised something: the network, the initializer, or what loads the data.
         UserError: the members cannot share the optimizer, the logger, device or data cannot be had, or the model does
-            not fit the data.
+            not fit the data; or the initializer fills less than half of its weights.
     """
     check_optimizer(job.config.optim)
     if job.scheduler:
@@ -89,7 +117,7 @@ def check_job(job: Job) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InitializationWarning)  # given where the member is built to train
-            model = job.build_member(job.members()[0])
+            model, treatments = job.fill_member(job.members()[0])
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             model(rows[: job.config.batch_size])  # as it trains: batch norm, for one, refuses a single row
             model.eval()
@@ -97,10 +125,8 @@ def check_job(job: Job) -> None:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network or parameters bring about
-        reason = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"model: building and running it on rows of shape {data.input_shape} failed: {reason}"
-        ) from error
+        what = f"model: building and running it on rows of shape {data.input_shape} failed"
+        raise own_fault(error, what) or UserError(f"{what}: {type(error).__name__}: {error}") from error
     if not isinstance(outputs, torch.Tensor):
         raise UserError(
             f"model._target_={job.config.model['_target_']}: expected a tensor of outputs, got {type(outputs).__name__}"
@@ -111,6 +137,37 @@ def check_job(job: Job) -> None:
             f"model._target_={job.config.model['_target_']}: expected outputs of shape ({len(rows)}, {data.outputs}) "
             f"for {len(rows)} rows, got {tuple(outputs.shape)}"
         )
+    notes = _note_on_coverage(model, treatments)
+    if data.classes is not None and _are_probabilities(outputs):
+        notes.append(
+            "model: its outputs are probabilities (they sum to 1), and cross entropy expects logits: leave the softmax "
+            "out"
+        )
+    return notes
+
+
+def _note_on_coverage(model: nn.Module, treated: Collection[str]) -> list[str]:
+    """A note on weights that the initializer leaves as they are, if there are any.
+
+    Raises:
+        UserError: these are more than half of all.
+    """
+    found = coverage_of(model, treated)
+    if not found.left:
+        return []
+    if not found.enough:
+        raise UserError(
+            f"model: {found}: too few to compare initializers by; say what these are in a method initlab_weights() of "
+            "the module that holds them, as initlab.models describes it"
+        )
+    return [f"model: {found}; a method initlab_weights() of the module that holds them can name them"]
+
+
+def _are_probabilities(outputs: torch.Tensor) -> bool:
+    """Whether all rows are in [0, 1] and sum to 1, as behind a softmax."""
+    values = outputs.detach().double()
+    sums = values.sum(1)
+    return outputs.shape[1] > 1 and bool((values >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
 
 
 def check_schedule(job: Job) -> None:

@@ -1,14 +1,17 @@
 """The folder of a job: what is found in it, and what a run leaves there."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from initlab.base.errors import UserError
 from initlab.base.files import write_whole
 from initlab.base.machine import describe_machine
+from initlab.base.wording import listed
 from initlab.jobs.job import Job
 from initlab.sweep.weights import has_weights, write_weights
 from initlab.tables.job_tables import JobTables
@@ -22,6 +25,8 @@ from initlab.tables.store import (
     write_table,
 )
 from initlab.tracking.callback import JobTracking
+
+OTHER: Final = "the results of another configuration, or of other data"
 
 State = Literal["open", "finished", "damaged", "other"]
 
@@ -43,17 +48,37 @@ def place(job: Job) -> tuple[Job, State, str | None]:
         state, _ = _state(beside)
         if state != "other":
             break
-    note = f"{job.name}: that folder holds {reason}, and stays as it is; this goes to {beside.name}"
+    changed = changed_sources(read_metadata(job.folder).get("sources"), job.sources)
+    if changed and reason != OTHER:
+        have = "has" if len(changed) == 1 else "have"
+        where = "its results of now are in" if state == "finished" else "it is trained anew in"
+        note = f"{job.name}: {listed(changed)} {have} changed since; {where} {beside.name}, beside the old results"
+    else:
+        note = f"{job.name}: that folder holds {reason}, and stays as it is; this goes to {beside.name}"
     return beside, state, note
+
+
+def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
+    """Names of the files that a job was made of, and that are other ones now, or none; empty where that is not known.
+
+    Args:
+        former: What metadata.json has as `sources`: the hash of each file by its name; None in older folders.
+        now: `Job.sources`.
+    """
+    if not isinstance(former, Mapping):
+        return []
+    return sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
 
 
 def _state(job: Job) -> tuple[State, str]:
     """What is in a job's own folder; and if that is of no use, why."""
     if not (job.folder / "members.parquet").exists():
         return "open", ""
-    found = read_metadata(job.folder).get("fingerprint")
+    metadata = read_metadata(job.folder)
+    found = metadata.get("fingerprint")
     if found is not None and found != job.fingerprint:
-        return "other", "the results of another configuration, or of other data"
+        changed = changed_sources(metadata.get("sources"), job.sources)
+        return "other", f"the results of another {listed(changed)}" if changed else OTHER
     try:
         for name in ("members", "history"):
             read_table(job.folder, name)
@@ -114,7 +139,9 @@ def write_failure(job: Job, reason: str, run: str) -> None:
         run: `Run.identity`, for metadata.json.
     """
     try:
-        text = f"{reason}\n{config_text(job.resolved)}"
+        # A traceback with a cause has blank lines within; the first one ends it, for those who read it.
+        lines = "\n".join(line for line in reason.splitlines() if line.strip())
+        text = f"{lines}\n\n{config_text(job.resolved)}"
         write_whole(job.folder / "error.txt", lambda path: path.write_text(text))
         metadata = json.dumps(_metadata(job, run, status="failed"), indent=2)
         write_whole(job.folder / "metadata.json", lambda path: path.write_text(f"{metadata}\n"))
@@ -128,11 +155,14 @@ def reason_of(job: Job) -> str:
 
 
 def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
-    return describe_machine(job.config.trainer.accelerator) | {
-        "status": status,
-        "run": run,
-        "fingerprint": job.fingerprint,
-        "seeds": list(job.seeds),
-        "data_checksum": job.dataset.checksum,
-        "validates_on_test": job.dataset.validates_on_test,
-    }
+    known: dict[str, Any] = {"status": status, "run": run, "seeds": list(job.seeds)}
+    with contextlib.suppress(UserError):  # without data there is none of it to describe
+        data = job.dataset
+        known |= {
+            "fingerprint": job.fingerprint,
+            "sources": job.sources,
+            "data_checksum": data.checksum,
+            "validates_on_test": data.validates_on_test,
+            "baseline": data.baseline,
+        }
+    return describe_machine(job.config.trainer.accelerator) | known

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from initlab.base.errors import UserError
+from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.wording import counted
 from initlab.config.names import NAMED_AFTER
@@ -32,12 +32,14 @@ class Plan:
         jobs: Jobs that are to be trained, each named after its folder.
         finished: Jobs that were found finished in the study's folder.
         refused: Names of jobs whose initializer and network do not fit, by the reason.
+        faulty: Jobs in which code of the user's own raised something when they were checked, each with the error.
         notes: What a reader of the results must know: about data, folders, seeds and jobs left out.
     """
 
     jobs: list[Job]
     finished: list[Job]
     refused: Mapping[str, Sequence[str]]
+    faulty: Sequence[tuple[Job, OwnCodeError]]
     notes: Sequence[str]
 
 
@@ -47,14 +49,23 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
     Raises:
         UserError: a job cannot work; or no job has an initializer and a network that fit.
     """
-    placed = [place(job) for job in jobs]
+    faulty: list[tuple[Job, OwnCodeError]] = []
+    placed = []
+    for job in jobs:
+        try:
+            placed.append(place(job))
+        except OwnCodeError as error:  # of what loads its data
+            faulty.append((job, error))
     resume = jobs[0].config.resume
     finished = [job for job, state, _ in placed if state == "finished" and resume]
-    usable, refused = usable_jobs([job for job, state, _ in placed if state != "finished" or not resume])
-    if not usable and not finished:
+    open_jobs = [job for job, state, _ in placed if state != "finished" or not resume]
+    checked = usable_jobs(open_jobs)
+    usable, refused = checked.usable, checked.refused
+    faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
+    if not usable and not finished and not faulty:
         others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
-    notes = [note for _, _, note in placed if note] + [_note(job) for job in usable]
+    notes = [note for _, _, note in placed if note] + [_note(job) for job in usable] + checked.notes
     notes += too_few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
@@ -64,7 +75,7 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
         notes.append(
             f"{left_out} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
         )
-    return Plan(usable, finished, refused, list(dict.fromkeys(notes)))
+    return Plan(usable, finished, refused, faulty, list(dict.fromkeys(notes)))
 
 
 def too_few_seeds(jobs: Sequence[Job]) -> list[str]:

@@ -98,7 +98,12 @@ SIGNAL = _table(
     ("post_std", NUMBER, "their standard deviation over units and rows"),
     ("post_second_moment", NUMBER, "their mean square"),
     ("dead", NUMBER, "share of the units whose post-activation is 0 for the whole batch"),
-    ("saturated", NUMBER, "share of the first 64 rows' pre-activations where |φ'| is below 5 % of its largest"),
+    (
+        "saturated",
+        NUMBER,
+        "share of the first 64 rows' pre-activations where |φ'| is below 5 % of its largest, of activations that "
+        "flatten at a level, as tanh does; null for ReLU and its kin, which are off where they are flat",
+    ),
     ("correlation", NUMBER, "mean product of different inputs' pre-activations, over their mean square"),
     ("distinct_units", NUMBER, "how many units respond differently to the first 64 rows"),
     ("effective_rank", NUMBER, "(Σλ)²/Σλ² of the products of the first 64 rows' pre-activations"),

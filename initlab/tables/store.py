@@ -1,6 +1,7 @@
 """Tables on disk: Parquet, whole or absent, each with its schema version."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def read_failure(folder: Path) -> str:
     except OSError:
         return "unknown"
     traceback = lines[: lines.index("")] if "" in lines else lines
-    return next((line for line in reversed(traceback) if line[:1].strip()), "unknown")
+    reason = next((line for line in reversed(traceback) if line[:1].strip()), "unknown")
+    return re.sub(r"^initlab\.base\.errors\.\w+: ", "", reason)
 
 
 def finished_jobs(study_folder: Path) -> list[Path]:

@@ -63,30 +63,51 @@ def derivative_fourth_moment(activation: Activation, *, variance: float = 1.0) -
     return float(_expectation(lambda h: activation.derivative(h) ** 4, activation, std))
 
 
-def second_moments(activation: Activation, variances: Tensor) -> Tensor:
-    """E[φ(h)²] for h ~ N(0, v), for each v in `variances`.
+def first_moments(activation: Activation, variances: Tensor, *, mean: float = 0.0) -> Tensor:
+    """E[φ(h)] for h ~ N(mean, v), for each v in `variances`.
+
+    Example:
+        >>> means = first_moments(Activation("relu"), torch.tensor([1.0], dtype=torch.float64), mean=-1.0)
+        >>> round(float(means), 6)  # the normal density at 1, less its tail beyond
+        0.083315
 
     Args:
         activation: The nonlinearity φ, any registered one.
         variances: Variances of the input h, shape (n,), float64, each at least 0.
+        mean: Mean of the input h.
 
     Returns:
         One moment for each variance, shape (n,), float64.
     """
-    return _expectation(lambda h: activation.function(h).square(), activation, variances.sqrt())
+    return _expectation(activation.function, activation, variances.sqrt(), mean=mean)
 
 
-def derivative_moments(activation: Activation, variances: Tensor) -> Tensor:
-    """E[φ'(h)²] for h ~ N(0, v), for each v in `variances`.
+def second_moments(activation: Activation, variances: Tensor, *, mean: float = 0.0) -> Tensor:
+    """E[φ(h)²] for h ~ N(mean, v), for each v in `variances`.
 
     Args:
         activation: The nonlinearity φ, any registered one.
         variances: Variances of the input h, shape (n,), float64, each at least 0.
+        mean: Mean of the input h.
 
     Returns:
         One moment for each variance, shape (n,), float64.
     """
-    return _expectation(lambda h: activation.derivative(h).square(), activation, variances.sqrt())
+    return _expectation(lambda h: activation.function(h).square(), activation, variances.sqrt(), mean=mean)
+
+
+def derivative_moments(activation: Activation, variances: Tensor, *, mean: float = 0.0) -> Tensor:
+    """E[φ'(h)²] for h ~ N(mean, v), for each v in `variances`.
+
+    Args:
+        activation: The nonlinearity φ, any registered one.
+        variances: Variances of the input h, shape (n,), float64, each at least 0.
+        mean: Mean of the input h.
+
+    Returns:
+        One moment for each variance, shape (n,), float64.
+    """
+    return _expectation(lambda h: activation.derivative(h).square(), activation, variances.sqrt(), mean=mean)
 
 
 def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
@@ -106,41 +127,49 @@ def second_moment_slopes(activation: Activation, variances: Tensor) -> Tensor:
     return _expectation(integrand, activation, variances.sqrt()) / variances
 
 
-def cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
-    """E[φ(h₁) φ(h₂)] for normal h₁ and h₂ of one variance, for each of several correlations.
+def cross_moments(activation: Activation, variance: float, correlations: Tensor, *, mean: float = 0.0) -> Tensor:
+    """E[φ(h₁) φ(h₂)] for normal h₁ and h₂ of one mean and variance, for each of several correlations.
 
     Args:
         activation: The nonlinearity φ, any registered one.
         variance: Variance of both h₁ and h₂, at least 0.
         correlations: Between h₁ and h₂, shape (n,), float64, each in [-1, 1].
+        mean: Mean of both h₁ and h₂.
 
     Returns:
         One moment for each correlation, shape (n,), float64.
     """
-    return _pair_expectation(activation, activation.function, variance, correlations)
+    return _pair_expectation(activation, activation.function, variance, correlations, mean)
 
 
-def derivative_cross_moments(activation: Activation, variance: float, correlations: Tensor) -> Tensor:
-    """E[φ'(h₁) φ'(h₂)] for normal h₁ and h₂ of one variance, for each of several correlations.
+def derivative_cross_moments(
+    activation: Activation, variance: float, correlations: Tensor, *, mean: float = 0.0
+) -> Tensor:
+    """E[φ'(h₁) φ'(h₂)] for normal h₁ and h₂ of one mean and variance, for each of several correlations.
 
     Args:
         activation: The nonlinearity φ, any registered one.
         variance: Variance of both h₁ and h₂, at least 0.
         correlations: Between h₁ and h₂, shape (n,), float64, each in [-1, 1].
+        mean: Mean of both h₁ and h₂.
 
     Returns:
         One moment for each correlation, shape (n,), float64.
     """
-    return _pair_expectation(activation, activation.derivative, variance, correlations)
+    return _pair_expectation(activation, activation.derivative, variance, correlations, mean)
 
 
-def _expectation(function: Function, activation: Activation, stds: Tensor) -> Tensor:
-    """E[f(std · z)], z ~ N(0, 1), for each std.
+def _expectation(
+    function: Function, activation: Activation, stds: Tensor, *, mean: float = 0.0, more_kinks: Sequence[float] = ()
+) -> Tensor:
+    """E[f(mean + std · z)], z ~ N(0, 1), for each std.
 
     Args:
         function: f, elementwise, as smooth as the activation.
         activation: Where its kinks are, the integral is split.
         stds: Shape (n,), float64, each at least 0.
+        mean: Mean of what f is given.
+        more_kinks: Where else f is not smooth.
 
     Returns:
         One expectation for each std, shape (n,), float64.
@@ -149,44 +178,50 @@ def _expectation(function: Function, activation: Activation, stds: Tensor) -> Te
     with intra_op_threads(1):  # these are small: threads would only wait for each other
         for part in stds.split(MOST_TOGETHER):
             nodes = _nodes_needed(activation, float(part.max()) ** 2, pairs=False)
-            parts.append(_piecewise(function, activation.kinks, part, nodes))
+            parts.append(_piecewise(function, (*activation.kinks, *more_kinks), part, nodes, mean=mean))
     return torch.cat(parts)
 
 
-def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int) -> Tensor:
-    """E[f(std · z)], z ~ N(0, 1), for each std, with a given number of nodes on each piece.
+def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int, *, mean: float = 0.0) -> Tensor:
+    """E[f(mean + std · z)], z ~ N(0, 1), for each std, with a given number of nodes on each piece.
 
     Args:
         function: f, elementwise, smooth but for the kinks.
         kinks: Where f or its derivative is not smooth.
         stds: Shape (n,), float64, each at least 0.
         nodes: Gauss-Legendre nodes on each piece.
+        mean: Mean of what f is given.
 
     Returns:
         One expectation for each std, shape (n,), float64.
     """
     whole = torch.arange(-CUTOFF, CUTOFF + 1, dtype=torch.float64).expand(len(stds), -1)
     smallest = stds.clamp_min(1e-150).unsqueeze(1)
-    splits = torch.tensor(kinks, dtype=torch.float64) / smallest
+    places = kinks if mean == 0 else (0.0, *kinks)  # without a mean, 0 is an edge already
+    splits = (torch.tensor(places, dtype=torch.float64) - mean) / smallest
     # Where φ bends, around 0, is narrow beside z if the variance is large.
     bends = torch.tensor([10.0**k for k in range(-1, 6)], dtype=torch.float64) / smallest
-    edges = torch.cat([whole, splits, bends, -bends], 1).clamp(-CUTOFF, CUTOFF).sort(1).values
+    origin = -mean / smallest
+    edges = torch.cat([whole, splits, origin + bends, origin - bends], 1).clamp(-CUTOFF, CUTOFF).sort(1).values
     z, weights = _nodes_between(edges, nodes)
-    return (weights * function(stds.unsqueeze(1) * z)).sum(1)
+    return (weights * function(mean + stds.unsqueeze(1) * z)).sum(1)
 
 
-def _pair_expectation(activation: Activation, function: Function, variance: float, correlations: Tensor) -> Tensor:
-    """E[f(h₁) f(h₂)] for normal h₁ and h₂ of one variance v, for each correlation c.
+def _pair_expectation(
+    activation: Activation, function: Function, variance: float, correlations: Tensor, mean: float
+) -> Tensor:
+    """E[f(h₁) f(h₂)] for normal h₁ and h₂ of one mean m and variance v, for each correlation c.
 
-    With h₁ = √v (√|c| w + √(1 - |c|) z₁) and h₂ = √v (±√|c| w + √(1 - |c|) z₂), which are independent given w, it is
-    the mean over w of g(w)·g(±w), where g(w) = E_z[f(√v (√|c| w + √(1 - |c|) z))]: two nested integrals of one
-    variable.
+    With h₁ = m + √v (√|c| w + √(1 - |c|) z₁) and h₂ = m + √v (±√|c| w + √(1 - |c|) z₂), which are independent given w,
+    it is the mean over w of g(w)·g(±w), where g(w) = E_z[f(m + √v (√|c| w + √(1 - |c|) z))]: two nested integrals of
+    one variable.
 
     Args:
         activation: Where its kinks are, the integrals are split.
         function: f, elementwise, as smooth as the activation.
         variance: The variance v of both inputs, at least 0.
         correlations: Values of c, shape (n,), each in [-1, 1].
+        mean: The mean m of both inputs.
 
     Returns:
         One expectation for each correlation, shape (n,), float64.
@@ -194,23 +229,27 @@ def _pair_expectation(activation: Activation, function: Function, variance: floa
     std, nodes = math.sqrt(variance), _nodes_needed(activation, variance, pairs=True)
     products = []
     for correlation in correlations.tolist():
-        if std == 0 or 1 - abs(correlation) < ALIKE:  # |h₁| = |h₂|
-            both = partial(_times_mirrored, function, math.copysign(1.0, correlation))
-            products.append(float(_expectation(both, activation, torch.tensor([std], dtype=torch.float64))))
+        if std == 0 or 1 - abs(correlation) < ALIKE:  # both are as far from the mean
+            both = partial(_times_mirrored, function, math.copysign(1.0, correlation), mean)
+            mirrored = tuple(2 * mean - kink for kink in activation.kinks) if mean else ()
+            stds = torch.tensor([std], dtype=torch.float64)
+            products.append(float(_expectation(both, activation, stds, mean=mean, more_kinks=mirrored)))
         else:
             with intra_op_threads(1):
-                products.append(_product(activation, function, std, correlation, nodes))
+                products.append(_product(activation, function, std, correlation, nodes, mean))
     return torch.tensor(products, dtype=torch.float64)
 
 
-def _times_mirrored(function: Function, sign: float, h: Tensor) -> Tensor:
-    return function(h) * function(sign * h)
+def _times_mirrored(function: Function, sign: float, mean: float, h: Tensor) -> Tensor:
+    return function(h) * function(mean + sign * (h - mean))
 
 
-def _product(activation: Activation, function: Function, std: float, correlation: float, nodes: int) -> float:
+def _product(
+    activation: Activation, function: Function, std: float, correlation: float, nodes: int, mean: float
+) -> float:
     common, own = math.sqrt(abs(correlation)), math.sqrt(1 - abs(correlation))
     reach = torch.arange(-PAIR_CUTOFF, PAIR_CUTOFF + 1, PAIR_PIECE, dtype=torch.float64)
-    places = torch.tensor([0.0, *activation.kinks], dtype=torch.float64) / std
+    places = (torch.tensor([0.0, *activation.kinks], dtype=torch.float64) - mean) / std
     bends = torch.tensor([10.0**k / std for k in range(-1, 6) if 10.0**k < std * PAIR_CUTOFF], dtype=torch.float64)
     # Seen from w, a kink is washed out over own/common; from z it stands where the other summand puts it.
     washed = torch.tensor([-6.0, -2.0, 0.0, 2.0, 6.0], dtype=torch.float64) * own
@@ -226,7 +265,7 @@ def _product(activation: Activation, function: Function, std: float, correlation
     splits = (centres.unsqueeze(2) + around).flatten(1)
     edges = torch.cat([reach.expand(len(splits), -1), splits], 1).clamp(-PAIR_CUTOFF, PAIR_CUTOFF).sort(1).values
     z, weights = _nodes_between(edges, nodes)
-    conditional = (weights * function(std * (common * w.squeeze(0).unsqueeze(1) + own * z))).sum(1)
+    conditional = (weights * function(mean + std * (common * w.squeeze(0).unsqueeze(1) + own * z))).sum(1)
     # Nodes and edges are symmetric about 0, so that the value at -w stands at the mirrored place.
     other = conditional if correlation >= 0 else conditional.flip(0)
     return float((outer.squeeze(0) * conditional * other).sum())

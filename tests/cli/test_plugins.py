@@ -12,7 +12,7 @@ from torch import nn
 import initlab
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
-from initlab.tables.store import read_config
+from initlab.tables.store import read_config, read_failure
 from tests.helpers import QUICK, run
 
 
@@ -112,7 +112,7 @@ def test_plugins_that_do_not_do_what_they_should(own_scheme: str, tmp_path: Path
 def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], own_scheme: str
 ) -> None:
-    """Though the others share its cohort; at every seed, it is left out before anything trains."""
+    """Though the others share its cohort; and so does one that fails at every seed, before anything trains."""
     (tmp_path / f"{own_scheme}.py").write_text(
         "import initlab\n"
         "@initlab.register_initializer('flaky', source='our own')\n"
@@ -133,5 +133,12 @@ def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
     (error,) = study.glob("*/error.txt")
     assert "init=flaky failed: ArithmeticError: not this seed" in error.read_text()
     always = f"-m plugins=[{own_scheme}] init=flaky,he ++init.gain=0.1 {QUICK} name=other"
-    assert run(always, monkeypatch, tmp_path) == 0  # at seed 0, which is checked before
-    assert "left out: init=flaky failed: ArithmeticError: not this seed" in capsys.readouterr().out
+    assert run(always, monkeypatch, tmp_path) == 1  # at seed 0, which is checked before
+    said = capsys.readouterr()
+    assert "left out" not in said.out
+    assert "1 of 2 jobs failed; the traceback is in " in said.err
+    (error,) = (tmp_path / "outputs" / "other").glob("*/error.txt")
+    reason = f"init=flaky failed: ArithmeticError: not this seed ({own_scheme}.py, line 7, in flaky)"
+    assert read_failure(error.parent) == reason
+    assert "raise ArithmeticError('not this seed')" in error.read_text()  # the user's own line
+    assert len(list((tmp_path / "outputs" / "other").glob("*/members.parquet"))) == 1

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from initlab.cli import run_probe
+from initlab.cli.run_report import run_report
 from initlab.jobs.job import Job
 from initlab.probe import main
 from initlab.tables.store import read_table
@@ -30,11 +31,22 @@ def test_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: p
     assert "xavier_normal, 3 seeds" in said
     assert "12 of 31 layers" in said
     assert "no weight gets any gradient" in said
-    verdicts = pd.read_csv(study / "verdicts.csv").set_index("job")
-    assert verdicts["outlook"].iloc[0] == "not trainable"
+    verdicts = pd.read_csv(study / "tables" / "verdicts.csv").set_index("job")
+    assert verdicts.filter(like="init=zeros", axis=0)["outlook"].item() == "not trainable"
     for name in ("signal", "histograms", "spectrum"):
-        with Image.open(study / f"{name}.png") as picture:
+        with Image.open(study / "figures" / f"{name}.png") as picture:
             assert picture.width > 500
+        assert (study / "figures" / f"{name}.svg").exists()
+    page = (study / "report.html").read_text()
+    assert "no weight gets any gradient" in page
+    assert page.count("data:image/svg+xml") == 3
+    assert len(pd.read_csv(study / "tables" / "layers.csv")) == 3 * 31
+    before = (study / "report.md").read_text()
+    assert "Not trainable: zeros." in before
+    (study / "report.md").unlink()
+    run_report([study])  # reads the tables back
+    assert (study / "report.md").read_text() == before
+    assert "Not trainable: zeros." in capsys.readouterr().out
     (folder,) = study.glob("*init=xavier*")
     table = read_table(folder, "signal")
     assert len(table) == 3 * 31
@@ -56,7 +68,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "trainable" in done.stdout
-    assert "In outputs/probe/look: signal.png" in done.stdout
+    assert "In outputs/probe/look: report.html" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -124,5 +136,5 @@ def test_one_failing_job_does_not_stop_the_others(
     assert "RuntimeError: broken on purpose" in said.out
     assert "1 of 2 jobs could not be probed" in said.err
     study = tmp_path / "outputs" / "probe" / "look"
-    assert (study / "signal.png").exists()
+    assert (study / "figures" / "signal.png").exists()
     assert "Traceback" in next(study.glob("init=he*/error.txt")).read_text()

@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from initlab.cli.command import CONF
-from initlab.tables.store import read_table
+from initlab.tables.store import read_failure, read_table
 from tests.helpers import QUICK, make_job, run
 
 EMBEDDED = ("wine", "digits", "teacher", "spirals")
@@ -179,7 +179,6 @@ def test_a_data_set_of_ones_own(own: Path, monkeypatch: pytest.MonkeyPatch, caps
         ("data=rings data.rows=many", "data.rows=many: expected a whole number"),
         ("data=rings +data.test_fraction=2", "data.test_fraction=2: expected a share in (0, 1)"),
         ("data=rings data._target_=mine.no_data_set ~data.rows", "expected a function that returns an initlab.data"),
-        ("data=rings data._target_=mine.broken ~data.rows", "data._target_=mine.broken: KeyError: 'nothing here'"),
     ],
 )
 def test_what_can_be_wrong_with_it_is_one_line(
@@ -189,6 +188,21 @@ def test_what_can_be_wrong_with_it_is_one_line(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_a_fault_in_it_is_shown_where_it_is(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its jobs fail with a traceback; those on other data train."""
+    broken = "data=rings data._target_=mine.broken ~data.rows"
+    assert run(f"--config-dir my_conf {broken} {QUICK}", monkeypatch, own) == 1
+    assert "1 of 1 job failed; the traceback is in " in capsys.readouterr().err
+    (error,) = (own / "outputs" / "study").glob("*/error.txt")
+    assert "data._target_=mine.broken: KeyError: 'nothing here' (mine.py, line " in read_failure(error.parent)
+    assert ", in broken" in error.read_text()
+    both = f"-m --config-dir my_conf data=rings data._target_=mine.rings,mine.broken ~data.rows {QUICK}"
+    assert run(both.replace("name=study", "name=both"), monkeypatch, own) == 1
+    assert len(list((own / "outputs" / "both").glob("*/members.parquet"))) == 1
 
 
 def test_the_documented_example_is_this_one() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from initlab.tables.store import read_table
+from initlab.tables.store import read_failure, read_table
 from tests.helpers import QUICK, run
 
 OWN_NETWORKS = {
@@ -24,7 +24,6 @@ FORWARD = "def forward(self, rows):\n        return "
 NOT_NETWORKS = {
     "Pair": (f"{FORWARD}self.linear(rows), rows", "expected a tensor of outputs, got tuple"),
     "Narrow": (f"{FORWARD}self.linear(rows)[:, :2]", "expected outputs of shape (2, 3)"),
-    "Breaks": (f"{FORWARD}self.other(rows)", "on rows of shape (13,) failed: AttributeError"),
     "Nothing": ("def __new__(cls, **_):\n        return None", "gives a NoneType: expected a torch.nn.Module"),
 }
 
@@ -44,6 +43,30 @@ def test_what_is_no_network_for_this_data_is_one_line(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert reason in said
+
+
+def test_a_network_that_breaks_fails_its_jobs_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_broken.py").write_text(
+        "from torch import nn\nclass Net(nn.Module):\n"
+        "    def __init__(self, out_features, *, bad: bool = False):\n        super().__init__()\n"
+        "        self.linear, self.bad = nn.Linear(13, out_features), bad\n"
+        "    def forward(self, rows):\n"
+        "        return self.other(rows) if self.bad else self.linear(rows)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run(f"-m model._target_=own_broken.Net +model.bad=true,false init=he {QUICK}", monkeypatch, tmp_path) == 1
+    said = capsys.readouterr()
+    reason = (
+        "model: building and running it on rows of shape (13,) failed: AttributeError: 'Net' object has no attribute"
+    )
+    assert "initlab: 1 of 2 jobs failed; the traceback is in " in said.err
+    assert said.err.count("\n") == 1
+    (error,) = (tmp_path / "outputs" / "study").glob("*/error.txt")
+    assert 'own_broken.py", line 7, in forward' in error.read_text()
+    assert f"{reason} 'other' (own_broken.py, line 7, in forward)" in read_failure(error.parent)
+    assert len(list((tmp_path / "outputs" / "study").glob("*/members.parquet"))) == 1
 
 
 def test_a_network_whose_path_depends_on_the_data_trains_without_being_asked(

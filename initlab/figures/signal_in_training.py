@@ -1,0 +1,92 @@
+"""What training makes of the signal: sizes of signal and gradient, dead and saturated units, over epochs."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from initlab.figures.panels import nothing_to_see
+from initlab.figures.signal import LARGEST, SMALLEST
+from initlab.figures.style import LineStyle, literal
+
+# Title, column, whether sizes are compared by factors.
+PANELS = (
+    ("pre-activations, mean square", "pre_second_moment", True),
+    ("gradient, mean square", "gradient_second_moment", True),
+    ("dead units", "dead", False),
+    ("saturated pre-activations", "saturated", False),
+)
+
+
+def signal_in_training(
+    tables: Mapping[str, pd.DataFrame], looks: Mapping[str, tuple[str, LineStyle]], *, title: str = ""
+) -> Figure:
+    """Draw what was recorded of the hidden layers over epochs.
+
+    A line is the mean over layers and members, of sizes the geometric one; its band reaches from the layer with the
+    least mean over members to the one with the greatest.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from initlab.figures.signal_in_training import signal_in_training
+        >>> from initlab.tables.store import read_table
+        >>> table = read_table(Path("outputs/study/init=he"), "signal")  # doctest: +SKIP
+        >>> signal_in_training({"he": table}, {"he": ("C0", "-")}).savefig("training.png")  # doctest: +SKIP
+
+    Args:
+        tables: By label, tables with the columns of `tables.schema.SIGNAL`, each of one job that recorded its signal
+            while it trained (`signal.every`).
+        looks: Colour and dash by label.
+        title: Heading of the whole figure; empty: none.
+    """
+    figure = Figure(figsize=(13.2, 3.6), layout="constrained")
+    for panel, (name, column, factors) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        drawn = False
+        for label, table in tables.items():
+            epochs, mean, low, high = over_epochs(table, column, factors=factors)
+            if np.isfinite(mean).any():
+                color, dash = looks[label]
+                panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=1.6, marker="o", markersize=3)
+                panel.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+                drawn = True
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("epoch")
+        if not drawn:
+            nothing_to_see(panel, "nothing recorded")
+            continue
+        if factors:
+            panel.set_yscale("log")
+        else:
+            panel.set_ylim(-0.03, 1.03)
+            panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    handles = [Line2D([], [], color=looks[name][0], linestyle=looks[name][1], label=literal(name)) for name in tables]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    if title:
+        figure.suptitle(literal(title))
+    return figure
+
+
+def over_epochs(table: pd.DataFrame, column: str, *, factors: bool) -> tuple[NDArray[np.float64], ...]:
+    """Epochs, and at each of them the mean of a column over hidden layers and members, its least and greatest layer.
+
+    Args:
+        table: A signal table of one job, with several epochs.
+        column: What is averaged; null where it is not measured.
+        factors: Whether sizes are compared by factors, so that the mean is geometric and zeros are left out.
+    """
+    last = table["position"].max()
+    hidden = table[table["position"] < last] if last > 1 else table
+    values = hidden[column].astype(float)
+    if factors:
+        values = np.log(values.where((values > SMALLEST) & (values < LARGEST)))
+    by_layer = values.groupby([hidden["epoch"], hidden["position"]]).mean().unstack()
+    ends = (by_layer.mean(axis=1), by_layer.min(axis=1), by_layer.max(axis=1))
+    numbers = [end.to_numpy(np.float64) for end in ends]
+    return by_layer.index.to_numpy(np.float64), *(np.exp(each) if factors else each for each in numbers)

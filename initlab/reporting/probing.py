@@ -1,0 +1,190 @@
+"""The report of a probe: what initializers do to signal and gradient before any training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from initlab.base.errors import UserError
+from initlab.base.wording import listed
+from initlab.figures.histograms import MOST_ROWS, activation_histograms
+from initlab.figures.signal import MOST_SHOWN, signal_by_depth
+from initlab.figures.spectrum import jacobian_spectrum
+from initlab.figures.style import LINES
+from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section, Table
+from initlab.reporting.repeat import how_to_repeat
+from initlab.results.differences import differing_keys, flat_config, label_of
+from initlab.results.study import Study
+from initlab.tables.schema import describe_columns
+from initlab.tables.store import read_config, read_metadata, read_table
+
+OUTLOOKS = ("trainable", "hard to train", "not trainable")
+TABLES = ("signal", "histograms", "spectrum")
+SHOWN = {
+    "pre_second_moment": "pre-activation²",
+    "predicted_second_moment": "theory",
+    "gradient_second_moment": "gradient²",
+    "predicted_gradient_second_moment": "theory ",  # two columns of a table cannot have one name
+    "correlation": "correlation",
+    "predicted_correlation": "theory  ",
+    "dead": "dead",
+    "saturated": "saturated",
+}
+
+
+@dataclass(frozen=True)
+class ProbedJob:
+    """What a probe found of one job.
+
+    Attributes:
+        name: Name of the job.
+        config: Its resolved configuration, as plain data.
+        metadata: How it ran; `outlook` and `reason` are the verdict, `unseen` the weights that were not measured.
+        tables: By name, `signal`, `histograms` and `spectrum`.
+    """
+
+    name: str
+    config: dict[str, Any]
+    metadata: dict[str, Any]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def read_probe(folder: Path) -> list[ProbedJob]:
+    """The jobs of a probe's folder, in the order of their names; those that cannot be read are left out."""
+    found = []
+    for path in sorted(folder.glob("*/spectrum.parquet")):
+        job = path.parent
+        if (job / "members.parquet").exists() or (job / "error.txt").exists():
+            continue
+        try:
+            tables = {name: read_table(job, name) for name in TABLES}
+            found.append(ProbedJob(job.name, read_config(job), read_metadata(job), tables))
+        except UserError:  # damaged, or of another version
+            continue
+    return found
+
+
+def compose_probe_report(jobs: Sequence[ProbedJob], title: str) -> Report:
+    """Put the report of a probe together.
+
+    Args:
+        jobs: One or more, as `read_probe` returns them.
+        title: Heading of the report, in plain text.
+    """
+    configs = {job.name: flat_config(job.config) for job in jobs}
+    differing = differing_keys(configs)
+    labels = {job.name: label_of(differing, job.name) for job in jobs}
+    sections = [
+        _outlook(jobs, labels),
+        _signal(jobs, labels),
+        *_pictures(jobs, labels),
+        _gaps(jobs, labels),
+        how_to_repeat(_as_study(jobs, configs, differing)),
+    ]
+    return Report(title, [section for section in sections if section is not None])
+
+
+def _outlook(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
+    """The section that says what can be trained, and why."""
+    rows = [(job.name, job.metadata.get("outlook", ""), job.metadata.get("reason", "")) for job in jobs]
+    data = pd.DataFrame(rows, columns=["job", "outlook", "reason"])
+    parts: list[Part] = []
+    if len(jobs) == 1:
+        parts.append(Paragraph(f"{labels[jobs[0].name]}: {rows[0][1]}: {rows[0][2]}."))
+    else:
+        for outlook in OUTLOOKS:
+            names = [labels[str(job)] for job in data.loc[data["outlook"] == outlook, "job"]]
+            if names:
+                parts.append(Paragraph(f"{outlook.capitalize()}: {listed(names, 12)}."))
+    shown = data.assign(job=[labels[str(job)] for job in data["job"]])
+    parts.append(Table("verdicts", "Whether networks can be trained from where they start, and why.", data, shown))
+    return Section("The outlook before training", parts)
+
+
+def _signal(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
+    """The section with signal and gradient in every layer."""
+    tables = {labels[job.name]: job.tables["signal"] for job in jobs[:MOST_SHOWN]}
+    more = f" The first {MOST_SHOWN} of {len(jobs)} jobs." if len(jobs) > MOST_SHOWN else ""
+    caption = (
+        "Lines are measured: mean over seeds, of sizes the geometric one, and one standard deviation to either side. "
+        f"Dashes are mean-field theory.{more}"
+    )
+    whole = pd.concat([job.tables["signal"].assign(job=job.name) for job in jobs], ignore_index=True)
+    keys = ["job", "position", "layer"]
+    means = whole.groupby(keys, sort=False)[list(SHOWN)].mean().reset_index()
+    shown = pd.DataFrame({"job": means["job"].map(labels), "layer": means["layer"]})
+    for column, heading in SHOWN.items():
+        share = column in ("dead", "saturated")
+        shown[heading] = [_cell(value, share=share) for value in means[column].to_numpy(np.float64, na_value=np.nan)]
+    known = describe_columns("signal")
+    legend = Points([f"{column}: {known[column]}" for column in SHOWN if not column.startswith("predicted")])
+    return Section(
+        "Signal by depth",
+        [
+            Picture("signal", caption, signal_by_depth(tables)),
+            Table("layers", "Every layer: means over seeds, and theory beside.", means, shown, folded=True),
+            legend,
+        ],
+    )
+
+
+def _pictures(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> list[Section]:
+    """Sections with the histograms of what layers hand on, and with the Jacobian's singular values."""
+    sections = []
+    for name, title, caption, draw, most in (
+        (
+            "histograms",
+            "What layers hand on",
+            "Histograms of post-activations, and of the outputs, of one network a job.",
+            activation_histograms,
+            MOST_ROWS,
+        ),
+        (
+            "spectrum",
+            "The Jacobian",
+            "Singular values of the outputs' Jacobian by the inputs: mean, least and greatest over seeds and rows.",
+            jacobian_spectrum,
+            len(LINES),
+        ),
+    ):
+        tables = {labels[job.name]: job.tables[name] for job in jobs if len(job.tables[name])}
+        if tables:
+            more = f" The first {most} of {len(tables)} jobs." if len(tables) > most else ""
+            sections.append(Section(title, [Picture(name, caption + more, draw(tables))]))
+    return sections
+
+
+def _gaps(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section | None:
+    """The section on what was not measured or predicted; None if there is no such thing."""
+    found: dict[str, list[str]] = {}
+    for job in jobs:
+        reasons = job.tables["signal"].groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
+        for reason, row in reasons.iterrows():
+            where = f"from {row['first']} on" if row["nunique"] > 1 else f"for {row['first']}"
+            found.setdefault(f"No prediction {where}: {reason}", []).append(labels[job.name])
+        for weight, reason in job.metadata.get("unseen", {}).items():
+            found.setdefault(f"Not measured: {weight}: {reason}", []).append(labels[job.name])
+    if not found:
+        return None
+    whose = [
+        f"{text}." if len(names) == len(jobs) else f"{text} ({listed(names, 6)})." for text, names in found.items()
+    ]
+    return Section("What was not measured or predicted", [Points(whose)])
+
+
+def _as_study(jobs: Sequence[ProbedJob], configs: dict[str, dict[str, Any]], differing: pd.DataFrame) -> Study:
+    """The jobs as what `how_to_repeat` reads: names, data sets, configurations and how they ran."""
+    members = pd.DataFrame({"job": [job.name for job in jobs], "data": [job.config["data"]["name"] for job in jobs]})
+    metadata = {job.name: job.metadata for job in jobs}
+    return Study(members, pd.DataFrame(), differing, configs=configs, metadata=metadata)
+
+
+def _cell(value: float, *, share: bool) -> str:
+    if np.isnan(value):
+        return "—"
+    if share:
+        return f"{value:.0%}"
+    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"

@@ -1,0 +1,81 @@
+"""What knowing nothing of the inputs scores, and which candidates have learned more than that."""
+
+import math
+
+import pandas as pd
+
+from initlab.base.wording import interval_text, listed
+from initlab.results.analysis import Analysis, Condition
+from initlab.results.differences import RATE
+from initlab.results.study import Study
+
+LEARNED = 0.05  # the share of the way from the baseline to a perfect score that counts as having learned
+
+
+def baseline_of_job(study: Study, job: str) -> float:
+    """Test score of the commonest training class, or of the mean, on a job's data; NaN where an old job has not it."""
+    known = study.metadata.get(job, {}).get("baseline")
+    return float(known) if isinstance(known, int | float) else math.nan
+
+
+def baseline_under(analysis: Analysis, condition: Condition) -> float:
+    """The same for the data of a condition."""
+    known = [baseline_of_job(analysis.study, str(job)) for job in analysis.candidates_under(condition)["job"]]
+    return next((value for value in known if math.isfinite(value)), math.nan)
+
+
+def baseline_name(metric: str) -> str:
+    """What scores the baseline: `the commonest class` or `the mean`."""
+    return "the commonest class" if metric == "accuracy" else "the mean"
+
+
+def has_learned(candidate: pd.Series, baseline: float) -> bool:
+    """Whether a candidate is clearly above the baseline: its interval is, and its mean by a twentieth of what is left.
+
+    Args:
+        candidate: Its row in `Analysis.candidates`.
+        baseline: Test score of knowing nothing of the inputs; NaN where that is not known, and all count as learned.
+    """
+    if not math.isfinite(baseline):
+        return True
+    mean, low = float(candidate["score"]), float(candidate["score_low"])
+    above = mean - baseline > LEARNED * (1 - baseline)
+    return above and not low <= baseline  # NaN where there is no interval
+
+
+def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
+    """Whether the networks of a job ended where knowing nothing of the inputs does, or all of them diverged.
+
+    Args:
+        members: The job's rows of the members table.
+        baseline: As metadata.json has it; anything but a number where that is not known.
+    """
+    scores = members.loc[members["status"] == "finished", "test_score"].astype(float)
+    if scores.empty:
+        return True
+    if not isinstance(baseline, int | float) or not math.isfinite(baseline):
+        return False
+    return float(scores.mean()) - baseline <= LEARNED * (1 - baseline)
+
+
+def failure_lines(study: Study) -> list[str]:
+    """Why networks that learned nothing did not, a line a reason: what the probe said of them before training."""
+    found: dict[str, list[str]] = {}
+    for job, rows in study.members.groupby("job", sort=False):
+        metadata = study.metadata.get(str(job), {})
+        bad = metadata.get("outlook") in ("not trainable", "hard to train")
+        if bad and learned_nothing(rows, metadata.get("baseline")):
+            found.setdefault(str(metadata.get("reason")), []).append(study.label(str(job), without=[RATE]))
+    return [f"{listed(list(dict.fromkeys(names)))} learned nothing: {reason}." for reason, names in found.items()]
+
+
+def baseline_lines(study: Study) -> list[str]:
+    """A line for each data set whose baseline is known, to stand below a table of scores."""
+    found: dict[str, str] = {}
+    for job, rows in study.members.groupby("job", sort=False):
+        value, metric = baseline_of_job(study, str(job)), str(rows["metric"].iloc[0])
+        if math.isfinite(value):
+            what = "Knowing only the commonest class" if metric == "accuracy" else "Predicting the mean"
+            line = f"{what} scores {interval_text(value)}"
+            found.setdefault(str(rows["data"].iloc[0]), line)
+    return [f"{data}: {line}." for data, line in found.items()]

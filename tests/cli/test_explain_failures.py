@@ -1,0 +1,51 @@
+"""What fails to learn at all is told why, beside its score."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from initlab.cli import explain_failures
+from initlab.cli.run_report import run_report
+from initlab.tables.store import read_metadata
+from tests.helpers import QUICK, run
+
+LINE = "zeros learned nothing: no weight gets any gradient, so that none of them ever moves."
+
+
+def test_train_says_why_zeros_have_the_score_of_the_commonest_class(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"-m init=zeros,he model.depth=2 optim.lr=0.05,0.1 {QUICK}"
+    calls = []
+    verdict = explain_failures._verdict
+    monkeypatch.setattr(explain_failures, "_verdict", lambda job: calls.append(job.name) or verdict(job))
+    assert run(command, monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines().count(LINE) == 1
+    assert len(calls) == 1  # once for both learning rates, and not for what has learned
+    study = tmp_path / "outputs" / "study"
+    outlooks = {path.parent.name: read_metadata(path.parent).get("outlook") for path in study.glob("*/members.parquet")}
+    assert sorted(map(str, outlooks.values())) == ["None", "None", "not trainable", "not trainable"]
+    assert f"<li>{LINE}</li>" in run_report([study]).read_text()
+    assert run(command, monkeypatch, tmp_path) == 0  # nothing is left to do: it is said all the same
+    assert LINE in capsys.readouterr().out
+    assert len(calls) == 1
+
+
+def test_it_takes_next_to_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(f"init=zeros model.depth=4 {QUICK}", monkeypatch, tmp_path) == 0
+    from tests.helpers import make_job
+
+    job = make_job("init=zeros", "model.depth=4")
+    explain_failures._verdict(job)  # what is loaded once
+    before = time.perf_counter()
+    assert explain_failures._verdict(job)["outlook"] == "not trainable"
+    assert time.perf_counter() - before < 1.0
+
+
+def test_what_cannot_be_looked_at_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(explain_failures, "MOST_WEIGHTS", 3)
+    assert run(f"init=zeros {QUICK}", monkeypatch, tmp_path) == 0
+    (members,) = (tmp_path / "outputs" / "study").glob("*/members.parquet")
+    assert "outlook" not in read_metadata(members.parent)

@@ -1,0 +1,41 @@
+"""What `signal.every` recorded is drawn over epochs, and stands in the report."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from initlab.cli.run_report import run_report
+from initlab.figures.signal_in_training import PANELS, signal_in_training
+from initlab.tables.store import read_table
+from tests.helpers import QUICK, run
+
+
+def test_the_figure_and_its_section(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = f"-m init=he,xavier model.depth=3 activation=tanh signal.every=1 {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    study = tmp_path / "outputs" / "study"
+    page = run_report([study]).read_text()
+    assert "<h2>Signal while training</h2>" in page
+    assert (study / "figures" / "training.svg").exists()
+    (folder,) = study.glob("*init=he,*")
+    table = read_table(folder, "signal")
+    figure = signal_in_training({"he": table}, {"he": ("C0", "-")})
+    hidden = table[table["position"] < 4]
+    for panel, (title, column, factors) in zip(figure.axes, PANELS, strict=True):
+        (line,) = panel.get_lines()
+        assert panel.get_title() == title
+        np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2])
+        values = hidden[column].astype(float)
+        expected = (np.log(values) if factors else values).groupby(hidden["epoch"]).mean()
+        np.testing.assert_allclose(line.get_ydata(), np.exp(expected) if factors else expected, rtol=1e-9)
+
+
+def test_what_is_not_measured_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(f"init=zeros signal.every=2 {QUICK}", monkeypatch, tmp_path) == 0
+    (folder,) = (tmp_path / "outputs" / "study").glob("*/")
+    figure = signal_in_training({"zeros": read_table(folder, "signal")}, {"zeros": ("C0", "-")})
+    texts = [[text.get_text() for text in panel.texts] for panel in figure.axes]
+    assert texts == [[], ["nothing recorded"], [], ["nothing recorded"]] or texts[3] == ["nothing recorded"]
+    dead = figure.axes[2].get_lines()[0].get_ydata()
+    assert np.all(np.asarray(dead) == 1.0)

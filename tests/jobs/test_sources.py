@@ -1,0 +1,122 @@
+"""Results do not outlive the code of the user's own that made them."""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from initlab.base.own_code import is_own, own_sources
+from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.jobs.job import RESULTS_VERSION, Job
+from initlab.results.study import read_study
+from initlab.tables.store import read_metadata
+from tests.helpers import QUICK, make_job, run
+
+SCHEME = """
+import initlab
+from {package}scale import STD
+@initlab.register_initializer('hunch', source='our own')
+def hunch(weight, *, fan, generator):
+    'Fill `weight` from N(0, STD²/fan_in).'
+    weight.normal_(0, STD / fan.fan_in ** 0.5, generator=generator)
+"""
+
+
+@pytest.fixture
+def own(own_scheme: str, tmp_path: Path) -> Path:
+    """A folder with a plug-in, and a module that it imports."""
+    (tmp_path / f"{own_scheme}.py").write_text(SCHEME.format(package=""))
+    (tmp_path / "scale.py").write_text("STD = 1e-6\n")
+    yield tmp_path
+    sys.modules.pop("scale", None)
+
+
+def edit(path: Path, text: str) -> None:
+    """Change a file as a user does between two commands: another process would import it anew."""
+    path.write_text(text)
+    stamp = path.stat().st_mtime_ns + 10_000_000
+    os.utime(path, ns=(stamp, stamp))
+    for name in (path.stem, "own_schemes"):
+        sys.modules.pop(name, None)
+
+
+def test_an_edited_plugin_is_trained_anew_beside_the_old_results(
+    own: Path, own_scheme: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from initlab.initializers import registry
+
+    command = f"plugins=[{own_scheme}] init=hunch {QUICK} trainer.max_epochs=8"
+    study = own / "outputs" / "study"
+    assert run(command, monkeypatch, own) == 0
+    (first,) = study.glob("init=hunch*/members.parquet")
+    before = pd.read_parquet(first)
+    assert set(read_metadata(first.parent)["sources"]) == {"own_schemes.py", "scale.py"}
+    assert run(command, monkeypatch, own) == 0
+    assert "1 of 1 job is finished already" in capsys.readouterr().out
+
+    edit(own / "scale.py", "STD = 2 ** 0.5\n")  # which the plug-in imports
+    registry._SCHEMES.pop("hunch")
+    assert run(command, monkeypatch, own) == 0
+    said = capsys.readouterr().out
+    assert f"{first.parent.name}: scale.py has changed since; it is trained anew in " in said
+    assert "beside the old results" in said
+    folders = sorted(path.parent for path in study.glob("init=hunch*/members.parquet"))
+    assert len(folders) == 2
+    assert pd.read_parquet(first).equals(before)
+    found = read_study(study)
+    assert set(found.members["job"]) == {next(folder.name for folder in folders if folder != first.parent)}
+    (left_out,) = found.unreadable
+    assert "made with another scale.py" in left_out
+
+    edit(own / "scale.py", "STD = 1e-6\n")  # and back: the first results are right again
+    registry._SCHEMES.pop("hunch")
+    assert run(command, monkeypatch, own) == 0
+    assert "1 of 1 job is finished already" in capsys.readouterr().out
+    assert set(read_study(study).members["job"]) == {first.parent.name}
+
+
+def test_a_network_and_a_checkpoint_are_part_of_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "my_net").mkdir()
+    (tmp_path / "my_net" / "__init__.py").write_text("")
+    (tmp_path / "my_net" / "parts.py").write_text("UNITS = 5\n")
+    (tmp_path / "my_net" / "net.py").write_text(
+        "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self, out_features):\n"
+        "        from .parts import UNITS\n        super().__init__(13, out_features)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    checkpoint = tmp_path / "weights.pt"
+    torch.save({"weight": torch.zeros(3, 13)}, checkpoint)
+
+    def job() -> Job:
+        return make_job("model._target_=my_net.net.Net", "init=pretrained", f"init.path={checkpoint}")
+
+    names = {"my_net.py", "my_net/net.py", "my_net/parts.py", str(checkpoint)}
+    assert set(job().sources) == names
+    seen = {job().fingerprint}
+    for path in (tmp_path / "my_net" / "parts.py", tmp_path / "my_net" / "net.py"):
+        edit(path, path.read_text() + "# another\n")
+        seen.add(job().fingerprint)
+    torch.save({"weight": torch.ones(3, 13)}, checkpoint)
+    seen.add(job().fingerprint)
+    assert len(seen) == 4
+    for name in ("my_net", "my_net.net", "my_net.parts"):
+        sys.modules.pop(name, None)
+
+
+def test_jobs_of_initlabs_own_things_keep_their_fingerprints() -> None:
+    """As they were before sources became a part of them."""
+    assert make_job("init=he", "data=spirals").sources == {}
+    assert make_job("init=lsuv", "data=wine", "model=residual_mlp").sources == {}
+    assert not is_own(torch.__file__)
+    assert not is_own(os.__file__)
+    assert own_sources(["torch.nn", "initlab.train", "json", "nowhere.to.be.found"]) == {}
+    job = make_job("init=he", "data=spirals")
+    what = [without_keys(job.resolved, NOT_IDENTITY), job.dataset.checksum, RESULTS_VERSION]
+    assert job.fingerprint == hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

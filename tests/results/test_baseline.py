@@ -1,0 +1,102 @@
+"""What knowing nothing of the inputs scores stands beside the scores, and decides whether anything learned."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from initlab.figures.curves import learning_curves
+from initlab.figures.seeds import seeds_as_dots
+from initlab.reporting.recommendation import recommendation_section, recommendation_words
+from initlab.reporting.scores import leaderboard
+from initlab.results.analysis import Analysis, analyse
+from initlab.results.baseline import baseline_lines, baseline_under, has_learned
+from initlab.results.choice import choose_candidate
+from tests.results.studies import Cell, study_of
+
+NOISE = np.random.default_rng(0).normal(0, 0.01, (4, 12))
+SIMPLE = {"he", "orthogonal", "torch_default"}
+
+
+def analysed(baseline: float | None, **scores: object) -> Analysis:
+    metadata = {} if baseline is None else {"baseline": baseline}
+    cells = [Cell({"init.name": name}, values, metadata=metadata) for name, values in scores.items()]  # type: ignore[arg-type]
+    return analyse(study_of(*cells))
+
+
+def test_nothing_here_learned_is_an_answer() -> None:
+    """A lucky .305 where the commonest class scores .271 recommends nothing."""
+    found = analysed(0.271, lsuv=0.305 + NOISE[0], he=0.28 + NOISE[1], orthogonal=0.28 + NOISE[2])
+    assert choose_candidate(found, SIMPLE) is None
+    (part,) = recommendation_section(found, None, "").parts
+    assert part.text.startswith("Nothing here learned: the best, lsuv, has test accuracy 0.3")  # type: ignore[union-attr]
+    assert "knowing only the commonest class scores 0.271" in part.text  # type: ignore[union-attr]
+    better = analysed(0.271, lsuv=0.405 + NOISE[0], he=0.28 + NOISE[1])
+    choice = choose_candidate(better, SIMPLE)
+    assert choice is not None
+    assert choice.chosen["candidate"] == "lsuv"
+
+
+@pytest.mark.parametrize(
+    ("score", "low", "expected"),
+    [
+        (0.305, 0.29, False),
+        (0.40, 0.26, False),
+        (0.40, 0.35, True),
+        (0.40, math.nan, True),
+        (math.nan, math.nan, False),
+    ],
+)
+def test_what_counts_as_learned(score: float, low: float, expected: bool) -> None:
+    assert has_learned(pd.Series({"score": score, "score_low": low}), 0.271) == expected
+    assert has_learned(pd.Series({"score": score, "score_low": low}), math.nan)  # an old study
+
+
+def test_among_equals_the_simplest_wins() -> None:
+    """What ties with the best and is within its interval is as good, though its mean is more than 1 % below."""
+    wide = np.linspace(-0.06, 0.06, 12)
+    found = analysed(0.1, lsuv=0.5 + wide, he=0.49 + wide[::-1], zeros=0.1 + NOISE[0])
+    assert found.candidates["standing"].tolist() == ["best", "tied", "worse"]
+    assert found.candidates["test"].iloc[1] < 0.99 * found.candidates["test"].iloc[0]
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    assert choice.chosen["candidate"] == "he"
+    assert not choice.indifferent
+    assert "not shown to be worse, whose mean is within the interval of the best" in " ".join(
+        recommendation_words(found, choice)
+    )
+
+
+def test_where_all_are_equal_it_does_not_matter() -> None:
+    found = analysed(0.3, lsuv=0.9 + NOISE[0], he=0.9 + NOISE[1], torch_default=0.9 + NOISE[2])
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    assert choice.chosen["candidate"] == "torch_default"
+    text = " ".join(recommendation_words(found, choice))
+    assert text.startswith("It does not matter here which of these is used. Keep torch's own initialization")
+    few = analysed(0.3, lsuv=[0.9, 0.91], he=[0.91, 0.9], torch_default=[0.9, 0.905])
+    choice = choose_candidate(few, SIMPLE)
+    assert choice is not None
+    assert not choice.indifferent  # two seeds could not have shown a difference
+
+
+@pytest.mark.parametrize("baseline", [0.389, None])
+def test_it_is_a_line_in_tables_and_figures(baseline: float | None) -> None:
+    found = analysed(baseline, he=0.42 + NOISE[0], zeros=0.38 + NOISE[1] / 10)
+    (condition,) = found.conditions
+    (table,) = leaderboard(found).parts
+    names = [name.split(" ")[0] if not name.startswith("(") else name for name in table.shown["candidate"]]  # type: ignore[union-attr]
+    dots, curves = seeds_as_dots(found).axes[0], learning_curves(found).axes[0]
+    said = [text.get_text().strip() for panel in (dots, curves) for text in panel.texts]
+    if baseline is None:
+        assert math.isnan(baseline_under(found, condition))
+        assert names == ["he", "zeros"]
+        assert baseline_lines(found.study) == []
+        assert "the commonest class" not in said
+    else:
+        assert names == ["he", "(the commonest class)", "zeros"]
+        assert baseline_lines(found.study) == ["wine: Knowing only the commonest class scores 0.389."]
+        assert said.count("the commonest class") == 2
+        assert any(np.allclose(line.get_ydata(), 0.389) for line in curves.get_lines())
+        assert any(np.allclose(line.get_xdata(), 0.389) for line in dots.get_lines())
