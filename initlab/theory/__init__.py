@@ -1,0 +1,1 @@
+"""Theory: moments of activations for normal inputs, and mean-field theory of wide random networks."""
