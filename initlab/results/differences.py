@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from initlab.base.wording import shortest
-from initlab.config.names import NOT_IDENTITY
+from initlab.config.names import NOT_IDENTITY, SEEDS
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -21,7 +21,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 RATE = "optim.lr"
 SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES)
-NOT_COMPARED = NOT_IDENTITY | {"seeds"}
+NOT_COMPARED = NOT_IDENTITY | SEEDS
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_one_seed_is_no_result() -> None:
     assert list(table.columns[1].cells) == ["0.900"]
 
 
-def test_one_initializer_under_two_names_shows_the_jobs() -> None:
+def test_one_initializer_under_two_names_is_one_row() -> None:
     found = study(a=[0.9, 0.8], b=[0.9, 0.8])
     same = Study(found.members, found.history, found.differing.assign(init="he_normal"))
-    assert [column.header for column in summary_table(summarize(same)).columns][:2] == ["job", "init"]
+    assert list(summarize(same)["seeds"]) == [2]
