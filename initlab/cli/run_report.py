@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from initlab.base.console import open_console, say
+from initlab.base.console import open_console, say, survive_any_encoding
 from initlab.base.errors import UserError
 from initlab.reporting.document import Paragraph, Points
 from initlab.reporting.sections import compose_report
@@ -16,6 +16,7 @@ from initlab.results.study import Study, read_study
 
 def main() -> None:
     """Run the command line."""
+    survive_any_encoding()
     arguments = _parser().parse_args()
     try:
         run_report(arguments.folders, arguments.output)
