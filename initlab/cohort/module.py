@@ -1,7 +1,7 @@
 """The LightningModule that trains a cohort."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -76,6 +76,10 @@ class Training:
     threads: int = 1
 
 
+def _nothing() -> None:
+    """Tell nobody."""
+
+
 class CohortModule(pl.LightningModule):
     """Trains every member of a stack by its own gradient, and records what each epoch measured.
 
@@ -102,6 +106,7 @@ class CohortModule(pl.LightningModule):
         self._tally = _Tally(self.task)
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
+        self.after_step: Callable[[], None] = _nothing  # told of each optimizer step: a block of them may take a minute
 
     @property
     def seconds(self) -> float:
@@ -204,6 +209,7 @@ class CohortModule(pl.LightningModule):
                 if self._training.gradient_clip is not None:
                     clip_members(self._gradients(), self._training.gradient_clip)
                 self._optimizer.step()
+                self.after_step()
             targets = rows.targets[block.transpose(0, 1).flatten(1)]
             self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
 
