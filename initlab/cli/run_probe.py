@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -52,8 +53,12 @@ class _Probed:
     verdict: Verdict
 
 
-def run_probe(jobs: Sequence[Job]) -> None:
+def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
     """Probe the jobs of one command, and report.
+
+    Args:
+        jobs: As they were composed, of one study.
+        left_out: Names of jobs that lack a key which was typed, by the reason.
 
     Raises:
         UserError: a job that cannot work, or none can; or the folder cannot be written.
@@ -91,7 +96,7 @@ def run_probe(jobs: Sequence[Job]) -> None:
     if len(found) > 1:
         console.print(_verdict_table(found))
     written = _write_figures(study_folder, found)
-    show_refused(refused, console)
+    show_refused({**refused, **left_out}, console)
     say(console, f"In {study_folder}: {', '.join(written)}, a folder a job")
     if failed:
         console.print(failure_table(failed))

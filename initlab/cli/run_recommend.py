@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from rich.console import Console
@@ -56,8 +57,12 @@ class ScreenedJob:
     unevenness: float
 
 
-def run_recommend(jobs: Sequence[Job]) -> None:
+def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
     """Recommend an initializer among those of some jobs of one network on one data set.
+
+    Args:
+        jobs: As they were composed, of one study.
+        left_out: Names of jobs that lack a key which was typed, by the reason.
 
     Raises:
         UserError: jobs that differ in more than initializer and learning rate, or none can be trained.
@@ -69,7 +74,7 @@ def run_recommend(jobs: Sequence[Job]) -> None:
     usable, refused = usable_jobs(by_scheme)
     if not usable:
         raise UserError("; ".join(refused))
-    show_refused(refused, console)
+    show_refused({**refused, **left_out}, console)
     _refuse_other_results(usable[0])
     say(console, f"looking at {counted(len(usable), 'scheme')} before training")
     screened = [_screen(job) for job in usable]
@@ -155,7 +160,7 @@ def with_rate(job: Job, rate: float) -> Job:
     """A job at another learning rate."""
     resolved = {**job.resolved, "optim": {**job.resolved["optim"], "lr": rate}}
     parts = [part for part in job.name.split(",") if not part.startswith("optim.lr=")]
-    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved)
+    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved, job.typed)
 
 
 def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -> None:
