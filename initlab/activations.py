@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.base.errors import UserError, nearest
+from initlab.base.spellings import our_value
 
 
 class Sine(nn.Module):
@@ -84,7 +85,9 @@ class Activation:
             UserError: `name` is not registered.
         """
         if self.name not in ACTIVATIONS:
-            raise UserError(f"activation={self.name}: unknown activation; {nearest(self.name, ACTIVATIONS)}")
+            ours = our_value("activation", self.name)
+            hint = nearest(self.name, ACTIVATIONS) if ours is None else f"here it is {ours}"
+            raise UserError(f"activation={self.name}: unknown activation; {hint}")
 
     @property
     def kind(self) -> ActivationKind:

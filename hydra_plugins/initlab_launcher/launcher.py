@@ -2,15 +2,23 @@
 
 import copy
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.errors import ConfigCompositionException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import own_work
+from initlab.base.wording import counted
+from initlab.cli.hydra_errors import explain, missing_key
+from initlab.config.files import CONF
+from initlab.config.names import short_name, swept_keys
+from initlab.config.plain import hydras_folder, plain_config
 
 # Plain numbers that many jobs of a sweep differ in. Composing a job takes Hydra 0.17 s, setting a number nothing.
 NUMBER = re.compile(r"(optim\.lr|seeds|seed)=(\d+|\d*\.\d+|\d+\.\d*|\d+(?:\.\d*)?[eE][+-]?\d+)")
@@ -20,7 +28,8 @@ class VectorizedLauncher(Launcher):
     """Composes and checks all jobs of a sweep before it runs any, and runs them together.
 
     Args:
-        run: Dotted name of the function that is called once, with the list of all jobs.
+        run: Dotted name of the function that is called once, with the list of all jobs, and as `left_out` with the
+            names of those that lack a key which was typed, by the reason.
     """
 
     def __init__(self, run: str) -> None:
@@ -41,44 +50,87 @@ class VectorizedLauncher(Launcher):
             config: The configuration of the command, with its `hydra` node.
         """
         self._context, self._config = hydra_context, config
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], DictConfig | ConfigCompositionException] = {}
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        """Compose all jobs and run them.
+        """Compose all jobs and run them; one whose own choices lack a key that was typed is left out.
 
         Args:
             job_overrides: For each job, the overrides that make it, such as `["init=he", "seeds=3"]`.
             initial_job_idx: Hydra's number for the first of them; it is not used.
 
         Returns:
-            For each job, its configuration, marked as completed.
+            For each job that was run, its configuration, marked as completed.
 
         Raises:
-            UserError: a job cannot work, before anything trains; or jobs have failed.
+            UserError: a job cannot work, before anything trains; no job has a key; or jobs have failed.
         """
-        # Heavy, and Hydra imports this module for every command, --help included.
-        from initlab.jobs.compose import job_from
-
         setup_globals()
+        sys.stdout.write(f"checking {counted(len(job_overrides), 'job')}\n")
+        sys.stdout.flush()
+        folder = hydras_folder(self._config, "sweep")
+        typed = [list(filter_overrides(overrides)) for overrides in job_overrides]
+        swept = swept_keys(typed)
+        composed, left_out = self._compose_all(job_overrides, typed, swept)
+        for config, named in composed:
+            plain_config(config, named, folder)  # so that the commonest mistakes are told before torch is imported
+
+        from initlab.jobs.compose import job_from  # heavy, and Hydra imports this module for every command
+
         jobs, returns = [], []
-        for overrides in job_overrides:
-            config, named = self._compose(overrides), list(filter_overrides(overrides))
-            jobs.append(job_from(config, named))
+        for config, named in composed:
+            jobs.append(job_from(config, named, swept=swept, folder=folder))
             returns.append(JobReturn(overrides=named, cfg=config, status=JobStatus.COMPLETED))
+        settings: dict[str, Any] = {"left_out": left_out} if left_out else {}
         with own_work():
-            get_method(self._run)(jobs)
+            get_method(self._run)(jobs, **settings)
         return returns
 
+    def _compose_all(
+        self, job_overrides: Sequence[Sequence[str]], typed: Sequence[list[str]], swept: frozenset[str]
+    ) -> tuple[list[tuple[DictConfig, list[str]]], Mapping[str, list[str]]]:
+        """Each job's configuration with what was typed for it; and the names of jobs that are left out, by the reason.
+
+        Raises:
+            UserError: no job has the keys that were typed.
+            ConfigCompositionException: a job cannot be composed for any other reason.
+        """
+        composed: list[tuple[DictConfig, list[str]]] = []
+        left_out: dict[str, list[str]] = {}
+        first: ConfigCompositionException | None = None
+        for overrides, named in zip(job_overrides, typed, strict=True):
+            try:
+                composed.append((self._compose(overrides), named))
+            except ConfigCompositionException as error:
+                reason = missing_key(error, named)
+                if reason is None:
+                    raise
+                first = first or error
+                left_out.setdefault(reason, []).append(short_name(named, swept))
+        if first is not None and not composed:
+            raise explain(first, CONF, typed[0]) or first
+        return composed, left_out
+
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        """A job's configuration without Hydra's own part; plain numbers are set in what was composed without them."""
-        numbers = {found[1]: found[2] for text in overrides if (found := NUMBER.fullmatch(text))}
+        """A job's configuration without Hydra's own part; plain numbers are set in what was composed without them.
+
+        Raises:
+            ConfigCompositionException: it cannot be composed.
+        """
+        numbers = {number[1]: number[2] for text in overrides if (number := NUMBER.fullmatch(text))}
         others = tuple(text for text in overrides if not NUMBER.fullmatch(text))
         if others not in self._composed:
-            composed = self._context.config_loader.load_sweep_config(self._config, list(others))
-            self._composed[others] = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-        if any(OmegaConf.select(self._composed[others], key) is None for key in numbers):
+            try:
+                config = self._context.config_loader.load_sweep_config(self._config, list(others))
+                self._composed[others] = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            except ConfigCompositionException as error:
+                self._composed[others] = error
+        found = self._composed[others]
+        if isinstance(found, ConfigCompositionException):
+            raise found
+        if any(OmegaConf.select(found, key) is None for key in numbers):
             return self._context.config_loader.load_sweep_config(self._config, list(overrides))  # Hydra says why not
-        config = copy.deepcopy(self._composed[others])
+        numbered = copy.deepcopy(found)
         for key, text in numbers.items():
-            OmegaConf.update(config, key, int(text) if text.isdigit() else float(text))
-        return config
+            OmegaConf.update(numbered, key, int(text) if text.isdigit() else float(text))
+        return numbered

@@ -1,6 +1,8 @@
 """What a person reads while initlab runs: the terminal, and what libraries may say there."""
 
+import codecs
 import contextlib
+import io
 import logging
 import sys
 import warnings
@@ -10,6 +12,37 @@ from typing import Any
 from rich.console import Console
 
 from initlab.base.errors import InitializationWarning
+
+# What stands for a character that the output cannot show.
+STANDS_FOR = {
+    **{"—": "-", "–": "-", "−": "-", "‑": "-", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "•": "*"},
+    **{"≈": "~", "≤": "<=", "≥": ">=", "≠": "!=", "×": "x", "·": "*", "±": "+-", "√": "sqrt ", "∞": "inf", "→": "->"},
+    **{"²": "^2", "³": "^3", "½": "1/2", "ₖ": "_k", "∂": "d", "∑": "sum", "Σ": "sum", "∈": "in"},
+    **{"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "η": "eta", "λ": "lambda", "μ": "mu", "µ": "mu"},
+    **{"ν": "nu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ω": "omega", "ξ": "xi"},
+}
+READABLE = "initlab.readable"  # the error handler's name
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    """For characters that an encoding lacks, others that say the same; `?` where none do."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(STANDS_FOR.get(character, "?") for character in lacking), error.end
+
+
+codecs.register_error(READABLE, _stand_in)
+
+
+def survive_any_encoding() -> None:
+    """Let whatever is printed be printed, in the encoding that standard output and standard error have.
+
+    A character that the encoding lacks is replaced: a dash by `-`, `≈` by `~`, others by `?`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=READABLE)
 
 
 def open_console() -> Console:

@@ -1,8 +1,9 @@
 """Files that are either whole or absent, even if the process is killed while it writes."""
 
+import contextlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,20 @@ def remove_partial(folder: Path) -> None:
     """
     for path in folder.rglob(".*.partial"):
         path.unlink(missing_ok=True)
+
+
+def remove_bare(folder: Path, made: Iterable[Path] = ()) -> None:
+    """Remove a study's folder if there is nothing in it but its lock, and what Hydra writes before any job.
+
+    Args:
+        folder: The study's folder, which need not exist.
+        made: Folders above it that did not exist before, the innermost first; they go, too, if they are empty.
+    """
+    with contextlib.suppress(OSError):
+        names = {path.name for path in folder.iterdir()}
+        if names <= {".lock", "multirun.yaml"}:
+            for name in names:
+                (folder / name).unlink()
+            folder.rmdir()
+            for above in made:
+                above.rmdir()

@@ -37,8 +37,12 @@ def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[
         return
     with contextlib.ExitStack() as opened:
         try:
-            file = opened.enter_context(path.open("a+"))
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            while True:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = opened.enter_context(path.open("a+"))
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+                if _is_at(file, path):  # else its holder has removed it meanwhile
+                    break
         except BlockingIOError as error:
             raise UserError(
                 f"{path.parent}: {_holder(file)} is at work here; wait for it, or choose another name=NAME"
@@ -50,6 +54,14 @@ def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[
             file.write(json.dumps({"host": platform.node(), "pid": os.getpid()}))
             file.flush()
         yield
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file still is the one that a path names."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _holder(file: IO[str]) -> str:

@@ -70,6 +70,18 @@ def epochs_text(epochs: float) -> str:
     return f"{epochs:.0f}" if np.isfinite(epochs) else "never"
 
 
+def duration_text(seconds: float) -> str:
+    """A time in the unit that people would say it in.
+
+    Example:
+        >>> duration_text(0.3), duration_text(41), duration_text(200), duration_text(9000)
+        ('1 s', '41 s', '3 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def counted(number: int, what: str) -> str:
     """A number of things in words: `1 job`, `2 jobs`.
 

@@ -4,7 +4,11 @@ Hydra calls an app for a single job, and its own launchers call it for each job 
 jobs of a command to `cli.run_train`, `cli.run_probe` or `cli.run_recommend` at once.
 """
 
+import contextlib
+import sys
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,64 +16,94 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from initlab.base.errors import UserError, own_work
-from initlab.cli.command import run_command, stop
+from initlab.base.files import remove_bare
+from initlab.cli.command import run_command, stop, swept
 from initlab.config.files import CONF
+from initlab.config.plain import hydras_folder, plain_config
+
+if TYPE_CHECKING:
+    from initlab.jobs.job import Job
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def _train_app(config: DictConfig) -> None:
     """Train one job."""
-    from initlab.cli.conclude import conclude_study
-    from initlab.cli.run_train import run_study
-    from initlab.jobs.compose import job_from
-
     single = HydraConfig.get().mode is RunMode.RUN
     try:
+        job = _job(config)
+        from initlab.cli.conclude import conclude_study
+        from initlab.cli.run_train import run_study
+
         # Where Hydra's other launchers run a sweep, the report would be written anew after each of its jobs.
         conclude = None if single else partial(conclude_study, with_report=False)
         with own_work():
-            run_study([job_from(config, _overrides())], beside_others=True, conclude=conclude)
+            run_study([job], beside_others=True, conclude=conclude)
     except UserError as error:
         if single:
             stop(error)  # Hydra would first say the overrides, which the user has just typed
         raise
+    finally:
+        _remove_empty(Path(HydraConfig.get().runtime.output_dir))
+        if not single:
+            remove_bare(Path(HydraConfig.get().sweep.dir))
 
 
 @hydra.main(config_path=str(CONF), config_name="probe", version_base="1.3")
 def _probe_app(config: DictConfig) -> None:
     """Probe one job."""
+    job = _job(config)
     from initlab.cli.run_probe import run_probe
-    from initlab.jobs.compose import job_from
 
     with own_work():
-        run_probe([job_from(config, _overrides())])
+        run_probe([job])
 
 
 @hydra.main(config_path=str(CONF), config_name="recommend", version_base="1.3")
 def _recommend_app(config: DictConfig) -> None:
     """Recommend of a single job."""
+    job = _job(config)
     from initlab.cli.run_recommend import run_recommend
-    from initlab.jobs.compose import job_from
 
     with own_work():
-        run_recommend([job_from(config, _overrides())])
+        run_recommend([job])
 
 
 def train() -> None:
     """Run `python -m initlab.train`."""
-    run_command(_train_app)
+    run_command(_train_app, "train")
 
 
 def probe() -> None:
     """Run `python -m initlab.probe`."""
-    run_command(_probe_app)
+    run_command(_probe_app, "probe")
 
 
 def recommend() -> None:
     """Run `python -m initlab.recommend`."""
-    run_command(_recommend_app)
+    run_command(_recommend_app, "recommend")
 
 
-def _overrides() -> list[str]:
-    """What was typed for this job."""
-    return list(HydraConfig.get().overrides.task)
+def _job(config: DictConfig) -> "Job":
+    """The job that Hydra has composed; what is wrong with its values is told before torch is imported.
+
+    Raises:
+        UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.
+    """
+    single = HydraConfig.get().mode is RunMode.RUN
+    typed = list(HydraConfig.get().overrides.task)
+    whole: Any = HydraConfig.instance().cfg
+    folder = hydras_folder(whole, "run" if single else "sweep")
+    if single:
+        sys.stdout.write("checking 1 job\n")
+        sys.stdout.flush()
+    plain_config(config, typed, folder)
+    from initlab.jobs.compose import job_from
+
+    return job_from(config, typed, swept=() if single else swept(), folder=folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder that Hydra has made for a job which is not there."""
+    if not Path.cwd().is_relative_to(folder):
+        with contextlib.suppress(OSError):  # there is something in it
+            folder.rmdir()

@@ -9,17 +9,20 @@ from typing import NoReturn
 
 from omegaconf import OmegaConf
 
+from initlab.base.console import survive_any_encoding
 from initlab.base.errors import UserError
-from initlab.cli.grids import expand_grids
+from initlab.cli.arguments import understood
 from initlab.cli.hydra_errors import explain
 from initlab.cli.plugins import offer_plugins
 from initlab.config.files import CONF
-from initlab.config.names import job_name
+from initlab.config.names import job_name, short_name
 
 INTERRUPTED = 130
 
 # One name for all jobs of a command, however long composing them takes, and in whatever process they run.
 STARTED = "INITLAB_STARTED"
+# Likewise the keys in which they differ, and which name their folders; absent where nobody has said.
+SWEPT = "INITLAB_SWEPT"
 
 
 def started() -> str:
@@ -29,23 +32,40 @@ def started() -> str:
     return os.environ.setdefault(STARTED, stamp)
 
 
+def swept() -> frozenset[str] | None:
+    """The keys in which the jobs of this command differ; None where nobody has said."""
+    return frozenset(filter(None, os.environ[SWEPT].split(","))) if SWEPT in os.environ else None
+
+
+def folder_name(overrides: list[str]) -> str:
+    """Name of a job's folder, in whatever process it runs."""
+    keys = swept()
+    return job_name(overrides) if keys is None else short_name(overrides, keys)
+
+
 OmegaConf.register_new_resolver("started", started, replace=True)
-OmegaConf.register_new_resolver("job_name", lambda overrides: job_name(overrides), replace=True)
+OmegaConf.register_new_resolver("job_name", folder_name, replace=True)
 
 
-def run_command(app: Callable[[], None]) -> None:
-    """Run a Hydra app; whatever is the user's to mend is one line and exit code 2."""
+def run_command(app: Callable[[], None], config_name: str) -> None:
+    """Run a Hydra app; whatever is the user's to mend is one line and exit code 2.
+
+    Args:
+        app: Made by `hydra.main`.
+        config_name: The configuration that it starts from.
+    """
+    survive_any_encoding()
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     try:
-        sys.argv[1:] = expand_grids(sys.argv[1:])
+        sys.argv[1:] = understood(sys.argv[1:], conf=CONF, config_name=config_name)
         offer_plugins(sys.argv[1:])
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        message = explain(error, CONF)
+        message = explain(error, CONF, sys.argv[1:])
         if message is None:
             raise
         stop(message)

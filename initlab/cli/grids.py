@@ -13,7 +13,7 @@ def expand_grids(arguments: Sequence[str]) -> list[str]:
     """Write grids out, as Hydra sweeps over them.
 
     `KEY=logspace(a,b,n)` becomes n values from 10^a to 10^b in equal ratios, and `KEY=linspace(a,b,n)` n values from
-    a to b in equal steps, each to three digits, which name the jobs' folders.
+    a to b in equal steps. Each has three digits, which name the jobs' folders, or as many as tell all n apart.
 
     Args:
         arguments: Of the command line; any that are no grids stay.
@@ -34,4 +34,14 @@ def _expanded(found: re.Match[str]) -> str:
     except (ValueError, OverflowError) as error:
         problem = f"expected {found['kind']}(FROM,TO,N) with N from 2 to {MOST}"
         raise UserError(f"{found[0]}: {problem}, e.g. optim.lr=logspace(-4,0,9)") from error
-    return f"{found['key']}={','.join(dict.fromkeys(f'{value:.3g}' for value in values))}"
+    return f"{found['key']}={','.join(_written(values))}"
+
+
+def _written(values: Sequence[float]) -> list[str]:
+    """Numbers with three digits, or as many as tell different ones apart; equal ones once."""
+    distinct = len(set(values))
+    for digits in range(3, 18):
+        texts = list(dict.fromkeys(f"{value:.{digits}g}" for value in values))
+        if len(texts) == distinct:
+            break
+    return texts

@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,12 @@ class _Probed:
     verdict: Verdict
 
 
-def run_probe(jobs: Sequence[Job]) -> None:
+def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
     """Probe the jobs of one command, and report.
+
+    Args:
+        jobs: As they were composed, of one study.
+        left_out: Names of jobs that lack a key which was typed, by the reason.
 
     Raises:
         UserError: a job that cannot work, or none can; or the folder cannot be written.
@@ -97,7 +102,7 @@ def run_probe(jobs: Sequence[Job]) -> None:
     with_report = usable[0].config.report
     if with_report:
         _write_report(study_folder, found)
-    show_refused(refused, console)
+    show_refused({**refused, **left_out}, console)
     written = "report.html, report.md, figures/, tables/, " if with_report else ""
     say(console, f"In {study_folder}: {written}a folder a job")
     if failed:

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from rich.console import Console
@@ -57,8 +58,12 @@ class ScreenedJob:
     unevenness: float
 
 
-def run_recommend(jobs: Sequence[Job]) -> None:
+def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
     """Recommend an initializer among those of some jobs of one network on one data set.
+
+    Args:
+        jobs: As they were composed, of one study.
+        left_out: Names of jobs that lack a key which was typed, by the reason.
 
     Raises:
         UserError: jobs that differ in more than initializer and learning rate, or none can be trained.
@@ -76,6 +81,7 @@ def run_recommend(jobs: Sequence[Job]) -> None:
     by_scheme, lines = split_by_cost(by_scheme, networks, settings.max_minutes)
     for line in lines:
         say(console, line)
+    show_refused(left_out, console)
     screened = _look_at(by_scheme, console)
     promising = choose_promising(screened, settings.schemes)
     chosen = [with_rate(one.job, rate) for one in promising for rate in grid]
@@ -186,7 +192,7 @@ def with_rate(job: Job, rate: float) -> Job:
     """A job at another learning rate."""
     resolved = {**job.resolved, "optim": {**job.resolved["optim"], "lr": rate}}
     parts = [part for part in job.name.split(",") if not part.startswith("optim.lr=")]
-    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved)
+    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved, job.typed)
 
 
 def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -> None:

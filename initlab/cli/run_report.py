@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from initlab.base.console import open_console, say
+from initlab.base.console import open_console, say, survive_any_encoding
 from initlab.base.errors import UserError
 from initlab.reporting.document import Files, Paragraph, Points
 from initlab.reporting.probing import compose_probe_report, read_probe
@@ -20,6 +20,7 @@ from initlab.tables.store import finished_jobs
 
 def main() -> None:
     """Run the command line."""
+    survive_any_encoding()
     arguments = _parser().parse_args()
     try:
         run_report(

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from initlab.activations import ACTIVATIONS, Activation
-from initlab.base.console import open_console
+from initlab.base.console import open_console, survive_any_encoding
 from initlab.base.errors import UserError, nearest
 from initlab.base.plugins import load_plugins
 from initlab.initializers import Scheme, find_scheme, list_initializers
@@ -156,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--columns", nargs="*", metavar="TABLE", help=f"the columns of the tables of results: {', '.join(TABLES)}"
     )
     parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="with your own initializers")
+    survive_any_encoding()
     chosen = parser.parse_args(arguments)
     sys.path.insert(0, str(Path.cwd()))
     console = open_console()

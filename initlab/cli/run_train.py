@@ -3,19 +3,20 @@
 import contextlib
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
-from initlab.base.files import remove_partial
+from initlab.base.files import remove_bare, remove_partial
 from initlab.base.lock import locked
 from initlab.base.threads import cores_of_process
-from initlab.base.wording import counted
+from initlab.base.wording import counted, duration_text
 from initlab.cli.conclude import conclude_study
 from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
@@ -23,9 +24,9 @@ from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.checks import distinct_jobs, prepare_folder
-from initlab.sweep.cohorts import Cohort
-from initlab.sweep.folders import outcome, reason_of, write_failure, write_job
-from initlab.sweep.plan import Plan, make_plan, make_schedule
+from initlab.sweep.folders import outcome, reason_of, remove_unfinished, write_failure, write_job
+from initlab.sweep.naming import place_jobs, split_faulty
+from initlab.sweep.plan import Plan, Schedule, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
 from initlab.tables.job_tables import joined
@@ -34,11 +35,18 @@ from initlab.tracking.callback import JobTracking
 Conclude = Callable[[Path, Console], None]
 
 
-def run_study(jobs: Sequence[Job], *, beside_others: bool = False, conclude: Conclude | None = None) -> None:
+def run_study(
+    jobs: Sequence[Job],
+    *,
+    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    beside_others: bool = False,
+    conclude: Conclude | None = None,
+) -> None:
     """Train the jobs of one command that are not finished yet, and say what their study shows.
 
     Args:
         jobs: As they were composed, of one study.
+        left_out: Names of jobs that lack a key which was typed, by the reason.
         beside_others: Other processes may be at work on other jobs of the same study, as where one of Hydra's own
             launchers gives each job a process.
         conclude: Called at the end with the study's folder and the console; None: `conclude_study`.
@@ -51,20 +59,31 @@ def run_study(jobs: Sequence[Job], *, beside_others: bool = False, conclude: Con
     console = open_console()
     quiet_libraries()
     distinct = distinct_jobs(jobs)
-    folder = distinct[0].study_folder
-    if distinct[0].config.dry_run:
-        _show_plan(make_plan(distinct), console)
+    if len(distinct) < len(jobs):
+        pooled = "those that differ in nothing, or in seeds alone, are one, each seed once"
+        say(console, f"{len(jobs)} jobs are {len(distinct)}: {pooled}")
+    config, folder = distinct[0].config, distinct[0].study_folder
+    distinct, without_data = split_faulty(distinct)
+    if config.dry_run:
+        _show_plan(make_plan(place_jobs(distinct), left_out, without_data), console)
         return
-    prepare_folder(folder)
-    with contextlib.ExitStack() as held:
-        held.enter_context(locked(folder / ".lock", shared=beside_others))
-        if beside_others:
-            prepare_folder(distinct[0].folder)
-            held.enter_context(locked(distinct[0].folder / ".lock"))
-        remove_partial(distinct[0].folder if beside_others else folder)
-        plan = make_plan(distinct)
-        conclude = conclude or partial(conclude_study, with_report=distinct[0].config.report)
-        _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude)
+    made = [path for path in folder.parents if not path.exists()]
+    try:
+        prepare_folder(folder)
+        with contextlib.ExitStack() as held:
+            held.enter_context(locked(folder / ".lock", shared=beside_others))
+            placed = place_jobs(distinct)
+            if beside_others and placed:
+                prepare_folder(placed[0].job.folder)
+                held.callback(remove_unfinished, [placed[0].job])
+                held.enter_context(locked(placed[0].job.folder / ".lock"))
+            remove_partial(placed[0].job.folder if beside_others and placed else folder)
+            with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
+                plan = make_plan(placed, left_out, without_data)
+            conclude = conclude or partial(conclude_study, with_report=config.report)
+            _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude)
+    finally:
+        remove_bare(folder, made)
 
 
 def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bool, conclude: Conclude) -> None:
@@ -79,7 +98,11 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     try:
         _train_jobs(plan.jobs, folder, run, console)
     except KeyboardInterrupt:
-        say(console, f"stopped; what finished is kept, and the same command with name={folder.name} goes on from here")
+        if not beside_others:
+            remove_unfinished(plan.jobs)
+        kept = (not beside_others and journal.forget_useless(folder)) or any(folder.glob("*/members.parquet"))
+        goes_on = f"what finished is kept, and the same command with name={folder.name} goes on from here"
+        say(console, f"stopped; {goes_on if kept or beside_others else 'nothing had finished, and nothing is kept'}")
         with contextlib.suppress(UserError):
             conclude_study(folder, console, with_report=False)
         raise
@@ -118,7 +141,7 @@ def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -
         journal.forget_jobs(folder, jobs)
     left = _write_kept(folder, jobs, run)
     schedule = make_schedule(left)
-    _train_cohorts(schedule.cohorts, run, schedule.workers, console)
+    _train_cohorts(schedule, run, console)
     _write_kept(folder, [job for job in left if outcome(job, run.identity) is None], run)
 
 
@@ -129,16 +152,17 @@ def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
     return f"{count}; the traceback is in {failed[0].folder / 'error.txt'}; {again}"
 
 
-def _train_cohorts(cohorts: Sequence[Cohort], run: Run, workers: int, console: Console) -> None:
+def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
     """Train cohorts, here or in worker processes, and show how far they are.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
+    cohorts, workers = schedule.cohorts, schedule.workers
     if not cohorts:
         return
     backend = cohorts[0].shares[0].job.config.backend
-    with progress_bar(console, cohorts) as progress, plain_warnings():
+    with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
         if workers > 1 or backend != "loky":
             run = replace(run, cores=cores_of_process(workers, backend=backend))
             run_in_pool(
@@ -151,7 +175,7 @@ def _train_cohorts(cohorts: Sequence[Cohort], run: Run, workers: int, console: C
             return
         for cohort in cohorts:
             progress.start(cohort)
-            run_cohort(cohort, run, progress.advance)
+            run_cohort(cohort, run, partial(progress.advance, cohort))
             progress.finish(cohort)
 
 
@@ -186,4 +210,5 @@ def _show_plan(plan: Plan, console: Console) -> None:
     members = counted(sum(cohort.members for cohort in schedule.cohorts), "member")
     counts = f"{counted(len(plan.jobs), 'job')}, {members}, in {counted(len(schedule.cohorts), 'cohort')}"
     where = f"{schedule.workers} at a time" if schedule.workers > 1 else "one after another"
-    say(console, f"{counts}, {where}; nothing was trained")
+    takes = f", ≈ {duration_text(schedule.seconds)}" if schedule.cohorts else ""
+    say(console, f"{counts}, {where}{takes}; nothing was trained")

@@ -1,7 +1,7 @@
 """The LightningModule that trains a cohort."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -56,6 +56,10 @@ class Training:
     may_end: bool = True
 
 
+def _nothing() -> None:
+    """Tell nobody."""
+
+
 class CohortModule(pl.LightningModule):
     """Trains every member of a stack by its own gradient, and records what each epoch measured.
 
@@ -86,6 +90,7 @@ class CohortModule(pl.LightningModule):
         self._tally = Tally(self.task)
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
+        self.after_step: Callable[[], None] = _nothing  # told of each optimizer step: a block of them may take a minute
 
     @property
     def seconds(self) -> float:
@@ -219,6 +224,7 @@ class CohortModule(pl.LightningModule):
                 if self._schedules is not None and self._schedules.interval == "step":
                     self._schedules.advance()
                     self._follow_schedules()
+                self.after_step()
             targets = rows.targets[block.transpose(0, 1).flatten(1)]
             self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
 

@@ -76,6 +76,36 @@ def check_call(
             raise UserError(f"{prefix}{name}: missing; {function.__name__} needs it")
 
 
+def as_words(function: Callable[..., Any], given: Mapping[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments in which what looks like a number is a word, wherever the function takes a word and no number.
+
+    Example:
+        >>> def table(*, target: str, rows: int = 5): ...
+        >>> as_words(table, {"target": 7, "rows": 7}, {"target": "007"})
+        {'target': '007', 'rows': 7}
+
+    Args:
+        function: What will be called.
+        given: The configured keyword arguments.
+        typed: By key, the text that was typed for it, if any was.
+    """
+    hints = _hints(function)
+    result = dict(given)
+    for key, value in given.items():
+        hint = hints.get(key, Any)
+        if conforms(value, hint):
+            continue
+        if isinstance(value, list):
+            words: Any = [str(entry) if isinstance(entry, int | float) else entry for entry in value]
+        elif isinstance(value, int | float):
+            words = typed.get(key, str(value))
+        else:
+            continue
+        if conforms(words, hint):
+            result[key] = words
+    return result
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     target = function.__init__ if inspect.isclass(function) else function
     try:

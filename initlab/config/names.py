@@ -15,7 +15,62 @@ NOT_IDENTITY: Final = frozenset(
         *("dry_run", "report", "recommend", "save"),
     }
 )
+# Groups that say what is trained; each has a folder of choices.
+GROUPS: Final = frozenset({"experiment", "data", "model", "activation", "init", "optim", "trainer"})
+SEEDS: Final = frozenset({"seed", "seeds"})  # they say how often, and name a job only where nothing else would
 LONGEST_NAME: Final = 120
+DEFAULTS: Final = "defaults"
+
+
+def key_of(override: str) -> str:
+    """The key of an override as Hydra writes it: `+model.width=3` is one of `model.width`.
+
+    Example:
+        >>> key_of("+logger@logger.csv=csv")
+        'logger'
+    """
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def names_folders(key: str) -> bool:
+    """Whether a key says what is trained, so that a job's folder may be named by it."""
+    return not {key, key.partition(".")[0]} & NOT_IDENTITY
+
+
+def swept_keys(jobs: Sequence[Sequence[str]]) -> frozenset[str]:
+    """The keys in whose values the jobs of one command differ.
+
+    Example:
+        >>> sorted(swept_keys([["init=he", "seeds=3"], ["init=xavier", "seeds=3"]]))
+        ['init']
+
+    Args:
+        jobs: Of each job its overrides, `key=value` each.
+    """
+    values: dict[str, set[str]] = {}
+    for overrides in jobs:
+        for text in overrides:
+            values.setdefault(key_of(text), set()).add(text)
+    return frozenset(key for key, found in values.items() if len(found) > 1)
+
+
+def short_name(overrides: Sequence[str], swept: Collection[str]) -> str:
+    """Name a new job's folder by what varies: the keys that its command sweeps, and the choices that were typed.
+
+    What is constant stands in the job's configuration. Seeds do not name a folder: jobs that differ in them alone are
+    one candidate.
+
+    Example:
+        >>> short_name(["init=he", "optim.lr=0.1", "batch_size=16", "seeds=3"], swept={"optim.lr"})
+        'init=he,optim.lr=0.1'
+
+    Args:
+        overrides: What was typed for this job, `key=value` each.
+        swept: Keys in which the jobs of the command differ.
+    """
+    naming = {*GROUPS, *swept} - SEEDS
+    return job_name([text for text in overrides if key_of(text) in naming])
+
 
 # Keys that came later, with what they are where nobody sets them. They are then left out of a job's configuration: so
 # its fingerprint stays what it was, and a study can be extended.
@@ -41,7 +96,7 @@ NAMED_AFTER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
 
 
 def job_name(overrides: Sequence[str]) -> str:
-    """Name a job's folder after its overrides: readable, the same for the same command, never too long.
+    """Name a job's folder after overrides: readable, the same for the same command, never too long.
 
     Keys that say where and how to run rather than what, such as `n_jobs`, are left out; where nothing else was
     overridden the name is `defaults`. Characters that a file system or a shell treats specially become `_`. A name that
@@ -54,9 +109,23 @@ def job_name(overrides: Sequence[str]) -> str:
     Args:
         overrides: What was typed for this job, as Hydra writes it, `key=value` each; of a key given twice the last.
     """
-    last = {text.lstrip("+~").split("=")[0]: text for text in overrides}
-    kept = sorted(text for key, text in last.items() if key not in NOT_IDENTITY)
-    plain = ",".join(kept) or "defaults"
+    last = {key_of(text): text for text in overrides}
+    kept = sorted(text for key, text in last.items() if names_folders(key))
+    return _as_folder(",".join(kept) or DEFAULTS)
+
+
+def extended_name(name: str, overrides: Sequence[str]) -> str:
+    """A folder's name with more overrides in it.
+
+    Example:
+        >>> extended_name("init=he", ["seeds=5"])
+        'init=he,seeds=5'
+    """
+    return _as_folder(",".join([*([name] if name != DEFAULTS else []), *sorted(overrides)]))
+
+
+def _as_folder(plain: str) -> str:
+    """A text as the name of a folder."""
     name = re.sub(r"[^\w.,=+~@\-\[\]]", "_", plain)
     if name == plain and len(name) <= LONGEST_NAME:
         return name
@@ -158,7 +227,7 @@ def without_leftovers(resolved: Mapping[str, Any], overrides: Sequence[str]) -> 
         resolved: The composed configuration as plain data, all references resolved.
         overrides: What was typed, as Hydra writes it.
     """
-    typed = {text.lstrip("+~").split("=")[0] for text in overrides}
+    typed = {key_of(text) for text in overrides}
     result = dict(resolved)
     path = result.get("optim", {}).get("_target_")
     if "optim._target_" in typed and isinstance(path, str) and "optim.name" not in typed:

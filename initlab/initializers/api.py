@@ -1,8 +1,10 @@
 """Initializers as a library: one call for any network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from initlab.activations import Activation, activation_of
@@ -73,7 +75,7 @@ def initialize(
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: expected a torch.nn.Module, got {model}")
-    if not isinstance(seed, int):
+    if not isinstance(seed, Integral):
         raise UserError(f"seed={seed}: expected a whole number")
     if not isinstance(activation, str | Activation | None):
         raise UserError(f"activation={activation}: expected a name, such as 'relu', or an initlab Activation")
@@ -83,12 +85,17 @@ def initialize(
         rows = Batch(batch) if loss is None else Batch(*_pair(batch))
     return initialize_model(
         model,
-        parse_init({**params, "name": scheme}, where="init"),
+        parse_init({**plain_numbers(params), "name": scheme}, where="init"),
         activation=known or find_activation(model),
-        seed=seed,
+        seed=int(seed),
         batch=rows,
         loss=loss,
     )
+
+
+def plain_numbers(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in which NumPy's numbers are Python's, as a configuration file would have them."""
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
 
 
 def find_activation(model: nn.Module) -> Activation | None:

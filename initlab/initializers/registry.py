@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
 from initlab.base.errors import UserError, nearest
+from initlab.base.spellings import our_value
 
 InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
 Level = Literal["weight", "model"]
@@ -140,7 +141,9 @@ def find_scheme(name: str, *, where: str = "init") -> Scheme:
     """
     found = _SCHEMES.get(_ALIASES.get(name, name))
     if found is None:
-        raise UserError(f"{where}={name}: unknown initializer; {nearest(name, [*_SCHEMES, *_ALIASES])}")
+        ours = our_value("init", name)
+        hint = nearest(name, [*_SCHEMES, *_ALIASES]) if ours is None else f"here it is {ours}"
+        raise UserError(f"{where}={name}: unknown initializer; {hint}")
     return found
 
 

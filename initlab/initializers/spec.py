@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from initlab.base.errors import UserError
+from initlab.base.spellings import our_key
 from initlab.config.calls import check_call, conforms
 from initlab.initializers.gains import check_gain
 from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, find_scheme
@@ -68,8 +69,10 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
     known = {*COMMON, *scheme.settable}
     for key in [*settings, *(["base"] if base is not None else [])]:
         if key not in known:
+            ours = our_key(key, str(settings.get(key)))
+            hint = "" if ours is None else f"here it is {ours}; "
             raise UserError(
-                f"{where}.{key}: init={scheme.name} has no such parameter; it has {', '.join(sorted(known))}"
+                f"{where}.{key}: init={scheme.name} has no such parameter; {hint}it has {', '.join(sorted(known))}"
             )
     supplied = ["weight", "model", *SUPPLIED]
     if "gain" in settings:  # a number, or the name of a rule, which no annotation tells

@@ -16,7 +16,7 @@ from initlab.activations import Activation
 from initlab.base.errors import OwnCodeError, RefusedError, UserError, first_line
 from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
-from initlab.config.names import NOT_IDENTITY, hashed, without_keys
+from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
@@ -52,14 +52,16 @@ class Job:
     """One cell of the benchmark: one configuration, trained with several seeds.
 
     Attributes:
-        name: Name of its folder within the study, made of its overrides by `config.names.job_name`.
+        name: Name of its folder within the study: of `config.names`, and in a study as `sweep.naming` finds it.
         config: The configuration, checked against the schema.
         resolved: The same as plain data, as it is written beside the results.
+        typed: What was typed for it, `key=value` each: what may tell it apart from others of its study.
     """
 
     name: str
     config: Config
     resolved: Mapping[str, Any]
+    typed: tuple[str, ...] = ()
 
     @property
     def study_folder(self) -> Path:
@@ -125,6 +127,11 @@ class Job:
         It is a text, and two jobs can share a cohort if their texts are equal.
         """
         return json.dumps(without_keys(self.resolved, {"init", "seeds", "seed", "optim.lr"}), sort_keys=True)
+
+    @property
+    def but_for_seeds(self) -> str:
+        """All of its configuration but for its seeds, as a text: jobs that agree in it are one candidate."""
+        return json.dumps(without_keys(self.resolved, SEEDS), sort_keys=True)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -79,6 +79,7 @@ def probe_model(
         UserError: a batch that the network cannot take or that holds NaN, a network in which no layer can be seen, or a
             scheme that does not fit it; one line.
     """
+    seed, seeds = int(seed), int(seeds)
     networks, rows, fitted = prepare(
         model, batch, seed=seed, scheme=scheme, seeds=seeds, activation=activation, loss=loss, **params
     )

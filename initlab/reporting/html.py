@@ -22,7 +22,7 @@ def to_html(report: Report, pictures: dict[str, bytes], files_beside: Files = US
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.tests["kind"] = lambda part, name: type(part).__name__ == name
-    template = environment.from_string(files(__package__).joinpath("report.html.jinja").read_text())
+    template = environment.from_string(files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8"))
     # Within an image no script of an SVG would run, and the names in one do not meet those of another.
     sources = {name: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}" for name, svg in pictures.items()}
     return template.render(

@@ -13,6 +13,7 @@ from initlab.results.candidates import CONDITION, Axes, arrange, choose_rates, f
 from initlab.results.comparison import spread_over_seeds
 from initlab.results.intervals import bootstrap_intervals, interquartile_mean, share_and_interval
 from initlab.results.pairs import compare_pairs
+from initlab.results.pooling import pool_seeds
 from initlab.results.ranks import Ranks, rank_across
 from initlab.results.speed import epochs_to_threshold, median_epochs
 from initlab.results.study import Study
@@ -26,7 +27,7 @@ class Analysis:
     """What a study says, as tables.
 
     Attributes:
-        study: The tables that it was read from.
+        study: The tables that it was read from, in which jobs that differ in seeds alone are one.
         axes: Which keys are compared, which have to agree, and which are tuned.
         jobs: One row a job, as `candidates.arrange` returns it.
         candidates: One row a candidate and condition, best first: the columns of `candidates.choose_rates`, statistics
@@ -110,6 +111,7 @@ def analyse(study: Study, *, seed: int = 0) -> Analysis:
         seed: Seed of bootstrap and permutations; equal tables and seeds give equal numbers.
     """
     rng = np.random.default_rng(seed)
+    study = pool_seeds(study)
     axes = find_axes(study.differing)
     jobs = arrange(study, axes)
     candidates = choose_rates(jobs, axes)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from initlab.results.differences import RATE, label_of
+from initlab.results.pooling import pool_seeds
 from initlab.results.scores import DIGITS, counted_scores
 from initlab.results.study import Study
 
@@ -61,8 +62,8 @@ def count_candidates(differing: pd.DataFrame) -> int:
 def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     """One row a job: its data, condition, candidate and learning rate, with its mean validation and test scores.
 
-    Data sets of one name that differ in their rows are told apart by their checksums. Of jobs that differ in their
-    seeds only, the one with the most seeds is left.
+    Data sets of one name that differ in their rows are told apart by their checksums. Jobs that differ in their seeds
+    only are one, as `pool_seeds` makes it.
 
     Args:
         study: Finished jobs, as `read_study` returns them.
@@ -73,6 +74,7 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
         and metric), candidate, rate, validation and test (mean `counted_scores`), and loss (mean on test rows). Rows
         are in the order of the settings' values.
     """
+    study = pool_seeds(study)
     members = study.members
     of_job = members.groupby("job", sort=False)
     table = of_job[["data", "metric", "lr"]].first().rename(columns={"lr": "rate"})
@@ -88,21 +90,12 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     if not axes.compared:  # one and the same on several data sets
         table["candidate"] = of_job["init"].first()
     table["seeds"] = of_job.size()
-    table = _with_most_seeds(table)
     for column, score in {"validation": "val_score", "test": "test_score"}.items():
         table[column] = counted_scores(members, score).groupby(members["job"]).mean().round(DIGITS)
     table["loss"] = of_job["test_loss"].mean()
     values = differing[list(axes.conditions)]
     by_value = sorted(table.index, key=lambda job: [_order(value) for value in values.loc[job]])
     return table.loc[by_value]
-
-
-def _with_most_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Of jobs that differ in nothing but their seeds, or in a name and its alias, the one with the most seeds."""
-    same = [*CONDITION, "candidate", "rate"]
-    most = table.groupby(same, sort=False, dropna=False)["seeds"].transform("max")
-    kept = table[table["seeds"] == most]
-    return kept[~kept.duplicated(same)]
 
 
 def _order(value: object) -> tuple[int, float, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from initlab.base.wording import shortest
 from initlab.config.files import default_of
-from initlab.config.names import NOT_IDENTITY, UNSET
+from initlab.config.names import NOT_IDENTITY, SEEDS, UNSET
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -24,7 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 RATE = "optim.lr"
 SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES if name not in UNSET)
-NOT_COMPARED = NOT_IDENTITY | {"seeds"}
+NOT_COMPARED = NOT_IDENTITY | SEEDS
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

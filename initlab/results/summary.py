@@ -8,6 +8,7 @@ import pandas as pd
 
 from initlab.base.files import write_whole
 from initlab.results.intervals import mean_and_interval
+from initlab.results.pooling import pool_seeds
 from initlab.results.scores import counted_scores
 from initlab.results.speed import epochs_to_threshold, median_epochs
 from initlab.results.study import Study
@@ -16,6 +17,8 @@ from initlab.tables.schema import LIMITS
 
 def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
     """One row a job, best first within each data set: scores on different data do not compare.
+
+    Jobs that differ in their seeds only are one, as `pool_seeds` makes it.
 
     Means and intervals are over the members that did not diverge; these are counted in `diverged`. The order is that
     of `counted_scores`, so that a scheme does not rank by its few survivors.
@@ -30,6 +33,7 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
         where those that never reached it count as later than all others: NaN unless more than half did; and reached,
         how many did, whatever became of them later.
     """
+    study = pool_seeds(study)
     rows = []
     data_sets = list(study.members["data"].unique())
     for job, members in study.members.groupby("job", sort=False):

@@ -20,12 +20,13 @@ from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.data.module import steps_per_epoch
 from initlab.initializers.coverage import coverage_of
 from initlab.jobs.job import Job
+from initlab.sweep.naming import pool_seeds
 from initlab.sweep.weights import check_weights
 from initlab.tracking.loggers import check_logger
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Drop jobs that occur twice, which is no mistake as long as they are the same.
+    """Drop jobs that occur twice, and pool those that differ in seeds alone, as `sweep.naming.pool_seeds` does.
 
     Raises:
         UserError: the jobs belong to several studies, or different ones would write to one folder.
@@ -33,7 +34,7 @@ def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
     if len({job.study_folder for job in jobs}) > 1:
         raise UserError("output_dir, name: a sweep writes to one folder; run one sweep for each")
     distinct: dict[str, Job] = {}
-    for job in jobs:
+    for job in pool_seeds(jobs):
         former = distinct.setdefault(job.name, job)
         if former.resolved != job.resolved:
             raise UserError(f"{job.name}: several jobs would write to this folder; do not sweep where or how to run")

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
-from itertools import count
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from initlab.base.errors import UserError
@@ -25,37 +23,11 @@ from initlab.tables.store import (
     write_table,
 )
 from initlab.tracking.callback import JobTracking
+from initlab.tracking.loggers import remove_logs
 
 OTHER: Final = "the results of another configuration, or of other data"
 
 State = Literal["open", "finished", "damaged", "other"]
-
-
-def place(job: Job) -> tuple[Job, State, str | None]:
-    """Find a job's folder: its own, or one beside it where that holds the results of something else.
-
-    Returns:
-        The job, renamed after the folder that was found; what that folder holds: `finished` results, `damaged` ones,
-        or nothing that counts, which is `open`; and a note for the user, None if there is nothing to say.
-    """
-    state, reason = _state(job)
-    if state == "damaged":
-        return job, state, f"{reason}; it is trained anew"
-    if state != "other":
-        return job, state, None
-    for number in count(1):
-        beside = replace(job, name=f"{job.name}-{job.fingerprint[:8]}{'' if number == 1 else f'-{number}'}")
-        state, _ = _state(beside)
-        if state != "other":
-            break
-    changed = changed_sources(read_metadata(job.folder).get("sources"), job.sources)
-    if changed and reason != OTHER:
-        have = "has" if len(changed) == 1 else "have"
-        where = "its results of now are in" if state == "finished" else "it is trained anew in"
-        note = f"{job.name}: {listed(changed)} {have} changed since; {where} {beside.name}, beside the old results"
-    else:
-        note = f"{job.name}: that folder holds {reason}, and stays as it is; this goes to {beside.name}"
-    return beside, state, note
 
 
 def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
@@ -70,7 +42,7 @@ def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
     return sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
 
 
-def _state(job: Job) -> tuple[State, str]:
+def state_of(job: Job) -> tuple[State, str]:
     """What is in a job's own folder; and if that is of no use, why."""
     if not (job.folder / "members.parquet").exists():
         return "open", ""
@@ -142,11 +114,21 @@ def write_failure(job: Job, reason: str, run: str) -> None:
         # A traceback with a cause has blank lines within; the first one ends it, for those who read it.
         lines = "\n".join(line for line in reason.splitlines() if line.strip())
         text = f"{lines}\n\n{config_text(job.resolved)}"
-        write_whole(job.folder / "error.txt", lambda path: path.write_text(text))
+        write_whole(job.folder / "error.txt", lambda path: path.write_text(text, encoding="utf-8"))
         metadata = json.dumps(_metadata(job, run, status="failed"), indent=2)
-        write_whole(job.folder / "metadata.json", lambda path: path.write_text(f"{metadata}\n"))
+        write_whole(job.folder / "metadata.json", lambda path: path.write_text(f"{metadata}\n", encoding="utf-8"))
     except OSError:
         sys.stderr.write(f"{job.name}:\n{reason}")
+
+
+def remove_unfinished(jobs: Iterable[Job]) -> None:
+    """Remove the logs and folders of jobs that were begun, and of which nothing else is kept."""
+    for job in jobs:
+        if job.folder.is_dir() and not any((job.folder / name).exists() for name in ("metadata.json", "error.txt")):
+            remove_logs(job.folder)
+            (job.folder / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # something else is in it
+                job.folder.rmdir()
 
 
 def reason_of(job: Job) -> str:

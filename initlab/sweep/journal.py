@@ -43,7 +43,9 @@ def open_folder(cohort: Cohort) -> Path:
     folder = folder_of(cohort)
 
     def write() -> None:
-        write_whole(folder / "manifest.json", lambda path: path.write_text(json.dumps(cohort.manifest)))
+        write_whole(
+            folder / "manifest.json", lambda path: path.write_text(json.dumps(cohort.manifest), encoding="utf-8")
+        )
 
     try:
         write()
@@ -161,6 +163,27 @@ def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) 
         (study_folder / FOLDER).rmdir()
 
 
+def forget_useless(study_folder: Path) -> bool:
+    """Remove the folders of cohorts from which nothing can go on; return whether any is left."""
+    left = False
+    for folder, _ in _manifests(study_folder):
+        if checkpoint_of(folder).exists() or (folder / "members.parquet").exists():
+            left = True
+        else:
+            forget(folder)
+    for path in (study_folder / FOLDER).glob("*") if not left else ():
+        if path.is_file():  # locks of GPUs
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (study_folder / FOLDER).rmdir()
+    return left
+
+
+def members_kept(study_folder: Path) -> list[dict[str, Any]]:
+    """The entries of all manifests, as `Cohort.manifest` makes them: whose results or checkpoints are kept."""
+    return [entry for _, manifest in _manifests(study_folder) for entry in manifest]
+
+
 def forget_jobs(study_folder: Path, jobs: Sequence[Job]) -> None:
     """Remove the folders of all cohorts that have members of some jobs."""
     names = {job.name for job in jobs}
@@ -174,7 +197,7 @@ def _manifests(study_folder: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
     found = []
     for path in sorted((study_folder / FOLDER).glob("*/manifest.json")):
         try:
-            found.append((path.parent, json.loads(path.read_text())))
+            found.append((path.parent, json.loads(path.read_text(encoding="utf-8"))))
         except ValueError:  # damaged
             forget(path.parent)
         except OSError:  # another process has just removed it

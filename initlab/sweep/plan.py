@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -17,7 +18,7 @@ from initlab.sweep.backends import workers_of
 from initlab.sweep.checks import usable_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
-from initlab.sweep.folders import place
+from initlab.sweep.naming import Placed
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
@@ -31,7 +32,7 @@ class Plan:
     Attributes:
         jobs: Jobs that are to be trained, each named after its folder.
         finished: Jobs that were found finished in the study's folder.
-        refused: Names of jobs whose initializer and network do not fit, by the reason.
+        refused: Names of jobs whose parts do not fit, or that lack a key, by the reason.
         faulty: Jobs in which code of the user's own raised something when they were checked, each with the error.
         notes: What a reader of the results must know: about data, folders, seeds and jobs left out.
     """
@@ -43,39 +44,45 @@ class Plan:
     notes: Sequence[str]
 
 
-def make_plan(jobs: Sequence[Job]) -> Plan:
-    """Look up which jobs are finished, and check the others.
+def make_plan(
+    placed: Sequence[Placed],
+    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    without_data: Sequence[tuple[Job, OwnCodeError]] = (),
+) -> Plan:
+    """See which jobs are finished, and check the others.
+
+    Args:
+        placed: The jobs of one command, each with its folder.
+        left_out: Names of jobs that were not even made, by the reason.
+        without_data: Jobs of which the user's own code that loads the data raised something.
 
     Raises:
         UserError: a job cannot work; or no job has an initializer and a network that fit.
     """
-    faulty: list[tuple[Job, OwnCodeError]] = []
-    placed = []
-    for job in jobs:
-        try:
-            placed.append(place(job))
-        except OwnCodeError as error:  # of what loads its data
-            faulty.append((job, error))
-    resume = jobs[0].config.resume
-    finished = [job for job, state, _ in placed if state == "finished" and resume]
-    open_jobs = [job for job, state, _ in placed if state != "finished" or not resume]
+    jobs = [one.job for one in placed]
+    faulty = list(without_data)
+    resume = all(job.config.resume for job in jobs)
+    finished = [one.job for one in placed if one.state == "finished" and resume]
+    open_jobs = [one.job for one in placed if one.state != "finished" or not resume]
     checked = usable_jobs(open_jobs)
     usable, refused = checked.usable, checked.refused
     faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
     if not usable and not finished and not faulty:
         others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
-    notes = [note for _, _, note in placed if note] + [_note(job) for job in usable] + checked.notes
+    notes = [one.note for one in placed if one.note] + [_note(job) for job in usable] + checked.notes
     notes += too_few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
         notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")
     if refused:
-        left_out = sum(map(len, refused.values()))
+        unfit = sum(map(len, refused.values()))
         notes.append(
-            f"{left_out} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
+            f"{unfit} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
         )
-    return Plan(usable, finished, refused, faulty, list(dict.fromkeys(notes)))
+    for reason, names in left_out.items():
+        notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
+    return Plan(usable, finished, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
 
 
 def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
@@ -119,6 +126,21 @@ class Schedule:
             threads: How many of its members the loop engine works on at a time.
         """
         return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+
+    @property
+    def member_epoch_seconds(self) -> dict[str, float]:
+        """By `Job.program`, what a member-epoch is expected to take, roughly."""
+        return {
+            cohort.shares[0].job.program: self.costs[cohort.shares[0].job.program].seconds(cohort.members)
+            / cohort.member_epochs
+            for cohort in reversed(self.cohorts)
+        }
+
+    @property
+    def seconds(self) -> float:
+        """What all of it is expected to take, very roughly: machines differ."""
+        each = [self.costs[cohort.shares[0].job.program].seconds(cohort.members) for cohort in self.cohorts]
+        return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
 
 
 def make_schedule(jobs: Sequence[Job]) -> Schedule:

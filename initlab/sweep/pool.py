@@ -52,7 +52,7 @@ class _PoolRun:
     """
 
     run: Run
-    advance: Callable[[float], None]
+    advance: Callable[[Cohort, float], None]
     finish: Callable[[Cohort], None]
     pending: list[Cohort]
     deaths: Counter[Cohort] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ class _PoolRun:
                 self.finish(cohort)
             elif cohort in watch.done:
                 self.deaths[cohort] += 1
-                self.advance(-watch.done[cohort])
+                self.advance(cohort, -watch.done[cohort])
         self.pending = [cohort for cohort in self.pending if cohort not in watch.finished]
         if len(batch) == 1 and batch[0] in self.pending and self.deaths[batch[0]] > SUSPICIOUS:
             self._give_up(batch[0], reason)
@@ -105,7 +105,7 @@ def run_in_pool(
     run: Run,
     *,
     workers: int,
-    advance: Callable[[float], None],
+    advance: Callable[[Cohort, float], None],
     finish: Callable[[Cohort], None],
 ) -> None:
     """Train cohorts in worker processes.

@@ -70,7 +70,7 @@ class Watch:
     """
 
     def __init__(
-        self, cohorts: Sequence[Cohort], advance: Callable[[float], None], finish: Callable[[Cohort], None]
+        self, cohorts: Sequence[Cohort], advance: Callable[[Cohort, float], None], finish: Callable[[Cohort], None]
     ) -> None:
         self._waiting = {cohort: progress_of(cohort) for cohort in cohorts}
         self._advance, self._finish = advance, finish
@@ -84,7 +84,7 @@ class Watch:
                 told = json.loads(path.read_text())
             except (OSError, ValueError):  # not started
                 continue
-            self._advance(told["done"] - self.done.get(cohort, 0.0))
+            self._advance(cohort, told["done"] - self.done.get(cohort, 0.0))
             self.done[cohort] = told["done"]
             if told["finished"]:
                 del self._waiting[cohort]
@@ -94,7 +94,7 @@ class Watch:
 
 @contextlib.contextmanager
 def watching(
-    cohorts: Sequence[Cohort], advance: Callable[[float], None], finish: Callable[[Cohort], None]
+    cohorts: Sequence[Cohort], advance: Callable[[Cohort, float], None], finish: Callable[[Cohort], None]
 ) -> Iterator[Watch]:
     """Watch the progress of cohorts in a thread, within a `with` block; at its end once more.
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import gc
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import lightning.pytorch as pl
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from initlab.base.errors import JobsFailedError
 from initlab.base.threads import threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
+from initlab.cohort.module import CohortModule
 from initlab.cohort.run import build_networks, convolves, train_cohort
 from initlab.data.module import InMemoryData
 from initlab.jobs.share import Share, rows_of
@@ -27,6 +30,7 @@ from initlab.tracking.callback import JobTracking
 
 # Each live log is a file and a thread; those of more jobs are written when they are done.
 LIVE_LOGS = 64
+TELL_SECONDS = 0.2  # from one word of progress to the next, at least
 
 
 @dataclass(frozen=True)
@@ -153,21 +157,35 @@ def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: R
 
 
 class _Progress(Callback):
-    """Tells of a cohort's blocks of steps, and at once of the epochs that a checkpoint spared."""
+    """Tells of a cohort's steps, a few times a second, and at once of the epochs that a checkpoint spared."""
 
     def __init__(self, advance: Callable[[float], None]) -> None:
         self._advance = advance
         self.done = 0.0
+        self._pending, self._told = 0.0, time.monotonic()
 
     def _add(self, member_epochs: float) -> None:
+        self._told = time.monotonic()
         self.done += member_epochs
         self._advance(member_epochs)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count what a former run has done."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, InMemoryData)
+        assert isinstance(pl_module, CohortModule)
         self._add(trainer.current_epoch * len(data.seeds))
+        pl_module.after_step = partial(self._step, len(data.seeds) / data.steps_per_epoch)
+
+    def _step(self, member_epochs: float) -> None:
+        """Count a step; a block of them may take a minute."""
+        self._pending += member_epochs
+        if time.monotonic() - self._told > TELL_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, 0.0
+        self._add(pending)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Count the epochs that are not needed, as all members have stopped early."""
@@ -178,13 +196,11 @@ class _Progress(Callback):
 
     def on_train_batch_end(
         self,
-        trainer: pl.Trainer,
+        trainer: pl.Trainer,  # noqa: ARG002
         pl_module: pl.LightningModule,  # noqa: ARG002
         outputs: object,  # noqa: ARG002
-        batch: Tensor,
+        batch: Tensor,  # noqa: ARG002
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Count a block; it has shape (steps, members, batch)."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, InMemoryData)
-        self._add(batch.shape[1] * batch.shape[0] / data.steps_per_epoch)
+        """Tell of the rest of a block."""
+        self._flush()

@@ -86,14 +86,15 @@ def write_description(folder: Path, config: Mapping[str, Any], metadata: Mapping
         config: The resolved configuration, as plain data.
         metadata: Machine, versions, command, fingerprint and checksum of the data, as plain data.
     """
-    write_whole(folder / "config.yaml", lambda path: path.write_text(config_text(config)))
-    write_whole(folder / "metadata.json", lambda path: path.write_text(json.dumps(dict(metadata), indent=2) + "\n"))
+    write_whole(folder / "config.yaml", lambda path: path.write_text(config_text(config), encoding="utf-8"))
+    text = json.dumps(dict(metadata), indent=2) + "\n"
+    write_whole(folder / "metadata.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
     """How a job ran, as its metadata.json has it; empty if that is absent or damaged."""
     try:
-        metadata = json.loads((folder / "metadata.json").read_text())
+        metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
@@ -107,7 +108,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.yaml"
     try:
-        config = yaml.load(path.read_text(), Loader=Loader)
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: unreadable ({error}); remove {folder}") from error
     if not isinstance(config, dict):
@@ -118,7 +119,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_failure(folder: Path) -> str:
     """Why a job failed, in a line: the last of the traceback in its error.txt."""
     try:
-        lines = (folder / "error.txt").read_text().splitlines()
+        lines = (folder / "error.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "unknown"
     traceback = lines[: lines.index("")] if "" in lines else lines

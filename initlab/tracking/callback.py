@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
 from initlab.cohort.module import CohortModule
@@ -19,7 +19,7 @@ from initlab.tables.job_tables import JobTables, records_of
 from initlab.tables.records import EpochRecord
 from initlab.tables.store import config_text
 from initlab.tracking.hyperparameters import final_metrics, hyperparameters, session_end, session_start
-from initlab.tracking.loggers import close_logger, log_rows, logs_live, open_logger
+from initlab.tracking.loggers import close_logger, log_rows, open_loggers
 
 # What is logged of each layer, and how it is called there.
 SHOWN_OF_SIGNAL = {
@@ -42,7 +42,7 @@ class JobTracking(Callback):
     It only reads: with it or without, the weights are the same to the bit.
 
     Args:
-        job: The job whose configured logger is opened, and whose folder its files go to.
+        job: The job whose configured loggers are opened, and whose folder their files go to.
         rows: Where the job's members stand in the cohort's stack; None: nothing is logged while they train, and
             `finish` logs every epoch, but no histograms.
     """
@@ -50,7 +50,7 @@ class JobTracking(Callback):
     def __init__(self, job: Job, rows: slice | None) -> None:
         self._job, self._rows = job, rows
         self._logged = 0
-        self._logger = open_logger(job) if rows is not None and logs_live(job) else None
+        self._live = open_loggers(job, live=True) if rows is not None else []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Log the untrained networks, before a checkpoint may replace them."""
@@ -59,10 +59,12 @@ class JobTracking(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log the epoch; where training went on from a checkpoint, first those before it."""
         assert isinstance(pl_module, CohortModule)
-        if self._rows is None or self._logger is None:
+        if self._rows is None or not self._live:
             return
         records = [record.part(self._rows) for record in pl_module.history[self._logged :]]
-        log_rows(self._logger, epoch_rows(records, pl_module.task.metric))
+        rows = epoch_rows(records, pl_module.task.metric)
+        for logger in self._live:
+            log_rows(logger, rows)
         self._logged = len(pl_module.history)
 
     def on_train_batch_end(
@@ -85,18 +87,23 @@ class JobTracking(Callback):
         self._log_weights(pl_module, epoch=trainer.current_epoch)
 
     def finish(self, tables: JobTables) -> None:
-        """Log the configuration and the job's final metrics, by which trackers compare jobs, and close the logger.
+        """Log the configuration and the job's final metrics, by which trackers compare jobs, and close the loggers.
 
         Args:
             tables: The measurements of all members of the job.
         """
-        logger = self._logger or open_logger(self._job)
-        if logger is None:
-            return
+        for logger in self._live:
+            self._finish(logger, tables, all_epochs=not self._logged)
+        others = [] if self._live else open_loggers(self._job, live=True)
+        for logger in [*others, *open_loggers(self._job, live=False)]:
+            self._finish(logger, tables, all_epochs=True)
+
+    def _finish(self, logger: Logger, tables: JobTables, *, all_epochs: bool) -> None:
+        """Log what one logger has not been told yet, and close it."""
         members = tables.members
         epochs = int(members["epochs"].iloc[0])
         rows: dict[int, dict[str, float]] = {}
-        if not self._logged:
+        if all_epochs:
             rows = epoch_rows(records_of(tables.history), str(members["metric"].iloc[0]))
         for epoch, row in {} if tables.signal is None else _signal_rows(tables.signal).items():
             rows.setdefault(epoch, {}).update(row)
@@ -130,13 +137,15 @@ class JobTracking(Callback):
 
     def _log_histograms(self, kind: str, tensors: Mapping[str, Tensor], *, epoch: int) -> None:
         """Log histograms of the finite numbers of this job's members, of tensors of shape (members, …)."""
-        if self._rows is None or not isinstance(self._logger, TensorBoardLogger):
+        boards = [logger for logger in self._live if isinstance(logger, TensorBoardLogger)]
+        if self._rows is None or not boards:
             return
         for name, tensor in tensors.items():
             values = tensor.detach()[self._rows].flatten().float().cpu()
             values = values[values.isfinite()]
             if len(values):
-                self._logger.experiment.add_histogram(f"{kind}/{name}", values, epoch)
+                for logger in boards:
+                    logger.experiment.add_histogram(f"{kind}/{name}", values, epoch)
 
 
 def epoch_rows(records: Sequence[EpochRecord], metric: str) -> dict[int, dict[str, float]]:

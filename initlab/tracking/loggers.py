@@ -31,17 +31,27 @@ FORMER: Mapping[object, tuple[str, ...]] = MappingProxyType(
 LARGEST_BATCH = 1000  # metrics that MLflow takes at once
 
 
+def logger_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The loggers in a `logger` group: the one that it is, or those that it holds, as `logger=[csv,tensorboard]` does.
+
+    Args:
+        config: The group; a logger has a `_target_`, and a group without one holds loggers by their names, or none.
+    """
+    if config.get("_target_") is not None:
+        return [config]
+    return [one for one in config.values() if isinstance(one, Mapping) and one.get("_target_") is not None]
+
+
 def check_logger(config: Mapping[str, Any]) -> None:
-    """See that a configured logger can be made.
+    """See that the configured loggers can be made.
 
     Raises:
-        UserError: it cannot be imported, takes no such argument, or needs a package that is not installed.
+        UserError: one cannot be imported, takes no such argument, or needs a package that is not installed.
     """
-    if config.get("_target_") is None:
-        return
-    package = PACKAGES.get(_builder(config).func)
-    if package is not None and importlib.util.find_spec(package) is None:
-        raise UserError(f"logger={package}: it is not installed; pip install 'initlab[{package}]'")
+    for one in logger_configs(config):
+        package = PACKAGES.get(_builder(one).func)
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise UserError(f"logger={package}: it is not installed; pip install 'initlab[{package}]'")
 
 
 def _builder(config: Mapping[str, Any]) -> partial[Logger]:
@@ -50,17 +60,23 @@ def _builder(config: Mapping[str, Any]) -> partial[Logger]:
     return build
 
 
-def logs_live(job: Job) -> bool:
-    """Whether a job's logger can be open while others train: wandb has one run a process, MLflow's store is slow."""
-    configured = job.config.logger.get("_target_") is not None
-    return configured and _builder(job.config.logger).func not in PACKAGES
+def _logs_live(config: Mapping[str, Any]) -> bool:
+    """Whether a logger can be open while others train: wandb has one run a process, and MLflow's store is slow."""
+    return _builder(config).func not in PACKAGES
 
 
-def open_logger(job: Job) -> Logger | None:
-    """Open a job's logger, and remove the files that a former run of the job has left; None if it has no logger."""
-    if job.config.logger.get("_target_") is None:
-        return None
-    build = _builder(job.config.logger)
+def open_loggers(job: Job, *, live: bool) -> list[Logger]:
+    """Open a job's loggers, and remove the files that a former run of the job has left.
+
+    Args:
+        job: The job whose configuration names them.
+        live: Those that can be open while others train; else the others.
+    """
+    return [_open(job, config) for config in logger_configs(job.config.logger) if _logs_live(config) == live]
+
+
+def _open(job: Job, config: Mapping[str, Any]) -> Logger:
+    build = _builder(config)
     declared = inspect.signature(build.func).parameters
     known = {"save_dir": str(job.folder), "name": job.name, "run_name": job.name}
     given = {key: value for key, value in known.items() if key in declared and build.keywords.get(key) is None}
@@ -132,6 +148,16 @@ def log_rows(logger: Logger, rows: Rows) -> None:
         return
     for epoch, row in rows.items():
         logger.log_metrics(dict(row), step=epoch)
+
+
+def remove_logs(folder: Path) -> None:
+    """Remove what the loggers that write files have left in a job's folder."""
+    for inner in (folder, folder / "csv"):
+        for pattern in {pattern for patterns in FORMER.values() for pattern in patterns}:
+            for path in inner.glob(pattern):
+                path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # there is none, or something else is in it
+        (folder / "csv").rmdir()
 
 
 def close_logger(logger: Logger) -> None:

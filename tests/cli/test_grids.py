@@ -33,3 +33,15 @@ def test_other_arguments_stay() -> None:
 def test_what_is_no_grid_is_refused(arguments: str) -> None:
     with pytest.raises(UserError, match=r"expected logspace\(FROM,TO,N\)"):
         expand_grids([f"optim.lr=logspace({arguments})"])
+
+
+@pytest.mark.parametrize(
+    "grid", ["logspace(-4,0,1000)", "linspace(0.999,1.001,9)", "linspace(1000,1010,21)", "logspace(-4,0,9)"]
+)
+def test_a_grid_has_as_many_values_as_were_asked_for(grid: str) -> None:
+    (expanded,) = expand_grids([f"optim.lr={grid}"])
+    values = expanded.partition("=")[2].split(",")
+    count = int(grid.rstrip(")").split(",")[-1])
+    assert len(values) == len({float(value) for value in values}) == count
+    if count == 9 and "log" in grid:
+        assert values[:3] == ["0.0001", "0.000316", "0.001"]

@@ -15,7 +15,7 @@ from tests.sweep.helpers import assert_same_tables
 def jobs_of(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[Job]:
     """What the command line hands to the study."""
     found: list[Job] = []
-    monkeypatch.setattr("initlab.cli.run_train.run_study", lambda jobs: found.extend(jobs))
+    monkeypatch.setattr("initlab.cli.run_train.run_study", lambda jobs, **_: found.extend(jobs))
     assert run(command, monkeypatch, folder) == 0
     return found
 
@@ -30,7 +30,7 @@ def test_a_number_that_is_set_is_as_one_that_hydra_composed(
     jobs = jobs_of(f"-m data=wine,digits init=he,xavier {numbers} name=study", monkeypatch, tmp_path)
     assert len(jobs) in (8, 12, 16, 20)
     for job in jobs:
-        chosen = [f"{key}={value}" for key, value in (word.split("=") for word in job.name.split(","))]
+        chosen = [word for word in job.typed if not word.startswith(("name=", "report="))]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             alone = job_from(compose("train", [*chosen, "name=study", "report=false"]), chosen)
         assert alone.resolved == job.resolved

@@ -1,0 +1,76 @@
+"""What other libraries call the things that a configuration names, answered with our names."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# Values, by their group.
+VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "init": {
+            "kaiming": "kaiming_normal or kaiming_uniform, which are he_normal and he_uniform",
+            "msra": "he_normal",
+            "glorot": "glorot_normal or glorot_uniform",
+            "default": "torch_default",
+            "truncated_normal": "trunc_normal",
+            "eye": "identity",
+        },
+        "activation": {
+            "swish": "silu",
+            "leakyrelu": "leaky_relu",
+            "lrelu": "leaky_relu",
+            "linear": "identity",
+            "none": "identity",
+            "siren": "sine",
+            "sin": "sine",
+        },
+    }
+)
+LEAKY = "activation=leaky_relu activation.negative_slope={value}"
+# Keys, wherever they are typed: `nonlinearity=…` or `init.nonlinearity=…`.
+KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "nonlinearity": "activation={value}, and with init.gain=kaiming torch's gain for it",
+        "a": f"{LEAKY}, and with init.gain=kaiming torch's gain for it",
+        "negative_slope": LEAKY,
+        "lr": "optim.lr={value}",
+        "learning_rate": "optim.lr={value}",
+        "weight_decay": "optim.weight_decay={value}",
+        "momentum": "optim.momentum={value}",
+        "optimizer": "optim={value}",
+        "epochs": "trainer.max_epochs={value}",
+        "max_epochs": "trainer.max_epochs={value}",
+        "bs": "batch_size={value}",
+        "dataset": "data={value}",
+        "network": "model={value}",
+        "initializer": "init={value}",
+        "std": "init=normal init.std={value}",
+        "gain": "init.gain={value}",
+    }
+)
+
+
+def our_value(group: str, value: str) -> str | None:
+    """What we call something that another library calls `value`; None if we know of none.
+
+    Example:
+        >>> our_value("activation", "swish"), our_value("init", "xavier_normal_")
+        ('silu', 'xavier_normal')
+
+    Args:
+        group: Where it stands: `"init"` or `"activation"`.
+        value: What was typed; capitals and the underscore at the end of torch's in-place functions do not matter.
+    """
+    plain = value.lower().rstrip("_")
+    found = VALUES.get(group, {}).get(plain)
+    return found or (plain if plain != value and plain else None)
+
+
+def our_key(key: str, value: str) -> str | None:
+    """How to say here what was typed as `key=value`; None if nothing is known.
+
+    Example:
+        >>> our_key("epochs", "5")
+        'trainer.max_epochs=5'
+    """
+    found = KEYS.get(key.rpartition(".")[2])
+    return None if found is None or found.startswith(f"{key}=") else found.format(value=value)

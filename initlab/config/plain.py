@@ -1,0 +1,58 @@
+"""A composed configuration as plain data. Nothing here is heavy: what is wrong is told before torch is imported."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from initlab.base.errors import UserError
+from initlab.config.names import without_leftovers
+from initlab.config.schema import parse_config
+
+# Where Hydra puts results unless someone says otherwise, as conf/train.yaml has it: there initlab's own keys decide.
+DEFAULT_FOLDERS = {"run": ".", "sweep": "${output_dir}/${name}"}
+DEFAULT_JOB_FOLDER = "${job_name:${hydra.overrides.task}}"
+
+
+def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+    """Resolve a composed configuration, and check it against the schema.
+
+    Args:
+        config: As Hydra composes it, with or without its own node `hydra`.
+        overrides: What was typed for this job, `key=value` each.
+        folder: The study's folder, if Hydra was told one.
+
+    Raises:
+        UserError: a misspelt key, or a value of the wrong type or out of range.
+    """
+    if "hydra" in config:
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    resolved = without_leftovers({str(key): value for key, value in plain.items()}, overrides)
+    if isinstance(resolved.get("plugins"), str):
+        resolved["plugins"] = [resolved["plugins"]]
+    if folder is not None:
+        resolved |= {"output_dir": str(folder.parent), "name": folder.name}
+    parse_config(resolved)
+    return resolved
+
+
+def hydras_folder(config: DictConfig, mode: str) -> Path | None:
+    """The study's folder that Hydra was told, as by `hydra.sweep.dir=…`; None if initlab's own keys say it.
+
+    Args:
+        config: A composed configuration with Hydra's node.
+        mode: `"run"` for a single job, `"sweep"` for several.
+
+    Raises:
+        UserError: `hydra.sweep.subdir` was set: jobs are found again by the names that initlab gives them.
+    """
+    raw = OmegaConf.to_container(config.hydra, resolve=False)
+    assert isinstance(raw, dict)
+    if mode == "sweep" and raw["sweep"]["subdir"] != DEFAULT_JOB_FOLDER:
+        raise UserError("hydra.sweep.subdir: jobs are named by what varies; set name=NAME or hydra.sweep.dir=DIR")
+    if raw[mode]["dir"] == DEFAULT_FOLDERS[mode]:
+        return None
+    return Path(str(config.hydra[mode].dir)).expanduser()

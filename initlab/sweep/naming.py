@@ -1,0 +1,213 @@
+"""Which folder of its study a job has: the one in which it was found, or one that is named by what tells it apart.
+
+The rule. A job that the study has already, by its fingerprint, keeps its folder, whatever that is called: so a study is
+extended by other commands, and by other versions of initlab. A new one is named by `config.names.short_name`, and by
+those of its typed keys in which it differs from another job of the study or of its command. Where the folder of that
+name holds something else all the same, a hash goes behind the name. What is constant stands in its configuration.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from initlab.base.errors import OwnCodeError, UserError
+from initlab.base.wording import listed
+from initlab.config.names import GROUPS, SEEDS, extended_name, key_of, names_folders
+from initlab.jobs.job import Job
+from initlab.results.differences import flat_config
+from initlab.sweep import journal
+from initlab.sweep.folders import OTHER, State, changed_sources, state_of
+from initlab.tables.store import finished_jobs, read_config, read_metadata
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A job and its folder.
+
+    Attributes:
+        job: The job, named after its folder.
+        state: What the folder holds: `finished` results, `damaged` ones, or nothing that counts, which is `open`.
+        note: What the user must know of it; None if there is nothing to say.
+    """
+
+    job: Job
+    state: State
+    note: str | None = None
+
+
+def split_faulty(jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, OwnCodeError]]]:
+    """Jobs whose data can be had, and those of which the user's own code that loads them raised something."""
+    fine: list[Job] = []
+    faulty: list[tuple[Job, OwnCodeError]] = []
+    for job in jobs:
+        try:
+            assert job.fingerprint
+            fine.append(job)
+        except OwnCodeError as error:
+            faulty.append((job, error))
+    return fine, faulty
+
+
+def place_jobs(jobs: Sequence[Job]) -> list[Placed]:
+    """Find the folder of each job. Of jobs that are the same under several names, as he and he_normal, one is left.
+
+    Args:
+        jobs: Different jobs of one study, named as if each were new.
+    """
+    former = _former_names(jobs[0]) if jobs else {}
+    distinct: dict[str, Job] = {}
+    also: dict[str, list[str]] = {}
+    for job in jobs:
+        first = distinct.setdefault(job.fingerprint, job)
+        if first is not job:
+            also.setdefault(first.name, []).append(job.name)
+    placed: dict[str, Placed] = {}
+    for fingerprint, job in distinct.items():
+        names = former.get(fingerprint, [])
+        if names:
+            known = replace(job, name=job.name if job.name in names else names[0])
+            state, reason = state_of(known)
+            note = f"{reason}; it is trained anew" if state == "damaged" else None
+            if state != "other":
+                placed[fingerprint] = Placed(known, state, note)
+    taken = {name for names in former.values() for name in names} | {one.job.name for one in placed.values()}
+    new = [job for fingerprint, job in distinct.items() if fingerprint not in placed]
+    for job in told_apart(new, [*distinct.values()], former):
+        placed[job.fingerprint] = one = _new_place(job, taken)
+        taken.add(one.job.name)
+    found = [placed[fingerprint] for fingerprint in distinct]
+    return [
+        replace(one, note=f"{', '.join(also[job.name])}: the same as {job.name}, and trained once")
+        if job.name in also
+        else one
+        for job, one in zip(distinct.values(), found, strict=True)
+    ]
+
+
+def told_apart(new: Sequence[Job], command: Sequence[Job], former: Mapping[str, Collection[str]] = {}) -> list[Job]:
+    """Jobs, with those of their typed keys in their names in which they differ from others.
+
+    Args:
+        new: Jobs that have no folder yet.
+        command: All jobs of the command.
+        former: By fingerprint, the folders that the study has already.
+    """
+    own = {job.fingerprint for job in command} if former else set()
+    flat = [flat_config(job.resolved) for job in command]
+    if new:
+        flat += _other_configs(new[0], {name for key in own for name in former.get(key, ())})
+    keys = {key_of(text) for job in new for text in job.typed}
+    naming = {key for key in keys if names_folders(key) and key not in GROUPS}
+    differing = {key for key in naming if len({repr(_value(config, key)) for config in flat}) > 1}
+    return [_extended(job, differing) for job in new]
+
+
+def _extended(job: Job, keys: Collection[str]) -> Job:
+    """A job with the overrides of some keys in its name, as far as they are not there already."""
+    there = set(job.name.split(","))
+    last = {key_of(text): text for text in job.typed}
+    more = [text for key, text in last.items() if key in keys and not set(text.split(",")) <= there]
+    return replace(job, name=extended_name(job.name, more)) if more else job
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    """A key's value in a flat configuration; of a group of keys all of them."""
+    return config.get(key, {name: value for name, value in config.items() if name.startswith(f"{key}.")} or None)
+
+
+def _new_place(job: Job, taken: Collection[str]) -> Placed:
+    """The folder of a job that the study does not have: its own, or one beside it where that holds something else."""
+    state, reason = state_of(job)
+    if state == "damaged":
+        return Placed(job, state, f"{reason}; it is trained anew")
+    if state != "other" and job.name not in taken:
+        return Placed(job, state)
+    for number in count(1):
+        beside = replace(job, name=f"{job.name}-{job.fingerprint[:8]}{'' if number == 1 else f'-{number}'}")
+        state, _ = state_of(beside)
+        if state != "other" and beside.name not in taken:
+            break
+    changed = changed_sources(read_metadata(job.folder).get("sources"), job.sources)
+    if changed and reason != OTHER:
+        have = "has" if len(changed) == 1 else "have"
+        where = "its results of now are in" if state == "finished" else "it is trained anew in"
+        note = f"{job.name}: {listed(changed)} {have} changed since; {where} {beside.name}, beside the old results"
+    else:
+        holds = reason or "what was begun of another configuration"
+        note = f"{job.name}: that folder holds {holds}, and stays as it is; this goes to {beside.name}"
+    return Placed(beside, state, note)
+
+
+def _former_names(job: Job) -> dict[str, list[str]]:
+    """The folders that a study has: their names by the fingerprints of the jobs, finished ones first.
+
+    Args:
+        job: Any job of the study.
+    """
+    study = job.study_folder
+    found: dict[str, list[str]] = {}
+    folders = sorted(study.glob("*/metadata.json"), key=lambda path: not (path.parent / "members.parquet").exists())
+    begun: Iterable[tuple[Any, str]] = [
+        *((read_metadata(path.parent).get("fingerprint"), path.parent.name) for path in folders),
+        *((entry["fingerprint"], entry["job"]) for entry in journal.members_kept(study)),
+    ]
+    for fingerprint, name in begun:
+        if fingerprint is not None and name not in found.setdefault(str(fingerprint), []):
+            found[str(fingerprint)].append(name)
+    return found
+
+
+def _other_configs(job: Job, own: Collection[str]) -> list[dict[str, Any]]:
+    """Configurations of a study's finished jobs, but for those of some folders."""
+    configs = []
+    for folder in finished_jobs(job.study_folder):
+        if folder.name not in own:
+            try:
+                configs.append(flat_config(read_config(folder)))
+            except UserError:  # damaged: nothing to differ from
+                continue
+    return configs
+
+
+def pool_seeds(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs in which those that differ in nothing but seeds are one, with the union of their seeds.
+
+    So `-m seed=1,2,3`, each with ten networks, is one job of the twelve seeds from 1 to 12. Seeds that leave a gap
+    stay jobs of their own, named by their seeds; results count them as one candidate all the same.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.but_for_seeds, []).append(job)
+    pooled = []
+    for group in groups.values():
+        runs = _runs(job.seeds for job in group)
+        if len({job.seeds for job in group}) == 1:  # one job, or one under several names
+            pooled += group
+        else:
+            parts = [_with_seeds(group[0], run) for run in runs]
+            pooled += parts if len(parts) == 1 else [_extended(part, SEEDS) for part in parts]
+    return pooled
+
+
+def _runs(ranges: Iterable[range]) -> list[range]:
+    """The union of ranges, as ranges without gaps."""
+    runs: list[range] = []
+    for one in sorted(ranges, key=lambda one: one.start):
+        if runs and one.start <= runs[-1].stop:
+            runs[-1] = range(runs[-1].start, max(runs[-1].stop, one.stop))
+        else:
+            runs.append(one)
+    return runs
+
+
+def _with_seeds(job: Job, seeds: range) -> Job:
+    """A job with other seeds."""
+    numbers = {"seed": seeds.start, "seeds": len(seeds)}
+    typed = [text for text in job.typed if key_of(text) not in SEEDS]
+    return replace(
+        job,
+        config=replace(job.config, seed=seeds.start, seeds=len(seeds)),
+        resolved={**job.resolved, **numbers},
+        typed=(*typed, *(f"{key}={value}" for key, value in numbers.items())),
+    )
