@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from initlab.cli.command import started
 from initlab.cli.tables import failure_table, show_refused
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
+from initlab.config.names import NOT_IDENTITY, job_name, without_keys
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
@@ -34,7 +35,7 @@ from initlab.reporting.write import write_report
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure
-from initlab.tables.store import write_description, write_table
+from initlab.tables.store import read_config, write_description, write_table
 
 MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
 
@@ -62,7 +63,7 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     """
     console = open_console()
     quiet_libraries()
-    distinct = distinct_jobs(jobs)
+    distinct = [_beside_others(job) for job in distinct_jobs(jobs)]
     checked = usable_jobs(distinct)
     usable, refused, faulty = checked.usable, checked.refused, checked.faulty
     if not usable and not faulty:
@@ -108,6 +109,14 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     if failed:
         console.print(failure_table(failed))
         raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
+
+
+def _beside_others(job: Job) -> Job:
+    """A job, named by all that was typed if its short name's folder has another configuration."""
+    if not (job.folder / "config.yaml").exists():
+        return job
+    same = without_keys(read_config(job.folder), NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
+    return job if same or not job.typed else replace(job, name=job_name(job.typed))
 
 
 def probe_job(job: Job) -> Probe:

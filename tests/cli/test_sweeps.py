@@ -293,3 +293,14 @@ def test_the_library_takes_numpys_numbers_and_answers_with_our_names() -> None:
         initialize(network(), "he", a=0.1, seed=0)
     with pytest.raises(UserError, match="expected a whole number"):
         initialize(network(), "he", seed=0.5)  # type: ignore[arg-type]
+
+
+def test_a_probe_of_something_else_stays_beside_the_first(monkeypatch: Patch, tmp_path: Path) -> None:
+    from initlab.probe import main as probe
+
+    for width in (8, 16, 8):
+        assert run(f"init=he model.width={width} name=study seeds=2", monkeypatch, tmp_path, program=probe) == 0
+    study = tmp_path / "outputs" / "probe" / "study"
+    assert {folder.name: read_config(folder)["model"]["width"] for folder in study.glob("*/")} == {
+        "init=he": 8, "init=he,model.width=16,seeds=2": 16,
+    }  # fmt: skip
