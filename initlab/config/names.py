@@ -16,7 +16,7 @@ NOT_IDENTITY: Final = frozenset(
     }
 )
 # Groups that say what is trained; each has a folder of choices.
-GROUPS: Final = frozenset({"experiment", "data", "model", "activation", "init", "optim", "trainer"})
+GROUPS: Final = frozenset({"experiment", "data", "model", "activation", "init", "optim", "loss", "scheduler", "trainer"})
 SEEDS: Final = frozenset({"seed", "seeds"})  # they say how often, and name a job only where nothing else would
 LONGEST_NAME: Final = 120
 DEFAULTS: Final = "defaults"
