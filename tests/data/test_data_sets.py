@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from initlab.cli.command import CONF
+from initlab.config.files import CONF
 from initlab.tables.store import read_table
 from tests.helpers import QUICK, make_job, run
 

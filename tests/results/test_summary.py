@@ -45,7 +45,10 @@ def test_parameters_show_where_names_agree() -> None:
 
 
 def test_a_confounder_shows() -> None:
-    jobs = {"a": config(init__name="xavier_normal", init__gain=1.0, optim__lr=0.001), "b": config(init__name="normal", optim__lr=0.5)}
+    jobs = {
+        "a": config(init__name="xavier_normal", init__gain=1.0, optim__lr=0.001),
+        "b": config(init__name="normal", optim__lr=0.5),
+    }
     assert list(differing_keys(jobs)) == ["init", "optim.lr"]
 
 
