@@ -35,6 +35,8 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "init": "The initialization scheme.",
         "activation": "The nonlinearity.",
         "optim": "The optimizer.",
+        "loss": "What training makes small.",
+        "scheduler": "How the learning rate changes while a network trains.",
         "trainer": "What is handed to Lightning's trainer.",
         "logger": "The tracker.",
         "experiment": "A published protocol: everything but what you compare.",

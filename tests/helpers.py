@@ -5,29 +5,45 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import lightning.pytorch as pl
 import pytest
 from hydra import compose, initialize_config_dir
+from torch import nn
 
 from initlab.base.threads import intra_op_threads
-from initlab.cli.command import CONF
+from initlab.cli.apps import train as main
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.run import build_trainer, fit
+from initlab.config.files import CONF
 from initlab.data.module import InMemoryData
 from initlab.jobs.compose import job_from
 from initlab.jobs.job import Job, Member
 from initlab.modules.stack import stack_members
-from initlab.train import main
+
+Kind = TypeVar("Kind", bound=nn.Module)
 
 
-def make_job(*overrides: str, output_dir: Path | None = None) -> Job:
+def layer(model: nn.Module, name: int | str, kind: type[Kind]) -> Kind:
+    """A layer of a network by its name or place, of the kind that it is."""
+    found = model.get_submodule(str(name))
+    assert isinstance(found, kind)
+    return found
+
+
+def linear(model: nn.Module, name: int | str) -> nn.Linear:
+    """A linear layer of a network by its name or place."""
+    return layer(model, name, nn.Linear)
+
+
+def make_job(*overrides: str, output_dir: Path | None = None, config: str = "train") -> Job:
     """Compose a job as the command line would; without a logger unless one is asked for."""
     chosen = [*overrides, "name=test", f"output_dir={output_dir or 'outputs'}"]
     if not any(override.startswith("logger=") for override in chosen):
         chosen.append("logger=none")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return job_from(compose("train", chosen), list(overrides))
+        return job_from(compose(config, chosen), list(overrides))
 
 
 def train(

@@ -11,7 +11,7 @@ from torch import nn
 
 from initlab.activations import ACTIVATIONS, Activation
 from initlab.base.errors import UserError
-from initlab.cli.command import CONF
+from initlab.config.files import CONF
 from initlab.initializers.gains import gain_value
 from initlab.theory.moments import derivative_moment, second_moment
 
@@ -55,7 +55,7 @@ def test_derivative_moment(name: str, variance: float) -> None:
     def integrand(z: float) -> float:
         ends = torch.tensor([std * z - h, std * z + h], dtype=torch.float64)
         below, above = activation.function(ends).tolist()
-        return ((above - below) / (2 * h)) ** 2 * float(stats.norm.pdf(z))
+        return float((above - below) / (2 * h)) ** 2 * float(stats.norm.pdf(z))
 
     pieces = sorted({-9.0, 0.0, 9.0, *(kink / std for kink in activation.kinks)})
     expected = sum(quad(integrand, a, b, epsabs=1e-9, limit=400)[0] for a, b in itertools.pairwise(pieces))

@@ -29,7 +29,7 @@ PYTHON = [
     if "```python\n" in text
 ]
 # What a reader has written by then, on the same page: tests of plug-ins, networks and data sets go through such.
-OF_ONES_OWN = re.compile(r"plugins=|_target_=|--config-dir|data=csv|submitit|init\.path=")
+OF_ONES_OWN = re.compile(r"plugins=|_target_=|--config-dir|data=(?:csv|arrays|function)|submitit|init\.path=")
 TYPED = re.compile(r"^(?:\$ | {4}|\| [^|`]+\| `)?python -m initlab\.((?:train|probe|recommend) [^`\n]*)", re.MULTILINE)
 ROWS = re.compile(r"^\|[^|`]+\| `(?!python)([^`]*=[^`]*)` \|$", re.MULTILINE)
 FOUND = {

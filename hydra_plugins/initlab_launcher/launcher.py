@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import own_work
 from initlab.base.wording import counted
-from initlab.cli.hydra_errors import explain, missing_key
 from initlab.config.files import CONF
+from initlab.config.hydra_errors import explain, missing_key
 from initlab.config.names import short_name, swept_keys
 from initlab.config.plain import hydras_folder, plain_config
 

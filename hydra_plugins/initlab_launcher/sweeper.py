@@ -7,8 +7,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from hydra_plugins.initlab_launcher.launcher import VectorizedLauncher
-from initlab.cli.command import SWEPT
-from initlab.config.names import swept_keys
+from initlab.config.names import SWEPT, swept_keys
 
 
 class VectorizedSweeper(BasicSweeper):

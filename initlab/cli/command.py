@@ -12,17 +12,15 @@ from omegaconf import OmegaConf
 from initlab.base.console import survive_any_encoding
 from initlab.base.errors import UserError
 from initlab.cli.arguments import understood
-from initlab.cli.hydra_errors import explain
 from initlab.cli.plugins import offer_plugins
 from initlab.config.files import CONF
-from initlab.config.names import job_name, short_name
+from initlab.config.hydra_errors import explain
+from initlab.config.names import SWEPT, job_name, short_name
 
 INTERRUPTED = 130
 
 # One name for all jobs of a command, however long composing them takes, and in whatever process they run.
 STARTED = "INITLAB_STARTED"
-# Likewise the keys in which they differ, and which name their folders; absent where nobody has said.
-SWEPT = "INITLAB_SWEPT"
 
 
 def started() -> str:

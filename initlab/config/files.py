@@ -35,11 +35,11 @@ def default_of(group: str, choice: str, key: str, config: Mapping[str, Any]) -> 
 @cache
 def _common() -> dict[str, Any]:
     """The content of conf/train.yaml."""
-    content: dict[str, Any] = yaml.safe_load((CONF / "train.yaml").read_text())
+    content: dict[str, Any] = yaml.safe_load((CONF / "train.yaml").read_text(encoding="utf-8"))
     return content
 
 
 @cache
 def _choices(group: str) -> dict[str, dict[str, Any]]:
     """The content of each file of a group, by its name."""
-    return {path.stem: yaml.safe_load(path.read_text()) or {} for path in (CONF / group).glob("*.yaml")}
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in (CONF / group).glob("*.yaml")}

@@ -16,10 +16,15 @@ NOT_IDENTITY: Final = frozenset(
     }
 )
 # Groups that say what is trained; each has a folder of choices.
-GROUPS: Final = frozenset({"experiment", "data", "model", "activation", "init", "optim", "loss", "scheduler", "trainer"})
+GROUPS: Final = frozenset(
+    {"experiment", "data", "model", "activation", "init", "optim", "loss", "scheduler", "trainer"}
+)
 SEEDS: Final = frozenset({"seed", "seeds"})  # they say how often, and name a job only where nothing else would
 LONGEST_NAME: Final = 120
 DEFAULTS: Final = "defaults"
+# The environment variable that tells every process of a command the keys in which its jobs differ, which name their
+# folders; absent where nobody has said.
+SWEPT: Final = "INITLAB_SWEPT"
 
 
 def key_of(override: str) -> str:

@@ -95,7 +95,7 @@ def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
         At most one sentence.
     """
     candidates = count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs}))
-    pairs, seeds = count_pairs(candidates), max(len(job.seeds) for job in jobs)
+    pairs, seeds = count_pairs(candidates), max((len(job.seeds) for job in jobs), default=0)
     if not 1 < seeds < seeds_needed(pairs) or not pairs:
         return []
     return [

@@ -5,7 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from initlab.base.errors import UserError
 from initlab.cli.arguments import understood
-from initlab.cli.command import CONF
+from initlab.config.files import CONF
 
 
 def read(*arguments: str, config_name: str = "train") -> list[str]:

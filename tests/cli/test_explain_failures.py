@@ -7,6 +7,7 @@ import pytest
 
 from initlab.cli import explain_failures
 from initlab.cli.run_report import run_report
+from initlab.jobs.job import Job
 from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, run
 
@@ -17,9 +18,14 @@ def test_train_says_why_zeros_have_the_score_of_the_commonest_class(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = f"-m init=zeros,he model.depth=2 optim.lr=0.05,0.1 {QUICK}"
-    calls = []
+    calls = list[str]()
     verdict = explain_failures._verdict
-    monkeypatch.setattr(explain_failures, "_verdict", lambda job: calls.append(job.name) or verdict(job))
+
+    def counted(job: Job) -> object:
+        calls.append(job.name)
+        return verdict(job)
+
+    monkeypatch.setattr(explain_failures, "_verdict", counted)
     assert run(command, monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out
     assert said.splitlines().count(LINE) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from initlab.cli.command import CONF
+from initlab.config.files import CONF
 from initlab.jobs.compose import job_from
 from initlab.jobs.job import Job
 from tests.helpers import QUICK, run

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from initlab.cli import run_probe
+from initlab.cli.apps import probe as main
 from initlab.cli.run_report import run_report
 from initlab.jobs.job import Job
-from initlab.probe import main
 from initlab.tables.store import read_table
 from tests.helpers import run
 

@@ -1,21 +1,20 @@
 """Which initialization to use: what is looked at, what trains, what is said, and whether the code to paste works."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from initlab.cli.command import CONF
+from initlab.cli.apps import recommend as main
 from initlab.cli.run_recommend import ScreenedJob, choose_promising, rates_around, split_jobs, with_rate
-from initlab.recommend import main
+from initlab.config.files import CONF
 from initlab.reporting.recommendation import recommendation_words
-from initlab.results.analysis import analyse
+from initlab.results.analysis import Analysis, analyse
 from initlab.results.choice import choose_candidate
 from tests.helpers import make_job, run
-from tests.results.studies import Cell, study_of
+from tests.results.studies import Cell, Scores, study_of
 
 LOOKED_AT = ("constant", "he_normal", "lsuv", "mean_field", "normal", "orthogonal", "torch_default", "zeros")
 NOISE = np.random.default_rng(0).normal(0, 0.01, (4, 10))
@@ -158,7 +157,7 @@ def test_aliases_are_one_scheme_and_typed_rates_are_the_grid() -> None:
     assert split_jobs(jobs[::2])[1] == []
 
 
-def study_with_ranges(**tests: tuple[Any, ...]):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def study_with_ranges(**tests: tuple[Scores, int]) -> Analysis:
     """Candidates with test scores at their best rate, and how many of five rates are as good."""
     cells = []
     for name, (scores, good) in tests.items():

@@ -74,3 +74,16 @@ def test_columns_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--columns", "member"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("initlab: --columns member: unknown table; did you mean members?")
+
+
+def test_one_scheme_tells_what_a_user_can_set_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, scheme in list_initializers().items():
+        main([name])
+        said = capsys.readouterr().out
+        assert scheme.summary in " ".join(said.split())
+        for word in ("generator:", "context:", "Returns:", "Raises:"):
+            assert word not in said, name
+        for parameter in scheme.defaults:
+            assert f"init.{parameter}=" in said
+    main(["he"])
+    assert "mode: Which fan" in capsys.readouterr().out

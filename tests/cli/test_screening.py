@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from initlab.cli import screening
+from initlab.cli.apps import recommend as main
 from initlab.cli.screening import is_dear, screening_bar, seconds_to_build, split_by_cost
-from initlab.recommend import main
 from tests.helpers import make_job, run
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -155,7 +156,7 @@ def test_a_wrong_value_is_told_before_torch_is_imported(command: str, tmp_path: 
     script = (
         "import atexit, sys\n"
         "atexit.register(lambda: print('torch' in sys.modules))\n"
-        "from initlab.train import main\n"
+        "from initlab.cli.apps import train as main\n"
         "main()\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -244,7 +245,7 @@ def test_a_column_called_by_a_number(monkeypatch: Patch, tmp_path: Path) -> None
     assert run(command, monkeypatch, tmp_path) == 0
     (folder,) = (tmp_path / "outputs" / "12345").glob("*/")
     config = read_config(folder)
-    assert (config["name"], config["data"]["target"], config["data"]["ignore"]) == ("12345", "3", ["2"])
+    assert (config["name"], config["data"]["target"], config["data"]["ignore"]) == ("12345", 3, [2])
 
 
 @pytest.mark.parametrize(
@@ -279,11 +280,12 @@ def test_the_library_takes_numpys_numbers_and_answers_with_our_names() -> None:
         return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
 
     one, other = network(), network()
-    initialize(one, "sparse", seed=np.int64(3), sparsity=np.float32(0.5))
+    initialize(one, "sparse", seed=np.int64(3), sparsity=np.float32(0.5))  # type: ignore[arg-type]  # as NumPy users type
     initialize(other, "sparse", seed=3, sparsity=0.5)
-    assert torch.equal(one[0].weight, other[0].weight)
+    assert torch.equal(one.get_parameter("0.weight"), other.get_parameter("0.weight"))
     batch = torch.randn(8, 4)
-    table = initlab.probe_model(network(), batch, seed=np.int64(0), scheme="he", seeds=np.int32(2))
+    numbers: dict[str, Any] = {"seed": np.int64(0), "seeds": np.int32(2)}
+    table = initlab.probe_model(network(), batch, scheme="he", **numbers)
     pd.testing.assert_frame_equal(table, initlab.probe_model(network(), batch, seed=0, scheme="he", seeds=2))
     with pytest.raises(UserError, match="here it is kaiming_normal or kaiming_uniform"):
         initialize(network(), "kaiming", seed=0)
@@ -296,11 +298,11 @@ def test_the_library_takes_numpys_numbers_and_answers_with_our_names() -> None:
 
 
 def test_a_probe_of_something_else_stays_beside_the_first(monkeypatch: Patch, tmp_path: Path) -> None:
-    from initlab.probe import main as probe
+    from initlab.cli.apps import probe
 
     for width in (8, 16, 8):
         assert run(f"init=he model.width={width} name=study seeds=2", monkeypatch, tmp_path, program=probe) == 0
     study = tmp_path / "outputs" / "probe" / "study"
-    assert {folder.name: read_config(folder)["model"]["width"] for folder in study.glob("*/")} == {
+    assert {folder.name: read_config(folder)["model"]["width"] for folder in study.glob("init=*/")} == {
         "init=he": 8, "init=he,model.width=16,seeds=2": 16,
     }  # fmt: skip

@@ -207,7 +207,7 @@ class Unused(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], out_features: int, activation: Activation) -> None:  # noqa: ARG002
         super().__init__()
-        self.linear, self.idle = nn.Linear(*input_shape, out_features), nn.Linear(3, 3)
+        self.linear, self.idle = nn.Linear(input_shape[0], out_features), nn.Linear(3, 3)
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.linear(inputs)

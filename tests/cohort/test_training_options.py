@@ -63,10 +63,9 @@ def alone(
     return model
 
 
-def assert_same(module: CohortModule, place: int, model: nn.Module, **close: float) -> None:
-    close = close or {"rtol": 2e-3, "atol": 2e-5}
+def assert_same(module: CohortModule, place: int, model: nn.Module, *, rtol: float = 2e-3, atol: float = 2e-5) -> None:
     for name, value in model.named_parameters():
-        torch.testing.assert_close(module.stack.parameters[name][place].detach(), value.detach(), **close)
+        torch.testing.assert_close(module.stack.parameters[name][place].detach(), value.detach(), rtol=rtol, atol=atol)
 
 
 def adamw(model: nn.Module, rate: float) -> Optimizer:
@@ -217,7 +216,8 @@ class Weights(pl.Callback):
     def __init__(self) -> None:
         self.epochs: list[dict[str, Tensor]] = []
 
-    def on_train_epoch_end(self, trainer: object, pl_module: CohortModule) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        assert isinstance(pl_module, CohortModule)
         stack = pl_module.stack
         state: Iterable[tuple[str, Tensor]] = {**stack.parameters, **stack.buffers}.items()
         self.epochs.append({name: value.detach().clone() for name, value in state})

@@ -95,8 +95,13 @@ def test_experiments_fix_what_their_protocol_says() -> None:
 
 
 def test_the_output_layers_bias_follows_the_others() -> None:
-    assert make_job("init.bias=0.5", "init.output=xavier_uniform").init.output.bias == 0.5  # type: ignore[union-attr]
-    assert make_job("init=torch_default", "init.output=zeros").init.output.bias == "torch_default"  # type: ignore[union-attr]
+    for overrides, bias in {
+        ("init.bias=0.5", "init.output=xavier_uniform"): 0.5,
+        ("init=torch_default", "init.output=zeros"): "torch_default",
+    }.items():
+        output = make_job(*overrides).init.output
+        assert output is not None
+        assert output.bias == bias
 
 
 def test_jobs_that_differ_in_init_seeds_and_rate_share_a_program() -> None:

@@ -1,6 +1,8 @@
 """From arrays to a data set, and what a data set refuses to be."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +17,12 @@ RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(3.0, 2.0, (60, 4))
 NUMBERS = RNG.normal(100.0, 7.0, (60, 2))
 LABELS = np.arange(60) % 3
-PLAIN = {"val_fraction": 0.25, "split_seed": 0, "stratify": True, "standardize": True}
+PLAIN: dict[str, Any] = {"val_fraction": 0.25, "split_seed": 0, "stratify": True, "standardize": True}
 
 
-def build(targets: np.ndarray, task: TaskName = "classification", **changes: object) -> Dataset:
-    options = {"test": 0.2, **PLAIN, "task": task, **changes}
-    return assemble((INPUTS, targets), **options)  # type: ignore[arg-type]
+def build(targets: np.ndarray, task: TaskName = "classification", **changes: Any) -> Dataset:
+    options: dict[str, Any] = {"test": 0.2, **PLAIN, "task": task, **changes}
+    return assemble((INPUTS, targets), **options)
 
 
 def test_a_regression() -> None:
@@ -32,7 +34,7 @@ def test_a_regression() -> None:
 
 
 def test_numbers_to_fit_are_standardized_by_training_rows() -> None:
-    official = assemble((INPUTS[:40], NUMBERS[:40]), (INPUTS[40:], NUMBERS[40:]), **PLAIN, task="regression")  # type: ignore[arg-type]
+    official = assemble((INPUTS[:40], NUMBERS[:40]), (INPUTS[40:], NUMBERS[40:]), **PLAIN, task="regression")
     train, test = official.train.targets, official.test.targets
     assert train.mean(0).tolist() == pytest.approx([0, 0], abs=1e-6)
     assert train.std(0, correction=0).tolist() == pytest.approx([1, 1], abs=1e-6)
@@ -70,7 +72,7 @@ def test_prepare_sees_the_remaining_training_rows_only() -> None:
 def test_constant_columns_become_zero() -> None:
     inputs = INPUTS.copy()
     inputs[:, 1] = 0.1  # whose mean is not 0.1 to the last bit
-    dataset = assemble((inputs, LABELS), 0.2, **PLAIN)  # type: ignore[arg-type]
+    dataset = assemble((inputs, LABELS), 0.2, **PLAIN)
     assert (dataset.train.inputs[:, 1].abs() < 1e-6).all()
 
 
@@ -108,9 +110,11 @@ def good(task: TaskName) -> Dataset:
         ("regression", "targets", lambda y: y * torch.tensor([1.0, 0.0]), "the same number in all rows"),
     ],
 )
-def test_what_is_no_data_set(task: TaskName, part: str, change: object, message: str) -> None:
+def test_what_is_no_data_set(
+    task: TaskName, part: str, change: Callable[[torch.Tensor], torch.Tensor], message: str
+) -> None:
     dataset = good(task)
-    test = replace(dataset.test, **{part: change(getattr(dataset.test, part))})  # type: ignore[operator]
+    test = replace(dataset.test, **{part: change(getattr(dataset.test, part))})
     with pytest.raises(UserError, match=f"data: the test rows: .*{message}"):
         replace(dataset, test=test)
 

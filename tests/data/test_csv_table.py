@@ -1,6 +1,8 @@
 """Any table: what is made of its columns, what is concluded from its target, and what is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,10 @@ from sklearn.model_selection import train_test_split
 from initlab.base.errors import UserError
 from initlab.data.csv_table import csv_table
 from initlab.data.dataset import Dataset
+from tests.conftest import write_wines
 
 ROWS = 40
+Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @pytest.fixture
@@ -34,10 +38,10 @@ def table() -> pd.DataFrame:
     return frame
 
 
-def load(table: pd.DataFrame, folder: Path, target: str = "kind", *, sep: str = ",", **options: object) -> Dataset:
+def load(table: pd.DataFrame, folder: Path, target: str = "kind", *, sep: str = ",", **options: Any) -> Dataset:
     path = folder / "table.csv"
     table.to_csv(path, index=False, sep=sep)
-    return csv_table(path=str(path), target=target, **options)  # type: ignore[arg-type]
+    return csv_table(path=str(path), target=target, **options)
 
 
 def rows_of_splits(targets: object) -> dict[str, np.ndarray]:
@@ -115,7 +119,7 @@ def test_a_saved_index_and_question_marks(table: pd.DataFrame, tmp_path: Path) -
     assert csv_table(path=str(path), target="kind").checksum == load(table, tmp_path).checksum
 
 
-def targets_of(values: object, folder: Path, rows: int = 60, **options: object) -> Dataset:
+def targets_of(values: object, folder: Path, rows: int = 60, **options: Any) -> Dataset:
     frame = pd.DataFrame({"x": np.arange(rows) * 1.0, "y": values})
     return load(frame, folder, "y", **options)
 
@@ -213,12 +217,12 @@ def test_numbers_to_fit_in_a_test_file_are_scaled_as_the_training_rows(table: pd
         (lambda t: t.assign(size="big"), r"test.csv, row 1, column size: 'big' is no finite number"),
     ],
 )
-def test_files_one_cannot_test_on(change: object, message: str, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_files_one_cannot_test_on(change: Change, message: str, table: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
-        with_test_file(table, change(table.iloc[:12]), tmp_path)  # type: ignore[operator]
+        with_test_file(table, change(table.iloc[:12]), tmp_path)
 
 
-def broken(table: pd.DataFrame, place: int, column: str, value: object) -> pd.DataFrame:
+def broken(table: pd.DataFrame, place: int, column: str, value: Any) -> pd.DataFrame:
     changed = table.astype({column: object})
     changed.loc[place, column] = value
     return changed
@@ -255,10 +259,10 @@ def broken(table: pd.DataFrame, place: int, column: str, value: object) -> pd.Da
     ],
 )
 def test_tables_one_cannot_learn_from(
-    change: object, options: dict[str, object], message: str, table: pd.DataFrame, tmp_path: Path
+    change: Change | None, options: dict[str, Any], message: str, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message) as refused:
-        load(table if change is None else change(table), tmp_path, **options)  # type: ignore[operator, arg-type]
+        load(table if change is None else change(table), tmp_path, **options)
     assert "\n" not in str(refused.value)
 
 
@@ -300,3 +304,18 @@ def test_the_real_red_wines(real_data: Path) -> None:
     dataset = csv_table(path=path, target="quality")
     assert (dataset.classes, dataset.input_shape) == (6, (11,))
     assert csv_table(path=path, target="alcohol").task == "regression"
+
+
+def test_a_table_like_ucis_red_wines(tmp_path: Path) -> None:
+    """Quoted names, semicolons between fields, and a target of a few whole numbers."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=(600, 11)).round(3), np.arange(600) % 6 + 3])
+    path = tmp_path / "winequality-red.csv"
+    write_wines(path, rows)
+    dataset = csv_table(path=str(path), target="quality", standardize=False, stratify=False, val_fraction=0)
+    train, test = train_test_split(rows, test_size=0.2, random_state=42)
+    assert (dataset.classes, dataset.input_shape) == (6, (11,))
+    assert dataset.test.targets.tolist() == [int(quality) - 3 for quality in test[:, -1]]
+    np.testing.assert_allclose(dataset.train.inputs, train[:, :-1], rtol=1e-6)
+    alcohol = csv_table(path=str(path), target="alcohol")
+    assert (alcohol.task, alcohol.outputs, alcohol.input_shape) == ("regression", 1, (11,))

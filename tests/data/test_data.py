@@ -1,5 +1,6 @@
 """Loading, splitting and standardizing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,13 @@ def rows_of(dataset: Dataset) -> list[set[bytes]]:
 
 
 @pytest.mark.parametrize("load", [tabular.wine, images.digits])
-def test_the_splits_are_apart_and_complete(load: object) -> None:
-    dataset = load()  # type: ignore[operator]
+def test_the_splits_are_apart_and_complete(load: Callable[[], Dataset]) -> None:
+    dataset = load()
     train, val, test = rows_of(dataset)
     assert not train & test
     assert not val & test
     assert not train & val
-    assert len(dataset.train) + len(dataset.val) + len(dataset.test) == {3: 178, 10: 1797}[dataset.classes]
+    assert len(dataset.train) + len(dataset.val) + len(dataset.test) == {"wine": 178, "digits": 1797}[load.__name__]
 
 
 def test_standardization_is_fitted_on_training_rows_only() -> None:
@@ -64,6 +65,22 @@ def test_the_real_wines(real_data: Path) -> None:
     dataset = tabular.wine_quality(dir=str(real_data), download=False, val_fraction=0, stratify=False)
     assert (len(dataset.train), len(dataset.test)) == (1279, 320)
     assert dataset.baseline == 179 / 320
+
+
+def test_wines_are_good_above_five_and_split_by_scikit_learn(tmp_path: Path) -> None:
+    """As above, of made-up wines."""
+    rng = np.random.default_rng(0)
+    table = np.column_stack([rng.normal(size=(tabular.WINE_QUALITY_ROWS, 11)).round(3), rng.integers(3, 8, 1599)])
+    write_wines(tmp_path / tabular.WINE_QUALITY_FILE, table)
+    dataset = tabular.wine_quality(dir=str(tmp_path), download=False, val_fraction=0, stratify=False, standardize=False)
+    train, test = train_test_split(table, test_size=0.2, random_state=42)
+    for split, rows in ((dataset.train, train), (dataset.test, test)):
+        np.testing.assert_allclose(split.inputs, rows[:, :-1], rtol=1e-6)
+        assert split.targets.tolist() == [int(quality > 5) for quality in rows[:, -1]]
+    assert (len(dataset.train), len(dataset.test)) == (1279, 320)
+    good = float((train[:, -1] > 5).mean())
+    assert abs(good - 0.5) > 0.05  # one of the two is commoner
+    assert dataset.baseline == float(((test[:, -1] > 5) == (good > 0.5)).mean())
 
 
 def wines(rows: int = 1599) -> np.ndarray:

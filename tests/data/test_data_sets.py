@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from initlab.cli.command import CONF
+from initlab.config.files import CONF
 from initlab.tables.store import read_failure, read_table
 from tests.helpers import QUICK, make_job, run
 
@@ -175,7 +175,7 @@ def test_a_data_set_of_ones_own(own: Path, monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("data=rings data.row=3", "data.row: unknown key; did you mean rows?"),
+        ("data=rings data.row=3", "data.row: unknown key of data=rings; did you mean rows?"),
         ("data=rings data.rows=many", "data.rows=many: expected a whole number"),
         ("data=rings +data.test_fraction=2", "data.test_fraction=2: expected a share in (0, 1)"),
         ("data=rings data._target_=mine.no_data_set ~data.rows", "expected a function that returns an initlab.data"),

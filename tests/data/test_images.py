@@ -29,6 +29,7 @@ def test_small_idx_files_are_read(name: str, small_data: Path) -> None:
     assert float(dataset.train.inputs.min()) == 0.0
     assert float(dataset.train.inputs.max()) == 1.0
     assert torch.equal(dataset.test.targets[:12], torch.arange(12) % 10)
+    assert dataset.baseline == 6 / 60
     standard = load(dir=str(small_data), download=False).train.inputs
     assert float(standard.mean()) == pytest.approx(0, abs=1e-5)
     assert float(standard.std()) == pytest.approx(1, abs=1e-3)

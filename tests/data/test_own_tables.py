@@ -1,5 +1,6 @@
 """Tables as people have them: what is concluded from their fields is said, and what cannot be is refused."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ WIDTH = RNG.normal(5, 2, ROWS).round(3)
 PRICE = (WIDTH * 2 + RNG.normal(0, 0.1, ROWS)).round(2)
 
 
-def written(columns: dict[str, object], sep: str = ",") -> str:
+def written(columns: Mapping[str, object], sep: str = ",") -> str:
     return pd.DataFrame(columns).to_csv(index=False, sep=sep)
 
 
@@ -158,7 +159,7 @@ def test_a_class_called_none_stays_a_class(word: str, tmp_path: Path) -> None:
 
 
 LINES = "".join(f"{k % 5},{k * k % 7},{k * 3.5 % 11}\n" for k in range(40))
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a name that stands twice": ("price,a,price\n" + LINES, r"names price twice \(columns 1 and 3\); rename one"),
     "no header line": (LINES, r"names 0 twice \(columns 1 and 2\); rename one of them, or set data.header=false"),
     "a short row": (f"z,a,price\n{LINES}3,4\n", r"Expected 3 fields in line 42, saw 2"),

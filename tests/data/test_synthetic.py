@@ -1,5 +1,8 @@
 """Made-up data is what its description says."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,17 +16,17 @@ from initlab.data.synthetic import spirals, teacher
 
 def rows_of(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     splits = (dataset.train, dataset.val, dataset.test)
-    return tuple(np.concatenate([getattr(s, name).numpy() for s in splits]) for name in ("inputs", "targets"))  # type: ignore[return-value]
+    return np.concatenate([s.inputs.numpy() for s in splits]), np.concatenate([s.targets.numpy() for s in splits])
 
 
 @pytest.mark.parametrize("load", [teacher, spirals])
-def test_the_same_arguments_give_the_same_rows_whatever_the_global_state(load: object) -> None:
-    first = load(seed=3).checksum  # type: ignore[operator]
+def test_the_same_arguments_give_the_same_rows_whatever_the_global_state(load: Callable[..., Dataset]) -> None:
+    first = load(seed=3).checksum
     torch.manual_seed(7)
     np.random.seed(7)
-    assert load(seed=3).checksum == first  # type: ignore[operator]
-    assert load(seed=4).checksum != first  # type: ignore[operator]
-    assert load(seed=3, split_seed=1).checksum != first  # type: ignore[operator]
+    assert load(seed=3).checksum == first
+    assert load(seed=4).checksum != first
+    assert load(seed=3, split_seed=1).checksum != first
 
 
 def test_a_teachers_rows() -> None:
@@ -38,8 +41,8 @@ def test_a_teachers_rows() -> None:
 
 
 def test_a_linear_teacher_is_linear_and_a_deep_one_is_not() -> None:
-    def fit(**settings: float) -> float:
-        inputs, targets = rows_of(teacher(rows=2000, features=5, **settings))  # type: ignore[arg-type]
+    def fit(**settings: Any) -> float:
+        inputs, targets = rows_of(teacher(rows=2000, features=5, **settings))
         return float(LinearRegression().fit(inputs, targets).score(inputs, targets))
 
     assert fit(depth=0, noise=0) == pytest.approx(1, abs=1e-6)
@@ -94,9 +97,9 @@ def test_spirals_can_be_learned_but_not_by_a_line() -> None:
         ({"test_fraction": 2.0}, r"data.test_fraction=2.0: expected a share"),
     ],
 )
-def test_impossible_teachers(settings: dict[str, object], message: str) -> None:
+def test_impossible_teachers(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        teacher(**settings)  # type: ignore[arg-type]
+        teacher(**settings)
 
 
 def test_impossible_spirals() -> None:

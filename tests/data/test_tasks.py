@@ -6,19 +6,21 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, r2_score
 
-from initlab.cohort.module import _Tally
+from initlab.cohort.tally import Tally
+from initlab.data.dataset import TaskName
 from initlab.data.tasks import TASKS
 
 MEMBERS, ROWS = 3, 97
 
 
-def tallied(task: str, outputs: torch.Tensor, targets: torch.Tensor, chunks: tuple[int, ...]) -> torch.Tensor:
+def tallied(task: TaskName, outputs: torch.Tensor, targets: torch.Tensor, chunks: tuple[int, ...]) -> torch.Tensor:
     """Scores of members from outputs and targets (members, rows, …) that arrive in chunks of rows."""
-    tally = _Tally(TASKS[task])  # type: ignore[index]
+    tally = Tally(TASKS[task])
     for some_outputs, some_targets in zip(outputs.split(chunks, dim=1), targets.split(chunks, dim=1), strict=True):
         losses = tally.task.loss(some_outputs.flatten(0, 1), some_targets.flatten(0, 1))
         tally.add(some_outputs, losses.view(some_targets.shape[:2]), some_targets)
-    return tally.record(1, "val").values["score"]
+    scores: torch.Tensor = tally.record(1, "val").values["score"]
+    return scores
 
 
 @pytest.mark.parametrize("chunks", [(97,), (40, 40, 17), (96, 1)])

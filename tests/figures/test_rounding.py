@@ -1,5 +1,7 @@
 """Gradients that are nothing but rounding set no axis of the probe's figure; small ones that are real do."""
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from initlab.figures.signal import signal_by_depth
 from tests.propagation.networks import chain, rows
 
 
-def gradients(scheme: str, depth: int = 4, **settings: object) -> tuple[np.ndarray, np.ndarray]:
+def gradients(scheme: str, depth: int = 4, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
     """The mean gradients as measured, and as the figure shows them."""
     network = chain(40, *[40] * depth, 5, activation=nn.ReLU)
     batch = rows(16, 40), torch.arange(16) % 5

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from initlab.cohort.run import intra_op_threads
+from initlab.base.threads import intra_op_threads
 
 
 @pytest.fixture(autouse=True)

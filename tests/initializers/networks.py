@@ -29,16 +29,17 @@ class Residual(nn.Module):
     def __init__(self, width: int = 256) -> None:
         super().__init__()
         self.stem = nn.Linear(64, width)
-        self.blocks = nn.ModuleList(nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width)]) for _ in range(3))
+        pairs = [(nn.Linear(width, width), nn.Linear(width, width)) for _ in range(3)]
+        self.blocks = nn.ModuleList(nn.ModuleList(pair) for pair in pairs)
         self.output = nn.Linear(width, 64)
         self.double()
 
     def residual_branches(self) -> list[list[nn.Module]]:
-        return [list(block) for block in self.blocks]  # type: ignore[arg-type]
+        return [list(block.children()) for block in self.blocks]
 
     def forward(self, inputs: Tensor) -> Tensor:
         signal = torch.relu(self.stem(inputs))
-        for first, second in self.blocks:  # type: ignore[misc]
+        for first, second in self.residual_branches():
             signal = torch.relu(signal + second(torch.relu(first(signal))))
         logits: Tensor = self.output(signal)
         return logits
@@ -60,7 +61,7 @@ def fill(
     return refine(model, scheme, batch_for(model), activation=activation, seed=seed, **(parameters or {}))
 
 
-def weights_of(model: nn.Module) -> list[nn.Parameter]:
+def weights_of(model: nn.Module) -> list[Tensor]:
     """The weights of the linear layers and convolutions, in order."""
     return [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
 

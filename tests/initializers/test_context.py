@@ -71,8 +71,8 @@ def test_norms_have_as_many_derivatives_as_are_needed(scheme: str, norm: nn.Modu
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d(6), nn.InstanceNorm1d(6, affine=True)])
 def test_norms_are_rewritten_faithfully(norm: nn.Module) -> None:
-    nn.init.normal_(norm.weight)
-    nn.init.normal_(norm.bias)
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
     inputs = torch.randn(5, 6, 7)
     expected = norm(inputs)
     with differentiable(norm):

@@ -69,10 +69,10 @@ def test_a_declared_weight_is_filled_by_its_fans() -> None:
     slot = find_slots(model)[0]
     assert (slot.fan.fan_in, slot.fan.fan_out, slot.maps().shape) == (300, 100, (1, 100, 300))
     report = initlab.initialize(model, "he", seed=0)
-    entries = model[0].weight.detach().flatten().double().numpy()
+    entries = model.get_parameter("0.weight").detach().flatten().double().numpy()
     assert kstest(entries, norm(0, (2 / 300) ** 0.5).cdf).pvalue > 1e-4
     assert kstest(entries, norm(0, (2 / 100) ** 0.5).cdf).pvalue < 1e-4
-    assert not model[0].shift.any()
+    assert not model.get_parameter("0.shift").any()
     assert report["0.scale"].rule == "left as it was"
     table = initlab.probe_model(model, torch.randn(64, 300), seed=0)
     assert list(table["layer"]) == ["0", "2"]
@@ -104,7 +104,8 @@ def test_several_declared_weights_in_one_module_are_filled_and_not_taken_for_a_l
             return {"a": "in out", "b": "out in"}
 
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            return self.output(torch.relu(rows @ self.a) @ self.b.T)
+            outputs: torch.Tensor = self.output(torch.relu(rows @ self.a) @ self.b.T)
+            return outputs
 
     model = Both()
     initlab.initialize(model, "he", seed=0)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from scipy import stats
 from scipy.linalg import hadamard
 from torch import nn
 
 from initlab.activations import Activation
 from initlab.base.randomness import stream
-from initlab.cli.command import CONF
+from initlab.config.files import CONF
 from initlab.initializers import InitSpec, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
@@ -172,7 +172,7 @@ def fixup_law(model: nn.Module) -> bool:
 def checkpoint(folder: Path) -> Path:
     """A state dict of `wide`, all 0.5."""
     layer = wide()
-    nn.init.constant_(layer.weight, 0.5)
+    nn.init.constant_(layer.get_parameter("weight"), 0.5)
     torch.save(layer.state_dict(), folder / "wide.pt")
     return folder / "wide.pt"
 
@@ -276,6 +276,7 @@ def test_every_scheme_has_a_conf_and_a_law() -> None:
 def test_the_conf_names_the_scheme_and_its_parameters(name: str) -> None:
     config = OmegaConf.load(CONF / "init" / f"{name}.yaml")
     scheme = find_scheme(name)
+    assert isinstance(config, DictConfig)
     assert config.name == name
     assert set(config) - {"name"} == scheme.settable
     for key, default in scheme.defaults.items():
@@ -306,7 +307,7 @@ def test_weights_follow_the_published_law(
 def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_path: Path) -> None:
     """The random state, the modules' modes, and the buffers stay; only schemes without randomness ignore the seed."""
     network = Residual if name == "fixup" else wide if name == "pretrained" else chain
-    parameters = {"path": str(checkpoint(tmp_path))} if name == "pretrained" else {}
+    parameters: dict[str, Any] = {"path": str(checkpoint(tmp_path))} if name == "pretrained" else {}
     if name in ("metainit", "gradinit"):
         parameters["steps"] = 3
     before = torch.random.get_rng_state()
@@ -390,6 +391,6 @@ def test_selu_normalizes_itself_only_at_gain_one(gain: float, after: float) -> N
                 pre_activation = layer(signal)
                 signal = nn.functional.selu(pre_activation)
         moments.append(float(pre_activation.square().mean()))
-    error = np.std(moments, ddof=1) / math.sqrt(len(moments))
-    assert abs(np.mean(moments) - after) < max(4 * error, 0.02 * after)
+    error = float(np.std(moments, ddof=1)) / math.sqrt(len(moments))
+    assert abs(float(np.mean(moments)) - after) < max(4 * error, 0.02 * after)
     assert error < 0.05 * after

@@ -162,7 +162,7 @@ def test_every_bias_of_a_shared_weight() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     model[1].weight = model[0].weight
     report = initlab.initialize(model, "he", bias=0.25, seed=0)
-    assert all(bool((layer.bias == 0.25).all()) for layer in model)
+    assert all(bool((bias == 0.25).all()) for name, bias in model.named_parameters() if name.endswith("bias"))
     assert report["1.bias"].rule == "bias: 0.25"
 
 
@@ -177,7 +177,9 @@ def test_compiled_networks_are_filled_like_others() -> None:
     plain, compiled = Wrapped(), Wrapped()
     inputs = torch.randn(30, 8)
     run(plain, "lsuv", inputs)
-    run(torch.compile(compiled), "lsuv", inputs)
+    around = torch.compile(compiled)
+    assert isinstance(around, nn.Module)
+    run(around, "lsuv", inputs)
     assert torch.equal(plain.first.weight, compiled.first.weight)
 
 
@@ -289,9 +291,9 @@ def test_defaults_of_torch_do_not_count() -> None:
 def test_small_mistakes_of_the_caller() -> None:
     model = Wrapped()
     with pytest.raises(UserError, match=r"seed=0\.5: expected a whole number"):
-        initlab.initialize(model, "he", seed=0.5)  # type: ignore[arg-type]
+        initlab.initialize(model, "he", seed=0.5)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(UserError, match="expected a name, such as 'relu'"):
-        initlab.initialize(model, "he", activation=nn.ReLU, seed=0)  # type: ignore[arg-type]
+        initlab.initialize(model, "he", activation=nn.ReLU, seed=0)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(UserError, match="batch: expected tensors with rows first, got Tensor"):
         initlab.initialize(model, "lsuv", batch=torch.tensor(1.0), seed=0)
     with pytest.raises(KeyError, match="nothing"):

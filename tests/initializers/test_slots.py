@@ -1,5 +1,7 @@
 """Which weights a network has, how they are read, and their fans against the connections that a layer really has."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -35,7 +37,8 @@ def channel_links(layer: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """Which input channel moves which output channel, shape (out, in)."""
     output = layer(inputs)
     links = jacobian(layer, inputs).reshape(output.shape[1], -1, inputs.shape[1], inputs[0, 0].numel())
-    return (links != 0).any(3).any(1)
+    moved: torch.Tensor = (links != 0).any(3).any(1)
+    return moved
 
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS)
@@ -43,11 +46,11 @@ def test_maps_are_the_linear_maps_that_the_layer_computes(layer: nn.Module, shap
     """Where only one map is left, only its group's inputs move its group's outputs."""
     layer = layer.double()
     (slot,) = find_slots(layer)
-    maps = slot.maps()
-    assert maps.data_ptr() == layer.weight.data_ptr()
+    maps, weight = slot.maps(), layer.get_parameter("weight")
+    assert maps.data_ptr() == weight.data_ptr()
     for number in range(slot.blocks):
         with torch.no_grad():
-            layer.weight.zero_()
+            weight.zero_()
             slot.maps()[number] = 1.0
         inputs = torch.randn(1, *shape, dtype=torch.float64)
         moved = channel_links(layer, inputs)
@@ -83,7 +86,7 @@ def test_attention_holds_three_projections_in_one_weight() -> None:
 
 
 @pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
-def test_recurrent_layers_hold_a_map_for_each_gate(kind: type[nn.RNNBase], gates: int) -> None:
+def test_recurrent_layers_hold_a_map_for_each_gate(kind: Callable[..., nn.RNNBase], gates: int) -> None:
     slots = slots_by_name(kind(5, 6, num_layers=2, bidirectional=True))
     assert len(slots) == 8
     assert all(slot.blocks == gates for slot in slots.values())

@@ -7,11 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from initlab.cli.apps import probe, recommend
 from initlab.cli.run_probe import probe_job
 from initlab.data.losses import build_loss, class_weights
 from initlab.data.tabular import wine
-from initlab.probe import main as probe
-from initlab.recommend import main as recommend
 from tests.helpers import QUICK, make_job, run
 
 
@@ -22,8 +21,8 @@ def test_schemes_that_look_at_gradients_get_it() -> None:
         plain, smooth = (make_job(*given, *more) for more in ((), ("loss=hinge",)))
         weights = [list(job.build_member(job.members()[0]).parameters()) for job in (plain, smooth)]
         assert all(bool((own[-2] == 0).all()) for own in weights)  # the output layer keeps its rule
-    given = ("init=gradinit", "model.hidden=[6]")
-    plain, other = (make_job(*given, *more) for more in ((), ("loss=mse",)))
+    fitted = ("init=gradinit", "model.hidden=[6]")
+    plain, other = (make_job(*fitted, *more) for more in ((), ("loss=mse",)))
     one, two = (next(job.build_member(job.members()[0]).parameters()) for job in (plain, other))
     assert not torch.equal(one, two)
 

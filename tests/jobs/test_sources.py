@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +29,7 @@ def hunch(weight, *, fan, generator):
 
 
 @pytest.fixture
-def own(own_scheme: str, tmp_path: Path) -> Path:
+def own(own_scheme: str, tmp_path: Path) -> Iterator[Path]:
     """A folder with a plug-in, and a module that it imports."""
     (tmp_path / f"{own_scheme}.py").write_text(SCHEME.format(package=""))
     (tmp_path / "scale.py").write_text("STD = 1e-6\n")

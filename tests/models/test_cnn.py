@@ -1,5 +1,7 @@
 """The tutorials' convolutional net."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -52,6 +54,6 @@ def test_digits_bring_their_own_channels_and_the_command_line_wins() -> None:
         ((1, 28, 28), {"padding": -1}, r"model.padding=-1: expected a whole number of at least 0"),
     ],
 )
-def test_refusals(shape: tuple[int, ...], settings: dict[str, object], message: str) -> None:
+def test_refusals(shape: tuple[int, ...], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        CNN(shape, 3, RELU, **settings)  # type: ignore[arg-type]
+        CNN(shape, 3, RELU, **settings)

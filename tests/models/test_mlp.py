@@ -1,5 +1,7 @@
 """The multilayer perceptron."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -41,8 +43,8 @@ def test_the_configuration_sets_them() -> None:
 
 
 @pytest.mark.parametrize("none", [{"hidden": ()}, {"depth": 0}])
-def test_without_hidden_layers_it_is_linear(none: dict[str, object]) -> None:
-    model = MLP((3,), 2, RELU, **none)  # type: ignore[arg-type]
+def test_without_hidden_layers_it_is_linear(none: dict[str, Any]) -> None:
+    model = MLP((3,), 2, RELU, **none)
     assert [name for name, _ in model.named_parameters()] == ["output.weight", "output.bias"]
 
 
@@ -64,6 +66,6 @@ def test_options(norm: str, kind: type[nn.Module]) -> None:
         ({"depth": -1}, r"model.depth=-1: expected a whole number of at least 0"),
     ],
 )
-def test_refusals(settings: dict[str, object], message: str) -> None:
+def test_refusals(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        MLP((3,), 2, RELU, **settings)  # type: ignore[arg-type]
+        MLP((3,), 2, RELU, **settings)

@@ -1,5 +1,7 @@
 """The deep plain convolutional net."""
 
+from typing import Any, Literal
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,8 +14,8 @@ TANH = Activation("tanh")
 
 
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
-def test_it_is_the_chain_it_says(padding: str) -> None:
-    model = PlainCNN((3, 7, 10), 4, TANH, depth=4, width=5, padding=padding).double()  # type: ignore[arg-type]
+def test_it_is_the_chain_it_says(padding: Literal["circular", "zeros"]) -> None:
+    model = PlainCNN((3, 7, 10), 4, TANH, depth=4, width=5, padding=padding).double()
     inputs = torch.randn(2, 3, 7, 10, dtype=torch.float64)
     signal = inputs
     for position, layer in enumerate(model.convolutions):
@@ -22,7 +24,8 @@ def test_it_is_the_chain_it_says(padding: str) -> None:
             signal = torch.cat([signal[..., -1:], signal, signal[..., :1]], 3)
         else:
             signal = F.pad(signal, (1, 1, 1, 1))
-        signal = torch.tanh(F.conv2d(signal, layer.weight, layer.bias, stride=2 if position < 2 else 1))  # type: ignore[arg-type]
+        weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+        signal = torch.tanh(F.conv2d(signal, weight, bias, stride=2 if position < 2 else 1))
     assert signal.shape == (2, 5, 2, 3)
     torch.testing.assert_close(model(inputs), model.output(signal.mean((2, 3))))
 
@@ -38,7 +41,8 @@ def test_channels_never_decrease(channels: int) -> None:
     model = PlainCNN((channels, 8, 8), 4, TANH, depth=50)
     assert len(model.convolutions) == 50
     for layer in model.convolutions:
-        assert layer.weight.shape[0] >= layer.weight.shape[1]  # type: ignore[operator,union-attr,index]
+        weight = layer.get_parameter("weight")
+        assert weight.shape[0] >= weight.shape[1]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,6 @@ def test_channels_never_decrease(channels: int) -> None:
         ((1, 8, 8), {"strided": -1}, r"model.strided=-1: expected a whole number of at least 0"),
     ],
 )
-def test_refusals(shape: tuple[int, ...], settings: dict[str, object], message: str) -> None:
+def test_refusals(shape: tuple[int, ...], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        PlainCNN(shape, 3, TANH, **settings)  # type: ignore[arg-type]
+        PlainCNN(shape, 3, TANH, **settings)

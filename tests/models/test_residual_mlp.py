@@ -1,5 +1,7 @@
 """The residual multilayer perceptron, against its formula."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -72,6 +74,6 @@ def test_scalars_begin_as_if_they_were_not_there() -> None:
         ({"width": -3}, r"model.width=-3: expected a whole number of at least 1"),
     ],
 )
-def test_refusals(settings: dict[str, object], message: str) -> None:
+def test_refusals(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        ResidualMLP((3,), 2, TANH, **settings)  # type: ignore[arg-type]
+        ResidualMLP((3,), 2, TANH, **settings)

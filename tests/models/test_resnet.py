@@ -1,5 +1,7 @@
 """The residual convolutional net, against torchvision's and against Fixup's formula."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,7 @@ RELU = Activation("relu")
 @pytest.fixture(scope="module")
 def reference() -> nn.Module:
     """torchvision's ResNet-18 with the stem for small images, and weights all of its own."""
-    network = resnet18(num_classes=10)
+    network: nn.Module = resnet18(num_classes=10)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
     scramble(network)
@@ -58,9 +60,9 @@ def test_a_block_with_scalars_is_fixups(fan_in: int, stride: int) -> None:
 
 
 def test_scalars_begin_as_if_they_were_not_there() -> None:
-    settings = {"norm": "none", "blocks": (1, 2), "width": 4}
-    without = ResNet((1, 8, 8), 3, RELU, **settings)  # type: ignore[arg-type]
-    with_scalars = ResNet((1, 8, 8), 3, RELU, **settings, scalars=True)  # type: ignore[arg-type]
+    settings: dict[str, Any] = {"norm": "none", "blocks": (1, 2), "width": 4}
+    without = ResNet((1, 8, 8), 3, RELU, **settings)
+    with_scalars = ResNet((1, 8, 8), 3, RELU, **settings, scalars=True)
     with_scalars.load_state_dict(without.state_dict(), strict=False)
     inputs = torch.randn(2, 1, 8, 8)
     assert torch.equal(with_scalars(inputs), without(inputs))
@@ -93,6 +95,6 @@ def test_stages_double_the_channels_and_halve_the_image() -> None:
         ((1, 8, 8), {"width": 0}, r"model.width=0: expected a whole number of at least 1"),
     ],
 )
-def test_refusals(shape: tuple[int, ...], settings: dict[str, object], message: str) -> None:
+def test_refusals(shape: tuple[int, ...], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        ResNet(shape, 3, RELU, **settings)  # type: ignore[arg-type]
+        ResNet(shape, 3, RELU, **settings)

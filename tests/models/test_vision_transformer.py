@@ -1,6 +1,7 @@
 """The vision transformer, against torch's own attention and its formula."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -107,6 +108,6 @@ def test_dropout_acts_while_training_only() -> None:
         ((1, 8, 8), {"dropout": 1.0}, r"model.dropout=1.0: expected a probability in \[0, 1\)"),
     ],
 )
-def test_refusals(shape: tuple[int, ...], settings: dict[str, object], message: str) -> None:
+def test_refusals(shape: tuple[int, ...], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        VisionTransformer(shape, 3, TANH, **settings)  # type: ignore[arg-type]
+        VisionTransformer(shape, 3, TANH, **settings)

@@ -1,6 +1,8 @@
 """Networks that probes look at."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,8 @@ class Functional(nn.Module):
         self.first, self.second = nn.Linear(6, 5), nn.Linear(5, 3)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.second(F.relu(self.first(inputs)))
+        outputs: Tensor = self.second(F.relu(self.first(inputs)))
+        return outputs
 
 
 class Repeated(nn.Module):
@@ -29,7 +32,8 @@ class Repeated(nn.Module):
         self.layer, self.activation = nn.Linear(6, 6), nn.Tanh()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.activation(self.layer(self.activation(self.layer(inputs))))
+        outputs: Tensor = self.activation(self.layer(self.activation(self.layer(inputs))))
+        return outputs
 
 
 class Branching(nn.Module):
@@ -40,7 +44,8 @@ class Branching(nn.Module):
         self.layer = nn.Linear(6, 3)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.layer(inputs if inputs.sum() > 0 else -inputs)
+        outputs: Tensor = self.layer(inputs if inputs.sum() > 0 else -inputs)
+        return outputs
 
 
 def chain(*sizes: int, activation: type[nn.Module] = nn.Tanh, norm: type[nn.Module] | None = None) -> nn.Sequential:
@@ -56,14 +61,14 @@ def rows(count: int = 32, width: int = 6, seed: int = 0) -> Tensor:
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
 
 
-def probe_all(model: nn.Module, batch: object, *, seed: int = 0, **settings: object) -> Probe:
+def probe_all(model: nn.Module, batch: Any, *, seed: int = 0, **settings: Any) -> Probe:
     """What the command line finds, of any network."""
     networks, inputs, fitted = prepare(model, batch, seed=seed, **settings)
     seeds = range(seed, seed + networks.members)
     return probe_networks(networks, inputs, seeds=seeds, vectorized=False, loss=None, fitted=fitted)
 
 
-def together(models: list[nn.Module]) -> Stack:
+def together(models: Sequence[nn.Module]) -> Stack:
     """Networks as members."""
-    parameters, buffers = torch.func.stack_module_state(models)
+    parameters, buffers = torch.func.stack_module_state(list(models))
     return Stack(models[0], parameters, buffers)

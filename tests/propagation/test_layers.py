@@ -17,7 +17,8 @@ def test_the_order_is_that_of_running_not_of_definition() -> None:
             self.last, self.first = nn.Linear(4, 2), nn.Linear(6, 4)
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return self.last(self.first(inputs).tanh())
+            outputs: torch.Tensor = self.last(self.first(inputs).tanh())
+            return outputs
 
     assert [layer.name for layer in find_layout(Backwards(), Batch(rows())).layers] == ["first", "last"]
 
@@ -50,7 +51,8 @@ def test_what_cannot_be_seen_is_named() -> None:
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             sequence = inputs.unsqueeze(1)
-            return self.output(self.attention(sequence, sequence, sequence)[0].squeeze(1))
+            outputs: torch.Tensor = self.output(self.attention(sequence, sequence, sequence)[0].squeeze(1))
+            return outputs
 
     layout = find_layout(Attentive(), Batch(rows()))
     assert [layer.name for layer in layout.layers] == ["output"]

@@ -40,7 +40,8 @@ class Skips(nn.Module):
         signal = torch.relu(self.stem(inputs))
         for branch in self.branches:
             signal = signal + branch(signal)
-        return self.output(signal)
+        outputs: torch.Tensor = self.output(signal)
+        return outputs
 
 
 @pytest.mark.parametrize("bias", [-0.2, 0.5])

@@ -2,6 +2,8 @@
 
 import copy
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,11 @@ import initlab
 from initlab.modules.batch import Batch
 from initlab.propagation.layers import find_layout
 from initlab.propagation.probe import measure_networks
+from tests.helpers import linear
 from tests.propagation.networks import Functional, chain, rows, together
 
 
-def probed(model: nn.Module, batch: object, **settings: object) -> pd.DataFrame:
+def probed(model: nn.Module, batch: Any, **settings: Any) -> pd.DataFrame:
     return initlab.probe_model(model, batch, seed=0, **settings)
 
 
@@ -31,9 +34,9 @@ def test_moments_are_those_of_the_tensors() -> None:
     inputs = rows().double()
     table = probed(model, inputs).set_index("position")
     signal = inputs
-    for place, (linear, activation) in enumerate([(model[0], model[1]), (model[2], model[3])], start=1):
-        before = linear(signal).detach().numpy()
-        signal = activation(linear(signal)).detach()
+    for place, (dense, activation) in enumerate([(model[0], model[1]), (model[2], model[3])], start=1):
+        before = dense(signal).detach().numpy()
+        signal = activation(dense(signal)).detach()
         row = table.loc[place]
         assert row["pre_mean"] == pytest.approx(before.mean(), abs=1e-12)
         assert row["pre_std"] == pytest.approx(before.std())
@@ -49,7 +52,7 @@ def test_moments_are_those_of_the_tensors() -> None:
         eigenvalues = np.linalg.eigvalsh(before @ before.T)
         assert row["effective_rank"] == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
         assert row["distinct_units"] == len(before[0])
-    assert math.isnan(table.loc[3, "post_mean"])
+    assert math.isnan(table["post_mean"][3])
 
 
 @pytest.mark.parametrize("vectorized", [True, False])
@@ -79,15 +82,14 @@ def test_gradients_are_those_of_autograd(labels: torch.Tensor, vectorized: bool)
             expected = float(crossed / own.square().mean())
             assert float(found["gradient_correlation"][member, place]) == pytest.approx(expected)
         loss = F.cross_entropy(model(batch.inputs), labels)
-        weight = model[2].weight
+        weight = linear(model, 2).weight
         (gradient,) = torch.autograd.grad(loss, weight)
         assert float(found["weight_gradient_norm"][member, 1]) == pytest.approx(float(gradient.norm()))
         assert float(found["weight_norm"][member, 1]) == pytest.approx(float(weight.detach().norm()))
 
 
 @pytest.mark.parametrize("build", [lambda: chain(6, 9, 9, 3, norm=nn.BatchNorm1d), Functional, lambda: chain(6, 3)])
-def test_members_together_measure_what_they_measure_alone(build: object) -> None:
-    assert callable(build)
+def test_members_together_measure_what_they_measure_alone(build: Callable[[], nn.Module]) -> None:
     models = [build() for _ in range(4)]
     batch = Batch(rows())
     layout = find_layout(models[0], batch)
@@ -100,7 +102,7 @@ def test_members_together_measure_what_they_measure_alone(build: object) -> None
 def test_convolutions_have_channels_for_units() -> None:
     model = nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(5 * 16, 3))
     with torch.no_grad():
-        model[0].bias[0] = -100.0  # a dead channel
+        model.get_parameter("0.bias")[0] = -100.0  # a dead channel
     images = torch.randn(8, 2, 6, 6)
     table = probed(model, images).set_index("position")
     assert list(table["units"]) == [5, 3]
@@ -119,14 +121,14 @@ def test_a_rectifier_that_is_off_is_not_saturated(activation: type[nn.Module]) -
 @pytest.mark.parametrize("activation", [nn.ELU, nn.Hardtanh, nn.Softsign, nn.Hardsigmoid])
 def test_what_flattens_at_a_level_saturates(activation: type[nn.Module]) -> None:
     model = chain(6, 400, 3, activation=activation)
-    nn.init.normal_(model[0].weight, std=30.0)
+    nn.init.normal_(model.get_parameter("0.weight"), std=30.0)
     assert probed(model, rows())["saturated"].iloc[0] > 0.4
 
 
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.Sigmoid, nn.Softsign])
 def test_saturation_is_where_the_slope_is_small(activation: type[nn.Module]) -> None:
     model = chain(6, 400, 3, activation=activation)
-    nn.init.normal_(model[0].weight, std=3.0)
+    nn.init.normal_(linear(model, 0).weight, std=3.0)
     before = model[0](rows()).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(model[1](before).sum(), before)
     limit = {nn.Tanh: 0.05, nn.Sigmoid: 0.0125, nn.Softsign: 0.05}[activation]
@@ -155,7 +157,7 @@ def test_sizes_beyond_single_precision_squares(std: float) -> None:
     model = nn.Sequential(*[nn.Linear(16, 16, bias=False) for _ in range(12)])
     generator = torch.Generator().manual_seed(0)
     for layer in model:
-        nn.init.normal_(layer.weight, std=std, generator=generator)
+        nn.init.normal_(layer.get_parameter("weight"), std=std, generator=generator)
     inputs = rows(32, 16)
     single = probed(model, inputs)
     double = probed(copy.deepcopy(model).double(), inputs.double())
@@ -170,13 +172,14 @@ def test_a_probe_leaves_everything_as_it_was(labels: torch.Tensor) -> None:
     model[0].eval()
     before = copy.deepcopy(model.state_dict())
     modes = [module.training for module in model.modules()]
-    model[0].weight.grad = torch.ones_like(model[0].weight)
+    weight = linear(model, 0).weight
+    weight.grad = torch.ones_like(weight)
     random = torch.random.get_rng_state()
     table = probed(model, (rows(), labels), loss=F.cross_entropy)
     assert torch.equal(torch.random.get_rng_state(), random)
     assert [module.training for module in model.modules()] == modes
-    assert bool((model[0].weight.grad == 1).all())
-    assert model[0].weight.requires_grad
+    assert bool((weight.grad == 1).all())
+    assert weight.requires_grad
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -200,7 +203,8 @@ def test_inputs_changed_in_place_are_the_networks_own() -> None:
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             inputs += 1
-            return self.layer(inputs)
+            outputs: torch.Tensor = self.layer(inputs)
+            return outputs
 
     inputs = rows()
     probed(Shifting(), inputs)
@@ -209,7 +213,7 @@ def test_inputs_changed_in_place_are_the_networks_own() -> None:
 
 def test_the_seed_of_other_devices_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probing a network on the CPU says nothing to a GPU."""
-    seeded = []
+    seeded = list[object]()
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
     probed(chain(6, 3), rows())

@@ -1,6 +1,7 @@
 """Predictions for whole networks, against the networks themselves and against published constants."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ MEASURED = {
 }
 
 
-def averages(model: nn.Module, scheme: str, *, seeds: int = 12, width: int = 120, **settings: object) -> pd.DataFrame:
+def averages(model: nn.Module, scheme: str, *, seeds: int = 12, width: int = 120, **settings: Any) -> pd.DataFrame:
     """Means over members, their standard errors, and the predictions, one row a layer."""
     table = initlab.probe_model(model, rows(160, width), seed=0, scheme=scheme, seeds=seeds, **settings)
     groups = table.groupby("position")
@@ -50,7 +51,8 @@ class Residual(nn.Module):
         signal = self.stem(inputs)
         for branch in self.branches:
             signal = signal + branch(signal)
-        return self.output(torch.relu(signal))
+        outputs: torch.Tensor = self.output(torch.relu(signal))
+        return outputs
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ class Residual(nn.Module):
     ],
     ids=["tanh", "orthogonal", "gelu", "selu", "layer norm", "batch norm", "residual", "residual layer norm"],
 )
-def test_networks_do_what_is_predicted(model: nn.Module, scheme: str, settings: dict[str, object]) -> None:
+def test_networks_do_what_is_predicted(model: nn.Module, scheme: str, settings: dict[str, Any]) -> None:
     """Within five standard errors and what a width of 120 leaves of the limit: a few layers over the width."""
     found = averages(model, scheme, **settings)
     assert found["no_prediction"].isna().all()
@@ -171,10 +173,13 @@ class Summing(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         signal = self.first(inputs)
         if self.how == "itself":
-            return self.output(torch.tanh(signal + torch.relu(signal)))
-        if self.how == "scaled":
-            return self.output(torch.tanh(torch.add(signal, self.second(torch.relu(signal)), alpha=0.1)))
-        return self.output(torch.tanh(signal + self.second(torch.relu(signal))))
+            summed = signal + torch.relu(signal)
+        elif self.how == "scaled":
+            summed = torch.add(signal, self.second(torch.relu(signal)), alpha=0.1)
+        else:
+            summed = signal + self.second(torch.relu(signal))
+        outputs: torch.Tensor = self.output(torch.tanh(summed))
+        return outputs
 
 
 @pytest.mark.parametrize(("how", "known"), [("itself", False), ("scaled", False), ("branch", True)])

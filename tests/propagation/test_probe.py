@@ -1,6 +1,7 @@
 """Probing networks that are not ours, and input that is no good."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_a_transformer_of_torchvisions() -> None:
         ({"batch": torch.ones(4, 6), "scheme": "hee"}, "unknown initializer; did you mean he"),
     ],
 )
-def test_bad_input_is_one_line(arguments: dict[str, object], message: str) -> None:
+def test_bad_input_is_one_line(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         initlab.probe_model(chain(6, 5, 3), seed=0, **arguments)
     assert "\n" not in str(caught.value)
@@ -64,7 +65,7 @@ def test_bad_input_is_one_line(arguments: dict[str, object], message: str) -> No
 
 def test_no_network() -> None:
     with pytest.raises(UserError, match=r"model: expected a torch.nn.Module, got int"):
-        initlab.probe_model(3, rows(), seed=0)
+        initlab.probe_model(3, rows(), seed=0)  # type: ignore[arg-type]  # no network is what is tried
     with pytest.raises(UserError, match=r"no layer of ReLU|no parameters"):
         initlab.probe_model(nn.ReLU(), rows(), seed=0)
 
@@ -93,7 +94,8 @@ def test_no_numbers_come_out() -> None:
             self.layer = nn.Linear(6, 3)
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return self.layer(inputs).argmax(1)
+            outputs: torch.Tensor = self.layer(inputs).argmax(1)
+            return outputs
 
     with pytest.raises(UserError, match="returns no tensor of floating-point numbers"):
         initlab.probe_model(Choosing(), rows(), seed=0)
@@ -115,7 +117,8 @@ def test_an_operation_that_torch_func_does_not_know() -> None:
             self.layer, self.output = nn.Linear(6, 5), nn.Linear(5, 3)
 
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return self.output(Through.apply(self.layer(inputs)))
+            outputs: torch.Tensor = self.output(Through.apply(self.layer(inputs)))
+            return outputs
 
     with pytest.raises(UserError, match=r"Model: torch.func cannot differentiate it"):
         initlab.probe_model(Model(), rows(), seed=0)

@@ -1,16 +1,18 @@
 """What a probe says in words is true of the numbers."""
 
 import re
+from typing import Any
 
 import torch
 from torch import nn
 
 import initlab
 from initlab.propagation.verdict import Verdict, judge
+from tests.helpers import linear
 from tests.propagation.networks import chain, rows
 
 
-def verdict(scheme: str, depth: int = 30, activation: type[nn.Module] = nn.Tanh, **settings: object) -> Verdict:
+def verdict(scheme: str, depth: int = 30, activation: type[nn.Module] = nn.Tanh, **settings: Any) -> Verdict:
     model = chain(100, *[100] * depth, 10, activation=activation)
     return judge(initlab.probe_model(model, rows(32, 100), seed=0, scheme=scheme, seeds=3, **settings))
 
@@ -59,7 +61,7 @@ def test_critical_networks_are_trainable() -> None:
 def test_a_dead_layer_stops_the_gradient() -> None:
     model = chain(20, 20, 20, 20, 5, activation=nn.ReLU)
     with torch.no_grad():
-        model[2].bias.fill_(-1000.0)
+        linear(model, 2).bias.fill_(-1000.0)
     found = judge(initlab.probe_model(model, rows(32, 20), seed=0))
     assert found == Verdict("not trainable", "no gradient gets past 4 on its way back to the input")
 
@@ -71,7 +73,7 @@ def test_a_linear_classifier() -> None:
 
 def test_an_output_layer_of_zeros_opens_in_the_first_step() -> None:
     model = chain(20, 20, 20, 5)
-    nn.init.zeros_(model[4].weight)
+    nn.init.zeros_(linear(model, 4).weight)
     found = judge(initlab.probe_model(model, rows(32, 20), seed=0))
     assert found == Verdict("trainable", "4 starts at zero and moves first; the gradient gets past it once it has")
 
@@ -91,12 +93,13 @@ def test_branches_that_end_in_zeros() -> None:
             signal = self.stem(inputs)
             for branch in self.branches:
                 signal = signal + branch(signal)
-            return self.output(signal)
+            outputs: torch.Tensor = self.output(signal)
+            return outputs
 
     model = Branching()
     for branch in model.branches:
-        nn.init.zeros_(branch[3].weight)
-        nn.init.zeros_(branch[3].bias)
+        nn.init.zeros_(linear(branch, 3).weight)
+        nn.init.zeros_(linear(branch, 3).bias)
     found = judge(initlab.probe_model(model, rows(32, 20), seed=0))
     assert found.outlook == "trainable"
     assert "inf" not in found.reason

@@ -19,7 +19,7 @@ class Failing(nn.Linear):
     """
 
     def __init__(self, input_shape: tuple[int, ...], out_features: int, *, how: str = "no", spared: int = 0) -> None:
-        super().__init__(*input_shape, out_features)
+        super().__init__(input_shape[0], out_features)
         self.how, self.spared = how, spared
 
     def forward(self, inputs: Tensor) -> Tensor:

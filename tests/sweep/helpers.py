@@ -1,36 +1,81 @@
 """What the tests of sweeps share."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import torch
 
-from initlab.tables.store import read_table
+from initlab.cohort.module import CohortModule
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share
+from initlab.tables.job_tables import JobTables, job_tables
+from initlab.tables.records import EpochRecord
+from initlab.tables.schema import SIGNAL
+from initlab.tables.store import VERSION_KEY, read_table
+from tests.conftest import ROOT
 
 FAILING = "model._target_=tests.sweep.failing.Failing"
 
-# Imports what is heavy once, then forks a process for each command.
+# Imports what is heavy once, then forks a process for each command, which may end itself before a step on the disk.
 FORKING = """
-import os, sys
-import initlab.cli.run_train
+import fnmatch, json, os, signal, sys
+import torch.utils.tensorboard
+import initlab.data.images, initlab.data.synthetic, initlab.data.tabular, initlab.models
+from initlab.cli.conclude import conclude_study
+from initlab.cli.run_train import run_study
 from initlab.train import main
+from tests.helpers import make_job
+
+composed = {}
+
+def watch(pattern, number):
+    left = number
+    steps = open("steps.txt", "w", buffering=1)
+
+    def before(event, arguments):
+        nonlocal left
+        if event not in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            return
+        step = f"{event} {os.fspath(arguments[event == 'os.rename'])}"
+        steps.write(step + chr(10))
+        if pattern and fnmatch.fnmatchcase(step, pattern):
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(before)
+
 for line in sys.stdin:
-    what, _, rest = line.strip().partition(" ")
-    if what == "wait":
-        print(os.waitstatus_to_exitcode(os.waitpid(int(rest), 0)[1]), flush=True)
+    what = json.loads(line)
+    if "wait" in what:
+        print(os.waitstatus_to_exitcode(os.waitpid(what["wait"], 0)[1]), flush=True)
         continue
+    jobs = what.get("jobs", ())
+    for job in jobs:
+        if job not in composed:
+            composed[job] = make_job(*job.split())
     sys.stdout.flush()
     child = os.fork()
     if not child:
-        folder, _, command = rest.partition(" ")
-        os.chdir(folder)
-        sys.argv = ["initlab.train", *command.split(), "report=false"]
+        os.chdir(what["folder"])
         with open("said.txt", "a") as said:
             os.dup2(said.fileno(), 1), os.dup2(said.fileno(), 2)
-            main()
+            if jobs:
+                watch(what["before"], what["number"])
+                run_study([composed[job] for job in jobs],
+                          conclude=lambda folder, console: conclude_study(folder, console, with_report=False))
+            else:
+                sys.argv = ["initlab.train", *what["command"].split(), "report=false"]
+                main()
             os._exit(0)
     print(child, flush=True)
 """
@@ -44,16 +89,31 @@ class Commands:
 
     def start(self, command: str, folder: Path) -> int:
         """Start a command in a folder, whose said.txt takes what it says; its process id."""
-        return self._ask(f"start {folder} {command}")
+        return self._ask(folder=str(folder), command=command)
+
+    def start_study(self, jobs: Sequence[str], folder: Path, *, before: str = "", number: int = 1) -> int:
+        """Start to train the study `outputs/test` of some jobs in a folder; steps.txt takes its steps on the disk.
+
+        Args:
+            jobs: Overrides of each; they are composed once.
+            folder: To work in.
+            before: Pattern of the steps before one of which the process ends itself, as by `kill -9`: of a line of
+                steps.txt, as `os.rename NEW_PATH` or `os.remove PATH`; empty: it does not.
+            number: Of that step among those that match.
+
+        Returns:
+            The process id.
+        """
+        return self._ask(folder=str(folder), jobs=list(jobs), before=before, number=number)
 
     def wait(self, process: int) -> int:
         """The exit code of a command that was started; negative: the signal that ended it."""
-        return self._ask(f"wait {process}")
+        return self._ask(wait=process)
 
-    def _ask(self, line: str) -> int:
+    def _ask(self, **what: str | int | list[str]) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.write(f"{json.dumps(what)}\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -62,7 +122,7 @@ class Commands:
 def open_commands() -> Iterator[Commands]:
     """A process that runs commands as they are asked for."""
     process = subprocess.Popen(
-        [sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", FORKING], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         yield Commands(process)
@@ -93,3 +153,92 @@ def assert_same_tables(study: Path, other: Path, *, rtol: float | None = None) -
         for one, another in zip(found[name], tables, strict=True):
             tolerance = {"check_exact": True} if rtol is None else {"rtol": rtol, "atol": rtol}
             pd.testing.assert_frame_equal(one, another, **tolerance)
+
+
+def made_up_tables(share: Share, *, signal: bool = False) -> JobTables:
+    """Tables of a share that nobody has trained: each member's numbers tell its seed."""
+    numbers = torch.tensor(list(share.seeds), dtype=torch.float64) / 100
+    values = {"loss": numbers, "score": numbers}
+    records = [
+        EpochRecord(0, "val", values),
+        EpochRecord(1, "train", values | {"gradient_norm": numbers}),
+        EpochRecord(1, "val", values),
+        EpochRecord(1, "test", values),
+    ]
+    places = [seed - share.job.config.seed for seed in share.seeds]
+    known = {"member": places, "seed": list(share.seeds), "layer": "output", "pre_mean": numbers.numpy()}
+    layers = pd.DataFrame({name: known.get(name) for name in SIGNAL.names if name != "job"}, index=range(len(places)))
+    return job_tables(
+        share.job.identity, list(share.seeds), records, first_seed=share.job.config.seed, metric="accuracy",
+        threshold=0.5, seconds=1.0, signal=layers if signal else None,
+    )  # fmt: skip
+
+
+def whole(job: Job) -> Share:
+    """All members of a job."""
+    return Share(job, job.seeds)
+
+
+def of_later_version(path: Path) -> None:
+    """Make a table one that a later version of initlab has written."""
+    pq.write_table(pq.read_table(path).replace_schema_metadata({VERSION_KEY: b"99"}), path)
+
+
+def half(path: Path) -> None:
+    """Damage a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def first_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """At which epoch each training from now on begins."""
+    epochs: list[int] = []
+    start = CohortModule.on_train_start
+
+    def on_train_start(module: CohortModule) -> None:
+        epochs.append(module.current_epoch)
+        start(module)
+
+    monkeypatch.setattr(CohortModule, "on_train_start", on_train_start)
+    return epochs
+
+
+def descendants(process: psutil.Process, word: str) -> list[psutil.Process]:
+    """Processes that a process has started, or these have, and that have a word in their command line."""
+    found = []
+    for child in process.children(recursive=True):
+        with suppress(psutil.Error):  # gone meanwhile
+            if word in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+@contextmanager
+def stopped_at_work(find: Callable[[], list[psutil.Process]], study: Path) -> Iterator[list[psutil.Process]]:
+    """Two workers, stopped while each is in the middle of a cohort, of which it has left a checkpoint.
+
+    Args:
+        find: The workers that there are.
+        study: Where they work.
+    """
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        workers = find() if len(list(study.glob(".cohorts/*/checkpoint.ckpt"))) == 2 else []
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.suspend()
+        try:
+            while any(worker.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) for worker in workers):
+                time.sleep(0.001)
+            folders = [path.parent for path in study.glob(".cohorts/*/checkpoint.ckpt")]
+            if len(workers) == len(folders) == 2:  # still
+                told = [json.loads((folder / "progress.json").read_text()) for folder in folders]
+                assert not any(progress["finished"] for progress in told)
+                assert len(list(study.glob("*/members.parquet"))) < 2
+                yield workers
+                return
+        finally:
+            for worker in workers:
+                with suppress(psutil.NoSuchProcess):
+                    worker.resume()
+        time.sleep(0.005)
+    raise TimeoutError(study)

@@ -1,9 +1,7 @@
 """Sweeps on clusters, as far as one machine can be several."""
 
-import os
-import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,21 @@ import psutil
 import pytest
 
 from tests.helpers import run
-from tests.sweep.helpers import assert_same_tables, tables_of
+from tests.sweep.helpers import assert_same_tables, descendants, stopped_at_work, tables_of
 
-COMMAND = "-m data=digits model.channels=[4,4] init=he,xavier seeds=2 trainer.max_epochs=20 checkpoint_seconds=0"
+COMMAND = (
+    "-m data=digits model.channels=[4,4] init=he optim.lr=0.01,0.003 seeds=2 trainer.max_epochs=8 checkpoint_seconds=0"
+    " logger=none"
+)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study as one process of this machine trains it."""
+    folder = tmp_path_factory.mktemp("here")
+    with pytest.MonkeyPatch.context() as patch:
+        assert run(f"{COMMAND} name=study n_jobs=1", patch, folder) == 0
+    return folder / "outputs" / "study"
 
 
 @pytest.fixture
@@ -29,27 +39,27 @@ def ray_cluster() -> Iterator[Any]:
 
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_a_ray_cluster_of_two_nodes_of_which_one_loses_its_worker(
-    ray_cluster: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ray_cluster: Any, here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "RAY_ADDRESS": ray_cluster.address}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "initlab.train", *COMMAND.split(), "name=study", "backend=ray", "report=false"],
-        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    study = tmp_path / "outputs" / "study"
-    while process.poll() is None and not list(study.glob(".cohorts/*/checkpoint.ckpt")):
-        time.sleep(0.05)
-    actors = [
-        found for found in psutil.process_iter(["cmdline"]) if "PoolActor" in " ".join(found.info["cmdline"] or [])
-    ]
-    nodes = {actor.ppid() for actor in actors}
-    assert len(nodes) == 2, process.communicate()
-    actors[0].kill()
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    monkeypatch.setenv("RAY_ADDRESS", ray_cluster.address)
+    study, killed = tmp_path / "outputs" / "study", list[int]()
+
+    def actors() -> list[psutil.Process]:
+        return descendants(psutil.Process(), "PoolActor")
+
+    def kill() -> None:
+        with stopped_at_work(actors, study) as workers:
+            assert len({worker.ppid() for worker in workers}) == 2  # a node each
+            workers[0].kill()
+            killed.append(workers[0].pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert run(f"{COMMAND} name=study backend=ray", monkeypatch, tmp_path) == 0
+    killer.join()
+    assert len(killed) == 1
     assert len(tables_of(study)) == 2
-    assert run(f"{COMMAND} name=here n_jobs=1", monkeypatch, tmp_path) == 0
-    assert_same_tables(study, tmp_path / "outputs" / "here", rtol=1e-4)
+    assert_same_tables(study, here, rtol=1e-4)
 
 
 def test_a_ray_cluster_that_is_not_there(
@@ -73,45 +83,21 @@ def test_a_backend_that_is_not_installed(
     assert line.endswith(f"pip install 'initlab[{backend}]'")
 
 
-@pytest.mark.slow
-def test_a_dask_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # of Dask's own
+def test_a_dask_cluster(here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        command = [
-            sys.executable,
-            "-m",
-            "initlab.train",
-            *COMMAND.split(),
-            "name=study",
-            "backend=dask",
-            "report=false",
-        ]
-        environment = {**os.environ, "DASK_SCHEDULER_ADDRESS": cluster.scheduler_address}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert run(f"{COMMAND} name=here n_jobs=1", monkeypatch, tmp_path) == 0
-    assert_same_tables(tmp_path / "outputs" / "study", tmp_path / "outputs" / "here", rtol=1e-4)
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        assert run(f"{COMMAND} name=study backend=dask", monkeypatch, tmp_path) == 0
+    assert_same_tables(tmp_path / "outputs" / "study", here, rtol=1e-4)
 
 
-def test_submitit_runs_each_job_as_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_submitit_runs_each_job_as_a_process_of_its_own(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """What Slurm would run, here without Slurm; an unnamed sweep has one folder all the same."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    command = "-m init=he,xavier seeds=2 trainer.max_epochs=2 logger=none hydra/launcher=submitit_local"
-    done = subprocess.run(
-        [sys.executable, "-m", "initlab.train", *command.split()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert run(f"{COMMAND} hydra/launcher=submitit_local", monkeypatch, tmp_path) == 0
     (study,) = (tmp_path / "outputs").iterdir()
-    assert (
-        run(
-            f"{command} name=here hydra/launcher=vectorized".replace(" hydra/launcher=submitit_local", ""),
-            monkeypatch,
-            tmp_path,
-        )
-        == 0
-    )
-    assert_same_tables(study, tmp_path / "outputs" / "here", rtol=1e-4)
+    assert_same_tables(study, here, rtol=1e-4)
+    assert len(list(tmp_path.rglob("*_log.out"))) == 2  # a process each

@@ -15,7 +15,7 @@ MEASURE = """
 import json, resource, sys
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.base.console import quiet_libraries
-from initlab.jobs.job import Share
+from initlab.jobs.share import Share
 from initlab.sweep.cost import cost_of
 from tests.helpers import make_job
 
@@ -76,7 +76,7 @@ class Broken(nn.Linear):
     """A network that fails whenever it is called."""
 
     def __init__(self, input_shape: tuple[int, ...]) -> None:
-        super().__init__(*input_shape, 3)
+        super().__init__(input_shape[0], 3)
 
     def forward(self, inputs: Tensor) -> Tensor:
         raise ArithmeticError(f"on purpose, for {len(inputs)} rows")

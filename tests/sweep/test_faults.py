@@ -10,19 +10,26 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
 import torch
 
+from initlab.cohort.run import train_cohort
 from initlab.sweep import worker
 from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, run
 from tests.sweep.helpers import FAILING, Commands, assert_same_tables, open_commands, tables_of
 
 # A cohort of two jobs, and two cohorts of convolutions, with checkpoints after each epoch.
-SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1"
+# With one thread whatever is left to do: two add up in another order.
+SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=20 checkpoint_seconds=0 n_jobs=2 threads=1"
+JOBS = [
+    f"data={data} init={init} seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1 logger=tensorboard"
+    for data in ("wine", "digits")
+    for init in ("he", "xavier")
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,59 +38,133 @@ def commands() -> Iterator[Commands]:
         yield found
 
 
-@pytest.mark.parametrize("most", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_sweep_loses_nothing_and_ends_the_same(most: int, commands: Commands, tmp_path: Path) -> None:
-    """Kills at random moments, over as many studies as it takes; each then ends as if undisturbed."""
-    chance = random.Random(0)
-    for name in ("warming", "undisturbed"):
-        started = time.monotonic()
-        assert commands.wait(commands.start(f"{SWEEP} name={name}", tmp_path)) == 0
-        whole = time.monotonic() - started
-    kills = studies = in_the_middle = 0
-    while kills < most or not in_the_middle:  # of training: not all before or after it
-        studies += 1
-        assert studies <= most
-        study = tmp_path / "outputs" / f"study{studies}"
-        outcome = None
-        while outcome != 0:
-            process = commands.start(f"{SWEEP} name={study.name}", tmp_path)
-            if kills < most or not in_the_middle:
-                time.sleep(chance.uniform(0.2, 0.9) * whole)
-                os.kill(process, signal.SIGKILL)
-            outcome = commands.wait(process)
-            assert outcome in (0, -signal.SIGKILL)
-            kills += outcome != 0
-            in_the_middle += bool(list(study.glob(".cohorts/*/checkpoint.ckpt")))
-        assert_same_tables(study, tmp_path / "outputs" / "undisturbed")
-        assert len(pd.read_csv(study / "summary.csv")) == 4
-        assert not (study / ".cohorts").exists()
-        assert not list(study.rglob("*.partial"))
+class Found(NamedTuple):
+    """What is in a study's folder."""
+
+    finished: int = 0  # jobs
+    checkpoint: bool = False
+    kept: bool = False  # results of a cohort
+    partial: int = 0  # files that were being written
+
+    @classmethod
+    def of(cls, study: Path) -> "Found":
+        return cls(
+            len(list(study.glob("*/members.parquet"))),
+            bool(list(study.glob(".cohorts/*/checkpoint.ckpt"))),
+            bool(list(study.glob(".cohorts/*/members.parquet"))),
+            len(list(study.rglob("*.partial"))),
+        )
+
+
+# Before which step on the disk a run is killed, the how manieth of its kind, and what is there then; one after another.
+KILLS = [
+    ("os.rename *.cohorts/*/manifest.json", 1, Found(partial=1)),
+    ("os.rename *.cohorts/*/checkpoint.ckpt", 1, Found(partial=1)),
+    ("os.rename *.cohorts/*/checkpoint.ckpt", 2, Found(partial=1, checkpoint=True)),
+    ("os.rename *.cohorts/*/members.parquet", 1, Found(partial=1, checkpoint=True)),
+    ("os.remove *.cohorts/*/checkpoint.ckpt", 1, Found(checkpoint=True, kept=True)),
+    ("os.rename */data=wine,init=he*/members.parquet", 1, Found(partial=1, checkpoint=True, kept=True)),
+    ("os.rename */data=wine,init=xavier*/config.yaml", 1, Found(partial=1, checkpoint=True, kept=True, finished=1)),
+    ("os.rename *.cohorts/*/checkpoint.ckpt", 3, Found(partial=1, checkpoint=True, kept=True, finished=2)),
+    ("os.rename */data=digits,init=he*/members.parquet", 1, Found(partial=1, checkpoint=True, kept=True, finished=2)),
+    ("os.remove checkpoint.ckpt", 1, Found(checkpoint=True, kept=True, finished=3)),  # its cohort is being forgotten
+    ("os.rename */summary.csv", 1, Found(partial=1, finished=4)),
+]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the jobs were trained without a kill; steps.txt has the steps on the disk."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert commands.wait(commands.start_study(JOBS, folder)) == 0
+    return folder
+
+
+def assert_as_if_undisturbed(folder: Path, undisturbed: Path) -> None:
+    study = folder / "outputs" / "test"
+    assert_same_tables(study, undisturbed / "outputs" / "test")
+    assert len(pd.read_csv(study / "summary.csv")) == 4
+    assert not (study / ".cohorts").exists()
+    assert not list(study.rglob("*.partial"))
+
+
+def test_a_killed_sweep_loses_nothing_and_ends_the_same(commands: Commands, undisturbed: Path, tmp_path: Path) -> None:
+    for before, number, found in KILLS:
+        process = commands.start_study(JOBS, tmp_path, before=before, number=number)
+        assert commands.wait(process) == -signal.SIGKILL, before
+        assert Found.of(tmp_path / "outputs" / "test") == found, before
+    assert commands.wait(commands.start_study(JOBS, tmp_path)) == 0
+    assert_as_if_undisturbed(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_sweep_may_be_killed_before_any_step_on_the_disk(
+    commands: Commands, undisturbed: Path, tmp_path: Path
+) -> None:
+    """One step after another in a study of its own; it then ends as if undisturbed."""
+    steps = len((undisturbed / "steps.txt").read_text().splitlines())
+    assert steps > 100
+    for number in range(1, steps + 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        process = commands.start_study(JOBS, folder, before="*", number=number)
+        assert commands.wait(process) == -signal.SIGKILL, number
+        assert commands.wait(commands.start_study(JOBS, folder)) == 0
+        assert_as_if_undisturbed(folder, undisturbed)
+        shutil.rmtree(folder)
+
+
+def changes(study: Path) -> frozenset[tuple[Path, int]]:
+    """What can be seen of a sweep's progress from outside: checkpoints, how far workers are, and finished jobs."""
+    seen = set()
+    for pattern in (".cohorts/*/checkpoint.ckpt", ".cohorts/*/progress.json", "*/members.parquet"):
+        for path in study.glob(pattern):
+            with contextlib.suppress(FileNotFoundError):
+                seen.add((path, path.stat().st_mtime_ns))
+    return frozenset(seen)
+
+
+def follow(process: subprocess.Popen[bytes], study: Path, most: int | None = None) -> int:
+    """Count what changes in a study until its process ends, or until so much has; how much has."""
+    count, before = 0, changes(study)
+    while process.poll() is None and count != most:
+        now = changes(study)
+        count, before = count + (now != before), now
+        time.sleep(0.005)
+    return count
 
 
 @pytest.mark.slow
 def test_a_killed_sweep_in_a_pool_loses_nothing_and_ends_the_same(tmp_path: Path) -> None:
-    """As above, as users run it: each run a process of its own, with two workers."""
+    """As users run it: each run a process of its own, with two workers, killed after so many changes on the disk."""
     chance = random.Random(0)
-    sweep = SWEEP.replace("n_jobs=1", "n_jobs=2").replace("max_epochs=4", "max_epochs=30 report=false").split()
-    command = [sys.executable, "-m", "initlab.train", *sweep]
-    started = time.monotonic()
-    subprocess.run([*command, "name=undisturbed"], cwd=tmp_path, check=True, capture_output=True)
-    whole = time.monotonic() - started
-    kills = studies = 0
-    while kills < 20:
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "initlab.train", *SWEEP.split(), "report=false", f"name={name}"],
+            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    process = start("undisturbed")
+    whole = follow(process, tmp_path / "outputs" / "undisturbed")
+    assert process.wait() == 0
+    assert whole > 30
+    kills: list[Found] = []
+    studies = 0
+    while len(kills) < 20:
         studies += 1
         study = tmp_path / "outputs" / f"study{studies}"
-        for _ in range(100):
-            process = subprocess.Popen(
-                [*command, f"name={study.name}"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0.3, 1.0) * whole if kills < 20 else None)
+        code = None
+        while code != 0:
+            process = start(study.name)
+            follow(process, study, chance.randint(1, whole) if len(kills) < 20 else None)
             process.kill()
-            if process.wait() == 0:
-                break
-            kills += 1
+            code = process.wait()
+            if code != 0:
+                kills.append(Found.of(study))
         assert_same_tables(study, tmp_path / "outputs" / "undisturbed")
+    assert len(set(kills)) > 5  # they fell into different moments
+    assert sum(found.checkpoint for found in kills) > 5
 
 
 @pytest.fixture
@@ -141,13 +222,13 @@ def test_a_job_that_needs_more_memory_than_there_is_fails_alone(
 def test_a_cohort_that_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     command = "-m init=he,xavier,zeros logger=none seeds=3 trainer.max_epochs=2 n_jobs=1"
     assert run(f"{command} name=whole", monkeypatch, tmp_path) == 0
-    sizes, train = [], worker.train_cohort
+    sizes = list[int]()
 
     def small_memory(shares: Any, *arguments: Any, **settings: Any) -> Any:
         sizes.append(sum(len(share.seeds) for share in shares))
         if sizes[-1] > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return train(shares, *arguments, **settings)
+        return train_cohort(shares, *arguments, **settings)
 
     monkeypatch.setattr(worker, "train_cohort", small_memory)
     assert run(f"{command} name=halved", monkeypatch, tmp_path) == 0

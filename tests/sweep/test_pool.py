@@ -2,9 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import psutil
@@ -13,18 +14,18 @@ import pytest
 from initlab.sweep.pool import own_gpu
 from tests.helpers import interruptible, run
 from tests.sweep import failing
-from tests.sweep.helpers import FAILING, assert_same_tables, tables_of
+from tests.sweep.helpers import FAILING, assert_same_tables, descendants, first_epochs, stopped_at_work, tables_of
 
-COMMAND = "-m data=digits model.channels=[4,4] init=he,xavier,zeros seeds=2 trainer.max_epochs=3 logger=none"
+COMMAND = "-m data=digits model.channels=[4,4] init=he optim.lr=0.01,0.003,0.001 seeds=2 logger=none"
 
 
 def test_workers_give_what_one_process_gives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Up to rounding, as the sizes of operations differ; a job is split among the workers."""
-    assert run(f"{COMMAND} name=one n_jobs=1", monkeypatch, tmp_path) == 0
+    assert run(f"{COMMAND} trainer.max_epochs=3 name=one n_jobs=1", monkeypatch, tmp_path) == 0
     capfd.readouterr()
-    assert run(f"{COMMAND} name=two n_jobs=2", monkeypatch, tmp_path) == 0
+    assert run(f"{COMMAND} trainer.max_epochs=3 name=two n_jobs=2", monkeypatch, tmp_path) == 0
     said = capfd.readouterr()
     assert said.err == ""
     assert "cohort 6 of 6: " in said.out  # a line for each, where the output is no terminal
@@ -49,45 +50,58 @@ def test_what_a_worker_meets_is_said_as_in_one_process(
     assert "fail_fast is set" in capfd.readouterr().err
 
 
-def workers_at_work(process: subprocess.Popen[str], study: Path) -> list[psutil.Process]:
-    """Wait until workers train; the processes that do."""
-    while process.poll() is None:
-        if len(list(study.glob(".cohorts/*/progress.json"))) >= 2:
-            children = psutil.Process(process.pid).children(recursive=True)
-            busy = [child for child in children if child.memory_info().rss > 2**28]
-            if busy:
-                return busy
-        time.sleep(0.05)
-    raise AssertionError(process.communicate())
+def loky_workers(process: psutil.Process) -> list[psutil.Process]:
+    """The worker processes that a process has started."""
+    return descendants(process, "LokyProcess")
 
 
-@pytest.mark.parametrize(
-    "end",
-    ["a worker", *(pytest.param(f"the main process{how}", marks=pytest.mark.slow) for how in ("", ", softly"))],
-)
-def test_the_end_of_a_process(end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A killed worker costs nothing but time; with the main process its workers end, and a second run is right."""
-    command = f"{COMMAND} trainer.max_epochs=10 checkpoint_seconds=0 n_jobs=2"
+# Four cohorts, two at a time.
+LONG = COMMAND.replace("0.01,0.003,0.001", "0.01,0.003") + " trainer.max_epochs=10 checkpoint_seconds=0"
+
+
+def test_a_killed_worker_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    study, killed = tmp_path / "outputs" / "study", list[int]()
+
+    def kill() -> None:
+        with stopped_at_work(lambda: loky_workers(psutil.Process()), study) as workers:
+            workers[0].kill()
+            killed.append(workers[0].pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert run(f"{LONG} name=study n_jobs=2", monkeypatch, tmp_path) == 0
+    killer.join()
+    assert len(killed) == 1
+    assert killed[0] not in [worker.pid for worker in loky_workers(psutil.Process())]
+    assert run(f"{LONG} name=undisturbed n_jobs=1", monkeypatch, tmp_path) == 0
+    assert_same_tables(study, tmp_path / "outputs" / "undisturbed", rtol=1e-4)
+    assert not (study / ".cohorts").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_end_of_the_main_process(how: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With it its workers end, and a second run goes on from their checkpoints and is right."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "initlab.train", *command.split(), "name=study", "report=false"],
+        [sys.executable, "-m", "initlab.train", *LONG.split(), "n_jobs=2", "name=study", "report=false"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
-    workers = workers_at_work(process, study)
-    time.sleep(1.0)
-    if end == "a worker":
-        workers[0].kill()
-        said, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, said + errors
-    else:
-        process.send_signal(2 if "softly" in end else 9)
-        said, errors = process.communicate(timeout=60)
-        assert process.returncode == (130 if "softly" in end else -9), errors
-        assert "Traceback" not in errors, errors
-        psutil.wait_procs(workers, timeout=20)
-        assert not any(worker.is_running() for worker in workers)
-        assert run(f"{command} name=study".replace("n_jobs=2", "n_jobs=1"), monkeypatch, tmp_path) == 0
-    assert run(f"{command} name=undisturbed".replace("n_jobs=2", "n_jobs=1"), monkeypatch, tmp_path) == 0
+    main = psutil.Process(process.pid)
+    with stopped_at_work(lambda: loky_workers(main), study) as workers:
+        process.send_signal(how)
+        if how is signal.SIGKILL:
+            process.wait(timeout=60)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if how is signal.SIGINT else -9), errors
+    assert "Traceback" not in errors, errors
+    psutil.wait_procs(workers, timeout=20)
+    assert not any(worker.is_running() for worker in workers)
+    assert list(study.glob(".cohorts/*/checkpoint.ckpt"))
+    epochs = first_epochs(monkeypatch)
+    assert run(f"{LONG} n_jobs=1 name=study", monkeypatch, tmp_path) == 0
+    assert max(epochs) > 0
+    assert run(f"{LONG} n_jobs=1 name=undisturbed", monkeypatch, tmp_path) == 0
     assert_same_tables(study, tmp_path / "outputs" / "undisturbed", rtol=1e-4)
 
 

@@ -15,7 +15,7 @@ from initlab.tables.records import EpochRecord
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import read_table, write_table
 
-IDENTITY = {
+IDENTITY: dict[str, str | float] = {
     "job": "init=he", "data": "wine", "model": "mlp", "init": "he_normal", "activation": "relu", "optim": "sgd",
     "lr": 0.1,
 }  # fmt: skip
@@ -61,7 +61,7 @@ def test_members(tables: JobTables) -> None:
     # (0.2 + 0.4)/2 and (0.4 + 0.9)/2, over two epochs
     assert members.loc[5, "auc"] == pytest.approx((0.3 + 0.65) / 2)
     assert members.loc[6, "test_score"] == 0.75
-    assert np.isnan(members.loc[7, "test_score"])
+    assert np.isnan(members["test_score"][7])
     assert members.loc[5, "train_loss"] == 0.5
 
 

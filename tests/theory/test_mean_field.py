@@ -78,7 +78,7 @@ def test_critical_points_solve_both_equations(name: str, bias_variance: float) -
 
     def integrand(z: float, *, slope: bool) -> float:
         ends = activation.function(torch.tensor([std * z, std * z - h, std * z + h], dtype=torch.float64)).tolist()
-        value = (ends[2] - ends[1]) / (2 * h) if slope else ends[0]
+        value = float((ends[2] - ends[1]) / (2 * h) if slope else ends[0])
         return value**2 * float(stats.norm.pdf(z))
 
     breaks = sorted({-9.0, 0.0, 9.0, *(kink / std for kink in activation.kinks)})

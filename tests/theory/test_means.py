@@ -23,17 +23,20 @@ def one(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
 
+def close(value: float) -> object:
+    return pytest.approx(value, rel=1e-7, abs=1e-10)
+
+
 @pytest.mark.parametrize(("mean", "variance"), CASES)
 def test_moments_of_relu_have_closed_forms(mean: float, variance: float) -> None:
     """With t = mean/std: E[φ] = mean Φ(t) + std ϕ(t), E[φ²] = (mean² + v) Φ(t) + mean std ϕ(t), E[φ'²] = Φ(t)."""
     relu, std = Activation("relu"), math.sqrt(variance)
     above, density = stats.norm.cdf(mean / std), stats.norm.pdf(mean / std)
-    known = {"rel": 1e-9, "abs": 1e-20}
     first = mean * above + std * density
     assert float(first_moments(relu, one(variance), mean=mean)) == pytest.approx(first, abs=1e-12)
     square = (mean**2 + variance) * above + mean * std * density
     assert float(second_moments(relu, one(variance), mean=mean)) == pytest.approx(square, rel=1e-9, abs=1e-12)
-    assert float(derivative_moments(relu, one(variance), mean=mean)) == pytest.approx(above, **known)
+    assert float(derivative_moments(relu, one(variance), mean=mean)) == pytest.approx(above, rel=1e-9, abs=1e-20)
     for correlation in (0.6, -0.6):
         law = stats.multivariate_normal([mean, mean], variance * torch.tensor([[1, correlation], [correlation, 1]]))
         both = float(derivative_cross_moments(relu, variance, one(correlation), mean=mean))
@@ -54,15 +57,18 @@ def test_moments_agree_with_quadrature(name: str, mean: float, variance: float) 
     def phi(h: float) -> float:
         return float(activation.function(one(h)))
 
-    close = {"rel": 1e-7, "abs": 1e-10}
-    assert float(first_moments(activation, one(variance), mean=mean)) == pytest.approx(integral(phi), **close)
+    assert float(first_moments(activation, one(variance), mean=mean)) == pytest.approx(
+        integral(phi), rel=1e-7, abs=1e-10
+    )
     square = integral(lambda h: phi(h) ** 2)
-    assert float(second_moments(activation, one(variance), mean=mean)) == pytest.approx(square, **close)
-    assert float(cross_moments(activation, variance, one(1.0), mean=mean)) == pytest.approx(square, **close)
+    assert float(second_moments(activation, one(variance), mean=mean)) == close(square)
+    assert float(cross_moments(activation, variance, one(1.0), mean=mean)) == close(square)
     mirrored = integral(lambda h: phi(h) * phi(2 * mean - h))
-    assert float(cross_moments(activation, variance, one(-1.0), mean=mean)) == pytest.approx(mirrored, **close)
+    assert float(cross_moments(activation, variance, one(-1.0), mean=mean)) == pytest.approx(
+        mirrored, rel=1e-7, abs=1e-10
+    )
     apart = float(cross_moments(activation, variance, one(0.0), mean=mean))
-    assert apart == pytest.approx(integral(phi) ** 2, **close)
+    assert apart == close(integral(phi) ** 2)
 
 
 @pytest.mark.parametrize("correlation", [0.7, -0.7])

@@ -162,7 +162,7 @@ def test_the_oracle_agrees_with_scipy(name: str, correlation: float) -> None:
 
     def integrand(y: float, x: float) -> float:
         exponent = (x * x - 2 * correlation * x * y + y * y) / (2 * (1 - correlation**2))
-        return float(formula.value(np.float64(x)) * formula.value(np.float64(y))) * norm * math.exp(-exponent)
+        return float(formula.value(np.asarray(x)) * formula.value(np.asarray(y))) * norm * math.exp(-exponent)
 
     halves = ((-7.0, 0.0), (0.0, 7.0))
     expected = sum(
@@ -200,7 +200,7 @@ def test_fourth_moments_of_the_slope(name: str, variance: float) -> None:
     formula, std = FORMULAS[name], math.sqrt(variance)
 
     def integrand(z: float) -> float:
-        return float(formula.slope(np.float64(std * z))) ** 4 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return float(formula.slope(np.asarray(std * z))) ** 4 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
 
     edges = sorted({-10.0, 0.0, 10.0, *(kink / std for kink in formula.kinks)})
     assert derivative_fourth_moment(Activation(name), variance=variance) == pytest.approx(
@@ -271,7 +271,7 @@ def test_pairs_of_sines(omega: float, variance: float) -> None:
     assert found.tolist() == pytest.approx(slopes, rel=1e-6, abs=1e-9 * omega**2)
 
 
-@pytest.mark.parametrize("omega", [100.0, 134.0, 300.0])
+@pytest.mark.parametrize("omega", [134.0, 300.0])
 def test_a_sine_that_turns_fast(omega: float) -> None:
     """SIREN's ω is 30, and a σ_w² of 40 makes q* 20: there ω·√q is 134."""
     sine = Activation("sine", {"omega": omega})

@@ -1,11 +1,13 @@
 """What each tracker is told of a job, against the job's tables."""
 
+import importlib
 import json
 import sqlite3
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 import scipy.stats
 import torch
 import yaml
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from initlab.results.intervals import student_interval
@@ -29,14 +32,15 @@ def expected_rows(folder: Path) -> dict[int, dict[str, float]]:
     history, members = read_table(folder, "history"), read_table(folder, "members")
     metric = members["metric"].iloc[0]
     rows: dict[int, dict[str, float]] = {}
-    for (epoch, split), part in history.groupby(["epoch", "split"]):
+    for _, part in history.groupby(["epoch", "split"]):
+        epoch, split = int(part["epoch"].iloc[0]), str(part["split"].iloc[0])
         for column, name in {"loss": "loss", "score": metric, "gradient_norm": "gradient_norm"}.items():
             values = part[column].dropna().to_numpy(np.float64)
             if len(values):
                 interval = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95) if np.ptp(values) else None
                 ends = [values.mean(), *(interval or [values.mean()] * 2)]
                 tags = [f"{split}_{name}/{end}" for end in ("mean", "low", "high")]
-                rows.setdefault(int(epoch), {}).update(zip(tags, ends, strict=True))
+                rows.setdefault(epoch, {}).update(zip(tags, ends, strict=True))
     final = {name: members[name].mean() for name in ("test_score", "test_loss", "val_loss", "train_loss", "auc")}
     final["best_val_score"] = history[history["split"] == "val"].groupby("member")["score"].max().mean()
     rows[2] |= {f"final/{name.replace('score', metric)}": float(value) for name, value in final.items()}
@@ -44,7 +48,7 @@ def expected_rows(folder: Path) -> dict[int, dict[str, float]]:
     return rows
 
 
-def assert_same_rows(found: dict[int, dict[str, float]], folder: Path) -> None:
+def assert_same_rows(found: Mapping[int, Mapping[Any, float]], folder: Path) -> None:
     expected = expected_rows(folder)
     assert list(expected) == [0, 1, 2]
     assert set(found) == set(expected)
@@ -55,9 +59,10 @@ def assert_same_rows(found: dict[int, dict[str, float]], folder: Path) -> None:
 @pytest.mark.parametrize("values", [[1.0, 2.0, 4.0, np.nan], [3.0, np.inf], [2.0, 2.0], [np.nan, np.nan]])
 def test_a_live_interval_is_students(values: list[float]) -> None:
     finite = [value for value in values if np.isfinite(value)]
-    expected = [np.mean(finite)] * 3 if finite else [np.nan] * 3
+    expected: list[Any] = [np.mean(finite)] * 3 if finite else [np.nan] * 3
     if len(set(finite)) > 1:
-        expected[1:] = scipy.stats.ttest_1samp(finite, 0).confidence_interval(0.95)
+        interval = scipy.stats.ttest_1samp(np.array(finite), 0).confidence_interval(0.95)
+        expected[1:] = [interval.low, interval.high]
     assert student_interval(np.array(values)) == pytest.approx(expected, nan_ok=True)
 
 
@@ -66,8 +71,8 @@ def test_csv_has_a_row_an_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert run(f"{SWEEP} logger=csv resume=false", monkeypatch, tmp_path) == 0
     for name in NAMES:
         folder = tmp_path / "outputs" / "study" / name
-        table = pd.read_csv(folder / "csv" / "metrics.csv").groupby("step").first()
-        found = {int(step): row.dropna().to_dict() for step, row in table.iterrows()}
+        table = pd.read_csv(folder / "csv" / "metrics.csv").groupby("step").first().reset_index()
+        found = {int(row.pop("step")): row for row in (row.dropna().to_dict() for _, row in table.iterrows())}
         assert_same_rows(found, folder)
         parameters = yaml.safe_load((folder / "csv" / "hparams.yaml").read_text())
         assert parameters["init"] == {"init=he": "he_normal", "init=zeros": "zeros"}[name.split(",")[0]]
@@ -75,9 +80,9 @@ def test_csv_has_a_row_an_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert not {"name", "output_dir", "logger.name"} & set(parameters)
 
 
-def wandb_records(path: Path) -> Iterator[object]:
+def wandb_records(path: Path) -> Iterator[Any]:
     """The records of a .wandb file: LevelDB's log format, after a header of 7 bytes."""
-    from wandb.proto import wandb_internal_pb2
+    messages = importlib.import_module("wandb.proto.wandb_internal_pb2")
 
     data, place, parts = path.read_bytes(), 7, b""
     while place + 7 <= len(data):
@@ -88,13 +93,15 @@ def wandb_records(path: Path) -> Iterator[object]:
         parts += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last part
-            yield wandb_internal_pb2.Record.FromString(parts)
+            yield messages.Record.FromString(parts)
             parts = b""
 
 
 def wandb_run(path: Path) -> tuple[str, str, dict[str, object], dict[int, dict[str, float]]]:
     """A run's project, name, configuration and history."""
-    project, name, config, rows = "", "", {}, {}
+    project, name = "", ""
+    config: dict[str, object] = {}
+    rows: dict[int, dict[str, float]] = {}
     for record in wandb_records(path):
         if record.HasField("run"):
             project, name = record.run.project, record.run.display_name
@@ -193,7 +200,9 @@ def test_gradients_are_those_of_the_last_step(engine: str, tmp_path: Path) -> No
     job = make_job("seeds=4", "trainer.max_epochs=1", *plain, "logger=tensorboard", output_dir=tmp_path)
     tracking = JobTracking(job, slice(1, 3))
     module = train(job, callbacks=[tracking])
-    tracking._live[0].experiment.close()
+    (logger,) = tracking._live
+    assert isinstance(logger, TensorBoardLogger)
+    logger.experiment.close()
     events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
     events.Reload()
     names = [tag for tag in events.Tags()["histograms"] if tag.startswith("gradients/")]
@@ -214,7 +223,9 @@ def test_gradients_are_logged_early_and_at_the_end(tmp_path: Path) -> None:
     job = make_job("seeds=2", "trainer.max_epochs=3", "logger=tensorboard", output_dir=tmp_path)
     tracking = JobTracking(job, slice(0, 2))
     train(job, callbacks=[tracking])
-    tracking._live[0].experiment.close()
+    (logger,) = tracking._live
+    assert isinstance(logger, TensorBoardLogger)
+    logger.experiment.close()
     events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
     events.Reload()
     assert [event.step for event in events.Histograms("gradients/hidden.0.weight")] == [1, 3]

@@ -1,0 +1,99 @@
+"""A file is whole or absent, whatever happens while it is written."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from initlab.base.files import remove_partial, write_whole
+
+# Kills itself when half of the file is written.
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from initlab.base.files import write_whole
+
+def write(partial):
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write_whole(Path(sys.argv[1]), write)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_file_appears_whole_and_in_place_of_a_former_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "table.csv"
+    for content in ("first", "second"):
+        seen = list[bool]()
+
+        def write(partial: Path, content: str = content, seen: list[bool] = seen) -> None:
+            assert partial.parent == path.parent  # a rename is one step on one file system only
+            partial.write_text(content[:2])
+            seen.append(path.exists() and path.read_text() == content)
+            partial.write_text(content)
+
+        write_whole(path, write)
+        assert seen == [False]
+        assert path.read_text() == content
+    assert names(tmp_path) == ["table.csv"]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk full", "Ctrl-C"])
+@pytest.mark.parametrize("former", [None, "former"])
+def test_a_failing_write_leaves_what_was_there(error: BaseException, former: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    if former is not None:
+        path.write_text(former)
+
+    def write(partial: Path) -> None:
+        partial.write_text("half")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_whole(path, write)
+    assert names(tmp_path) == ([] if former is None else ["table.csv"])
+    assert former is None or path.read_text() == former
+
+
+def test_what_a_killed_process_leaves_is_no_file_and_can_be_removed(tmp_path: Path) -> None:
+    path = tmp_path / "job" / "members.parquet"
+    done = subprocess.run([sys.executable, "-c", DYING, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = names(tmp_path)
+    assert left.startswith(".members.parquet.")
+    assert left.endswith(".partial")
+    path.write_text("whole")
+    (tmp_path / "notes.partial").write_text("a user's own")
+    remove_partial(tmp_path)
+    assert names(tmp_path) == ["members.parquet", "notes.partial"]
+
+
+def test_two_processes_may_write_one_file(tmp_path: Path) -> None:
+    """Each under a name of its own: neither ends with a half of the other's."""
+    path = tmp_path / "table.csv"
+
+    def write(partial: Path) -> None:
+        partial.write_text("ours")
+        other = (
+            "from initlab.base.files import write_whole; from pathlib import Path; import sys\n"
+            "write_whole(Path(sys.argv[1]), lambda partial: partial.write_text('theirs'))"
+        )
+        subprocess.run([sys.executable, "-c", other, str(path)], check=True)
+        assert path.read_text() == "theirs"
+        assert str(os.getpid()) in partial.name
+
+    write_whole(path, write)
+    assert path.read_text() == "ours"
+    assert names(tmp_path) == ["table.csv"]
+
+
+def test_there_may_be_nothing_to_remove(tmp_path: Path) -> None:
+    remove_partial(tmp_path / "absent")
+    remove_partial(tmp_path)
