@@ -21,7 +21,7 @@ from tests.helpers import make_job
 
 def peak_with(job):
     share = Share(job, job.seeds)
-    train_cohort([share], build_networks(share), threads=1)
+    train_cohort([share], build_networks(share), cores=1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 quiet_libraries()
