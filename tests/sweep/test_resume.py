@@ -166,7 +166,7 @@ def run_killed(command: str, monkeypatch: Patch, folder: Path, epochs: int) -> N
 )
 def test_a_long_cohort_goes_on_from_its_last_epoch(what: str, monkeypatch: Patch, tmp_path: Path) -> None:
     """Weights, optimizer, batch norm's buffers, dropout's random numbers and all that was measured: to the bit."""
-    command = f"-m {what} init=he seeds=2 trainer.max_epochs=5 checkpoint_seconds=0 logger=tensorboard n_jobs=1"
+    command = f"-m {what} init=he seeds=2 trainer.max_epochs=5 checkpoint_seconds=0 n_jobs=1 threads=1"
     assert run(f"{command} name=undisturbed", monkeypatch, tmp_path) == 0
     run_killed(f"{command} name=study", monkeypatch, tmp_path, epochs=3)
     epochs = first_epochs(monkeypatch)
