@@ -13,6 +13,7 @@ from torch import nn
 
 from initlab.base.errors import InitializationWarning, OwnCodeError, RefusedError, UserError
 from initlab.base.own_code import own_fault
+from initlab.base.threads import intra_op_threads
 from initlab.cohort.optimizers import CohortOptimizer, check_optimizer
 from initlab.cohort.run import build_trainer
 from initlab.cohort.schedules import Schedules
@@ -116,7 +117,8 @@ def check_job(job: Job) -> list[str]:
     data = job.dataset
     rows = data.train.inputs[:2]
     try:
-        with warnings.catch_warnings():
+        # One thread: what is built here is thrown away, and steps on small tensors wait for each other's cores.
+        with intra_op_threads(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", InitializationWarning)  # given where the member is built to train
             model, treatments = job.fill_member(job.members()[0])
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
