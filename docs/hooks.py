@@ -110,7 +110,7 @@ def configuration() -> Iterator[str]:
         yield f"### {group}\n\n{what}\n"
         others = []
         for path in sorted((CONF / group).glob("*.yaml")):
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
             short = re.fullmatch(r"(?:#.*\n)*defaults:\n  - (\w+)\n", text)
             if short:
                 others.append(f"`{path.stem}` for `{short[1]}`")
@@ -128,7 +128,7 @@ def configuration() -> Iterator[str]:
 
 def _file(name: str) -> Callable[[], Iterator[str]]:
     """A configuration file as it is."""
-    return lambda: iter([f"```yaml\n{(CONF / name).read_text().strip()}\n```"])
+    return lambda: iter([f"```yaml\n{(CONF / name).read_text('utf-8').strip()}\n```"])
 
 
 def _head(text: str) -> tuple[list[str], str]:
@@ -143,7 +143,7 @@ def _remarks(path: Path) -> dict[str, str]:
     """The comments behind the keys of a configuration file."""
     if not path.exists():
         return {}
-    found = re.findall(r"^(\w+):[^#\n]*#\s*(.+)$", path.read_text(), re.MULTILINE)
+    found = re.findall(r"^(\w+):[^#\n]*#\s*(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {key: text.strip() for key, text in found}
 
 

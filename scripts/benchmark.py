@@ -394,7 +394,7 @@ def main() -> None:
         result[name] = BENCHMARKS[name](options.runs)
         sys.stdout.write(json.dumps({name: result[name]}, indent=2) + "\n")
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
+    options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(f"written to {options.json}\n")
 
 

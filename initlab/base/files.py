@@ -31,6 +31,19 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a text in UTF-8 as `write_whole` writes a file.
+
+    Args:
+        path: The file; its folder is made where it is missing, and a former file is replaced.
+        text: All that it will hold.
+
+    Raises:
+        OSError: the file cannot be written, e.g. on a full disk; a former file is then still there.
+    """
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
 def remove_partial(folder: Path) -> None:
     """Remove the temporary files that killed processes left in a folder and below.
 

@@ -4,17 +4,14 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Final
 
 from initlab.base.console import plain_warnings
-from initlab.base.files import write_whole
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge
 from initlab.results.baseline import learned_nothing
-from initlab.tables.store import read_metadata, read_table
+from initlab.tables.store import read_metadata, read_table, write_metadata
 
 SEEDS: Final = 2  # networks of a job that are looked at
 SECONDS: Final = 5.0  # after which no further job is looked at
@@ -45,12 +42,7 @@ def explain_failures(jobs: Sequence[Job]) -> None:
                 return
             known[key] = _verdict(job)
         if known[key]:
-            text = json.dumps({**metadata, **known[key]}, indent=2) + "\n"
-            write_whole(job.folder / "metadata.json", partial(_write_text, text))
-
-
-def _write_text(text: str, path: Path) -> None:
-    path.write_text(text)
+            write_metadata(job.folder, {**metadata, **known[key]})
 
 
 def _verdict(job: Job) -> dict[str, str]:

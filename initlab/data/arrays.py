@@ -17,7 +17,6 @@ from initlab.data.dataset import Dataset, TaskName
 INPUTS: Final = ("inputs", "x", "X", "features", "data", "images")
 TARGETS: Final = ("targets", "y", "Y", "labels", "target", "label")
 LEAST_ROWS_A_CLASS: Final = 5
-SPLITTING: Final = ("test_fraction", "val_fraction", "split_seed", "stratify", "standardize")
 
 
 def arrays(

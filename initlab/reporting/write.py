@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from initlab.base.errors import UserError
-from initlab.base.files import write_whole
+from initlab.base.files import write_text_whole, write_whole
 from initlab.figures.style import save_pdf, save_png, save_svg
 from initlab.reporting.document import USUAL_FILES, Files, Report
 from initlab.reporting.html import to_html
@@ -51,14 +51,10 @@ def write_report(report: Report, folder: Path, kinds: Files = USUAL_FILES) -> Se
         for table in report.tables:
             write_whole(tables / f"{table.name}.csv", partial(table.data.to_csv, index=False))
             if "tex" in kinds.tables:
-                write_whole(tables / f"{table.name}.tex", partial(_write_text, to_latex(table)))
+                write_text_whole(tables / f"{table.name}.tex", to_latex(table))
         page, text = to_html(report, pictures, kinds), to_markdown(report)
-        write_whole(html, partial(_write_text, page))
-        write_whole(markdown, partial(_write_text, text))
+        write_text_whole(html, page)
+        write_text_whole(markdown, text)
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written ({error.strerror})") from error
     return [html, markdown, figures, tables]
-
-
-def _write_text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")

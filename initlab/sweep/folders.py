@@ -1,13 +1,12 @@
 """The folder of a job: what is found in it, and what a run leaves there."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from initlab.base.errors import UserError
-from initlab.base.files import write_whole
+from initlab.base.files import write_text_whole
 from initlab.base.machine import describe_machine
 from initlab.base.wording import listed
 from initlab.jobs.job import Job
@@ -20,6 +19,7 @@ from initlab.tables.store import (
     read_metadata,
     read_table,
     write_description,
+    write_metadata,
     write_table,
 )
 from initlab.tracking.callback import JobTracking
@@ -114,9 +114,8 @@ def write_failure(job: Job, reason: str, run: str) -> None:
         # A traceback with a cause has blank lines within; the first one ends it, for those who read it.
         lines = "\n".join(line for line in reason.splitlines() if line.strip())
         text = f"{lines}\n\n{config_text(job.resolved)}"
-        write_whole(job.folder / "error.txt", lambda path: path.write_text(text, encoding="utf-8"))
-        metadata = json.dumps(_metadata(job, run, status="failed"), indent=2)
-        write_whole(job.folder / "metadata.json", lambda path: path.write_text(f"{metadata}\n", encoding="utf-8"))
+        write_text_whole(job.folder / "error.txt", text)
+        write_metadata(job.folder, _metadata(job, run, status="failed"))
     except OSError:
         sys.stderr.write(f"{job.name}:\n{reason}")
 

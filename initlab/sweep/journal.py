@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from initlab.base.errors import UserError
-from initlab.base.files import write_whole
+from initlab.base.files import write_text_whole
 from initlab.jobs.job import Job
 from initlab.sweep.cohorts import Cohort, shares_of
 from initlab.tables.job_tables import JobTables
@@ -43,9 +43,7 @@ def open_folder(cohort: Cohort) -> Path:
     folder = folder_of(cohort)
 
     def write() -> None:
-        write_whole(
-            folder / "manifest.json", lambda path: path.write_text(json.dumps(cohort.manifest), encoding="utf-8")
-        )
+        write_text_whole(folder / "manifest.json", json.dumps(cohort.manifest))
 
     try:
         write()

@@ -22,7 +22,7 @@ from joblib import Parallel, delayed
 
 from initlab.base.console import plain_warnings, quiet_libraries
 from initlab.base.errors import UserError, first_line
-from initlab.base.files import write_whole
+from initlab.base.files import write_text_whole
 from initlab.base.lock import locked
 from initlab.base.machine import trains_on_cuda
 from initlab.base.plugins import load_plugins
@@ -146,7 +146,7 @@ def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) 
     number = uuid.uuid4().hex
     here = (platform.node(), os.getpid())
     try:
-        write_whole(attempt, lambda path: path.write_text(number))
+        write_text_whole(attempt, number)
         for cohort in batch:
             journal.open_folder(cohort)
             journal.progress_of(cohort).unlink(missing_ok=True)

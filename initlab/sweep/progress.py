@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from initlab.base.files import write_whole
+from initlab.base.files import write_text_whole
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.journal import progress_of
 
@@ -49,7 +49,7 @@ class ProgressFile:
             AbandonedError: nobody waits for this cohort any more.
         """
         try:
-            wanted = self._attempt.read_text() == self._number
+            wanted = self._attempt.read_text(encoding="utf-8") == self._number
         except FileNotFoundError:
             wanted = False
         if not wanted:
@@ -57,7 +57,7 @@ class ProgressFile:
         self._last = time.monotonic()
         text = json.dumps({"done": self._done, "finished": finished})
         with contextlib.suppress(OSError):
-            write_whole(self._path, lambda path: path.write_text(text))
+            write_text_whole(self._path, text)
 
 
 class Watch:
@@ -81,7 +81,7 @@ class Watch:
         """Read all progress files that may have changed, and pass on what is new."""
         for cohort, path in list(self._waiting.items()):
             try:
-                told = json.loads(path.read_text())
+                told = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):  # not started
                 continue
             self._advance(cohort, told["done"] - self.done.get(cohort, 0.0))

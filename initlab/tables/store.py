@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from initlab.base.errors import UserError
-from initlab.base.files import write_whole
+from initlab.base.files import write_text_whole, write_whole
 from initlab.tables.schema import SCHEMA_VERSION, TABLES
 from initlab.tables.upgrade import upgrade
 
@@ -86,9 +86,18 @@ def write_description(folder: Path, config: Mapping[str, Any], metadata: Mapping
         config: The resolved configuration, as plain data.
         metadata: Machine, versions, command, fingerprint and checksum of the data, as plain data.
     """
-    write_whole(folder / "config.yaml", lambda path: path.write_text(config_text(config), encoding="utf-8"))
-    text = json.dumps(dict(metadata), indent=2) + "\n"
-    write_whole(folder / "metadata.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text_whole(folder / "config.yaml", config_text(config))
+    write_metadata(folder, metadata)
+
+
+def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Write how a job ran (metadata.json); `read_metadata` reads it.
+
+    Args:
+        folder: The folder of the job; it is made if it is absent.
+        metadata: As in `write_description`.
+    """
+    write_text_whole(folder / "metadata.json", json.dumps(dict(metadata), indent=2) + "\n")
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

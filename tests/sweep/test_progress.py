@@ -77,7 +77,7 @@ def test_a_full_disk_does_not_stop_training(tmp_path: Path, attempt: Path, monke
     def full(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(progress, "write_whole", full)
+    monkeypatch.setattr(progress, "write_text_whole", full)
     writer.write(finished=True)
     assert not told(tmp_path / "progress.json")["finished"]
 
