@@ -4,6 +4,7 @@ initialize(model, "lsuv", batch=images, seed=0)    fill a network's weights, and
 probe_model(model, batch, seed=0, scheme="he")     what a scheme does to signal and gradient, and what theory says
 list_initializers()                                every registered scheme by its name
 register_initializer(name, source=…)               decorate a function to add one's own
+register_layer(kind, describe)                     say which weights a kind of module holds
 """
 
 import importlib
@@ -13,16 +14,18 @@ if TYPE_CHECKING:
     from initlab.initializers import list_initializers as list_initializers
     from initlab.initializers import register as register_initializer
     from initlab.initializers.api import initialize as initialize
+    from initlab.initializers.layers import register_layer as register_layer
     from initlab.propagation.probe import probe_model as probe_model
 
 __version__ = "0.1.0"
-__all__ = ["initialize", "list_initializers", "probe_model", "register_initializer"]
+__all__ = ["initialize", "list_initializers", "probe_model", "register_initializer", "register_layer"]
 
 _FOUND_IN = {
     "initialize": ("initlab.initializers.api", "initialize"),
     "probe_model": ("initlab.propagation.probe", "probe_model"),
     "list_initializers": ("initlab.initializers", "list_initializers"),
     "register_initializer": ("initlab.initializers", "register"),
+    "register_layer": ("initlab.initializers.layers", "register_layer"),
 }
 
 

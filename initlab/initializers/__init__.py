@@ -6,7 +6,7 @@ gets what), `api` (the one call for users).
 """
 
 import initlab.initializers.schemes  # noqa: F401  # registers them
-from initlab.initializers.apply import fill_model, initialize_model
+from initlab.initializers.apply import Surroundings, fill_model, initialize_model
 from initlab.initializers.context import Context
 from initlab.initializers.init_report import InitReport, ParameterRow
 from initlab.initializers.registry import Scheme, find_scheme, list_initializers, register
@@ -18,6 +18,7 @@ __all__ = [
     "InitSpec",
     "ParameterRow",
     "Scheme",
+    "Surroundings",
     "fill_model",
     "find_scheme",
     "initialize_model",

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from initlab.base.wording import listed
-from initlab.initializers.apply import NORMS
+from initlab.initializers.norms import is_norm
+from initlab.initializers.slots import is_weight_shaped
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of a network's weights were filled. Weights are parameters with two dimensions or more, but of norms.
+    """How many of a network's weights were filled: parameters of the shape of a weight, but those of norms.
 
     Attributes:
         filled: How many numbers were filled.
@@ -39,18 +40,18 @@ def coverage_of(model: nn.Module, treated: Collection[str]) -> Coverage:
 
     Args:
         model: The network.
-        treated: Names of the parameters that were filled, as `fill_model` returns them.
+        treated: Names of the parameters that were filled.
     """
     sizes: dict[int, int] = {}
     names: dict[int, str] = {}
     filled = set()
     for prefix, module in model.named_modules():
+        apart = is_norm(module) or type(module).__module__.startswith("initlab.")
         for own, parameter in module.named_parameters(recurse=False):
             name = f"{prefix}.{own}" if prefix else own
             if name in treated:
                 filled.add(id(parameter))
-            apart = isinstance(module, NORMS) or type(module).__module__.startswith("initlab.")
-            if parameter.dim() >= 2 and (name in treated or not apart):
+            if is_weight_shaped(parameter) and (name in treated or not apart):
                 sizes[id(parameter)] = parameter.numel()
                 names.setdefault(id(parameter), name)
     left = tuple(name for key, name in names.items() if key not in filled)

@@ -38,6 +38,9 @@ class Scheme:
         needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones).
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
+        elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and
+            parameters that are no linear map, such as a table of positions, too.
+        resets_norms: Whether norm layers start from one and zero with it.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Scheme:
     needs: tuple[Need, ...] = ()
     base: str | None = None
     bias: float | Literal["torch_default"] = 0.0
+    elementwise: bool = False
+    resets_norms: bool = True
 
     @cached_property
     def supplied(self) -> frozenset[str]:
@@ -81,6 +86,8 @@ def register(
     needs: tuple[Need, ...] = (),
     base: str | None = None,
     bias: float | Literal["torch_default"] = 0.0,
+    elementwise: bool = False,
+    resets_norms: bool = True,
 ) -> Callable[[InitializerFunction], InitializerFunction]:
     """Register the decorated function as a scheme; its docstring's first line becomes the summary.
 
@@ -103,6 +110,9 @@ def register(
         base: Level "model": the scheme that fills the weights before; None: they are left as they are.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"` for
             U(±1/sqrt(fan_in)).
+        elementwise: Whether it treats each entry alike, whatever the shape and the fans, so that it suits embeddings
+            and parameters that are no linear map, too; else embeddings are N(0, 0.02²) unless the user says otherwise.
+        resets_norms: Whether norm layers start from one and zero with it.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -118,7 +128,9 @@ def register(
         if not function.__doc__:
             raise ValueError(f"the initializer {name} has no docstring to take its summary from")
         summary = function.__doc__.strip().splitlines()[0]
-        _SCHEMES[name] = Scheme(name, function, level, source, summary, aliases, needs, base, bias)
+        _SCHEMES[name] = Scheme(
+            name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms
+        )
         _ALIASES.update(dict.fromkeys(aliases, name))
         return function
 

@@ -1,25 +1,18 @@
 """Slots: the weights of a network that an initializer fills, each seen as the linear maps that it holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
-from typing import Final
+from functools import cached_property
 
+import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import is_parametrized
 
 from initlab.base.errors import UserError
 from initlab.initializers.fans import Fan
-
-# How many gates a recurrent layer stacks in one weight.
-GATES: Final = {
-    nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3, nn.RNNCell: 1, nn.LSTMCell: 4, nn.GRUCell: 3,
-}  # fmt: skip
-RECURRENT: Final = tuple(GATES)
-EMBEDDINGS: Final = (nn.Embedding, nn.EmbeddingBag)
-LAYOUTS: Final = ("out in", "in out")  # in which a declared weight may be stored, with a kernel behind
+from initlab.initializers.layers import EMBEDDINGS, stored_in
+from initlab.initializers.stored import Stored
 
 
 @dataclass(frozen=True, eq=False)  # a slot equals itself alone: tensors have no single truth
@@ -35,26 +28,47 @@ class Slot:
         name: The parameter's name in the network, e.g. `"0.weight"`.
         layer_name: Name of the module that holds it; empty if it is the network itself.
         layer: The module that holds it, or the first of them if several share it.
-        weight: The parameter itself, in the shape in which torch stores it.
+        weight: The parameter itself, in the shape in which torch stores it; where it is computed from others, what was
+            computed of them.
+        stored: How the layer stores its maps in it.
         bias_name: Name of the bias that belongs to it; None if there is none.
         bias: The bias itself; None if there is none.
-        blocks: How many independent maps lie one below another in the weight: groups of a convolution, gates of a
-            recurrent layer, query, key and value of attention.
-        transposed: Whether a block is stored as (in, out, *kernel), as in transposed convolutions and embeddings.
-        fan: The fans of one block; see `fan_of_layer`.
         more_biases: Biases, with their names, of further layers that share the weight.
+        other_names: Names of the same parameter in further layers that share it.
+        computed: Whether it is computed from other parameters, by `torch.nn.utils.parametrize`.
     """
 
     name: str
     layer_name: str
     layer: nn.Module
-    weight: nn.Parameter
+    weight: Tensor
+    stored: Stored
     bias_name: str | None
     bias: nn.Parameter | None
-    blocks: int
-    transposed: bool
-    fan: Fan
     more_biases: tuple[tuple[str, nn.Parameter], ...] = ()
+    other_names: tuple[str, ...] = ()
+    computed: bool = False
+
+    @cached_property
+    def fan(self) -> Fan:
+        """The fans of one of its maps; see `fan_of_layer`."""
+        return self.stored.fan(self.weight)
+
+    @property
+    def blocks(self) -> int:
+        """How many maps it holds: groups of a convolution, gates, experts, query with key and value."""
+        sizes = self.stored.sizes(self.weight)
+        return sizes["bank"] * sizes["group"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names under which the network has it."""
+        return (self.name, *self.other_names)
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it is a table from which rows are looked up, and nothing else."""
+        return self.stored.one_hot
 
     @property
     def biases(self) -> list[tuple[str, nn.Parameter]]:
@@ -63,25 +77,29 @@ class Slot:
         return [*own, *self.more_biases]
 
     def maps(self, weight: Tensor | None = None) -> Tensor:
-        """A view as (blocks, out, in, *kernel), whatever way torch stores the layer.
+        """All maps as (maps, out, in, *kernel), whatever way torch stores the layer; to read, as it may be a copy.
 
         Args:
             weight: A tensor of the weight's shape, such as its gradient; None: the weight itself, without gradient.
         """
-        stored = self.weight.detach() if weight is None else weight
-        blocks: Tensor = stored.unflatten(0, (self.blocks, -1))
-        return blocks.transpose(1, 2) if self.transposed else blocks
+        return self.stored.maps(self.weight.detach() if weight is None else weight)
+
+    def each(self, weight: Tensor | None = None) -> Iterator[Tensor]:
+        """Each map as a view (out, in, *kernel), which may be filled in place.
+
+        Args:
+            weight: A tensor of the weight's shape; None: the weight itself, without gradient.
+        """
+        return self.stored.each(self.weight.detach() if weight is None else weight)
 
 
 def find_slots(model: nn.Module) -> list[Slot]:
     """Every weight of a network that an initializer fills, in the order of definition.
 
     Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights, and so
-    has a module that declares its own: a method `initlab_weights()` returns, by the name of each parameter that is a
-    linear map, how it is stored, `"out in"` as in `nn.Linear` or `"in out"` for `x @ weight`; or a pair of that and the
-    name of the bias that goes with it. Further dimensions are a kernel. A weight
-    that several layers share is listed once, under the first of them. Where an embedding is tied to a linear layer, it
-    is listed under the linear one, whose outputs its scale must suit.
+    has a module that declares its own in a method `initlab_weights()`, or whose kind `register_layer` describes. A
+    weight that several layers share is listed once, under the first of them. Where an embedding is tied to a linear
+    layer, it is listed under the linear one, whose outputs its scale must suit.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2))
@@ -103,12 +121,11 @@ def find_slots(model: nn.Module) -> list[Slot]:
         model: Any network, on any device but meta.
 
     Raises:
-        UserError: a parameter is lazy, is on the meta device, or is computed from others, as by `weight_norm`; or a
-            module declares what is none of its weights.
+        UserError: a parameter is lazy, or is on the meta device; or a module describes what is none of its weights.
     """
     for name, parameter in model.named_parameters():
         _check_ready(name, parameter)
-    slots: dict[nn.Parameter, Slot] = {}
+    slots: dict[Tensor, Slot] = {}
     for layer_name, layer in model.named_modules():
         for slot in _slots_of(layer_name, layer):
             known = slots.get(slot.weight)
@@ -116,10 +133,15 @@ def find_slots(model: nn.Module) -> list[Slot]:
                 slots[slot.weight] = slot
             elif isinstance(known.layer, EMBEDDINGS) and not isinstance(layer, EMBEDDINGS):
                 del slots[slot.weight]  # it takes its place in the order, too
-                slots[slot.weight] = slot
-            elif slot.bias is not None and slot.bias_name is not None and slot.bias is not known.bias:
-                more = (*known.more_biases, (slot.bias_name, slot.bias))
-                slots[slot.weight] = replace(known, more_biases=more)
+                slots[slot.weight] = replace(slot, other_names=known.names)
+            else:
+                apart = slot.bias is not None and slot.bias_name is not None and slot.bias is not known.bias
+                more = [(slot.bias_name, slot.bias)] if apart else []
+                slots[slot.weight] = replace(
+                    known,
+                    more_biases=(*known.more_biases, *more),  # type: ignore[arg-type]  # both are there, or none
+                    other_names=(*known.other_names, slot.name),
+                )
     return list(slots.values())
 
 
@@ -146,72 +168,59 @@ def fan_of_layer(layer: nn.Module) -> Fan:
     return slots[0].fan
 
 
+def why_not_filled(weight: Tensor) -> str | None:
+    """Why no initializer fills such a weight: what it holds are no real numbers that can be drawn; None where it can.
+
+    Args:
+        weight: A parameter with the shape of a weight.
+    """
+    if weight.is_complex():
+        return "its numbers are complex"
+    if not weight.is_floating_point() or weight.dtype.itemsize < 2:
+        return f"its numbers are {str(weight.dtype).removeprefix('torch.')}"
+    if not weight.numel():
+        return "it is empty"
+    return None
+
+
+def is_weight_shaped(parameter: Tensor) -> bool:
+    """Whether a parameter has two dimensions of more than one entry, as a weight has, and a class token has not."""
+    return sum(size > 1 for size in parameter.shape) >= 2
+
+
+@torch.no_grad()
+def computed_value(layer: nn.Module, name: str) -> Tensor:
+    """The value of a parametrized weight, looked at as in evaluation: spectral norm moves its vectors while training.
+
+    Args:
+        layer: A module with parametrizations.
+        name: Name of the weight that is computed.
+    """
+    modules = list(layer.parametrizations[name].modules())  # type: ignore[index, union-attr]  # torch has no type for it
+    modes = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        value: Tensor = getattr(layer, name)
+        return value
+    finally:
+        for module, training in zip(modules, modes, strict=True):
+            module.training = training
+
+
 def _slots_of(layer_name: str, layer: nn.Module) -> Iterator[Slot]:
     """The slots that a module itself holds, without its children's."""
     prefix = f"{layer_name}." if layer_name else ""
-
-    def slot(
-        weight: str, bias: str | None, *, blocks: int = 1, transposed: bool = False, one_hot: bool = False
-    ) -> Slot:
-        parameter = getattr(layer, weight)
-        name = f"{prefix}{weight}"
-        if is_parametrized(layer, weight) or not isinstance(parameter, nn.Parameter):
-            raise UserError(f"{name}: computed from other parameters; initialize the model before parametrizing it")
-        given = getattr(layer, bias, None) if bias is not None else None
-        out, entering, *kernel = parameter.shape
-        out, entering = (entering, out // blocks) if transposed else (out // blocks, entering)
-        fan = Fan(1 if one_hot else entering * prod(kernel), out * prod(kernel))
-        bias_name = f"{prefix}{bias}" if given is not None else None
-        return Slot(name, layer_name, layer, parameter, bias_name, given, blocks, transposed, fan)
-
-    if isinstance(layer, nn.Linear):
-        yield slot("weight", "bias")
-    elif isinstance(layer, _ConvNd):
-        yield slot("weight", "bias", blocks=layer.groups, transposed=isinstance(layer, _ConvTransposeNd))
-    elif isinstance(layer, EMBEDDINGS):
-        yield slot("weight", None, transposed=True, one_hot=True)
-    elif isinstance(layer, nn.MultiheadAttention):
-        if layer.in_proj_weight is not None:
-            yield slot("in_proj_weight", "in_proj_bias", blocks=3)
-        else:  # query, key and value of different widths share one bias, which goes with the first
-            yield slot("q_proj_weight", "in_proj_bias")
-            yield slot("k_proj_weight", None)
-            yield slot("v_proj_weight", None)
-    elif isinstance(layer, RECURRENT):
-        gates = next(count for kind, count in GATES.items() if isinstance(layer, kind))
-        names = layer._flat_weights_names if isinstance(layer, nn.RNNBase) else ["weight_ih", "weight_hh"]
-        for name in names:
-            if name.startswith("weight_hr"):  # an LSTM's projection
-                yield slot(name, None)
-            elif name.startswith("weight_"):
-                yield slot(name, name.replace("weight_", "bias_"), blocks=gates)
-    for name, stored, bias in _declared(layer):
-        yield slot(name, bias, transposed=stored == "in out")
-
-
-def _declared(layer: nn.Module) -> Iterator[tuple[str, str, str | None]]:
-    """The weights that a module declares: names, how they are stored, and the names of their biases.
-
-    Raises:
-        UserError: what it declares is no weight of its own, or is not said as `find_slots` describes it.
-    """
-    declare = getattr(layer, "initlab_weights", None)
-    if declare is None:
-        return
-    where = f"{type(layer).__name__}.initlab_weights()"
-    own = dict(layer.named_parameters(recurse=False))
-    declared = declare() if callable(declare) else None
-    if not isinstance(declared, Mapping):
-        raise UserError(f'{where}: expected a mapping from parameter names, such as {{"a": "in out"}}')
-    for name, value in declared.items():
-        stored, bias = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
-        if name not in own or own[name].dim() < 2:
-            raise UserError(f"{where}: {name} is no parameter of it with two dimensions or more")
-        if stored not in LAYOUTS:
-            raise UserError(f"{where}: {name} is stored as {stored}; expected {' or '.join(LAYOUTS)}")
-        if bias is not None and bias not in own:
-            raise UserError(f"{where}: {name} has no bias {bias}")
-        yield name, stored, bias
+    for own, stored in stored_in(layer).items():
+        computed = is_parametrized(layer, own)
+        weight = computed_value(layer, own) if computed else getattr(layer, own)
+        if not (computed or isinstance(weight, nn.Parameter)) or why_not_filled(weight) is not None:
+            continue
+        bias = None if stored.bias is None else getattr(layer, stored.bias, None)
+        if not isinstance(bias, nn.Parameter) or why_not_filled(bias) is not None:
+            bias = None
+        bias_name = f"{prefix}{stored.bias}" if bias is not None else None
+        yield Slot(f"{prefix}{own}", layer_name, layer, weight, stored, bias_name, bias, computed=computed)
 
 
 def _check_ready(name: str, parameter: nn.Parameter) -> None:
@@ -219,3 +228,5 @@ def _check_ready(name: str, parameter: nn.Parameter) -> None:
         raise UserError(f"{name}: a lazy parameter has no shape yet; send one batch through the model first")
     if parameter.is_meta:
         raise UserError(f"{name}: a parameter on the meta device holds no numbers; call model.to_empty(device=…) first")
+    if parameter.is_inference():
+        raise UserError(f"{name}: made in inference mode, so that nothing can change it; build the model outside of it")

@@ -1,17 +1,19 @@
 """What to do to a network's weights, as a checked record."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from torch import nn
 
 from initlab.base.errors import UserError
 from initlab.base.spellings import our_key
 from initlab.config.calls import check_call, conforms
 from initlab.initializers.gains import check_gain
-from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, find_scheme
+from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, Scheme, find_scheme
 
-COMMON = ("name", "bias", "output", "output_layer")
+COMMON = ("name", "bias", "output", "output_layer", "embedding", "rules")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class InitSpec:
         output: The rule for the output layer; None: the same as for the other layers.
         output_layer: Name of that layer in the network; None: the last one that the network registers.
         base: For a scheme of level "model": the rule that fills the weights before; None: the scheme's own choice.
+        embedding: The rule for embeddings; None: N(0, 0.02²) where the scheme scales by fans, which a table of rows to
+            look up has not in that sense; else the same as for the other layers.
+        rules: What is done to parameters apart, the first that hits one; those that none hits are as above.
+        function: A function that fills a tensor in place, such as `nn.init.xavier_uniform_`, in place of a registered
+            scheme; `scheme` is then its name.
     """
 
     scheme: str
@@ -33,6 +40,40 @@ class InitSpec:
     output: "InitSpec | None" = None
     output_layer: str | None = None
     base: "InitSpec | None" = None
+    embedding: "InitSpec | None" = None
+    rules: tuple["Rule", ...] = ()
+    function: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What to do to some parameters apart.
+
+    Attributes:
+        pattern: Which: a pattern of the names of parameters or of modules that hold them, such as `"*.o_proj"`; or a
+            class of modules.
+        spec: What to do to them; None: leave them as they are.
+    """
+
+    pattern: str | type[nn.Module]
+    spec: InitSpec | None
+
+    def __str__(self) -> str:
+        return self.pattern if isinstance(self.pattern, str) else self.pattern.__name__
+
+
+def scheme_of(spec: InitSpec) -> Scheme:
+    """The registered scheme of a rule, or its function as a scheme.
+
+    Args:
+        spec: The rule.
+
+    Raises:
+        UserError: there is no scheme of that name.
+    """
+    if spec.function is None:
+        return find_scheme(spec.scheme)
+    return Scheme(spec.scheme, spec.function, "weight", "a function", "", elementwise=False)
 
 
 def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str | None = None) -> InitSpec:
@@ -44,6 +85,9 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
         >>> spec = parse_init({"name": "he", "gain": "moment", "output": "zeros"}, where="init")
         >>> spec.parameters, spec.output.scheme
         ({'gain': 'moment'}, 'zeros')
+        >>> spec = parse_init({"name": "he", "rules": {"*.head": "zeros", "*.gate": None}}, where="init")
+        >>> [(str(rule), rule.spec and rule.spec.scheme) for rule in spec.rules]
+        [('*.head', 'zeros'), ('*.gate', None)]
 
     Args:
         config: The group in plain data, or the scheme's name or alias alone.
@@ -63,9 +107,13 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
     if not conforms(own, float | Literal["torch_default"] | None):
         raise UserError(f"{where}.bias={own}: expected a number, {BIAS_LIKE_TORCH}, or null for the scheme's own rule")
     bias = bias if own is None else own
-    output, output_layer, base = (settings.pop(key, None) for key in ("output", "output_layer", "base"))
+    output, output_layer, base, embedding, rules = (
+        settings.pop(key, None) for key in ("output", "output_layer", "base", "embedding", "rules")
+    )
     if not conforms(output_layer, str | None):
         raise UserError(f"{where}.output_layer={output_layer}: expected the name of a layer")
+    if not isinstance(rules, Mapping | None):
+        raise UserError(f"{where}.rules={rules}: expected patterns of names with a rule each, e.g. {{'*.head': zeros}}")
     known = {*COMMON, *scheme.settable}
     for key in [*settings, *(["base"] if base is not None else [])]:
         if key not in known:
@@ -91,6 +139,11 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
         _weight_rule(output, where=f"{where}.output", bias=inherited),
         output_layer,
         _weight_rule(base, where=f"{where}.base", bias=inherited),
+        _weight_rule(embedding, where=f"{where}.embedding", bias=inherited),
+        tuple(
+            Rule(str(pattern), _weight_rule(rule, where=f"{where}.rules.{pattern}", bias=inherited))
+            for pattern, rule in (rules or {}).items()
+        ),
     )
 
 
@@ -103,11 +156,13 @@ def _weight_rule(config: Mapping[str, Any] | str | None, *, where: str, bias: fl
         bias: The rule for biases where the group has none.
 
     Raises:
-        UserError: it names a scheme for whole networks.
+        UserError: it names a scheme for whole networks, or has rules of its own.
     """
     if config is None:
         return None
     spec = parse_init(config, where=where, bias=bias)
     if find_scheme(spec.scheme).level == "model":
         raise UserError(f"{where}={spec.scheme}: works on whole networks only; choose one that fills single weights")
+    if spec.rules:
+        raise UserError(f"{where}.rules: rules stand beside the scheme for all layers, in init.rules")
     return spec

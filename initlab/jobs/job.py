@@ -20,7 +20,7 @@ from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
-from initlab.initializers import InitSpec, fill_model, find_scheme, parse_init
+from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
 from initlab.initializers.init_report import Treatment
 from initlab.jobs.sources import sources_of
 from initlab.jobs.targets import target
@@ -215,10 +215,12 @@ class Job:
             treatments = fill_model(
                 model,
                 member.init,
-                activation=self.activation,
+                Surroundings(
+                    activation=self.activation,
+                    batch=self._batch_for(member),
+                    loss=lambda outputs, targets: loss(outputs, targets).mean(),
+                ),
                 seed=member.seed,
-                batch=self._batch_for(member),
-                loss=lambda outputs, targets: loss(outputs, targets).mean(),
             )
         except OwnCodeError:
             raise

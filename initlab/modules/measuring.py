@@ -12,12 +12,6 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._pytree import tree_leaves
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The network inside what `torch.compile` returns, which hides layers and changes names; or the network itself."""
-    inner: nn.Module = getattr(model, "_orig_mod", model)
-    return inner
-
-
 def first_tensor(outputs: Any) -> Tensor | None:
     """The first tensor of floating-point numbers in what a network returns; None if there is none.
 

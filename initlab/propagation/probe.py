@@ -20,8 +20,9 @@ from initlab.initializers.api import initialize
 from initlab.initializers.registry import find_scheme
 from initlab.initializers.slots import find_slots
 from initlab.modules.batch import Batch
-from initlab.modules.measuring import measuring, unwrapped
+from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
+from initlab.modules.wrappers import unwrapped
 from initlab.propagation.histograms import histograms
 from initlab.propagation.jacobian import singular_values
 from initlab.propagation.layers import Layout, find_layout

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.initializers import InitReport, initialize_model, parse_init
+from initlab.initializers import InitReport, Surroundings, initialize_model, parse_init
 from initlab.initializers.slots import find_slots
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
@@ -104,8 +104,6 @@ def refine(
     return initialize_model(
         model,
         parse_init({"name": scheme, **parameters}, where="init"),
-        activation=Activation(activation) if activation else None,
+        Surroundings(Activation(activation) if activation else None, batch=batch, loss=F.cross_entropy),
         seed=seed,
-        batch=batch,
-        loss=F.cross_entropy,
     )

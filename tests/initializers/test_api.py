@@ -87,7 +87,7 @@ def test_every_scheme_serves_a_transformer_classifier() -> None:
     for name, scheme in initlab.list_initializers().items():
         if "branches" in scheme.needs or name == "pretrained":
             continue
-        parameters = {"steps": 2} if "steps" in scheme.settable else {}
+        parameters: dict[str, Any] = {"steps": 2} if "steps" in scheme.settable else {}
         model = Classifier()
         report = initlab.initialize(
             model, name, activation="relu", batch=rows, loss=F.cross_entropy, seed=0, **parameters

@@ -9,7 +9,7 @@ from torch import nn
 
 import initlab
 from initlab.base.errors import UserError
-from initlab.initializers import fill_model, parse_init
+from initlab.initializers import Surroundings, fill_model, parse_init
 from initlab.initializers.coverage import Coverage, coverage_of
 from initlab.initializers.slots import find_slots
 from tests.helpers import QUICK, run
@@ -57,7 +57,7 @@ class Layer(nn.Module):
 def test_what_is_left_out_is_counted() -> None:
     model = nn.Sequential(Layer(8, 16), nn.BatchNorm1d(16), Layer(16, 16), nn.Linear(16, 2))
     model[2].weight = model[0].weight  # counts once
-    done = fill_model(model, parse_init("he", where="init"), activation=None, seed=0)
+    done = fill_model(model, parse_init("he", where="init"), Surroundings(), seed=0)
     found = coverage_of(model, done)
     assert found == Coverage(32, 32 + 128, ("0.weight",))
     assert not found.enough
@@ -84,7 +84,7 @@ def test_a_declared_weight_is_filled_by_its_fans() -> None:
         (3, "expected a mapping from parameter names"),
         ({"weigth": "in out"}, "weigth is no parameter of it with two dimensions or more"),
         ({"shift": "in out"}, "shift is no parameter of it with two dimensions or more"),
-        ({"weight": "out, in"}, "weight is stored as out, in; expected out in or in out"),
+        ({"weight": "out, in"}, "weight is stored as out, in; expected a word for each of 2 dimensions"),
         ({"weight": ("in out", "bias")}, "weight has no bias bias"),
     ],
 )
@@ -135,8 +135,8 @@ def test_what_is_declared_trains_and_a_few_that_are_left_are_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "half_raw_net.py").write_text(
-        OWN.replace("self.act = nn.ReLU", "self.token = nn.Parameter(torch.ones(1, 7)); self.act = nn.ReLU")
+        OWN.replace("self.act = nn.ReLU", "self.token = nn.Parameter(torch.ones(2, 7)); self.act = nn.ReLU")
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert run(f"model._target_=half_raw_net.Net +model.known=true init=zeros {QUICK}", monkeypatch, tmp_path) == 0
-    assert f"model: init fills {TOTAL:,} of {TOTAL + 7:,} weights; not token; a method" in capsys.readouterr().out
+    assert f"model: init fills {TOTAL:,} of {TOTAL + 14:,} weights; not token; a method" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from torch import nn
 from initlab.activations import Activation
 from initlab.base.randomness import stream
 from initlab.config.files import CONF
-from initlab.initializers import InitSpec, find_scheme, initialize_model, list_initializers
+from initlab.initializers import InitSpec, Surroundings, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
@@ -27,6 +27,14 @@ Holds = Callable[[nn.Module], bool]
 def wide() -> nn.Module:
     """One layer of 512 × 256 in float64."""
     return nn.Linear(256, 512).double()
+
+
+def counted() -> nn.Module:
+    """A layer whose weights are 0, 1, 2, …"""
+    layer = nn.Linear(16, 8).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(128.0).view(8, 16))
+    return layer
 
 
 def arrays(model: nn.Module) -> list[Array]:
@@ -260,6 +268,7 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "metainit": [({"steps": 1}, chain, lambda model: moved_by(model, lengths=True, step=0.1))],
     "gradinit": [({"steps": 1}, chain, lambda model: moved_by(model, lengths=False, step=0.01))],
     "fixup": [({}, Residual, fixup_law)],
+    "keep": [({}, counted, equals(lambda out, entering: np.arange(out * entering).reshape(out, entering)))],
     "pretrained": [({"path": "FILE"}, wide, equals(lambda out, entering: np.full((out, entering), 0.5)))],
 }
 CASES = [pytest.param(name, *case, id=f"{name}-{n}") for name, cases in LAWS.items() for n, case in enumerate(cases)]
@@ -356,7 +365,7 @@ def test_glorot_singular_values() -> None:
 def test_torch_default_is_what_torch_does() -> None:
     """The law of `nn.Linear.reset_parameters`: uniform with the same bounds, for weights and biases."""
     layer, ours = nn.Linear(256, 2048), nn.Linear(256, 2048)
-    initialize_model(ours, InitSpec("torch_default"), activation=Activation("relu"), seed=0)
+    initialize_model(ours, InitSpec("torch_default"), Surroundings(Activation("relu")), seed=0)
     for mine, torchs in ((ours.weight, layer.weight), (ours.bias, layer.bias)):
         drawn, reference = (parameter.detach().flatten() for parameter in (mine, torchs))
         assert stats.kstest(drawn, reference).pvalue > 1e-4

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 import initlab
 from initlab.activations import Activation
-from initlab.base.errors import UserError
+from initlab.base.errors import InitializationWarning, UserError
 from initlab.initializers import list_initializers
 from initlab.models.residual_mlp import ResidualMLP
 from initlab.models.vision_transformer import VisionTransformer
@@ -221,18 +221,20 @@ def test_what_cannot_be_balanced_is_left_alone(change: str) -> None:
 
     model = Odd()
     model.first.weight.requires_grad_(change != "frozen")
-    report = run(model, "data_dependent", torch.randn(30, 8))
+    report = run(model, "data_dependent", torch.randn(30, 8), skip_frozen=False)
     assert "not balanced" in report["first.weight"].note
 
 
-def test_recurrent_weights_that_are_computed_are_refused() -> None:
+def test_recurrent_weights_that_are_computed_are_written_or_named() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         old = nn.utils.weight_norm(nn.LSTM(4, 5), "weight_hh_l0")
     new = spectral_norm(nn.GRUCell(4, 5), "weight_hh")
-    for model in (old, new):
-        with pytest.raises(UserError, match=r"weight_hh.*: computed from other parameters"):
-            initlab.initialize(model, "he", seed=0)
+    with pytest.warns(InitializationWarning, match=r"weight_hh_l0_v \(LSTM computes its weight from it\)"):
+        report = initlab.initialize(old, "he", seed=0)
+    assert set(report.left) == {"weight_hh_l0_v", "weight_hh_l0_g"}
+    report = initlab.initialize(new, "he", seed=0)
+    assert "through SpectralNorm" in report["parametrizations.weight_hh.original"].note
 
 
 def test_the_rule_for_the_output_covers_a_layer_of_several_weights() -> None:
@@ -272,7 +274,7 @@ def test_losses_that_do_not_fit(loss: Any) -> None:
 def test_defaults_of_torch_do_not_count() -> None:
     """Neither its default type of numbers nor its default device."""
     for scheme in list_initializers().values():
-        if scheme.name in ("fixup", "pretrained"):
+        if scheme.name in ("fixup", "keep", "pretrained"):
             continue
         usual, other = Wrapped(), Wrapped()
         inputs = torch.randn(30, 8)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd.functional import jacobian
-from torch.nn.utils.parametrizations import weight_norm
 
 from initlab.base.errors import UserError
 from initlab.initializers.fans import Fan
@@ -131,7 +130,6 @@ def test_tied_weights_are_listed_once_and_for_their_outputs() -> None:
             r"0.weight: a parameter on the meta device holds no numbers; call model.to_empty",
         ),
         (nn.Sequential(nn.Linear(2, 2), nn.LazyBatchNorm1d()), r"1.weight: a lazy parameter"),
-        (weight_norm(nn.Linear(2, 2)), "weight: computed from other parameters; initialize the model before"),
     ],
 )
 def test_weights_that_cannot_be_filled_are_refused(model: nn.Module, message: str) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from initlab.initializers.registry import register
 
 
-@register("zeros", source="torch.nn.init.zeros_")
+@register("zeros", source="torch.nn.init.zeros_", elementwise=True)
 def zeros(weight: Tensor) -> None:
     """Fill `weight` with 0.
 
@@ -15,7 +15,7 @@ def zeros(weight: Tensor) -> None:
     nn.init.zeros_(weight)
 
 
-@register("ones", source="torch.nn.init.ones_")
+@register("ones", source="torch.nn.init.ones_", elementwise=True)
 def ones(weight: Tensor) -> None:
     """Fill `weight` with 1.
 
@@ -25,7 +25,7 @@ def ones(weight: Tensor) -> None:
     nn.init.ones_(weight)
 
 
-@register("constant", source="torch.nn.init.constant_")
+@register("constant", source="torch.nn.init.constant_", elementwise=True)
 def constant(weight: Tensor, *, value: float = 0.01) -> None:
     """Fill `weight` with one value.
 

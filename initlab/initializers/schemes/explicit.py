@@ -6,7 +6,9 @@ from initlab.initializers.checks import check_not_negative, check_positive
 from initlab.initializers.registry import register
 
 
-@register("normal", source="torch.nn.init.normal_, with Keras' default σ = 0.05 (torch: 1, JAX: 0.01)")
+@register(
+    "normal", source="torch.nn.init.normal_, with Keras' default σ = 0.05 (torch: 1, JAX: 0.01)", elementwise=True
+)
 def normal(weight: Tensor, *, std: float = 0.05, generator: Generator) -> None:
     """Fill `weight` from N(0, std²).
 
@@ -22,7 +24,7 @@ def normal(weight: Tensor, *, std: float = 0.05, generator: Generator) -> None:
     nn.init.normal_(weight, 0.0, std, generator=generator)
 
 
-@register("uniform", source="torch.nn.init.uniform_, with Keras' default bound 0.05")
+@register("uniform", source="torch.nn.init.uniform_, with Keras' default bound 0.05", elementwise=True)
 def uniform(weight: Tensor, *, bound: float = 0.05, generator: Generator) -> None:
     """Fill `weight` from U(-bound, bound).
 
@@ -38,7 +40,7 @@ def uniform(weight: Tensor, *, bound: float = 0.05, generator: Generator) -> Non
     nn.init.uniform_(weight, -bound, bound, generator=generator)
 
 
-@register("trunc_normal", source="Keras' TruncatedNormal: cut at two standard deviations")
+@register("trunc_normal", source="Keras' TruncatedNormal: cut at two standard deviations", elementwise=True)
 def trunc_normal(weight: Tensor, *, std: float = 0.05, cut: float = 2.0, generator: Generator) -> None:
     """Fill `weight` from N(0, std²) cut at ±cut·std; std is the one before the cut.
 

@@ -1,0 +1,59 @@
+"""A copy of a network's numbers, to put them back."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+class Snapshot:
+    """Copies of tensors as they were when they were kept, to put them back bit for bit.
+
+    A tensor is kept when `keep` is called for the first time, so that whoever changes few of them copies few.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def keep(self, tensor: Tensor) -> None:
+        """Copy a tensor, before it is changed; what was copied before stays.
+
+        Args:
+            tensor: A parameter or a buffer, on any device.
+        """
+        if id(tensor) not in self._kept:
+            self._kept[id(tensor)] = (tensor, tensor.detach().clone())
+
+    def keep_all(self, model: nn.Module) -> None:
+        """Copy every parameter and every buffer of a network."""
+        for tensor in (*model.parameters(), *model.buffers()):
+            self.keep(tensor)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put all kept tensors back in place."""
+        for tensor, copy in self._kept.values():
+            tensor.copy_(copy)
+
+
+@contextlib.contextmanager
+def undone_on_failure() -> Iterator[Snapshot]:
+    """Give a snapshot to keep tensors in; whatever is raised in this context puts them back.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> before = layer.weight.clone()
+        >>> with contextlib.suppress(ValueError), undone_on_failure() as snapshot:
+        ...     snapshot.keep(layer.weight)
+        ...     _ = nn.init.zeros_(layer.weight)
+        ...     raise ValueError
+        >>> bool((layer.weight == before).all())
+        True
+    """
+    snapshot = Snapshot()
+    try:
+        yield snapshot
+    except BaseException:  # an interrupt from the keyboard, too
+        snapshot.restore()
+        raise
