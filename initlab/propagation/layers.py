@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import activation as torch_activations
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from initlab.activations import activation_of
 from initlab.base.errors import UserError
-from initlab.initializers.slots import Slot, find_slots
+from initlab.initializers.norms import is_norm
+from initlab.initializers.slots import Slot, find_slots, is_weight_shaped
 from initlab.modules.batch import Batch
-from initlab.modules.measuring import measuring
+from initlab.modules.measuring import first_tensor, measuring
 
 Side = Literal["input", "output"]
 
@@ -45,7 +47,8 @@ class Layer:
 
     Attributes:
         name: Name of the module in the network; with `#2` at its second call.
-        weight: Name of its weight in the network, such as `0.weight`.
+        weight: Name of its weight, such as `0.weight`, under which `named_parameters` has it; None where it is computed
+            from other parameters.
         before: Site of the pre-activation: the input of the nonlinearity that follows, with a norm or a sum in
             between, or the layer's own output where none follows before the next layer.
         after: Site of the post-activation, that nonlinearity's output; None where none follows, or it is no module.
@@ -55,7 +58,7 @@ class Layer:
     """
 
     name: str
-    weight: str
+    weight: str | None
     before: Site
     after: Site | None
     channels_first: bool
@@ -79,12 +82,15 @@ class Layout:
 
     Attributes:
         layers: In the order in which they run.
-        unseen: By the names of the weights whose layer cannot be looked at, the reason: it is not called as a module
-            of its own, or not with a single tensor.
+        unseen: By the names of the weights of which nothing can be seen, the reason: their layer is not called as a
+            module of its own, or not with a single tensor; or nobody knows what they do.
+        output: Shape and type of what the network returns, its first tensor of numbers, on the meta device; None if
+            there is none.
     """
 
     layers: tuple[Layer, ...]
     unseen: Mapping[str, str]
+    output: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -125,11 +131,16 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
         UserError: no layer with a weight is called as a module of its own.
     """
     slots = find_slots(model)
-    weights = {slot.layer_name: slot.name for slot in slots if not _holds_more(slot, slots)}
-    names: dict[Tensor, str] = {slot.weight: slot.name for slot in slots}
+    registered = {id(parameter): name for name, parameter in model.named_parameters()}
+    weights = {slot.layer_name: registered.get(id(slot.weight)) for slot in slots if not _holds_more(slot, slots)}
+    shared = {id(slot.weight) for slot in slots if not slot.computed}
     for name, module in model.named_modules():  # layers that share another's weight
-        if isinstance(module, nn.Linear | _ConvNd) and module.weight in names:
-            weights[name] = names[module.weight]
+        if (
+            isinstance(module, nn.Linear | _ConvNd | nn.Embedding)
+            and not is_parametrized(module)
+            and id(module.weight) in shared
+        ):
+            weights[name] = registered[id(module.weight)]
     calls: dict[str, int] = {}
     events: list[_Event] = []
 
@@ -149,22 +160,35 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
             if name in weights or _is_nonlinearity(module):
                 handle = module.register_forward_hook(hook(name), with_kwargs=True)
                 hooks.callback(handle.remove)
-        batch.through(model)
+        returned = first_tensor(batch.through(model))
     called = {event.name for event in events}
     unseen = {
         slot.name: "its layer is not called as a module with a single tensor in and out"
         for slot in slots
         if slot.layer_name not in called
     }
+    known = {name for slot in slots for name in slot.names}
+    unseen.update(
+        (name, f"initlab does not know what {type(model.get_submodule(name.rpartition('.')[0])).__name__} does with it")
+        for name, parameter in model.named_parameters()
+        if is_weight_shaped(parameter) and name not in known and not _in_known(model, name)
+    )
     layers = tuple(_layers_of(events, weights, model))
     if not layers:
         raise UserError(
             f"no layer of {type(model).__name__} is called as a module of its own, so that none can be looked at"
         )
-    return Layout(layers, unseen)
+    return Layout(layers, unseen, None if returned is None else returned.to("meta"))
 
 
-def _layers_of(events: list[_Event], weights: Mapping[str, str], model: nn.Module) -> Iterator[Layer]:
+def _in_known(model: nn.Module, name: str) -> bool:
+    """Whether a parameter is a norm's, initlab's own, or one that a known weight is computed from."""
+    module = model.get_submodule(name.rpartition(".")[0])
+    ours = type(module).__module__.startswith("initlab.")
+    return ours or is_norm(module) or ".parametrizations." in f".{name}"
+
+
+def _layers_of(events: list[_Event], weights: Mapping[str, str | None], model: nn.Module) -> Iterator[Layer]:
     places = [place for place, event in enumerate(events) if event.is_layer]
     for place, following in pairwise([*places, None]):
         assert place is not None

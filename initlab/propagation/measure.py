@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vjp
+from torch.func import functional_call, grad_and_value, vjp
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from initlab.activations import activation_of
-from initlab.base.errors import UserError
+from initlab.base.errors import UserError, first_line
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
 from initlab.modules.stack import Stack, State
@@ -22,6 +23,8 @@ MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found fr
 DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
 DEFAULT_SATURATION: Final = 0.05  # of nonlinearities that are not registered
 RECTIFIERS: Final = (nn.RReLU, nn.Threshold, nn.ReLU6, nn.Hardswish, nn.Hardshrink, nn.Softshrink)  # nor registered
+
+NO_NUMBERS: Final = "the network returns no tensor of floating-point numbers: there is no gradient to look at"
 
 # What is measured of each layer; `tables.schema.SIGNAL` says what each is.
 MEASURED: Final = (
@@ -67,8 +70,9 @@ def measure(
         layout: The layers of the networks' template, for this batch, as `find_layout` returns them.
         batch: Rows to send through, the same for all members.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
-        loss: From outputs and targets to the sum over the rows of their losses; None: `cotangent` is sent back instead.
-        cotangent: Gradient at the outputs, of their shape; needed where there is no loss.
+        loss: From what the network returns and the targets to the sum over the rows of their losses; None: `cotangent`
+            is sent back instead.
+        cotangent: Gradient at the outputs' first tensor of numbers, of its shape; needed where there is no loss.
 
     Returns:
         For each name of `MEASURED` a tensor of shape (members, layers), float64, on the CPU; and second moment and
@@ -77,9 +81,13 @@ def measure(
     Raises:
         UserError: the networks return no floating-point numbers.
     """
+    if layout.output is None:
+        raise UserError(NO_NUMBERS)
 
     def of_member(parameters: State, buffers: State) -> dict[str, Tensor]:
-        return _measure_member(networks.template, parameters, buffers, layout, batch, loss=loss, cotangent=cotangent)
+        differentiate = _by_functions if vectorized else _by_graph
+        network = networks.template, parameters, buffers
+        return _measure_member(*network, layout, batch, loss=loss, cotangent=cotangent, differentiate=differentiate)
 
     # Probes, what they are added to, outputs, and the gradients of all of these.
     each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
@@ -97,8 +105,13 @@ def output_numbers(outputs: Any) -> Tensor:
     """
     found = first_tensor(outputs)
     if found is None:
-        raise UserError("the network returns no tensor of floating-point numbers: there is no gradient to look at")
+        raise UserError(NO_NUMBERS)
     return found
+
+
+# A function of weights and probes that returns a scalar and what was seen; its gradients by both, and what was seen.
+_Forward = Callable[[State, list[Tensor]], tuple[Tensor, dict[str, Tensor]]]
+_Differentiate = Callable[[_Forward, State, list[Tensor]], tuple[State, list[Tensor], dict[str, Tensor]]]
 
 
 def _measure_member(
@@ -110,38 +123,107 @@ def _measure_member(
     *,
     loss: Loss | None,
     cotangent: Tensor | None,
+    differentiate: _Differentiate,
 ) -> dict[str, Tensor]:
     """The same of one member: each value has shape (layers,)."""
     device = next(iter(parameters.values())).device
-    probes = [torch.zeros(layer.shape, dtype=layer.dtype, device=device) for layer in layout.layers]
+    assert layout.output is not None  # the caller has seen to it
+    places = [(layer.shape, layer.dtype) for layer in layout.layers] + [(layout.output.shape, layout.output.dtype)]
+    probes = [torch.zeros(shape, dtype=dtype, device=device) for shape, dtype in places]
 
     def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        watcher = _Watcher(layout, added)
+        watcher = _Watcher(layout, added, slopes=_slopes_by_graph if differentiate is _by_graph else _slopes)
         state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
         with looking(template, layout, watcher.look):
             outputs = batch.through(lambda *args, **kwargs: functional_call(template, state, args, kwargs))
-        return output_numbers(outputs), watcher.stacked()
+        outputs, first = _with_probe(outputs, added[-1])
+        if loss is not None:
+            return _loss_of(loss, outputs, batch.targets), watcher.stacked()
+        assert cotangent is not None
+        return (first * cotangent.to(first.dtype)).sum(), watcher.stacked()
 
-    outputs, pull_back, found = vjp(forward, dict(parameters), probes, has_aux=True)  # type: ignore[misc]
-    if loss is not None:
-        cotangent = grad(lambda values: loss(values, batch.targets))(outputs)
-    assert cotangent is not None
-    weight_gradients, gradients = pull_back(cotangent.to(outputs.dtype))
+    weight_gradients, (*gradients, at_output), found = differentiate(forward, parameters, probes)
     backward = [
-        _of_gradient(gradient, parameters[layer.weight], weight_gradients[layer.weight])
+        _of_gradient(gradient, layer.weight, parameters, weight_gradients)
         for layer, gradient in zip(layout.layers, gradients, strict=True)
     ]
-    at_output = _of_rows(OUTPUT_GRADIENT, cotangent)
-    return {**found, **at_output, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+    seen = _of_rows(OUTPUT_GRADIENT, at_output)
+    return {**found, **seen, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+
+
+def _by_functions(
+    forward: _Forward, parameters: State, probes: list[Tensor]
+) -> tuple[State, list[Tensor], dict[str, Tensor]]:
+    """Gradients by `torch.func`, which goes through several members at once."""
+    (weight_gradients, gradients), (_, found) = grad_and_value(forward, argnums=(0, 1), has_aux=True)(
+        dict(parameters), probes
+    )
+    return weight_gradients, gradients, found
+
+
+def _by_graph(
+    forward: _Forward, parameters: State, probes: list[Tensor]
+) -> tuple[State, list[Tensor], dict[str, Tensor]]:
+    """Gradients by autograd, which knows the functions that `torch.func` does not, such as libraries' own."""
+    weights = {name: value.detach() for name, value in parameters.items()}
+    inner = {name: value.requires_grad_() for name, value in weights.items() if value.is_floating_point()}
+    added = [probe.requires_grad_() for probe in probes]
+    with torch.enable_grad():
+        scalar, found = forward(weights, added)
+        gradients = torch.autograd.grad(scalar, [*inner.values(), *added], allow_unused=True, materialize_grads=True)
+    return dict(zip(inner, gradients, strict=False)), list(gradients[len(inner) :]), found
+
+
+def _loss_of(loss: Loss, outputs: Any, targets: Any) -> Tensor:
+    """The user's loss of what the network returns.
+
+    Raises:
+        UserError: it takes no such outputs, or returns no scalar.
+    """
+    try:
+        value = loss(outputs, targets)
+    except Exception as error:  # whatever the user's function says
+        raise UserError(
+            f"loss: fails on the {type(outputs).__name__} that the network returns: {first_line(error)}"
+        ) from error
+    if not isinstance(value, Tensor) or value.dim():
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(f"loss: expected a scalar tensor, the mean over the rows; got {got}")
+    return value
+
+
+def _with_probe(outputs: Any, probe: Tensor) -> tuple[Any, Tensor]:
+    """What a network returned with a zero added to its first tensor of numbers; and that tensor."""
+    leaves, structure = tree_flatten(outputs)
+    place = next((at for at, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.is_floating_point()), None)
+    if place is None:
+        raise UserError(NO_NUMBERS)
+    first = leaves[place] = leaves[place] + probe
+    return tree_unflatten(leaves, structure), first
+
+
+def _slopes(module: nn.Module, signal: Tensor) -> Tensor:
+    """The derivative of a nonlinearity at each entry of a signal, by `torch.func`."""
+    _, pull_back = vjp(lambda z: module.forward(z.clone()), signal)  # type: ignore[misc]
+    slopes: Tensor = pull_back(torch.ones_like(signal))[0]
+    return slopes
+
+
+def _slopes_by_graph(module: nn.Module, signal: Tensor) -> Tensor:
+    """The same by autograd."""
+    with torch.enable_grad():
+        points = signal.detach().requires_grad_()
+        slopes: Tensor = torch.autograd.grad(module.forward(points.clone()).sum(), points)[0]
+    return slopes
 
 
 class _Watcher:
     """Takes the numbers of each site as the signal passes, so that no tensor has to be kept."""
 
-    def __init__(self, layout: Layout, probes: list[Tensor]) -> None:
+    def __init__(self, layout: Layout, probes: list[Tensor], slopes: Callable[[nn.Module, Tensor], Tensor]) -> None:
         self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
         self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
-        self._probes = probes
+        self._probes, self._slopes = probes, slopes
         self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
@@ -160,7 +242,7 @@ class _Watcher:
             self._rows[place] |= _of_output(layer, signal.detach())
         if site in self._before:
             place, layer = self._before[site]
-            self._rows[place] |= _of_preactivation(layer, module, signal.detach())
+            self._rows[place] |= _of_preactivation(layer, module, signal.detach(), self._slopes)
             return signal + self._probes[place]
         return signal
 
@@ -170,7 +252,9 @@ class _Watcher:
         return {name: _stack([row.get(name, missing) for row in self._rows]) for name in SEEN}
 
 
-def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[str, Tensor]:
+def _of_preactivation(
+    layer: Layer, module: nn.Module, signal: Tensor, slopes_of: Callable[[nn.Module, Tensor], Tensor]
+) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
     some = values[:MOST_ROWS]
     found = {
@@ -183,9 +267,7 @@ def _of_preactivation(layer: Layer, module: nn.Module, signal: Tensor) -> dict[s
         limit = _saturation_limit(module)
         if limit is None:
             return found
-        part = signal[:MOST_ROWS]
-        _, pull_back = vjp(lambda z: module.forward(z.clone()), part)  # type: ignore[misc]
-        (slopes,) = pull_back(torch.ones_like(part))
+        slopes = slopes_of(module, signal[:MOST_ROWS])
         found["saturated"] = (slopes.abs() < limit).sum() / slopes.numel()
     return found
 
@@ -204,8 +286,13 @@ def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
     return {**_moments("post", values, scale), "dead": (largest == 0).sum() / len(largest)}
 
 
-def _of_gradient(gradient: Tensor, weight: Tensor, weight_gradient: Tensor) -> dict[str, Tensor]:
-    weight_entries, weight_scale = _scaled(weight_gradient)
+def _of_gradient(gradient: Tensor, name: str | None, parameters: State, weight_gradients: State) -> dict[str, Tensor]:
+    """Of a gradient at a pre-activation, and of the weight of that name and its gradient; NaN where there is none."""
+    if name is None:
+        nothing = torch.full((), torch.nan, device=gradient.device)
+        unknown = dict.fromkeys(("weight_norm", "weight_gradient_scale", "weight_gradient_square"), nothing)
+        return {**_of_rows("gradient", gradient), **unknown}
+    weight, (weight_entries, weight_scale) = parameters[name], _scaled(weight_gradients[name])
     return {
         **_of_rows("gradient", gradient),
         "weight_norm": weight.norm(dtype=_at_least_single(weight.dtype)),

@@ -15,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from initlab.activations import Activation, activation_of
 from initlab.base.errors import first_line
+from initlab.modules.measuring import measuring
 from initlab.propagation.layers import Site
 from initlab.propagation.prediction import Prediction, WeightLaw
 from initlab.propagation.rules import (
@@ -71,7 +72,8 @@ def predict(
         A prediction for each site as far as there is one, and else the reason why there is none.
     """
     try:
-        graph = _Tracer().trace(model)
+        with measuring(model), torch.no_grad():  # tracing runs the modules' own Python: counters would move
+            graph = _Tracer().trace(model)
     except Exception as error:  # whatever a model does that cannot be traced
         reason = f"the network's operations cannot be followed: {first_line(error)}"
         return Prediction(unpredicted=reason)

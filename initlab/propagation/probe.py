@@ -17,8 +17,9 @@ from initlab.activations import Activation
 from initlab.base.errors import UserError, first_line
 from initlab.base.randomness import stream
 from initlab.initializers.api import initialize
-from initlab.initializers.registry import find_scheme
+from initlab.initializers.rules import Given, Rules, spec_of
 from initlab.initializers.slots import find_slots
+from initlab.initializers.spec import scheme_of
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
@@ -39,7 +40,7 @@ def probe_model(
     batch: Any,
     *,
     seed: int,
-    scheme: str | None = None,
+    scheme: Given | Rules | None = None,
     seeds: int = 1,
     activation: str | Activation | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
@@ -64,11 +65,12 @@ def probe_model(
         batch: What the network is called with: a tensor, a tuple of positional or a dict of keyword arguments, rows
             first. With a loss: a pair of those inputs and the targets.
         seed: Seed of the first copy's weights, and of the random direction that is sent back without a loss.
-        scheme: Name of the scheme that copies of the network are initialized by; None: the network is looked at with
-            the weights that it has.
+        scheme: What copies of the network are initialized by, as in `initialize`: a name, a function or rules; None:
+            the network is looked at with the weights that it has.
         seeds: How many copies to initialize, with the seeds seed, seed + 1, …; more than 1 needs a scheme.
         activation: Nonlinearity of the network, for schemes that depend on it; as in `initialize`.
-        loss: From outputs and targets to the mean loss, a scalar; None: a random direction of the outputs is sent back.
+        loss: From what the network returns and the targets to the mean loss, a scalar; None: a random direction of the
+            outputs is sent back.
         **params: Parameters of the scheme, as in `initialize`.
 
     Returns:
@@ -96,7 +98,7 @@ def prepare(
     batch: Any,
     *,
     seed: int,
-    scheme: str | None = None,
+    scheme: Given | Rules | None = None,
     seeds: int = 1,
     activation: str | Activation | None = None,
     loss: Callable[[Any, Any], Tensor] | None = None,
@@ -134,8 +136,8 @@ def prepare(
         copies = [copy.deepcopy(model) for _ in range(seeds)]
         for offset, network in enumerate(copies):
             initialize(network, scheme, activation=activation, batch=batch, loss=loss, seed=seed + offset, **params)
-        needs = find_scheme(scheme).needs
-        fitted = f"{scheme} fits the weights to data" if "batch" in needs else None
+        known = scheme_of(spec_of(scheme, params))
+        fitted = f"{known.name} fits the weights to data" if "batch" in known.needs else None
     if next(model.parameters(), None) is None:
         raise UserError(f"{type(model).__name__} has no parameters")
     parameters, buffers = stack_module_state(list(copies))
@@ -180,7 +182,7 @@ def probe_networks(
         fitted: Why theory, which is about random weights, has nothing to say of these; None: it has.
 
     Raises:
-        UserError: no layer can be seen, or `torch.func` cannot differentiate the networks.
+        UserError: no layer can be seen, or no gradient goes back through the networks.
     """
     table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
     spread = histograms(networks, layout, batch)
@@ -216,7 +218,7 @@ def measure_networks(
         As `measure` returns it: shape (members, layers) for each name of `MEASURED`, float64.
 
     Raises:
-        UserError: the networks have an operation that `torch.func` cannot differentiate, or return no floating-point
+        UserError: no gradient goes back through an operation of the networks, or they return no floating-point
             numbers.
     """
     cotangent = None
@@ -227,9 +229,9 @@ def measure_networks(
         cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
     try:
         return measure(networks, layout, batch, vectorized=vectorized, loss=loss, cotangent=cotangent)
-    except RuntimeError as error:  # an operation that torch.func does not know, as old autograd functions are
+    except RuntimeError as error:  # as where a network changes in place what its gradient needs
         name = type(networks.template).__name__
-        raise UserError(f"{name}: torch.func cannot differentiate it: {first_line(error)}") from error
+        raise UserError(f"{name}: no gradient goes back through it: {first_line(error)}") from error
 
 
 def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Batch) -> Prediction:
