@@ -154,6 +154,9 @@ class _Keeper(Snapshot):
     def keep(self, tensor: Tensor) -> None:
         """Take no copy."""
 
+    def keep_buffers(self, module: nn.Module) -> None:
+        """Take no copy."""
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -405,17 +408,20 @@ def _fill(plan: _Plan, known: Surroundings, *, seed: int, first: bool, keeper: S
     if "activation" in scheme.supplied:
         offered["activation"] = _required_activation(known.activation, f"init={scheme.name}")
     parts = iter(slot.stored.each_bias(bias)) if bias is not None and by_scheme else iter(())
+    remarks: dict[str, None] = {}
     with _unasked(known.stream_of(seed, f"{slot.name}, unasked")):
         for block in slot.each(weight):
             offered["bias"] = next(parts, None)
             given = _calling(scheme, block, **arguments, **{name: offered[name] for name in scheme.supplied})
-            if given is not None and spec.function is None:
+            if isinstance(given, str):
+                remarks[given] = None
+            elif given is not None and spec.function is None:
                 raise UserError(f"init={scheme.name} returned a {type(given).__name__}: it must fill `weight` in place")
     padding = getattr(slot.layer, "padding_idx", None) if slot.is_embedding else None
     if padding is not None:
         weight[padding] = 0
     hit = "" if plan.rule is None else str(plan.rule)
-    note = f"{slot.blocks} blocks" if slot.blocks > 1 else ""
+    note = "; ".join([*([f"{slot.blocks} blocks"] if slot.blocks > 1 else []), *list(remarks)[:1]])
     done = _write_weight(slot, weight, Treatment(scheme.name, slot.fan, gain, note, hit), keeper)
     rule = scheme.bias if spec.bias is None else spec.bias
     for name, parameter in slot.biases:
@@ -449,9 +455,10 @@ def _write_weight(slot: Slot, drawn: Tensor, treatment: Treatment, keeper: Snaps
     chain: Any = slot.layer.parametrizations[own]  # type: ignore[index]  # torch has no type for it
     kinds = ", ".join(type(step).__name__.strip("_") for step in chain)
     local = Snapshot()
-    for tensor in (*chain.parameters(), *chain.buffers()):
-        keeper.keep(tensor)
-        local.keep(tensor)
+    for keeping in (keeper, local):
+        keeping.keep_buffers(chain)
+        for tensor in chain.parameters():
+            keeping.keep(tensor)
     prefix = f"{slot.layer_name}." if slot.layer_name else ""
     names = [f"{prefix}parametrizations.{own}.{name}" for name, _ in chain.named_parameters()]
     try:
@@ -462,8 +469,10 @@ def _write_weight(slot: Slot, drawn: Tensor, treatment: Treatment, keeper: Snaps
         return dict.fromkeys(names, Treatment.left_alone(reason, unasked=True))
     become = computed_value(slot.layer, own)
     same = torch.allclose(become.cpu().to(drawn), drawn, rtol=1e-3, atol=1e-6)
-    note = f"through {kinds}" if same else f"through {kinds}, which makes its std {float(become.float().std()):.3g}"
-    return dict.fromkeys(names, replace(treatment, note=note))
+    if same:
+        return dict.fromkeys(names, replace(treatment, note=f"through {kinds}"))
+    changed = f"through {kinds}, which makes its std {float(become.float().std()):.3g}"
+    return dict.fromkeys(names, replace(treatment, rule=f"{treatment.rule}, then {kinds}", note=changed))
 
 
 def write(parameter: Tensor, values: Tensor) -> None:

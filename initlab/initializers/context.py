@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils.hooks import RemovableHandle
 
 from initlab.activations import Activation
@@ -93,6 +94,34 @@ def visit_layers(
     return visited
 
 
+Seen = TypeVar("Seen")
+
+
+def look_at_layers(
+    model: nn.Module, batch: Batch, slots: Sequence[Slot], look: Callable[[Slot, Tensor], Seen]
+) -> dict[str, Seen]:
+    """Look at the output of layers as they are, at the first call of each.
+
+    Args:
+        model: The network; the batch goes through it once, without gradients and dropout.
+        batch: Rows to send through, on the network's device.
+        slots: Weights of the layers to look at, as `visit_layers` returns them.
+        look: Given a slot and its layer's output.
+
+    Returns:
+        What `look` returned, by the names of the weights.
+    """
+    single, seen = by_layer(slots), dict[str, Seen]()
+
+    def hook(layer: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        slot = single[layer]
+        if slot.name not in seen and isinstance(output, Tensor):
+            seen[slot.name] = look(slot, output)
+
+    run_hooked(model, batch, [layer.register_forward_hook(hook) for layer in single])
+    return seen
+
+
 def by_layer(slots: Sequence[Slot]) -> dict[nn.Module, Slot]:
     """The slots of layers that have just one weight, by the layer: its output is then the output of that weight.
 
@@ -126,7 +155,7 @@ def per_channel(slot: Slot, output: Tensor) -> Tensor:
         slot: The layer's only weight; if it is a convolution's, channels are the second dimension, else the last.
         output: What the layer returned, with the batch first.
     """
-    axis = 1 if slot.weight.dim() > 2 else -1
+    axis = 1 if isinstance(slot.layer, _ConvNd) else -1
     return output.movedim(axis, 0).flatten(1)
 
 
@@ -134,8 +163,11 @@ def scale_channels(slot: Slot, factor: Tensor) -> None:
     """Multiply the weights of each output channel in place.
 
     Args:
-        slot: The weight, of any kind of layer; its groups or gates count as channels one after another.
+        slot: The weight, of any kind of layer; its groups or gates count as channels one after another, and its banks
+            have the same channels.
         factor: One factor for each output channel, shape (channels,).
     """
-    maps = slot.maps()
-    maps.mul_(factor.to(maps).view(*maps.shape[:2], *[1] * (maps.dim() - 2)))
+    groups = slot.stored.sizes(slot.weight)["group"]
+    factors = factor.to(slot.weight).view(groups, -1)
+    for number, part in enumerate(slot.each()):
+        part.mul_(factors[number % groups].view(-1, *[1] * (part.dim() - 1)))

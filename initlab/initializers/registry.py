@@ -29,8 +29,9 @@ class Scheme:
             once for each group of a convolution and each gate of a recurrent layer. It declares by keyword what it
             uses: `fan`, `gain`, `generator`; `activation`, which follows the layer; `first`, whether it is the
             network's first weight; `bias`, shape (out,) or None, which it then fills, too; and parameters of its own,
-            which the user may set. Level "model": `fn(model, *, context, …)` changes a network whose weights `base` has
-            filled, and may return a remark for each parameter's name; `context` is an `initializers.context.Context`.
+            which the user may set. It may return a remark on the weight. Level "model": `fn(model, *, context, …)`
+            changes a network whose weights `base` has filled, and may return a remark for each parameter's name;
+            `context` is an `initializers.context.Context`.
         level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
         source: The paper, or the library whose rule it is.
         summary: One line that says what it does, for tables.

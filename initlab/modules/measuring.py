@@ -1,9 +1,11 @@
 """Looking at a network without leaving a trace in it."""
 
 import contextlib
+import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -29,7 +31,8 @@ def measuring(model: nn.Module) -> Iterator[None]:
     """Measure a network as it trains, but without dropout, while this context lasts; afterwards it is as it was before.
 
     Batch norm normalizes by the batch, as in training; all else is in evaluation mode. Modes, buffers and torch's
-    random state are put back at the end. A forward pass that draws random numbers draws the same ones in each context.
+    random state are put back at the end, and so are NumPy's and Python's. A forward pass that draws random numbers
+    draws the same ones in each context.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout())
@@ -46,7 +49,7 @@ def measuring(model: nn.Module) -> Iterator[None]:
     values = {id(b): b.clone() for _, kept in buffers for b in kept.values() if b is not None and not b.is_meta}
     devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     fast_attention = torch.backends.mha.get_fastpath_enabled()
-    with torch.random.fork_rng(devices):
+    with _others_forked(), torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(0)
         for device in devices:
             with torch.cuda.device(device):
@@ -69,6 +72,19 @@ def measuring(model: nn.Module) -> Iterator[None]:
                     if buffer is not None and id(buffer) in values and not torch.equal(buffer, values[id(buffer)]):
                         with torch.no_grad():
                             buffer.copy_(values[id(buffer)])
+
+
+@contextlib.contextmanager
+def _others_forked() -> Iterator[None]:
+    """Let NumPy's and Python's global random numbers be the same in each context, and as they were afterwards."""
+    arrays, plain = np.random.get_state(), random.getstate()  # the global one, which networks draw from
+    np.random.seed(0)
+    random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(arrays)
+        random.setstate(plain)
 
 
 @contextlib.contextmanager

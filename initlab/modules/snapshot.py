@@ -15,6 +15,7 @@ class Snapshot:
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._held: dict[int, tuple[nn.Module, dict[str, Tensor | None]]] = {}
 
     def keep(self, tensor: Tensor) -> None:
         """Copy a tensor, before it is changed; what was copied before stays.
@@ -25,6 +26,13 @@ class Snapshot:
         if id(tensor) not in self._kept:
             self._kept[id(tensor)] = (tensor, tensor.detach().clone())
 
+    def keep_buffers(self, module: nn.Module) -> None:
+        """Keep the buffers of a module and of all modules in it, which may be replaced by others."""
+        for part in module.modules():
+            self._held.setdefault(id(part), (part, dict(part._buffers)))
+            for buffer in part.buffers(recurse=False):
+                self.keep(buffer)
+
     def keep_all(self, model: nn.Module) -> None:
         """Copy every parameter and every buffer of a network."""
         for tensor in (*model.parameters(), *model.buffers()):
@@ -33,6 +41,9 @@ class Snapshot:
     @torch.no_grad()
     def restore(self) -> None:
         """Put all kept tensors back in place."""
+        for module, buffers in self._held.values():
+            module._buffers.clear()
+            module._buffers.update(buffers)
         for tensor, copy in self._kept.values():
             tensor.copy_(copy)
 

@@ -44,4 +44,6 @@ def test_dead_channels_are_said() -> None:
     model = chain()
     with pytest.warns(InitializationWarning) as caught:
         refine(model, "data_dependent", Batch(torch.ones(8, 64, dtype=torch.float64)))
-    assert "256 channels of 0 are the same for every row" in str(caught[0].message)
+    assert "256 channels of 0, 256 channels of 2 and 64 channels of 4 are the same for every row" in str(
+        caught[0].message
+    )

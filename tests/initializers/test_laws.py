@@ -315,7 +315,7 @@ def test_weights_follow_the_published_law(
 @pytest.mark.parametrize("name", LAWS)
 def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_path: Path) -> None:
     """The random state, the modules' modes, and the buffers stay; only schemes without randomness ignore the seed."""
-    network = Residual if name == "fixup" else wide if name == "pretrained" else chain
+    network = {"fixup": Residual, "keep": counted, "pretrained": wide}.get(name, chain)
     parameters: dict[str, Any] = {"path": str(checkpoint(tmp_path))} if name == "pretrained" else {}
     if name in ("metainit", "gradinit"):
         parameters["steps"] = 3
@@ -328,7 +328,7 @@ def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_
         assert not model.training
     first, second, other = (torch.cat([weight.flatten() for weight in weights_of(model)]) for model in models)
     assert torch.equal(first, second)
-    same = name in ("zeros", "ones", "constant", "identity", "zero_hadamard", "pretrained")
+    same = name in ("zeros", "ones", "constant", "identity", "keep", "zero_hadamard", "pretrained")
     assert torch.equal(first, other) == same
     assert torch.equal(before, torch.random.get_rng_state())
 

@@ -420,3 +420,85 @@ def test_norms_of_other_libraries_start_from_what_changes_nothing(one_plus: bool
     assert report["1.weight"].rule == ("norm: zero" if one_plus else "norm: one")
     rows = model(torch.randn(64, 8)).detach()
     assert float(rows.square().mean()) == pytest.approx(1, rel=1e-3)
+
+
+def test_a_parametrization_that_replaces_its_buffers_is_put_back() -> None:
+    model = torch.nn.utils.parametrizations.orthogonal(nn.Linear(8, 8))
+    before, buffers = state_of(model), dict(model.named_buffers())
+    report = initlab.initialize(model, "he", dry_run=True, seed=0)
+    assert report["parametrizations.weight.original"].rule == "he_normal, then Orthogonal"
+    assert_unchanged(model, before)
+    assert {name: id(buffer) for name, buffer in model.named_buffers()} == {
+        name: id(buffer) for name, buffer in buffers.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(6, 6, 3, groups=6), nn.Linear(32, 1), nn.Linear(1, 32), nn.Linear(20, 20)], ids=str
+)
+def test_sparse_leaves_no_unit_and_no_input_without_a_weight(layer: nn.Module) -> None:
+    for seed in range(20):
+        model = nn.Sequential(layer)
+        report = initlab.initialize(model, "sparse", sparsity=0.9, seed=seed)
+        weight = model.get_parameter("0.weight").detach().flatten(1)
+        groups = 6 if isinstance(layer, nn.Conv2d) else 1
+        for block in weight.view(groups, -1, weight.shape[1]):
+            assert (block != 0).any(1).all()
+            assert (block != 0).any(0).all() or isinstance(layer, nn.Conv2d) or block.shape[0] > 1
+        if weight.shape != (20, 20):
+            assert "zeros, so that no unit" in report["0.weight"].note
+    assert not initlab.initialize(layer, "sparse", sparsity=1.0, seed=0)["weight"].std
+
+
+class Standardized(nn.Conv2d):
+    """A convolution that divides its weight by its standard deviation, as in timm and Big Transfer."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        weight = (self.weight - self.weight.mean()) / self.weight.std()
+        return nn.functional.conv2d(inputs, weight, self.bias)
+
+
+@pytest.mark.parametrize("scheme", ["lsuv", "data_dependent"])
+def test_what_schemes_say_of_outputs_is_what_they_are_in_the_end(scheme: str) -> None:
+    rows = torch.randn(64, 3, 8, 8)
+    model = nn.Sequential(Standardized(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    with pytest.warns(InitializationWarning, match="is not 1 in 0 |have not the variance 1 in 0 "):
+        report = initlab.initialize(model, scheme, batch=rows, seed=0)
+    assert float(model.get_parameter("0.weight").detach().abs().max()) < 100
+    std = float(model[0](rows).detach().std(correction=0))
+    note = report["0.weight"].note
+    assert (
+        f"output std {std:.4f} dividing its weight changes nothing" in note
+        if scheme == "lsuv"
+        else "of variance" in note
+    )
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(30, 16), nn.Linear(16, 30, bias=False)
+            self.between = nn.Linear(16, 16)
+            self.head.weight = self.embedding.weight
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            logits: Tensor = self.head(torch.tanh(self.between(self.embedding(tokens))))
+            return logits
+
+    tokens, tied = torch.randint(30, (64, 5)), Tied()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InitializationWarning)
+        report = initlab.initialize(tied, scheme, batch=tokens, seed=0)
+    outputs: dict[str, Tensor] = {}
+    for name in ("between", "head"):
+        tied.get_submodule(name).register_forward_hook(
+            lambda _, __, output, name=name: outputs.update({name: output.detach()})
+        )
+    tied(tokens)
+    for name, output in outputs.items():
+        note = report[f"{name}.weight"].note
+        if scheme == "lsuv":
+            assert note.startswith(f"output std {float(output.std(correction=0)):.4f} ")
+        else:
+            variances = output.flatten(0, 1).var(0, correction=0)
+            alike = bool(((variances - 1).abs() < 0.02).all())
+            assert note.startswith("each channel of variance 1") == alike

@@ -2,16 +2,20 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import torch
 from torch import Generator, Tensor, nn
 
 from initlab.base.errors import InitializationWarning
-from initlab.initializers.context import Context, per_channel, scale_channels, visit_layers
+from initlab.base.wording import listed
+from initlab.initializers.context import Context, look_at_layers, per_channel, scale_channels, visit_layers
 from initlab.initializers.registry import register
 from initlab.initializers.slots import Slot
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
+
+CLOSE: Final = 0.02  # to variance 1, in single or half precision
 
 
 @register(
@@ -40,30 +44,50 @@ def data_dependent(model: nn.Module, *, context: Context, balance: bool = True) 
     Raises:
         UserError: no layer of the network is called as a module.
     """
-    notes = {}
+    dead: dict[str, int] = {}
 
     def adjust(slot: Slot, compute: Callable[[], Tensor]) -> Tensor:
-        channels = per_channel(slot, compute())
-        std = channels.std(1, correction=0)
-        dead = std == 0
-        scale_channels(slot, torch.where(dead, 1.0, 1 / std))
+        std = per_channel(slot, compute()).std(1, correction=0)
+        constant = std == 0
+        scale_channels(slot, torch.where(constant, 1.0, 1 / std))
         if slot.bias is not None:
             slot.bias.zero_()
             slot.bias.sub_(per_channel(slot, compute()).mean(1).to(slot.bias))
-        notes[slot.name] = "each channel of variance 1"
-        if dead.any():
-            warnings.warn(
-                f"init=data_dependent: {int(dead.sum())} channels of {slot.layer_name} are the same for every row",
-                InitializationWarning,
-                stacklevel=2,
-            )
+        dead[slot.name] = int(constant.sum())
         return compute()
 
     layers = visit_layers(model, context.rows(), context.slots, adjust)
+    constant = [f"{dead[slot.name]} channels of {slot.layer_name}" for slot in layers if dead[slot.name]]
+    if constant:
+        _warn(f"{listed(constant, 3)} are the same for every row")
+    ranges = look_at_layers(model, context.rows(), layers, _range_of_variances)
+    notes = {slot.name: _reached(*ranges[slot.name]) for slot in layers}
+    missed = [f"{slot.layer_name} ({notes[slot.name]})" for slot in layers if not notes[slot.name].endswith(" 1")]
+    if missed:
+        _warn(f"channels have not the variance 1 in {listed(missed, 3)}")
     notes |= {slot.bias_name: "centres its channel" for slot in layers if slot.bias_name is not None}
     if balance and len(layers) > 1:
-        notes |= _balance(model, context.rows(), layers, context.generator)
+        for name, remark in _balance(model, context.rows(), layers, context.generator).items():
+            notes[name] += remark
     return notes
+
+
+def _range_of_variances(slot: Slot, output: Tensor) -> tuple[float, float]:
+    """The least and the largest variance of a layer's channels, but for channels that are the same for every row."""
+    variances = per_channel(slot, output).var(1, correction=0)
+    alive = variances[variances > 0]
+    return (float(alive.min()), float(alive.max())) if len(alive) else (1.0, 1.0)
+
+
+def _reached(least: float, most: float) -> str:
+    """What the channels' variances are in the end, in words."""
+    if abs(least - 1) < CLOSE and abs(most - 1) < CLOSE:
+        return "each channel of variance 1"
+    return f"channels of variance {least:.3g} to {most:.3g}, as its layer does more than multiply, or shares its weight"
+
+
+def _warn(what: str) -> None:
+    warnings.warn(f"init=data_dependent: {what}", InitializationWarning, stacklevel=4)
 
 
 def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> dict[str, str]:
@@ -78,12 +102,12 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
         generator: Draws the random loss with which rates are measured.
 
     Returns:
-        A remark for each weight, by its name.
+        What the remark of each weight goes on with, by its name.
     """
     rates = _change_rates(model, batch, layers, generator)
     if rates is None:
         reason = "not balanced: the output does not depend on it, or it is frozen"
-        return {slot.name: f"each channel of variance 1; {reason}" for slot in layers}
+        return {slot.name: f"; {reason}" for slot in layers}
     factors = (rates / rates.log().mean().exp()).sqrt()
     before = _output(model, batch)
     kept = [(slot.weight.clone(), None if slot.bias is None else slot.bias.clone()) for slot in layers]
@@ -96,11 +120,8 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
             slot.weight.copy_(weight)
             if slot.bias is not None and bias is not None:
                 slot.bias.copy_(bias)
-        return {slot.name: "each channel of variance 1; not balanced: that would change the output" for slot in layers}
-    return {
-        slot.name: f"each channel of variance 1, then × {factor:.3g}"
-        for slot, factor in zip(layers, factors, strict=True)
-    }
+        return {slot.name: "; not balanced: that would change the output" for slot in layers}
+    return {slot.name: f", then × {factor:.3g}" for slot, factor in zip(layers, factors, strict=True)}
 
 
 def _change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: Generator) -> Tensor | None:

@@ -13,8 +13,11 @@ from initlab.initializers.registry import register
 @register("sparse", source="Martens 2010, ICML, section 5; torch.nn.init.sparse_")
 def sparse(
     weight: Tensor, *, sparsity: float = 0.1, std: float = 0.01, per: str = "input", generator: Generator
-) -> None:
+) -> str | None:
     """Fill `weight` from N(0, std²) with a fraction of each column exactly 0.
+
+    No unit loses all its weights, and no input, unless the fraction is 1: a depthwise convolution or a head of one
+    output, in which a column has a single entry, keeps them.
 
     Args:
         weight: Filled in place, shape (out, in, *kernel). Seen as a matrix (out, in · ∏kernel).
@@ -23,6 +26,9 @@ def sparse(
         per: `"input"`: a fraction of the weights that leave each input, a column, as torch does it; `"unit"`: of those
             that enter each unit, a row, as Martens does it, who leaves 15 of them.
         generator: Draws the numbers and, unlike torch's, the places of the zeros.
+
+    Returns:
+        A remark where fewer are 0 than the fraction says; else None.
 
     Raises:
         UserError: a fraction outside [0, 1], a negative std, or another `per`.
@@ -34,7 +40,18 @@ def sparse(
     weight.normal_(0.0, std, generator=generator)
     matrix = weight.flatten(1)
     axis = 0 if per == "input" else 1
-    zeros = math.ceil(sparsity * matrix.shape[axis])
+    length = matrix.shape[axis]
+    wanted = math.ceil(sparsity * length)
+    zeros = wanted if sparsity == 1 else min(wanted, length - 1)
     order = torch.rand(matrix.shape, generator=generator, dtype=torch.float32, device="cpu").argsort(axis)
+    drawn = matrix.clone()
     matrix.scatter_(axis, order.narrow(axis, 0, zeros), 0.0)
+    empty = (matrix == 0).all(1 - axis, keepdim=True).expand_as(matrix) if sparsity < 1 else None
+    if empty is not None and bool(empty.any()):
+        matrix.copy_(torch.where(empty, drawn, matrix))
     weight.copy_(matrix.view(weight.shape))  # flattening a transposed weight has copied it
+    count = int((matrix == 0).sum())
+    fewer = count < wanted * matrix.shape[1 - axis]
+    return (
+        f"{count / matrix.numel():.0%} zeros, so that no unit and no input is left without a weight" if fewer else None
+    )
