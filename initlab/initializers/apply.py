@@ -15,6 +15,7 @@ from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
 from initlab.initializers.context import Context
 from initlab.initializers.fans import Fan
+from initlab.initializers.find_activation import required_activation
 from initlab.initializers.gains import gain_value
 from initlab.initializers.init_report import InitReport, Treatment, report_on
 from initlab.initializers.registry import BIAS_LIKE_TORCH, Scheme, find_scheme
@@ -101,7 +102,7 @@ def fill_model(
     for position, slot in enumerate(slots):
         chosen = spec.output if slot in apart else rule
         if chosen is not None:
-            treatments.update(_fill(slot, chosen, activation=activation, seed=seed, first=position == 0))
+            treatments.update(_fill(model, slot, chosen, activation=activation, seed=seed, first=position == 0))
     if scheme.level == "model":
         context = Context(
             slots=[slot for slot in slots if slot not in apart],
@@ -237,10 +238,13 @@ def _reset_norms(model: nn.Module) -> Iterator[tuple[str, Treatment]]:
                 yield f"{name}.{parameter}" if name else parameter, Treatment(f"norm: {value}")
 
 
-def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: int, first: bool) -> dict[str, Treatment]:
+def _fill(
+    model: nn.Module, slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: int, first: bool
+) -> dict[str, Treatment]:
     """Fill one weight and its biases by a scheme of level "weight".
 
     Args:
+        model: The network that the weight belongs to, to say what is in it where the activation is not known.
         slot: The weight and its biases, filled in place.
         spec: The rule for this weight, which may be that of the output layer.
         activation: What follows the layer; None where it is not known.
@@ -256,14 +260,14 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
     arguments = dict(spec.parameters)
     gain = arguments.get("gain", scheme.defaults.get("gain"))
     if isinstance(gain, str):
-        gain = arguments["gain"] = gain_value(gain, _required_activation(activation, f"init.gain={gain}"))
+        gain = arguments["gain"] = gain_value(gain, required_activation(activation, f"init.gain={gain}", model))
     # Contiguous, on the CPU: what is drawn depends on nothing but the stream and the shape.
     weight = torch.zeros(slot.weight.shape, dtype=_drawn_dtype(slot.weight), device="cpu")
     bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
     offered: dict[str, Any] = {"fan": slot.fan, "generator": stream(seed, slot.name), "first": first}
     if "activation" in scheme.supplied:
-        offered["activation"] = _required_activation(activation, f"init={scheme.name}")
+        offered["activation"] = required_activation(activation, f"init={scheme.name}", model)
     with torch.random.fork_rng(devices=[]):  # what ignores its generator is reproducible all the same
         torch.default_generator.manual_seed(stream(seed, f"{slot.name}, unasked").initial_seed())
         for number, block in enumerate(slot.maps(weight)):
@@ -284,21 +288,6 @@ def _fill(slot: Slot, spec: InitSpec, *, activation: Activation | None, seed: in
             _fill_bias(parameter, rule, fan=slot.fan, generator=stream(seed, name))
             done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}")
     return done
-
-
-def _required_activation(activation: Activation | None, where: str) -> Activation:
-    """The activation, for a rule that depends on it.
-
-    Args:
-        activation: What is known of the network; None for nothing.
-        where: The rule that asks, for the message, e.g. `"init.gain=moment"`.
-
-    Raises:
-        UserError: the activation is not known; the message says how to name it.
-    """
-    if activation is None:
-        raise UserError(f"{where} depends on the activation: name it, e.g. activation='relu'")
-    return activation
 
 
 def _drawn_dtype(parameter: Tensor) -> torch.dtype:
