@@ -4,6 +4,7 @@ from initlab.activations.recognize import TORCH_FUNCTIONS, activation_of, nonlin
 from initlab.activations.registry import (
     ACTIVATIONS,
     ALIASES,
+    BUILT_IN,
     Activation,
     ActivationKind,
     TorchGain,
@@ -13,6 +14,7 @@ from initlab.activations.registry import (
 __all__ = [
     "ACTIVATIONS",
     "ALIASES",
+    "BUILT_IN",
     "TORCH_FUNCTIONS",
     "Activation",
     "ActivationKind",

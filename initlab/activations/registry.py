@@ -1,10 +1,11 @@
 """The activation registry: what the configuration's `activation` group can name."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,13 @@ class ActivationKind:
     gain_parameter: str | None = None
     saturates_below: float | None = None
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The parameters that a configuration may set, with their defaults."""
+        declared = inspect.signature(self.build).parameters.values()
+        named = (p for p in declared if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        return {p.name: p.default for p in named if p.name not in ("inplace", "device", "dtype")}
+
 
 _KINDS: dict[str, ActivationKind] = {
     "relu": ActivationKind(nn.ReLU, kinks=(0.0,), torch_gain="relu"),
@@ -64,6 +72,7 @@ _KINDS: dict[str, ActivationKind] = {
     "identity": ActivationKind(nn.Identity, torch_gain="linear"),
 }
 ACTIVATIONS: Mapping[str, ActivationKind] = MappingProxyType(_KINDS)
+BUILT_IN: Final = frozenset(_KINDS)
 
 # Other names, with the parameters that they stand for; `conf/activation/` has a file for each, too.
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(

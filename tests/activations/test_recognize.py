@@ -81,6 +81,10 @@ WRITTEN_OUT: dict[str, tuple[Function, Activation]] = {
 }
 
 
+def test_every_activation_is_written_out() -> None:
+    assert {expected.name for _, expected in WRITTEN_OUT.values()} == ACTIVATIONS.keys() - {"identity", "prelu"}
+
+
 @pytest.mark.parametrize("what", WRITTEN_OUT)
 def test_what_computes_the_same_is_the_same(what: str) -> None:
     function, expected = WRITTEN_OUT[what]
