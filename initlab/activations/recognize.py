@@ -130,7 +130,7 @@ def _computed(module: nn.Module) -> Activation | str | None:
         return None
     try:
         key = (tuple(ACTIVATIONS), _plain(settings_of(module), module))
-    except _NotPlainError:
+    except (_NotPlainError, RecursionError):
         return _tried(module)
     known = _KNOWN.setdefault(kind, {})
     if key not in known:

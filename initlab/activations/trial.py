@@ -79,9 +79,9 @@ def copy_to_try(module: nn.Module) -> nn.Module | None:
     None if the module does not take a single tensor, hides modules in its settings, or holds what cannot be copied.
     """
     settings = settings_of(module)
-    if any(isinstance(leaf, nn.Module) for leaf in tree_leaves(settings)):
-        return None
     try:
+        if any(isinstance(leaf, nn.Module) for leaf in tree_leaves(settings)):
+            return None
         inspect.signature(module.forward).bind(None)
         other: nn.Module = object.__new__(type(module))
         nn.Module.__init__(other)
@@ -131,7 +131,7 @@ def _applied(module: nn.Module, points: Tensor) -> Tensor | None:
     for dtype in (torch.float64, torch.float32):
         try:
             values = module.forward(points.to(dtype, copy=True))
-        except Exception:  # whatever a module does
+        except (Exception, SystemExit):  # whatever a module does
             continue
         if isinstance(values, Tensor) and values.shape == points.shape and values.is_floating_point():
             return values.detach().reshape(-1).double()

@@ -8,6 +8,7 @@ import math
 import random
 import subprocess
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -218,6 +219,33 @@ class Meddling(nn.Module):
         print("here I am")  # noqa: T201
         warnings.warn("careful", stacklevel=1)
         return x.relu_()
+
+
+class Uncopied:
+    """What refuses to be copied, as a lock does."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Uncopied":
+        raise TypeError("there is one of me")
+
+
+class Leaving(nn.Module):
+    """Ends the process that runs it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sys.exit(len(x))
+
+
+def test_whatever_a_module_holds_or_does_it_is_no_error() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    for held in (Uncopied(), endless, threading.Lock(), weakref.ref(nn.ReLU), iter([1])):
+        module = Computes(lambda x: x.relu())
+        module.held = held  # type: ignore[assignment]
+        assert nonlinearity_of(module) in (None, Activation("relu"))
+    assert nonlinearity_of(Leaving()) is None
+    scaled = Computes(lambda x: x.relu())
+    scaled.scale = (torch.ones(1, requires_grad=True) * 2,)  # type: ignore[assignment]  # not a leaf: cannot be copied
+    assert nonlinearity_of(scaled) is None
 
 
 def test_nothing_is_left_of_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
