@@ -11,6 +11,7 @@ from torch import nn
 
 import initlab
 from initlab.base.errors import UserError
+from initlab.propagation.verdict import judge
 from initlab.tables.schema import SIGNAL
 from tests.propagation.networks import chain, rows
 
@@ -78,7 +79,7 @@ def test_a_nonlinearity_without_a_derivative() -> None:
     model = nn.Sequential(nn.Linear(6, 5), Step(), nn.Linear(5, 3))
     table = initlab.probe_model(model, rows(), seed=0)
     assert list(table["gradient_second_moment"] > 0) == [False, True]
-    assert str(initlab.propagation.verdict.judge(table)).startswith("not trainable: no gradient gets past")
+    assert str(judge(table)).startswith("not trainable: no gradient gets past")
 
 
 def test_one_row_has_no_pairs() -> None:
