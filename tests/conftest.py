@@ -17,6 +17,7 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
     import lightning.pytorch  # noqa: F401
     import torch.utils.tensorboard
 
+from initlab.activations import registry as activations
 from initlab.base.console import quiet_libraries
 from initlab.cli.command import STARTED
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
@@ -45,6 +46,15 @@ def _started_anew() -> Iterator[None]:
 def _no_data_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads the user's cache by accident."""
     monkeypatch.setenv("INITLAB_DATA", str(tmp_path / "no-data"))
+
+
+@pytest.fixture(autouse=True)
+def _no_activation_of_another_test() -> Iterator[None]:
+    """What a test registers is forgotten again, by all that look at the registry."""
+    kept = dict(activations._KINDS)
+    yield
+    activations._KINDS.clear()
+    activations._KINDS.update(kept)
 
 
 @pytest.fixture

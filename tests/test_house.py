@@ -108,7 +108,7 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
     found = json.loads(done.stdout)
     assert found["changed"] == []
     assert found["modules"] == []
-    public = ("initialize", "list_initializers", "probe_model", "register_initializer")
+    public = ("initialize", "list_initializers", "probe_model", "register_activation", "register_initializer")
     assert {f"initlab.{name}" for name in public} <= set(found["functions"])
     assert {f"initlab.{door}" for door in DOORS} <= set(found["doors"])
 

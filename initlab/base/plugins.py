@@ -1,4 +1,4 @@
-"""Initializers of the user's own: modules that register them on import."""
+"""Initializers and activations of the user's own: modules that register them on import."""
 
 import importlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ ENTRY_POINTS = "initlab.initializers"
 
 
 def load_plugins(modules: Sequence[str]) -> None:
-    """Import the modules that register further initializers: those named, and those of installed packages.
+    """Import the modules that register further initializers or activations: those named, and those of packages.
 
     A package announces its module by an entry point of the group `initlab.initializers`.
 

@@ -15,13 +15,16 @@ VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "eye": "identity",
         },
         "activation": {
-            "swish": "silu",
             "leakyrelu": "leaky_relu",
             "lrelu": "leaky_relu",
             "linear": "identity",
             "none": "identity",
             "siren": "sine",
             "sin": "sine",
+            "hard_swish": "hardswish",
+            "hard_sigmoid": "hardsigmoid",
+            "gelu_new": "gelu_tanh",
+            "relu_squared": "squared_relu",
         },
     }
 )
@@ -53,8 +56,8 @@ def our_value(group: str, value: str) -> str | None:
     """What we call something that another library calls `value`; None if we know of none.
 
     Example:
-        >>> our_value("activation", "swish"), our_value("init", "xavier_normal_")
-        ('silu', 'xavier_normal')
+        >>> our_value("activation", "lrelu"), our_value("init", "xavier_normal_")
+        ('leaky_relu', 'xavier_normal')
 
     Args:
         group: Where it stands: `"init"` or `"activation"`.

@@ -1,4 +1,4 @@
-"""Initializers of the user's own on the command line: `init=NAME` for each that a plugin registers."""
+"""Initializers and activations of the user's own on the command line: `init=NAME` for each that a plugin registers."""
 
 from collections.abc import Sequence
 from inspect import Parameter
@@ -11,7 +11,7 @@ from initlab.base.plugins import announced_plugins, load_plugins
 
 
 def offer_plugins(arguments: Sequence[str]) -> None:
-    """Make the initializers of plugins known to Hydra, as `init=NAME` with their parameters' defaults.
+    """Make what plugins register known to Hydra: `init=NAME`, `activation=NAME`, with their parameters' defaults.
 
     Args:
         arguments: Of the command line; `plugins=[…]` is looked for, before Hydra composes anything.
@@ -24,7 +24,8 @@ def offer_plugins(arguments: Sequence[str]) -> None:
         return
     modules = [module for argument in named for module in _modules_in(argument)]
     load_plugins(modules)
-    from initlab.initializers import list_initializers  # heavy: --help does without
+    from initlab.activations import ACTIVATIONS, BUILT_IN  # heavy: --help does without
+    from initlab.initializers import list_initializers
 
     store = ConfigStore.instance()
     for scheme in list_initializers().values():
@@ -32,6 +33,8 @@ def offer_plugins(arguments: Sequence[str]) -> None:
             for name in (scheme.name, *scheme.aliases):
                 defaults = {k: "???" if v is Parameter.empty else v for k, v in scheme.defaults.items()}
                 store.store(group="init", name=name, node={"name": scheme.name, **defaults})
+    for name in ACTIVATIONS.keys() - BUILT_IN:
+        store.store(group="activation", name=name, node={"name": name, **ACTIVATIONS[name].defaults})
 
 
 def _modules_in(argument: str) -> list[str]:

@@ -155,7 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--columns", nargs="*", metavar="TABLE", help=f"the columns of the tables of results: {', '.join(TABLES)}"
     )
-    parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="with your own initializers")
+    parser.add_argument(
+        "--plugins", nargs="+", default=[], metavar="MODULE", help="with your own initializers and activations"
+    )
     survive_any_encoding()
     chosen = parser.parse_args(arguments)
     sys.path.insert(0, str(Path.cwd()))

@@ -30,7 +30,7 @@ def explain(error: Exception, conf: Path, typed: Sequence[str] = ()) -> UserErro
         ours = our_value(group, option)
         if ours is not None:
             return UserError(f"{group}={option}: unknown {group}; here it is {ours}")
-        hint = "; one of your own needs plugins=[MODULE]" if group == "init" else ""
+        hint = "; one of your own needs plugins=[MODULE]" if group in ("init", "activation") else ""
         return UserError(f"{group}={option}: unknown {group}; {nearest(option, options)}{hint}")
     if isinstance(error, OverrideParseException):
         return UserError(f"{error.override}: {_one_line(error.message)}")

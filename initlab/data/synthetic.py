@@ -5,7 +5,7 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from initlab.activations import ACTIVATIONS, Activation
+from initlab.activations import ACTIVATIONS, ALIASES, Activation
 from initlab.base.errors import UserError, nearest
 from initlab.data.assemble import assemble
 from initlab.data.dataset import Dataset, TaskName
@@ -54,8 +54,9 @@ def teacher(
     """
     _at_least(rows=(rows, 10), features=(features, 1), outputs=(outputs, 1), width=(width, 1), depth=(depth, 0),
               noise=(noise, 0), seed=(seed, 0))  # fmt: skip
-    if activation not in ACTIVATIONS:
-        raise UserError(f"data.activation={activation}: unknown activation; {nearest(activation, ACTIVATIONS)}")
+    known = [*ACTIVATIONS, *ALIASES]
+    if activation not in known:
+        raise UserError(f"data.activation={activation}: unknown activation; {nearest(activation, known)}")
     if task == "classification" and outputs < 2:
         raise UserError(f"data.outputs={outputs}: a classification needs at least 2, one a class")
     rng = np.random.default_rng(seed)

@@ -8,12 +8,13 @@ from typing import Any, Final
 import numpy as np
 from torch import Tensor, nn
 
-from initlab.activations import Activation, activation_of
+from initlab.activations import Activation
 from initlab.base.errors import InitializationWarning, UserError
 from initlab.base.wording import listed
 from initlab.initializers.apply import Surroundings, initialize_model
 from initlab.initializers.coverage import coverage_of
 from initlab.initializers.drawn import note_drawn, words_on
+from initlab.initializers.find_activation import find_activation
 from initlab.initializers.init_report import InitReport
 from initlab.initializers.rules import Given, Rules, spec_of
 from initlab.initializers.selection import Selection
@@ -146,28 +147,6 @@ def initialize(
 def plain_numbers(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters in which NumPy's numbers are Python's, as a configuration file would have them."""
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
-
-
-def find_activation(model: nn.Module) -> Activation | None:
-    """The activation of a network, where all its activation modules are of one registered kind and setting; else None.
-
-    Example:
-        >>> from torch import nn
-        >>> find_activation(nn.Sequential(nn.Linear(4, 8), nn.LeakyReLU(0.2), nn.Linear(8, 3)))
-        Activation(name='leaky_relu', parameters={'negative_slope': 0.2})
-
-    Args:
-        model: Any network; activations that it calls as functions, as in `F.relu`, are not seen.
-    """
-    found = {
-        (known.name, tuple(known.parameters.items()))
-        for module in model.modules()
-        if (known := activation_of(module)) is not None and known.name != "identity"
-    }
-    if len(found) != 1:
-        return None
-    name, parameters = found.pop()
-    return Activation(name, dict(parameters))
 
 
 def _warn_of_what_is_left(model: nn.Module, done: InitReport) -> None:

@@ -15,6 +15,7 @@ from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
 from initlab.initializers.context import Context
 from initlab.initializers.fans import Fan
+from initlab.initializers.find_activation import required_activation
 from initlab.initializers.gains import gain_value
 from initlab.initializers.init_report import InitReport, Treatment, report_on
 from initlab.initializers.norms import neutral_values, norms_of, reset_norm
@@ -124,7 +125,7 @@ def fill_model(
         if plan.refusal is not None:
             treatments[plan.slot.name] = Treatment.left_alone(plan.refusal)
         elif plan.spec is not None:
-            treatments.update(_fill(plan, known, seed=seed, first=position == 0, keeper=keeper))
+            treatments.update(_fill(model, plan, known, seed=seed, first=position == 0, keeper=keeper))
     for name, rule in others:
         treatments[name] = _fill_other(model, name, rule, known, seed=seed, keeper=keeper)
     if scheme.level == "model":
@@ -381,10 +382,13 @@ def _reset_norms(
             yield name, Treatment(f"norm: {'one' if values[part] else 'zero'}")
 
 
-def _fill(plan: _Plan, known: Surroundings, *, seed: int, first: bool, keeper: Snapshot) -> dict[str, Treatment]:
+def _fill(
+    model: nn.Module, plan: _Plan, known: Surroundings, *, seed: int, first: bool, keeper: Snapshot
+) -> dict[str, Treatment]:
     """Fill one weight and its biases.
 
     Args:
+        model: The network, to say what is in it where the activation is not known.
         plan: The weight, and the rule that fills it, of level "weight".
         known: The activation, where its gain or its scheme depends on it.
         seed: Seed of the streams of randomness; each parameter has its own.
@@ -399,14 +403,14 @@ def _fill(plan: _Plan, known: Surroundings, *, seed: int, first: bool, keeper: S
     scheme = scheme_of(spec)
     if scheme.level == "model":
         raise UserError(f"init={scheme.name} works on whole networks, not on the single weight {slot.name}")
-    arguments, gain = _arguments(scheme, spec, known)
+    arguments, gain = _arguments(model, scheme, spec, known)
     # Contiguous, on the CPU: what is drawn depends on nothing but the stream and the shape.
     weight = torch.zeros(slot.weight.shape, dtype=_drawn_dtype(slot.weight), device="cpu")
     bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
     offered: dict[str, Any] = {"fan": slot.fan, "generator": known.stream_of(seed, slot.name), "first": first}
     if "activation" in scheme.supplied:
-        offered["activation"] = _required_activation(known.activation, f"init={scheme.name}")
+        offered["activation"] = required_activation(known.activation, f"init={scheme.name}", model)
     parts = iter(slot.stored.each_bias(bias)) if bias is not None and by_scheme else iter(())
     remarks: dict[str, None] = {}
     with _unasked(known.stream_of(seed, f"{slot.name}, unasked")):
@@ -516,7 +520,7 @@ def _fill_other(
             f"rule {rule}: {name} is no weight with fans, as init={scheme.name} needs one; use normal, uniform, "
             "constant or the like, or say how its module stores it by register_layer"
         )
-    arguments, _ = _arguments(scheme, rule.spec, known)
+    arguments, _ = _arguments(model, scheme, rule.spec, known)
     values = torch.zeros(parameter.shape, dtype=_drawn_dtype(parameter), device="cpu")
     offered = {"generator": known.stream_of(seed, name)}
     with _unasked(known.stream_of(seed, f"{name}, unasked")):
@@ -526,7 +530,9 @@ def _fill_other(
     return Treatment(scheme.name, hit=str(rule))
 
 
-def _arguments(scheme: Scheme, spec: InitSpec, known: Surroundings) -> tuple[dict[str, Any], float | None]:
+def _arguments(
+    model: nn.Module, scheme: Scheme, spec: InitSpec, known: Surroundings
+) -> tuple[dict[str, Any], float | None]:
     """The parameters that a scheme is called with, its gain as a number; and the gain, None where it uses none.
 
     Raises:
@@ -535,7 +541,7 @@ def _arguments(scheme: Scheme, spec: InitSpec, known: Surroundings) -> tuple[dic
     arguments = dict(spec.parameters)
     gain = arguments.get("gain", scheme.defaults.get("gain"))
     if isinstance(gain, str):
-        activation = _required_activation(known.activation, f"init.gain={gain}")
+        activation = required_activation(known.activation, f"init.gain={gain}", model)
         gain = arguments["gain"] = gain_value(gain, activation)
     return arguments, gain if isinstance(gain, int | float) else None
 
@@ -546,21 +552,6 @@ def _unasked(generator: Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed())
         yield
-
-
-def _required_activation(activation: Activation | None, where: str) -> Activation:
-    """The activation, for a rule that depends on it.
-
-    Args:
-        activation: What is known of the network; None for nothing.
-        where: The rule that asks, for the message, e.g. `"init.gain=moment"`.
-
-    Raises:
-        UserError: the activation is not known; the message says how to name it.
-    """
-    if activation is None:
-        raise UserError(f"{where} depends on the activation: name it, e.g. activation='relu'")
-    return activation
 
 
 def _drawn_dtype(parameter: Tensor) -> torch.dtype:

@@ -26,12 +26,13 @@ def gain_value(gain: float | str, activation: Activation) -> float:
         activation: The nonlinearity φ that follows the layer; a number needs none, and takes no notice of it.
 
     Raises:
-        UserError: torch knows no gain for the activation, or `gain` is none of the above.
+        UserError: torch knows no gain for the activation, its moment is 0 or not finite, or `gain` is none of the
+            above.
     """
     if gain == "moment":
-        return 1 / math.sqrt(second_moment(activation))
+        return _making_up_for(second_moment(activation), "E[φ(z)²]", activation, gain)
     if gain == "derivative":
-        return 1 / math.sqrt(derivative_moment(activation))
+        return _making_up_for(derivative_moment(activation), "E[φ'(z)²]", activation, gain)
     if gain == "kaiming":
         kind = activation.kind
         if kind.torch_gain is None:
@@ -40,10 +41,17 @@ def gain_value(gain: float | str, activation: Activation) -> float:
                 f"init.gain=kaiming: torch knows no gain for {activation.name} (only for {known}); "
                 "use init.gain=moment or a number"
             )
-        parameter = activation.parameters.get(kind.gain_parameter) if kind.gain_parameter else None
+        parameter = getattr(activation.module(), kind.gain_parameter) if kind.gain_parameter else None
         return nn.init.calculate_gain(kind.torch_gain, parameter)
     check_gain(gain)
     return float(gain)
+
+
+def _making_up_for(moment: float, formula: str, activation: Activation, gain: str) -> float:
+    """1/sqrt(moment), where there is such a number."""
+    if not 0 < moment < math.inf:
+        raise UserError(f"init.gain={gain}: {formula} of {activation.name} is {moment:g}; use a number")
+    return 1 / math.sqrt(moment)
 
 
 def check_gain(gain: float | str) -> None:

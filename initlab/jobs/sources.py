@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from initlab.activations import Activation
 from initlab.base.own_code import file_hash, own_sources
 from initlab.initializers import InitSpec, find_scheme
 
@@ -21,6 +22,7 @@ def sources_of(resolved: Mapping[str, Any], init: InitSpec) -> dict[str, str]:
     """
     modules = {find_scheme(name).function.__module__ for name in _schemes(init)}
     modules |= {path.rpartition(".")[0] for path in _targets(resolved)}
+    modules.add(Activation(resolved["activation"]["name"]).kind.build.__module__)
     found = {f"{name.replace('.', '/')}.py": digest for name, digest in own_sources(sorted(modules)).items()}
     for path in _words(resolved["init"]):
         file = Path(path).expanduser()

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import activation as torch_activations
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 
-from initlab.activations import activation_of
+from initlab.activations import nonlinearity_of
 from initlab.base.errors import UserError
 from initlab.initializers.norms import is_norm
 from initlab.initializers.slots import Slot, find_slots, is_weight_shaped
@@ -21,9 +20,6 @@ from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
 
 Side = Literal["input", "output"]
-
-# Elementwise nonlinearities that torch has and the registry does not; those that mix units are none.
-MIXING = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax, nn.GLU)
 
 
 @dataclass(frozen=True)
@@ -104,14 +100,6 @@ class _Event:
     leaving: Tensor
 
 
-def _is_nonlinearity(module: nn.Module) -> bool:
-    """Whether a module applies a function to each entry, which is not the identity."""
-    known = activation_of(module)
-    if known is not None:
-        return known.name != "identity"
-    return type(module).__module__ == torch_activations.__name__ and not isinstance(module, MIXING)
-
-
 def _holds_more(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Whether a weight that a module declares is one of several in it or below, so that it is no layer by itself."""
     if not hasattr(slot.layer, "initlab_weights"):
@@ -157,7 +145,7 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
 
     with ExitStack() as hooks, measuring(model), torch.no_grad():
         for name, module in model.named_modules():
-            if name in weights or _is_nonlinearity(module):
+            if name in weights or nonlinearity_of(module) is not None:
                 handle = module.register_forward_hook(hook(name), with_kwargs=True)
                 hooks.callback(handle.remove)
         returned = first_tensor(batch.through(model))

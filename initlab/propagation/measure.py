@@ -21,8 +21,8 @@ Loss = Callable[[Any, Any], Tensor]
 MEMORY: Final = 2**30  # bytes of one vectorized pass, about
 MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
 DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
-DEFAULT_SATURATION: Final = 0.05  # of nonlinearities that are not registered
-RECTIFIERS: Final = (nn.RReLU, nn.Threshold, nn.ReLU6, nn.Hardswish, nn.Hardshrink, nn.Softshrink)  # nor registered
+FLATTENING: Final = (nn.CELU, nn.LogSigmoid)  # at a level, though not registered
+DEFAULT_SATURATION: Final = 0.05  # of these
 
 NO_NUMBERS: Final = "the network returns no tensor of floating-point numbers: there is no gradient to look at"
 
@@ -273,11 +273,11 @@ def _of_preactivation(
 
 
 def _saturation_limit(module: nn.Module) -> float | None:
-    """The slope under which an input of a nonlinearity counts as saturated; None if it has none, as rectifiers."""
+    """The slope under which an input of a nonlinearity counts as saturated; None if it has none, or none is known."""
     known = activation_of(module)
     if known is not None:
         return known.kind.saturates_below
-    return None if isinstance(module, RECTIFIERS) else DEFAULT_SATURATION
+    return DEFAULT_SATURATION if isinstance(module, FLATTENING) else None
 
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:

@@ -4,16 +4,15 @@ What the rules cover is predicted; anything else is not, and the reason is kept.
 """
 
 import operator
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
-from initlab.activations import Activation, activation_of
+from initlab.activations import TORCH_FUNCTIONS, Activation, activation_of, nonlinearity_of
 from initlab.base.errors import first_line
 from initlab.modules.measuring import measuring
 from initlab.propagation.layers import Site
@@ -32,21 +31,6 @@ from initlab.propagation.rules import (
 )
 
 GROUPS: Final = 4  # of inputs of similar size, each with its own q
-FUNCTIONS: Final[Mapping[Callable[..., Any], str]] = {
-    F.relu: "relu",
-    torch.relu: "relu",
-    torch.tanh: "tanh",
-    F.tanh: "tanh",
-    torch.sigmoid: "sigmoid",
-    F.sigmoid: "sigmoid",
-    F.gelu: "gelu",
-    F.silu: "silu",
-    F.mish: "mish",
-    F.elu: "elu",
-    F.selu: "selu",
-    F.softplus: "softplus",
-    F.leaky_relu: "leaky_relu",
-}
 METHODS: Final = ("relu", "tanh", "sigmoid")
 COPIES: Final = ("contiguous", "clone", "float", "double")
 
@@ -81,10 +65,10 @@ def predict(
 
 
 class _Tracer(fx.Tracer):
-    """Follows a network down to torch's own layers and to registered activations."""
+    """Follows a network down to torch's own layers and to nonlinearities of any library."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return activation_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        return nonlinearity_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
 def _signal_of(inputs: Tensor) -> Signal:
@@ -232,8 +216,8 @@ class _Walk:
             known = activation_of(self._modules[str(node.target)])
             return None if known is None or known.name == "identity" else known
         plain = not {key for key in node.kwargs if key != "inplace"} and len(node.args) == 1
-        if node.op == "call_function" and plain and callable(node.target) and node.target in FUNCTIONS:
-            return Activation(FUNCTIONS[node.target])
+        if node.op == "call_function" and plain and callable(node.target) and node.target in TORCH_FUNCTIONS:
+            return Activation(TORCH_FUNCTIONS[node.target])
         if node.op == "call_method" and plain and node.target in METHODS:
             return Activation(str(node.target))
         return None

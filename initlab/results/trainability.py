@@ -44,7 +44,7 @@ def trainability_map(study: Study) -> TrainabilityMap | None:
     if min(swept[DEPTH].nunique(), swept[SIGMA_W].nunique()) < 2:
         return None
     # These need torch, which takes seconds to import, and most studies are no map.
-    from initlab.activations import Activation
+    from initlab.activations import ACTIVATIONS, ALIASES, Activation
     from initlab.theory.mean_field import DEPTH_SCALES, mean_field_theory
 
     cells = pd.DataFrame(
@@ -56,6 +56,8 @@ def trainability_map(study: Study) -> TrainabilityMap | None:
     )
     scores = cells.pivot_table(index="depth", columns="weight_variance", values="score")
     config = study.common
+    if config["activation.name"] not in {*ACTIVATIONS, *ALIASES}:  # of a plug-in that this process does without
+        return None
     parameters = {
         key.removeprefix("activation."): value
         for key, value in config.items()

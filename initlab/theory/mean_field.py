@@ -135,7 +135,7 @@ def mean_field_theory(activation: Activation, weight_variance: float, bias_varia
     known = torch.tensor([1.0 if correlation is None else correlation], dtype=torch.float64)
     fading = weight_variance * float(derivative_cross_moments(activation, at, known))
     if not settles:  # the variance changes with the covariance
-        fading /= slope
+        fading /= weight_variance * second_moment(activation, variance=at) / at
     return MeanField(
         weight_variance,
         bias_variance,

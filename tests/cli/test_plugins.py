@@ -1,7 +1,9 @@
 """Initializers of the user's own, on the command line."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +12,11 @@ import torch
 from torch import nn
 
 import initlab
+from initlab.activations import Activation
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
 from initlab.tables.store import read_config, read_failure
-from tests.helpers import QUICK, run
+from tests.helpers import QUICK, make_job, run
 
 
 def test_a_plugin_adds_its_names_to_the_sweep(own_scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -141,3 +144,68 @@ def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
     assert read_failure(error.parent) == reason
     assert "raise ArithmeticError('not this seed')" in error.read_text()  # the user's own line
     assert len(list((tmp_path / "outputs" / "other").glob("*/members.parquet"))) == 1
+
+
+@pytest.fixture
+def own_activation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A user's module, importable while the test runs, that registers `bump` and a scheme that looks at it."""
+    (tmp_path / "own_activations.py").write_text(
+        "import initlab, torch\n"
+        "class Bump(torch.nn.Module):\n"
+        "    def __init__(self, width: float = 1.0):\n"
+        "        super().__init__()\n"
+        "        self.width = width\n"
+        "    def forward(self, z):\n"
+        "        return z * torch.exp(-(z / self.width) ** 2)\n"
+        "initlab.register_activation('bump', Bump)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_activations"
+    sys.modules.pop("own_activations", None)
+
+
+def test_a_plugin_adds_an_activation(
+    own_activation: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"-m plugins=[{own_activation}] activation=bump,relu init.gain=moment {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    study = tmp_path / "outputs" / "study"
+    assert set(pd.read_csv(study / "summary.csv")["activation"]) == {"bump", "relu"}
+    assert read_config(study / "activation=bump")["activation"] == {"name": "bump", "width": 1.0}
+    # Its source is a part of what the results are of; those of torch's own are none of the user's.
+    job = make_job(f"plugins=[{own_activation}]", "activation=bump")
+    assert "own_activations.py" in job.sources
+    assert make_job(f"plugins=[{own_activation}]", "activation=relu").sources == {}
+    capsys.readouterr()
+    assert run(f"plugins={own_activation} activation=bump activation.widht=x {QUICK}", monkeypatch, tmp_path) == 2
+    assert "activation.widht: unknown key of activation=bump; did you mean width?" in capsys.readouterr().err
+    assert run(f"activation=bupm {QUICK}", monkeypatch, tmp_path) == 2
+    assert "one of your own needs plugins=[MODULE]" in capsys.readouterr().err
+
+
+def test_an_activation_of_ones_own_trains_in_a_process_of_its_own(own_activation: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "initlab.train", "-m", f"plugins={own_activation}", "activation=bump"]
+    done = subprocess.run(
+        [*command, "init=he,mean_field", "n_jobs=2", *QUICK.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "outputs" / "study").glob("*/members.parquet"))) == 2
+    listed = subprocess.run(
+        [sys.executable, "-m", "initlab.schemes", "--plugins", own_activation, "--json"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "bump" in {row["activation"] for row in json.loads(listed.stdout)["gains"]}
+
+
+@pytest.mark.parametrize("name", ["swish", "relu2", "gelu_tanh"])
+def test_other_names_of_activations_train_as_what_they_stand_for(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert run(f"-m activation={name},relu {QUICK}", monkeypatch, tmp_path) == 0
+    study = tmp_path / "outputs" / "study"
+    meant = Activation(name)
+    assert read_config(study / f"activation={name}")["activation"] == {"name": meant.name, **meant.parameters}

@@ -253,7 +253,7 @@ def test_a_column_called_by_a_number(monkeypatch: Patch, tmp_path: Path) -> None
     [
         ("init=kaiming", "init=kaiming: unknown init; here it is kaiming_normal or kaiming_uniform"),
         ("init=xavier_uniform_", "here it is xavier_uniform"),
-        ("activation=swish", "activation=swish: unknown activation; here it is silu"),
+        ("activation=lrelu", "activation=lrelu: unknown activation; here it is leaky_relu"),
         ("-m activation=relu,ReLU", "activation=ReLU: unknown activation; here it is relu"),
         ("nonlinearity=tanh", "nonlinearity: unknown key; here it is activation=tanh, and with init.gain=kaiming"),
         (
@@ -289,8 +289,8 @@ def test_the_library_takes_numpys_numbers_and_answers_with_our_names() -> None:
     pd.testing.assert_frame_equal(table, initlab.probe_model(network(), batch, seed=0, scheme="he", seeds=2))
     with pytest.raises(UserError, match="here it is kaiming_normal or kaiming_uniform"):
         initialize(network(), "kaiming", seed=0)
-    with pytest.raises(UserError, match="here it is silu"):
-        initialize(network(), "he", activation="swish", seed=0)
+    with pytest.raises(UserError, match="here it is leaky_relu"):
+        initialize(network(), "he", activation="lrelu", seed=0)
     with pytest.raises(UserError, match=r"here it is activation=leaky_relu"):
         initialize(network(), "he", a=0.1, seed=0)
     with pytest.raises(UserError, match="expected a whole number"):

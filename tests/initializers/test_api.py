@@ -13,7 +13,6 @@ from torch import nn
 import initlab
 from initlab.base.errors import UserError
 from initlab.initializers import api
-from initlab.initializers.api import find_activation
 
 
 def test_the_examples_in_its_docstring_run() -> None:
@@ -117,30 +116,15 @@ def test_a_report_prints_as_a_table() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("model", "expected"),
-    [
-        (nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(0.3), nn.LeakyReLU(0.3)), ("leaky_relu", {"negative_slope": 0.3})),
-        (nn.Sequential(nn.GELU(approximate="tanh"), nn.Identity()), ("gelu", {"approximate": "tanh"})),
-        (nn.Sequential(nn.ReLU(inplace=True)), ("relu", {})),
-        (nn.Sequential(nn.ReLU(), nn.Tanh()), None),
-        (nn.Linear(2, 2), None),
-    ],
-)
-def test_the_activation_is_found_where_there_is_one(
-    model: nn.Module, expected: tuple[str, dict[str, object]] | None
-) -> None:
-    found = find_activation(model)
-    assert (found and (found.name, dict(found.parameters))) == expected
-
-
 def test_an_activation_that_is_needed_and_unknown_is_asked_for() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Tanh())
     initlab.initialize(model, "he", seed=0)
     needing: dict[str, dict[str, Any]] = {"he": {"gain": "moment"}, "mean_field": {}, "siren": {}}
     for scheme, parameters in needing.items():
-        with pytest.raises(UserError, match="depends on the activation: name it"):
+        with pytest.raises(UserError, match="depends on the activation, found relu in 1 and tanh in 1 module: name it"):
             initlab.initialize(model, scheme, seed=0, **parameters)
+        with pytest.raises(UserError, match=r"depends on the activation: name it, e\.g\. activation='relu'"):
+            initlab.initialize(nn.Linear(8, 8), scheme, seed=0, **parameters)
     report = initlab.initialize(model, "he", gain="moment", activation="tanh", seed=0)
     assert report["0.weight"].gain == pytest.approx(1.5925, abs=1e-4)
 

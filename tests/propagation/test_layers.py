@@ -1,9 +1,11 @@
 """In which order layers run, and where they are looked at."""
 
+import pandas as pd
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+import initlab
 from initlab.base.errors import UserError
 from initlab.modules.batch import Batch
 from initlab.propagation.layers import Site, find_layout, looking
@@ -83,3 +85,31 @@ def test_layers_that_share_a_weight_are_both_seen() -> None:
     first, second = find_layout(model, Batch(rows())).layers
     assert (first.name, second.name) == ("0", "2")
     assert first.weight == second.weight == "0.weight"
+
+
+class Swish(nn.Module):
+    """As a library has it that is not torch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x)
+
+
+class HardMish(nn.Module):
+    """An activation that is not registered."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (x + 2).clamp(0, 2) / 2
+
+
+def test_an_activation_of_another_library_is_seen_as_torchs_own() -> None:
+    theirs = initlab.probe_model(chain(6, 40, 40, 3, activation=Swish), rows(), scheme="he", seed=0)
+    ours = initlab.probe_model(chain(6, 40, 40, 3, activation=nn.SiLU), rows(), scheme="he", seed=0)
+    assert theirs["predicted_second_moment"].notna().all()
+    pd.testing.assert_frame_equal(theirs, ours, rtol=1e-5)
+
+
+def test_an_activation_that_is_not_registered_is_seen_and_not_predicted() -> None:
+    table = initlab.probe_model(chain(6, 40, 3, activation=HardMish), rows(), scheme="he", seed=0)
+    assert list(table["post_std"].notna()) == [True, False]
+    assert list(table["predicted_second_moment"].notna()) == [True, False]
+    assert table["saturated"].isna().all()  # whether it flattens or rests where its slope is small is not known

@@ -116,9 +116,9 @@ def test_what_theory_does_not_cover_is_said() -> None:
     assert "not drawn independently" in table["no_prediction"].iloc[1]
     table = initlab.probe_model(chain(6, 40, 40, 3), rows(), seed=0, scheme="lsuv")
     assert set(table["no_prediction"]) == {"lsuv fits the weights to data"}
-    table = initlab.probe_model(chain(6, 40, 3, activation=nn.Hardswish), rows(), seed=0)
+    table = initlab.probe_model(chain(6, 40, 3, activation=nn.Hardshrink), rows(), seed=0)
     assert list(table["no_prediction"].isna()) == [True, False]
-    assert table["no_prediction"].iloc[1] == "no closed form for Hardswish"
+    assert table["no_prediction"].iloc[1] == "no closed form for Hardshrink"
 
 
 def test_a_functional_nonlinearity_is_followed() -> None:

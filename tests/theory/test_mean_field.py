@@ -62,12 +62,13 @@ def test_softplus_never_is() -> None:
         critical_point(Activation("softplus"), 0.05)
 
 
-SMALL = ("tanh", "sigmoid", "elu", "selu", "softsign", "hardtanh")  # critical at small σ_b², too
+# Critical at small σ_b², too.
+SMALL = ("tanh", "sigmoid", "elu", "selu", "softsign", "hardtanh", "relu6", "hardsigmoid")
 
 
 @pytest.mark.parametrize(
     ("name", "bias_variance"),
-    [*((name, 0.05) for name in SMALL), *((name, 1.0) for name in (*SMALL, "gelu", "silu", "mish"))],
+    [*((name, 0.05) for name in SMALL), *((name, 1.0) for name in (*SMALL, "gelu", "silu", "mish", "hardswish"))],
 )
 def test_critical_points_solve_both_equations(name: str, bias_variance: float) -> None:
     """q* = σ_w²·E[φ²] + σ_b² and σ_w²·E[φ'²] = 1, by adaptive quadrature and differences."""
@@ -221,7 +222,24 @@ def test_phases_of_tanh() -> None:
     assert edge.variance_depth < 10
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "elu", "selu", "gelu", "silu", "mish", "softsign", "hardtanh"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tanh",
+        "sigmoid",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "mish",
+        "softsign",
+        "hardtanh",
+        "relu6",
+        "hardsigmoid",
+        "hardswish",
+        "quick_gelu",
+    ],
+)
 def test_critical_points_are_critical(name: str) -> None:
     point = critical_point(Activation(name), 1.0)
     theory = mean_field_theory(Activation(name), point.weight_variance, 1.0)
@@ -305,6 +323,18 @@ def test_where_the_variance_runs_away(name: str, chi: float) -> None:
     assert theory.chi == pytest.approx(chi, rel=1e-3)
     assert theory.correlation == pytest.approx(1, abs=1e-6)
     assert math.isnan(theory.variance_depth)
+
+
+def test_where_the_variance_runs_away_as_a_square() -> None:
+    """Squared ReLU: a layer makes 3/2·σ_w²·q² of q, and correlations approach a point between 0 and 1."""
+    theory = mean_field_theory(Activation("squared_relu"), 0.8, 0.05)
+    assert theory.fixed_point == math.inf
+    assert fixed_variance(Activation("squared_relu"), 0.5, 0.05) == pytest.approx((1 - math.sqrt(1 - 0.15)) / 1.5)
+    correlations = [0.9]
+    for _ in range(100):  # at any q, as φ(√q z) is q·φ(z)
+        correlations.append(mapped_correlation("squared_relu", correlations[-1], 0.8, 0.0, 1.0))
+    assert theory.correlation == pytest.approx(correlations[-1], abs=1e-8)
+    assert fitted_depth(correlations, least=1e-10, most=1e-3) == pytest.approx(theory.correlation_depth, rel=1e-3)
 
 
 def test_a_linear_network_keeps_its_correlations() -> None:

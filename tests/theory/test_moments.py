@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 LAMBDA, ALPHA = 1.0507009873554805, 1.6732632423543772  # of SELU: Klambauer et al. 2017
+SIXTH = float(np.float32(1 / 6))  # torch has the slope of its hard sigmoid in single precision
 VARIANCES = (0.1, 1.0, 20.0)
 CORRELATIONS = (-1.0, -0.999, -0.6, -0.1, 0.0, 0.3, 0.9, 0.999, 1.0)
 
@@ -72,6 +73,29 @@ def _mish_slope(h: Array) -> Array:
     return n / (n + 2) + h * 4 * e * (e + 1) / (n + 2) ** 2
 
 
+def _sigmoid_linear(factor: float) -> Formula:
+    """z·σ(factor·z)."""
+
+    def slope(h: Array) -> Array:
+        share = special.expit(factor * h)
+        return share + factor * h * share * special.expit(-factor * h)
+
+    return Formula(lambda h: h * special.expit(factor * h), slope)
+
+
+def _tanh_of_cubic(h: Array) -> Array:
+    return np.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3))
+
+
+def _gelu_tanh_slope(h: Array) -> Array:
+    inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * h**2)
+    return (1 + _tanh_of_cubic(h)) / 2 + h / 2 * (1 - _tanh_of_cubic(h) ** 2) * inner
+
+
+def _inside(h: Array, low: float, high: float, slope: Array | float) -> Array:
+    return np.where((low < h) & (h < high), slope, 0.0)
+
+
 FORMULAS = {
     "relu": _leaky(0.0),
     "leaky_relu": _leaky(0.01),
@@ -82,8 +106,16 @@ FORMULAS = {
     "gelu": Formula(
         lambda h: h * special.ndtr(h), lambda h: special.ndtr(h) + h * np.exp(-(h**2) / 2) / np.sqrt(2 * np.pi)
     ),
-    "silu": Formula(
-        lambda h: h * special.expit(h), lambda h: special.expit(h) * (1 + h * (1 - special.expit(h)))
+    "gelu_tanh": Formula(lambda h: h / 2 * (1 + _tanh_of_cubic(h)), _gelu_tanh_slope),
+    "quick_gelu": _sigmoid_linear(1.702),
+    "silu": _sigmoid_linear(1.0),
+    "relu6": Formula(lambda h: np.clip(h, 0, 6), lambda h: _inside(h, 0, 6, 1.0), (0.0, 6.0)),
+    "squared_relu": Formula(lambda h: np.maximum(h, 0) ** 2, lambda h: 2 * np.maximum(h, 0), (0.0,)),
+    "hardsigmoid": Formula(
+        lambda h: np.clip(h / 6 + 0.5, 0, 1), lambda h: _inside(h, -3, 3, SIXTH), (-3.0, 3.0)
+    ),
+    "hardswish": Formula(
+        lambda h: h * np.clip(h / 6 + 0.5, 0, 1), lambda h: _inside(h, -3, 3, h / 3 + 0.5) + (h >= 3), (-3.0, 3.0)
     ),
     "mish": Formula(_mish, _mish_slope),
     "tanh": Formula(np.tanh, lambda h: 1 - np.tanh(h) ** 2),
@@ -140,7 +172,7 @@ def _piecewise(integrand: Callable[[float], float], edges: list[float]) -> float
 
 
 def test_the_oracle_knows_every_activation_but_the_sine() -> None:
-    assert set(FORMULAS) == set(ACTIVATIONS) - {"sine"}
+    assert set(FORMULAS) == {*ACTIVATIONS, "gelu_tanh"} - {"sine"}
 
 
 @pytest.mark.parametrize("name", FORMULAS)

@@ -1,0 +1,138 @@
+"""What a module makes of a grid of numbers: tried on a copy of it, so that no trace is left in the module."""
+
+import contextlib
+import copy
+import inspect
+import io
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+REACH: Final = 10.0  # what a function does to numbers beyond, which signals hardly are, is not looked at
+GRID: Final = np.linspace(-REACH, REACH, 240)
+SHAPES: Final = ((12, 20), (20, 12))
+# The same numbers at other places, beside others, in the other shape.
+ORDERS: Final = (np.arange(240), np.random.default_rng(0).permutation(240))
+# Wider than what single precision makes of a formula, narrower than what one formula for GELU is off another.
+RELATIVE: Final = 1e-5
+ABSOLUTE: Final = 1e-6
+MODULE_STATE: Final = frozenset(vars(nn.Module()))
+
+Function = Callable[[Tensor], Tensor]
+
+
+def grid() -> Tensor:
+    """The numbers that modules are compared on, shape (240,), float64, ascending from -10 to 10."""
+    return torch.tensor(GRID, dtype=torch.float64, device="cpu")
+
+
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two functions that gave these values on the grid count as one."""
+    return torch.allclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+
+
+def is_affine(values: Tensor) -> bool:
+    """Whether a function that gave these values on the grid is a + b·z there, so that it bends nothing."""
+    points = grid()
+    slope = (values[-1] - values[0]) / (points[-1] - points[0])
+    return alike(values, values[0] + slope * (points - points[0]))
+
+
+@contextlib.contextmanager
+def without_trace() -> Iterator[None]:
+    """Run what may draw random numbers, warn or print: randomness is put back, and nothing is shown."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+def settings_of(module: nn.Module) -> dict[str, object]:
+    """What a module holds beside what every module has: its own attributes."""
+    return {name: value for name, value in vars(module).items() if name not in MODULE_STATE}
+
+
+def has_state(module: nn.Module) -> bool:
+    """Whether a module has parameters, buffers or modules inside."""
+    parts = module.parameters(), module.buffers(), module.children()
+    return any(next(iter(part), None) is not None for part in parts)
+
+
+def copy_to_try(module: nn.Module) -> nn.Module | None:
+    """A copy of a module without state that shares nothing with it, nor its hooks.
+
+    None if the module does not take a single tensor, hides modules in its settings, or holds what cannot be copied.
+    """
+    settings = settings_of(module)
+    try:
+        if any(isinstance(leaf, nn.Module) for leaf in tree_leaves(settings)):
+            return None
+        inspect.signature(module.forward).bind(None)
+        other: nn.Module = object.__new__(type(module))
+        nn.Module.__init__(other)
+        for kept in ("_parameters", "_buffers", "_modules"):  # names that stand for None
+            vars(other)[kept].update(vars(module)[kept])
+        memo: dict[int, object] = {id(module): other}
+        vars(other).update({name: copy.deepcopy(value, memo) for name, value in settings.items()})
+    except Exception:  # whatever a module is made of
+        return None
+    return other
+
+
+def elementwise(module: nn.Module, *, training: bool) -> Tensor | None:
+    """What a module makes of each number of the grid, shape (240,), float64; None if it is no elementwise function.
+
+    It is called within `without_trace`, on a module that nothing else uses.
+
+    Args:
+        module: It is called by its `forward`, so that no hook runs.
+        training: The mode that it is in.
+    """
+    module.training = training
+    found = []
+    for shape, order in zip(SHAPES, ORDERS, strict=True):
+        values = _applied(module, grid()[torch.from_numpy(order)].reshape(shape))
+        if values is None:
+            return None
+        found.append(torch.empty_like(values).scatter_(0, torch.from_numpy(order), values))
+    first, second = found
+    return first if alike(first, second) else None
+
+
+def function_of(module: nn.Module) -> Function:
+    """φ of a module that `elementwise` found to be one, in evaluation mode: from and to float64, any shape."""
+
+    def function(z: Tensor) -> Tensor:
+        module.training = False
+        values = _applied(module, z.reshape(1, -1))
+        assert values is not None
+        return values.reshape(z.shape)
+
+    return function
+
+
+def _applied(module: nn.Module, points: Tensor) -> Tensor | None:
+    """What a module makes of numbers, shape (numbers,), float64: in double precision, or in single if it must."""
+    for dtype in (torch.float64, torch.float32):
+        try:
+            values = module.forward(points.to(dtype, copy=True))
+        except (Exception, SystemExit):  # whatever a module does
+            continue
+        if isinstance(values, Tensor) and values.shape == points.shape and values.is_floating_point():
+            return values.detach().reshape(-1).double()
+    return None
