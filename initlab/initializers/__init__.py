@@ -6,8 +6,9 @@ gets what), `api` (the one call for users).
 """
 
 import initlab.initializers.schemes  # noqa: F401  # registers them
-from initlab.initializers.apply import Surroundings, fill_model, initialize_model
+from initlab.initializers.apply import fill_model, initialize_model
 from initlab.initializers.context import Context
+from initlab.initializers.filling import Surroundings
 from initlab.initializers.init_report import InitReport, ParameterRow
 from initlab.initializers.registry import Scheme, find_scheme, list_initializers, register
 from initlab.initializers.spec import InitSpec, parse_init

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from initlab.activations import Activation
 from initlab.base.errors import InitializationWarning, UserError
 from initlab.base.wording import listed
-from initlab.initializers.apply import Surroundings, initialize_model
+from initlab.initializers.apply import initialize_model
 from initlab.initializers.coverage import coverage_of
 from initlab.initializers.drawn import note_drawn, words_on
+from initlab.initializers.filling import Surroundings
 from initlab.initializers.find_activation import find_activation
 from initlab.initializers.init_report import InitReport
 from initlab.initializers.rules import Given, Rules, spec_of

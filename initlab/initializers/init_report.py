@@ -17,7 +17,7 @@ from initlab.modules.wrappers import bare_name
 if TYPE_CHECKING:
     import pandas as pd
 
-CHUNK: Final = 2**20  # entries that are looked at together, so that large weights need no copy of themselves
+CHUNK: Final = 2**17  # entries that are looked at together: large weights need no copy, and a piece stays in the cache
 LEFT: Final = "left as it was"
 
 
@@ -185,23 +185,22 @@ def _why_unknown(model: nn.Module, name: str, parameter: Tensor) -> str:
 
 @torch.no_grad()
 def _moments(parameter: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of all entries, in double precision, piece by piece.
+    """Mean and standard deviation of all entries, piece by piece; NaN for complex numbers, and where there are none.
 
-    Complex numbers and empty tensors have none here: NaN.
+    They are taken around the first entry, so that those of a constant are exact.
     """
     if parameter.is_complex() or not parameter.numel():
         return math.nan, math.nan
     whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter  # gathers FSDP2's shards
-    count, mean, squares = 0, 0.0, 0.0
-    for piece in whole.detach().flatten().split(CHUNK):
-        values = piece.double()
-        size, middle = len(values), float(values.mean())
-        around = float((values - middle).square().sum())
-        step = middle - mean
-        squares += around + step**2 * count * size / (count + size)
-        mean += step * size / (count + size)
-        count += size
-    return mean, math.sqrt(squares / count)
+    flat = whole.detach().flatten()
+    kind = torch.float64 if flat.dtype == torch.float64 or len(flat) <= CHUNK else torch.float32
+    shift, total, squares = float(flat[0]), 0.0, 0.0
+    for piece in flat.split(CHUNK):
+        around = piece.to(kind) - shift
+        total += float(around.sum())
+        squares += float(torch.dot(around, around))
+    middle = total / len(flat)
+    return shift + middle, math.sqrt(max(squares / len(flat) - middle**2, 0.0))
 
 
 def _cells(row: ParameterRow, *, with_hits: bool) -> list[str]:

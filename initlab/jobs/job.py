@@ -27,7 +27,7 @@ from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
 # Raised when the same configuration and data give other results than before.
-RESULTS_VERSION: Final = 2
+RESULTS_VERSION: Final = 3
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Weights scaled to the moments that reach them, layer by layer."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from initlab.base.errors import UserError
 from initlab.initializers.context import Context, by_layer, run_hooked
@@ -13,7 +13,8 @@ from initlab.initializers.registry import register
 from initlab.initializers.slots import Slot
 from initlab.modules.batch import Batch
 
-LEAST_ROWS = 512
+LEAST_ROWS: Final = 512
+ENOUGH: Final = 2**20  # entries
 
 
 @register(
@@ -90,6 +91,12 @@ def _standard_normal(like: Tensor, generator: Generator) -> Tensor:
 
 
 def _enlarged(batch: Batch) -> Batch:
-    """The batch, its rows repeated until there are at least `LEAST_ROWS` to sample moments from."""
-    rows = torch.arange(max(len(batch), LEAST_ROWS), device="cpu") % len(batch)
-    return batch.part(rows)
+    """The batch, its rows repeated until there are enough to sample moments from, but not more than memory holds.
+
+    Enough are `LEAST_ROWS` rows, or fewer of many entries each: as many as have `ENOUGH` together.
+    """
+    entries = max(tensor[:1].numel() for tensor in tree_leaves(batch.inputs) if isinstance(tensor, Tensor))
+    wanted = min(LEAST_ROWS, math.ceil(ENOUGH / max(entries, 1)))
+    if len(batch) >= wanted:
+        return batch
+    return batch.part(torch.arange(wanted, device="cpu") % len(batch))

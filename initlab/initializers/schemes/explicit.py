@@ -3,6 +3,7 @@
 from torch import Generator, Tensor, nn
 
 from initlab.initializers.checks import check_not_negative, check_positive
+from initlab.initializers.kernels import fill_cut_normal
 from initlab.initializers.registry import register
 
 
@@ -56,4 +57,4 @@ def trunc_normal(weight: Tensor, *, std: float = 0.05, cut: float = 2.0, generat
         UserError: std or cut is not positive.
     """
     check_positive(std=std, cut=cut)
-    nn.init.trunc_normal_(weight, 0.0, std, -cut * std, cut * std, generator=generator)
+    fill_cut_normal(weight, std, cut, generator=generator)

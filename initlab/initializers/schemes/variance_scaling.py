@@ -6,6 +6,7 @@ from torch import Generator, Tensor, nn
 
 from initlab.initializers.checks import check_choice, check_positive
 from initlab.initializers.fans import Fan
+from initlab.initializers.kernels import fill_cut_normal
 from initlab.initializers.registry import register
 
 # The standard deviation of N(0, 1) cut at ±2.
@@ -22,8 +23,7 @@ def _fill_normal(weight: Tensor, std: float, *, truncated: bool, generator: Gene
         generator: The only source of randomness, on the CPU.
     """
     if truncated:
-        uncut = std / STD_OF_CUT_NORMAL
-        nn.init.trunc_normal_(weight, 0.0, uncut, -2 * uncut, 2 * uncut, generator=generator)
+        fill_cut_normal(weight, std / STD_OF_CUT_NORMAL, 2.0, generator=generator)
     else:
         nn.init.normal_(weight, 0.0, std, generator=generator)
 

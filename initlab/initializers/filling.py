@@ -1,0 +1,296 @@
+"""Filling one parameter: its numbers are drawn from a stream of its own, and written into the network."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from initlab.activations import Activation
+from initlab.base.errors import UserError, first_line
+from initlab.base.own_code import own_fault
+from initlab.base.randomness import stream
+from initlab.initializers.fans import Fan
+from initlab.initializers.find_activation import required_activation
+from initlab.initializers.gains import gain_value
+from initlab.initializers.init_report import Treatment
+from initlab.initializers.plans import Plan
+from initlab.initializers.registry import BIAS_LIKE_TORCH, Scheme
+from initlab.initializers.selection import EVERYTHING, Selection
+from initlab.initializers.slots import Slot, computed_value
+from initlab.initializers.spec import InitSpec, Rule, scheme_of
+from initlab.modules.batch import Batch
+from initlab.modules.snapshot import Snapshot
+from initlab.modules.wrappers import bare_name
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a scheme may know besides the network.
+
+    Attributes:
+        activation: The nonlinearity that follows the layers, for gains and schemes that depend on it; None where it is
+            not known.
+        batch: Rows for schemes that look at data; None where the scheme needs none.
+        loss: From outputs and targets to a scalar, for schemes that look at gradients; None where the scheme needs
+            none.
+        selection: Which parameters may be touched.
+        within: Name of the network in a larger one that it is part of; empty if it is whole. It goes into the names of
+            the streams, so that equal parts get numbers of their own.
+    """
+
+    activation: Activation | None = None
+    batch: Batch | None = None
+    loss: Callable[[Any, Any], Tensor] | None = None
+    selection: Selection = EVERYTHING
+    within: str = ""
+
+    def stream_of(self, seed: int, name: str) -> Generator:
+        """The randomness of one parameter: a function of the seed and of its name in the whole network."""
+        plain = bare_name(name)
+        return stream(seed, f"{self.within}.{plain}" if self.within else plain)
+
+
+class Scratch:
+    """Memory to draw numbers in: contiguous, on the CPU, so that they depend on nothing but the stream and the shape.
+
+    It is used again for each weight, as new memory takes as long to get as random numbers do to draw.
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[torch.dtype, Tensor] = {}
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor of zeros; the one that was given before is lost."""
+        count = math.prod(shape)
+        if dtype not in self._memory or len(self._memory[dtype]) < count:
+            self._memory[dtype] = torch.empty(count, dtype=dtype, device="cpu")
+        return self._memory[dtype][:count].zero_().view(*shape)
+
+
+@dataclass(frozen=True)
+class Filling:
+    """One network that is being filled.
+
+    Attributes:
+        model: The network.
+        known: What schemes may know besides.
+        seed: Seed of the streams of randomness; each parameter has its own.
+        keeper: Keeps what is changed.
+        scratch: Where numbers are drawn.
+    """
+
+    model: nn.Module
+    known: Surroundings
+    seed: int
+    keeper: Snapshot
+    scratch: Scratch
+
+    def stream_of(self, name: str) -> Generator:
+        """The randomness of one parameter."""
+        return self.known.stream_of(self.seed, name)
+
+
+def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treatment]:
+    """Fill one weight and its biases.
+
+    Args:
+        plan: The weight, and the rule that fills it, of level "weight".
+        filling: The network that it belongs to.
+        first: Whether it is the network's first weight, as some schemes want to know.
+
+    Returns:
+        What was done to the weight and each of its biases, by name.
+    """
+    slot, spec = plan.slot, plan.spec
+    assert spec is not None  # the caller has seen to it
+    scheme = scheme_of(spec)
+    if scheme.level == "model":
+        raise UserError(f"init={scheme.name} works on whole networks, not on the single weight {slot.name}")
+    arguments, gain = _arguments(scheme, spec, filling)
+    weight = filling.scratch.zeros(slot.weight.shape, _drawn_dtype(slot.weight))
+    bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
+    by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
+    offered: dict[str, Any] = {"fan": slot.fan, "generator": filling.stream_of(slot.name), "first": first}
+    if "activation" in scheme.supplied:
+        offered["activation"] = required_activation(filling.known.activation, f"init={scheme.name}", filling.model)
+    parts = iter(slot.stored.each_bias(bias)) if bias is not None and by_scheme else iter(())
+    remarks: dict[str, None] = {}
+    with _unasked(filling.stream_of(f"{slot.name}, unasked")):
+        for block in slot.each(weight):
+            offered["bias"] = next(parts, None)
+            given = calling(scheme, block, **arguments, **{name: offered[name] for name in scheme.supplied})
+            if isinstance(given, str):
+                remarks[given] = None
+            elif given is not None and spec.function is None:
+                raise UserError(f"init={scheme.name} returned a {type(given).__name__}: it must fill `weight` in place")
+    padding = getattr(slot.layer, "padding_idx", None) if slot.is_embedding else None
+    if padding is not None:
+        weight[padding] = 0
+    hit = "" if plan.rule is None else str(plan.rule)
+    note = "; ".join([*([f"{slot.blocks} blocks"] if slot.blocks > 1 else []), *list(remarks)[:1]])
+    done = _write_weight(slot, weight, Treatment(scheme.name, slot.fan, gain, note, hit), filling.keeper)
+    rule = scheme.bias if spec.bias is None else spec.bias
+    for name, parameter in slot.biases:
+        filling.keeper.keep(parameter)
+        if by_scheme and parameter is slot.bias and bias is not None:
+            write(parameter, bias)
+            done[name] = Treatment(scheme.name, hit=hit)
+        else:
+            _fill_bias(parameter, rule, fan=slot.fan, generator=filling.stream_of(name))
+            done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}", hit=hit)
+    return done
+
+
+def fill_other(name: str, rule: Rule, filling: Filling) -> Treatment:
+    """Fill a parameter that is no weight by the rule that hit it.
+
+    Args:
+        name: The parameter's name.
+        rule: The rule; it may say to leave it alone.
+        filling: The network that it belongs to.
+
+    Raises:
+        UserError: the scheme scales by fans, or sees maps, which such a parameter has not.
+    """
+    parameter = filling.model.get_parameter(name)
+    refusal = filling.known.selection.refusal([name], frozen=not parameter.requires_grad)
+    if rule.spec is None or refusal is not None:
+        return Treatment.left_alone(refusal or f"rule {rule} leaves it", hit=str(rule))
+    scheme = scheme_of(rule.spec)
+    if not (scheme.elementwise or rule.spec.function is not None):
+        raise UserError(
+            f"rule {rule}: {name} is no weight with fans, as init={scheme.name} needs one; use normal, uniform, "
+            "constant or the like, or say how its module stores it by register_layer"
+        )
+    arguments, _ = _arguments(scheme, rule.spec, filling)
+    values = torch.zeros(parameter.shape, dtype=_drawn_dtype(parameter), device="cpu")
+    offered = {"generator": filling.stream_of(name)}
+    with _unasked(filling.stream_of(f"{name}, unasked")):
+        calling(scheme, values, **arguments, **{key: offered[key] for key in scheme.supplied & offered.keys()})
+    filling.keeper.keep(parameter)
+    write(parameter, values)
+    return Treatment(scheme.name, hit=str(rule))
+
+
+def write(parameter: Tensor, values: Tensor) -> None:
+    """Copy numbers into a parameter in place; into its shards, where it is distributed over processes (FSDP2).
+
+    Args:
+        parameter: On any device, of any type of real numbers.
+        values: Of the parameter's whole shape, on the CPU.
+    """
+    sharded: Any = parameter
+    if hasattr(sharded, "device_mesh"):
+        from torch.distributed.tensor import distribute_tensor  # only where there are such parameters
+
+        values = distribute_tensor(values.to(parameter.device), sharded.device_mesh, sharded.placements)
+    parameter.copy_(values)
+
+
+def _write_weight(slot: Slot, drawn: Tensor, treatment: Treatment, keeper: Snapshot) -> dict[str, Treatment]:
+    """Put the numbers of a weight into the network; where it is computed from others, through its parametrization.
+
+    Args:
+        slot: The weight.
+        drawn: Its numbers, on the CPU.
+        treatment: What was done, if it can be written.
+        keeper: Keeps what is changed.
+
+    Returns:
+        The treatment by the name of the weight, or by the names of the parameters that it is computed from.
+    """
+    if not slot.computed:
+        keeper.keep(slot.weight)
+        write(slot.weight, drawn)
+        return {slot.name: treatment}
+    own = slot.name.rpartition(".")[2]
+    chain: Any = slot.layer.parametrizations[own]  # type: ignore[index]  # torch has no type for it
+    kinds = ", ".join(type(step).__name__.strip("_") for step in chain)
+    local = Snapshot()
+    for keeping in (keeper, local):
+        keeping.keep_buffers(chain)
+        for tensor in chain.parameters():
+            keeping.keep(tensor)
+    prefix = f"{slot.layer_name}." if slot.layer_name else ""
+    names = [f"{prefix}parametrizations.{own}.{name}" for name, _ in chain.named_parameters()]
+    try:
+        setattr(slot.layer, own, drawn.to(slot.weight))
+    except Exception as error:  # whatever a parametrization says to what it cannot be
+        local.restore()
+        reason = f"its parametrization {kinds} cannot be written to: {first_line(error)}"
+        return dict.fromkeys(names, Treatment.left_alone(reason, unasked=True))
+    become = computed_value(slot.layer, own)
+    same = torch.allclose(become.cpu().to(drawn), drawn, rtol=1e-3, atol=1e-6)
+    if same:
+        return dict.fromkeys(names, replace(treatment, note=f"through {kinds}"))
+    changed = f"through {kinds}, which makes its std {float(become.float().std()):.3g}"
+    return dict.fromkeys(names, replace(treatment, rule=f"{treatment.rule}, then {kinds}", note=changed))
+
+
+def _arguments(scheme: Scheme, spec: InitSpec, filling: Filling) -> tuple[dict[str, Any], float | None]:
+    """The parameters that a scheme is called with, its gain as a number; and the gain, None where it uses none.
+
+    Raises:
+        UserError: the gain depends on the activation, which is not known.
+    """
+    arguments = dict(spec.parameters)
+    gain = arguments.get("gain", scheme.defaults.get("gain"))
+    if isinstance(gain, str):
+        activation = required_activation(filling.known.activation, f"init.gain={gain}", filling.model)
+        gain = arguments["gain"] = gain_value(gain, activation)
+    return arguments, gain if isinstance(gain, int | float) else None
+
+
+def calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
+    """Call a scheme's function, and report whatever goes wrong in it.
+
+    Raises:
+        UserError: the network, the loss, or a user's own scheme does not do what it should.
+        OwnCodeError: it raised something in the user's own code.
+    """
+    try:
+        return scheme.function(*arguments, **keywords)
+    except UserError:
+        raise
+    except Exception as error:
+        plain = UserError(f"init={scheme.name} failed: {type(error).__name__}: {first_line(error)}")
+        raise own_fault(error, f"init={scheme.name} failed") or plain from error
+
+
+@contextmanager
+def _unasked(generator: Generator) -> Iterator[None]:
+    """Let torch's global random numbers be those of a stream, so that what ignores its generator is reproducible."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(generator.initial_seed())
+        yield
+
+
+def _drawn_dtype(parameter: Tensor) -> torch.dtype:
+    """The type in which the numbers for a parameter are drawn: double precision for its own, else single."""
+    return torch.float64 if parameter.dtype == torch.float64 else torch.float32
+
+
+def _fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
+    """Fill a bias in place.
+
+    Args:
+        bias: The parameter, of any shape; gates of a recurrent layer may be stacked in it.
+        rule: A number for every entry; or `"torch_default"` for U(±1/sqrt(fan_in)), as torch does it.
+        fan: Fans of the weight that the bias belongs to.
+        generator: The only source of randomness; a number draws nothing.
+
+    Raises:
+        UserError: the rule is a word other than `"torch_default"`.
+    """
+    if isinstance(rule, str):
+        if rule != BIAS_LIKE_TORCH:
+            raise UserError(f"init.bias={rule}: expected a number or {BIAS_LIKE_TORCH}")
+        bound = 1 / math.sqrt(fan.fan_in)
+        drawn = torch.empty(bias.shape, dtype=_drawn_dtype(bias), device="cpu")
+        write(bias, nn.init.uniform_(drawn, -bound, bound, generator=generator))
+    else:
+        nn.init.constant_(bias, rule)

@@ -1,0 +1,127 @@
+"""What is to be done to each weight of a network, before anything is done."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from torch import nn
+
+from initlab.base.errors import UserError
+from initlab.initializers.registry import Scheme
+from initlab.initializers.selection import Selection, rule_for_other, rule_for_slot
+from initlab.initializers.slots import Slot
+from initlab.initializers.spec import InitSpec, Rule, scheme_of
+
+# What language models draw embeddings from (GPT-2, BERT, Llama): fans say nothing of a table of rows to look up.
+EMBEDDING: Final = InitSpec("normal", {"std": 0.02})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done to one weight and its biases.
+
+    Attributes:
+        slot: The weight, with those of its biases that may be touched.
+        spec: The rule that fills it; None: nothing fills it before the scheme for the whole network works on it.
+        rule: The rule apart that hit it, if one did.
+        by_scheme: Whether the scheme for the whole network may change it.
+        refusal: Why it is left alone; None if it is not.
+        names: Names of the weight and of all its biases.
+    """
+
+    slot: Slot
+    spec: InitSpec | None
+    rule: Rule | None
+    by_scheme: bool
+    refusal: str | None
+    names: tuple[str, ...]
+
+
+def make_plans(
+    model: nn.Module, slots: Sequence[Slot], spec: InitSpec, scheme: Scheme, selection: Selection
+) -> list[Plan]:
+    """What is to be done to each weight; nothing is done yet."""
+    output = output_slots(slots, spec.output_layer)
+    common = spec if scheme.level == "weight" else base_of(spec, scheme)
+    plans = []
+    for slot in slots:
+        rule = rule_for_slot(spec.rules, slot, model)
+        apart = spec.output is not None and slot in output
+        if rule is not None:
+            chosen = rule.spec
+        elif apart:
+            chosen = spec.output
+        elif common is not None and slot.is_embedding and not scheme_of(common).elementwise:
+            chosen = spec.embedding or replace(EMBEDDING, bias=common.bias)
+        elif common is not None and slot.is_embedding and spec.embedding is not None:
+            chosen = spec.embedding
+        else:
+            chosen = common
+        refusal = selection.refusal(slot.names, frozen=not slot.weight.requires_grad and not slot.computed)
+        if rule is not None and rule.spec is None:
+            refusal = refusal or f"rule {rule} leaves it"
+        names = (slot.name, *(name for name, _ in slot.biases))
+        trimmed = _with_biases(
+            slot, [(name, bias) for name, bias in slot.biases if _free(name, bias, spec, selection, model)]
+        )
+        plans.append(Plan(trimmed, chosen, rule, rule is None and not apart, refusal, names))
+    return plans
+
+
+def output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:
+    """The slots of the output layer.
+
+    Args:
+        slots: All weights of the network, in the order of definition; at least one.
+        layer: Name of the layer in the network; None: the layer that the network registers last.
+
+    Raises:
+        UserError: the network has no layer of that name with a weight.
+    """
+    name = slots[-1].layer_name if layer is None else layer
+    named = [slot for slot in slots if slot.layer_name == name]
+    if not named:
+        known = ", ".join(dict.fromkeys(slot.layer_name for slot in slots))
+        raise UserError(f"init.output_layer={layer}: the network has no such layer with a weight; it has {known}")
+    return named
+
+
+def other_rules(model: nn.Module, rules: Sequence[Rule], of_slots: set[str]) -> list[tuple[str, Rule]]:
+    """The parameters that are no weight and that a rule hits, by their names; weights have their plans."""
+    slots = of_slots - {name for name in of_slots if name.endswith("bias")}
+    found = []
+    for name, _ in model.named_parameters():
+        rule = None if name in slots else rule_for_other(rules, name, model)
+        if rule is not None:
+            found.append((name, rule))
+    return found
+
+
+def names_apart(model: nn.Module, plans: Sequence[Plan]) -> Iterator[str]:
+    """Names of all parameters that a scheme for the whole network must leave as they are."""
+    free = {name for plan in plans if plan.by_scheme and plan.refusal is None for name in plan.names}
+    listed = {name for plan in plans for name in plan.names}
+    yield from (name for name, _ in model.named_parameters() if name in listed - free)
+
+
+def base_of(spec: InitSpec, scheme: Scheme) -> InitSpec | None:
+    """The rule that fills the weights before a scheme for whole networks works on them."""
+    if spec.base is not None or scheme.base is None:
+        return spec.base
+    return InitSpec(scheme.base, bias=scheme.bias if spec.bias is None else spec.bias)
+
+
+def _free(name: str, bias: nn.Parameter, spec: InitSpec, selection: Selection, model: nn.Module) -> bool:
+    """Whether a bias goes with its weight: it may be touched, and no rule of its own hits it."""
+    refused = selection.refusal([name], frozen=not bias.requires_grad) is not None
+    return not refused and rule_for_other(spec.rules, name, model) is None
+
+
+def _with_biases(slot: Slot, biases: list[tuple[str, nn.Parameter]]) -> Slot:
+    """The slot with some of its biases only."""
+    if len(biases) == len(slot.biases):
+        return slot
+    own = [(name, bias) for name, bias in biases if bias is slot.bias]
+    name, bias = own[0] if own else (None, None)
+    more = tuple(pair for pair in biases if pair[1] is not slot.bias)
+    return replace(slot, bias_name=name, bias=bias, more_biases=more)
