@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from initlab.figures.panels import OTHERS, add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under
+from initlab.results.confidence import percent
 from initlab.results.intervals import RESAMPLES, mean_bands
 from initlab.tables.schema import LIMITS, METRICS
 
@@ -16,7 +17,7 @@ LOWEST_R2 = -0.25  # how far below what predicting the mean gets a panel goes: u
 
 
 def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
-    """Draw validation scores over epochs, each candidate at its best learning rate: mean over members and 95 % band.
+    """Draw validation scores over epochs, each candidate at its best learning rate: mean over members and its interval.
 
     Example:
         >>> from pathlib import Path
@@ -35,7 +36,9 @@ def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition, rng)
     left = " that have not diverged" if analysis.candidates["diverged"].any() else ""
-    figure.supxlabel(f"epoch (mean and 95 % interval over {seeds_text(analysis)}{left})", fontsize=10)
+    figure.supxlabel(
+        f"epoch (mean and {percent(analysis.level)} interval over {seeds_text(analysis)}{left})", fontsize=10
+    )
     add_legend(figure, analysis)
     return figure
 
@@ -48,7 +51,8 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
         color, dash = looks.get(candidate, OTHERS)
         labelled = candidate in looks
         members = scores.to_numpy(np.float64, na_value=np.nan)
-        mean, low, high = mean_bands(members, rng=rng, resamples=RESAMPLES if labelled else 0)
+        resamples = RESAMPLES if labelled else 0
+        mean, low, high = mean_bands(members, rng=rng, resamples=resamples, level=analysis.level)
         epochs = scores.columns.to_numpy(np.float64)
         width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
         panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=width, zorder=order, label=candidate)

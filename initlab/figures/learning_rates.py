@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from initlab.figures.panels import OTHERS, add_legend, panel_grid, score_axis, styles
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.confidence import percent
 from initlab.results.intervals import bootstrap_intervals
 from initlab.results.scores import counted_scores
 from initlab.tables.schema import METRICS
 
 
 def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
-    """Draw mean validation score against learning rate, with 95 % intervals; a ring marks each candidate's best.
+    """Draw mean validation score against learning rate, with its interval; a ring marks each candidate's best.
 
     Example:
         >>> from pathlib import Path
@@ -33,7 +34,11 @@ def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
     rng = np.random.default_rng(seed)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition, rng)
-    figure.supxlabel("learning rate (a ring: the best on validation rows; a diverged network counts as 0)", fontsize=9)
+    figure.supxlabel(
+        f"learning rate (band: {percent(analysis.level)} interval; ring: the best on validation rows; a diverged "
+        "network counts as 0)",
+        fontsize=9,
+    )
     add_legend(figure, analysis)
     return figure
 
@@ -65,5 +70,6 @@ def _intervals(analysis: Analysis, jobs: pd.DataFrame, rng: np.random.Generator)
     ends = np.full((2, len(scores)), np.nan)
     for seeds in np.unique(counts[counts > 1]):
         places = np.flatnonzero(counts == seeds)
-        ends[:, places] = bootstrap_intervals(np.stack([scores[place] for place in places]), rng=rng)
+        values = np.stack([scores[place] for place in places])
+        ends[:, places] = bootstrap_intervals(values, level=analysis.level, rng=rng)
     return np.asarray(np.clip(ends, 0.0, 1.0))

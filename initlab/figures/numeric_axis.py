@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 
 from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, OTHERS, score_axis
 from initlab.figures.style import LINES, literal
+from initlab.results.confidence import percent
 from initlab.results.numeric_axes import NumericAxis
 from initlab.tables.schema import METRICS
 
@@ -14,7 +15,7 @@ WIDE = 20.0  # the greatest value over the least, from which on the axis is loga
 
 
 def score_along_axis(found: NumericAxis) -> Figure:
-    """Draw mean test score against the values of an axis, with 95 % intervals, a panel a condition.
+    """Draw mean test score against the values of an axis, with intervals, a panel a condition.
 
     Panels share both axes, so that heights compare. A cross marks a value at which networks diverged.
 
@@ -43,7 +44,7 @@ def score_along_axis(found: NumericAxis) -> Figure:
         panel.remove()
     for name, panel in zip(names, list(figure.axes), strict=True):
         _draw(panel, found, name)
-    figure.supxlabel(literal(found.key), fontsize=10)
+    figure.supxlabel(f"{literal(found.key)} (band: {percent(found.level)} interval)", fontsize=10)
     looks = dict(zip(found.lines[:MOST_LABELLED], LINES, strict=False))
     handles = [
         Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(line) or "all")

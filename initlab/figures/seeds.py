@@ -12,6 +12,7 @@ from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under
 from initlab.results.candidates import CONDITION
+from initlab.results.confidence import percent
 from initlab.tables.schema import METRICS
 
 MOST_ROWS = 20  # candidates in a panel
@@ -21,7 +22,7 @@ SQUEEZED = 6  # times the span of the better half: a panel that shows all shows 
 
 
 def seeds_as_dots(analysis: Analysis) -> Figure:
-    """Draw the test score of every member: a row a candidate, best on top, with mean and 95 % interval.
+    """Draw the test score of every member: a row a candidate, best on top, with mean and interval.
 
     Where members diverged, or dots or the mean lie too far left to be shown, a remark says so.
 
@@ -40,7 +41,8 @@ def seeds_as_dots(analysis: Analysis) -> Figure:
     figure, panels = panel_grid(analysis, height=0.8 + 0.3 * most)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition)
-    figure.supxlabel(f"a dot a seed ({seeds_text(analysis)}); diamond: mean, with its 95 % interval", fontsize=10)
+    interval = f"{percent(analysis.level)} interval"
+    figure.supxlabel(f"a dot a seed ({seeds_text(analysis)}); diamond: mean, with its {interval}", fontsize=10)
     return figure
 
 

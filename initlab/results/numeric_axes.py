@@ -18,14 +18,16 @@ class NumericAxis:
     Attributes:
         key: The configuration key, such as `model.depth`.
         points: One row a candidate and condition: panel (data set and the other conditions), metric, line (what is
-            compared, but for the key), value, score with low and high (mean and 95 % interval over the members that
+            compared, but for the key), value, score with low and high (mean and interval over the members that
             did not diverge), diverged and seeds; by panel, line and value.
         lines: Names of the lines, those that are candidates by themselves in their order overall.
+        level: Confidence level of the intervals.
     """
 
     key: str
     points: pd.DataFrame
     lines: tuple[str, ...]
+    level: float
 
 
 def numeric_axes(analysis: Analysis) -> list[NumericAxis]:
@@ -64,4 +66,4 @@ def _axis(analysis: Analysis, key: str) -> NumericAxis:
     lines = (*ranked, *(name for name in found if name not in ranked))
     order = points["line"].map({name: place for place, name in enumerate(lines)})
     points = points.assign(order=order).sort_values(["panel", "order", "value"], kind="stable", ignore_index=True)
-    return NumericAxis(key, points.drop(columns="order"), lines)
+    return NumericAxis(key, points.drop(columns="order"), lines, analysis.level)
