@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from initlab.figures.panels import OTHERS, add_legend, panel_grid, score_axis, styles
+from initlab.figures.looks import OTHERS
+from initlab.figures.panels import add_legend, panel_grid, score_axis, styles
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.confidence import percent
 from initlab.results.intervals import bootstrap_intervals
@@ -47,17 +48,19 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
     metric, looks = condition[1], styles(analysis)
     chosen = analysis.candidates_under(condition).set_index("candidate")["rate"]
     for candidate, jobs in analysis.jobs_under(condition).groupby("candidate", sort=False):
-        color, dash = looks.get(str(candidate), OTHERS)
+        look = looks.get(str(candidate), OTHERS)
         labelled = str(candidate) in looks
         jobs = jobs.sort_values("rate")
         rates, means = jobs["rate"].to_numpy(np.float64), jobs["validation"].to_numpy(np.float64)
         width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
-        panel.plot(rates, means, color=color, linestyle=dash, linewidth=width, zorder=order, label=str(candidate))
+        panel.plot(
+            rates, means, color=look.color, linestyle=look.dash, linewidth=width, zorder=order, label=str(candidate)
+        )
         if labelled:
             low, high = _intervals(analysis, jobs, rng)
-            panel.fill_between(rates, low, high, color=color, alpha=0.18, linewidth=0)
+            panel.fill_between(rates, low, high, color=look.color, alpha=0.18, linewidth=0)
             best = rates == chosen[candidate]
-            panel.plot(rates[best], means[best], "o", color=color, markerfacecolor="white", markersize=7, zorder=3)
+            panel.plot(rates[best], means[best], "o", color=look.color, markerfacecolor="white", markersize=7, zorder=3)
     panel.set_xscale("log")
     panel.set_ylabel(f"validation {METRICS[metric]}")
     score_axis(panel, metric)

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from initlab.figures.style import LINES, LineStyle, literal
+from initlab.figures.looks import LOOKS, OTHERS, Look, looks_of
+from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
 
 MOST_PANELS = 12  # conditions in a figure
 MOST_LABELLED = 12  # candidates that can be told apart
 COLUMNS = 3
-OTHERS: tuple[str, LineStyle] = ("0.75", "-")
 
 
 def panel_grid(
@@ -47,9 +47,18 @@ def panel_grid(
     return figure, iter(found)
 
 
-def styles(analysis: Analysis) -> dict[str, tuple[str, LineStyle]]:
-    """Colour and dash by candidate, for those that can be told apart: up to 12, with the best mean ranks overall."""
-    return dict(zip(analysis.by_overall_rank[:MOST_LABELLED], LINES, strict=False))
+def styles(analysis: Analysis) -> dict[str, Look]:
+    """Looks by candidate, for those that can be told apart: up to 12, with the best mean ranks overall.
+
+    In a part of a study a candidate looks as it does in the whole.
+    """
+    labelled = analysis.by_overall_rank[:MOST_LABELLED]
+    names = analysis.names_in_whole
+    everyone = set(names.values()) | set(analysis.whole)
+    if len(everyone) > len(LOOKS):  # two of those that are labelled could look the same
+        return {name: looks_of(labelled)[name] for name in labelled}
+    looks = looks_of(everyone)
+    return {name: looks[names[name]] for name in labelled}
 
 
 def add_legend(figure: Figure, analysis: Analysis) -> None:
@@ -62,12 +71,14 @@ def add_legend(figure: Figure, analysis: Analysis) -> None:
         if row["diverged"]
     }
     handles = [
-        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(name) + remarks.get(name, ""))
-        for name, (color, dash) in looks.items()
+        Line2D(
+            [], [], color=look.color, linestyle=look.dash, linewidth=1.8, label=literal(name) + remarks.get(name, "")
+        )
+        for name, look in looks.items()
     ]
     more = len(analysis.by_overall_rank) - len(looks)
     if more:
-        handles.append(Line2D([], [], color=OTHERS[0], linestyle=OTHERS[1], label=f"{more} more"))
+        handles.append(Line2D([], [], color=OTHERS.color, linestyle=OTHERS.dash, label=f"{more} more"))
     title = "best mean rank first" if len(analysis.conditions) > 1 else "best on test rows first"
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small", title=title)
 

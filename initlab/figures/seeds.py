@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
+from initlab.figures.looks import OTHERS
+from initlab.figures.panels import panel_grid, seeds_text, styles
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under
@@ -54,7 +55,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     columns = ["candidate", "job", "score", "score_low", "score_high", "diverged", "seeds"]
     for place, (candidate, job, mean, low, high, diverged, seeds) in enumerate(table[columns].to_numpy()):
         members = analysis.by_job[job]
-        color, _ = looks.get(candidate, OTHERS)
+        color = looks.get(candidate, OTHERS).color
         scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[members["status"] == "finished"]
         heights = place + _spread(len(scores))
         drawn.append(scores)

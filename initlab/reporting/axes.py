@@ -9,13 +9,15 @@ import pandas as pd
 from initlab.base.wording import counted, interval_text, listed, p_words, shortest
 from initlab.figures.critical_difference import critical_difference_diagram
 from initlab.figures.heat import heat_map
+from initlab.figures.looks import Look
 from initlab.figures.numeric_axis import score_along_axis
+from initlab.figures.panels import styles
 from initlab.reporting.cells import with_level
 from initlab.reporting.document import Paragraph, Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.confidence import percent, significance
 from initlab.results.heat import HeatMap, heat_maps
-from initlab.results.numeric_axes import numeric_axes
+from initlab.results.numeric_axes import NumericAxis, numeric_axes
 
 
 def numeric_axis_sections(analysis: Analysis) -> list[Section]:
@@ -32,12 +34,17 @@ def numeric_axis_sections(analysis: Analysis) -> list[Section]:
             Section(
                 f"Score against {found.key}",
                 [
-                    Picture(name, caption, score_along_axis(found)),
+                    Picture(name, caption, score_along_axis(found, _looks(analysis, found))),
                     Table(name, caption, with_level(analysis, found.points), shown, folded=True),
                 ],
             )
         )
     return sections
+
+
+def _looks(analysis: Analysis, found: NumericAxis) -> dict[str, Look] | None:
+    """The looks of an axis' lines, where these are candidates."""
+    return styles(analysis) if set(found.lines) <= set(analysis.by_overall_rank) else None
 
 
 def _file_name(key: str) -> str:

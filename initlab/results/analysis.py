@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from initlab.results.candidates import CONDITION, Axes, arrange, choose_rates, find_axes
+from initlab.results.candidates import CONDITION, Axes, arrange, candidate_names, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
 from initlab.results.confidence import LEVEL
 from initlab.results.intervals import bootstrap_intervals, interquartile_mean, share_and_interval
@@ -62,6 +62,26 @@ class Analysis:
         """Names of all candidates, the best mean rank over the conditions first."""
         places = self.candidates.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
         return list(places.groupby(self.candidates["candidate"], sort=False).mean().sort_values(kind="stable").index)
+
+    @cached_property
+    def whole(self) -> list[str]:
+        """Names of the candidates of the study that this one was selected from; empty where it is a whole one."""
+        whole = self.study.whole
+        return [] if whole is None else list(candidate_names(whole).unique())
+
+    @cached_property
+    def names_in_whole(self) -> Mapping[str, str]:
+        """What each candidate is called in the study that this one was selected from; else, its own name.
+
+        Candidates keep their own names where the whole study compares something else, so that several are one there.
+        """
+        own = {name: name for name in self.by_overall_rank}
+        if self.study.whole is None:
+            return own
+        named = self.candidates["job"].map(candidate_names(self.study.whole))
+        found = {name: set(named[self.candidates["candidate"] == name]) for name in own}
+        names = {name: next(iter(several)) for name, several in found.items() if len(several) == 1}
+        return names if len(set(names.values())) == len(own) else own
 
     @cached_property
     def by_job(self) -> Mapping[str, pd.DataFrame]:
