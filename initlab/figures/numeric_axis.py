@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from initlab.base.wording import shortest
 from initlab.figures.looks import OTHERS, Look, looks_of
 from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, score_axis
 from initlab.figures.style import literal
@@ -14,13 +15,16 @@ from initlab.results.confidence import percent
 from initlab.results.numeric_axes import NumericAxis
 from initlab.tables.schema import METRICS
 
+MOST_ACROSS = 4  # panels, of a grid of factors
+MOST_TICKS = 8  # values that all stand at the axis
 WIDE = 20.0  # the greatest value over the least, from which on the axis is logarithmic
 
 
 def score_along_axis(found: NumericAxis, looks: Mapping[str, Look] | None = None) -> Figure:
     """Draw mean test score against the values of an axis, with intervals, a panel a condition.
 
-    Panels share both axes, so that heights compare. A cross marks a value at which networks diverged.
+    Panels share both axes, so that heights compare, and stand as a grid of the factors where they are all combinations
+    of several: rows are the outer ones, columns the last. A cross marks a value at which networks diverged.
 
     Example:
         >>> from pathlib import Path
@@ -39,7 +43,8 @@ def score_along_axis(found: NumericAxis, looks: Mapping[str, Look] | None = None
     """
     looks = looks_of(found.lines[:MOST_LABELLED]) if looks is None else looks
     names = list(dict.fromkeys(found.points["panel"]))[:MOST_PANELS]
-    across = min(COLUMNS, len(names))
+    grid_of_factors = found.innermost if found.innermost in range(2, MOST_ACROSS + 1) else None
+    across = min(grid_of_factors or COLUMNS, len(names))
     down = -(-len(names) // across)
     scale = 1.6 if len(names) == 1 else 1.0
     figure = Figure(figsize=(1.6 + scale * 3.3 * across, 0.4 + scale * 2.6 * down), layout="constrained")
@@ -47,8 +52,12 @@ def score_along_axis(found: NumericAxis, looks: Mapping[str, Look] | None = None
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=one_metric).flat
     for panel in list(grid)[len(names) :]:
         panel.remove()
+    above = list(figure.axes)[-across:]  # panels with nothing below them
     for name, panel in zip(names, list(figure.axes), strict=True):
         _draw(panel, found, name, looks)
+        if one_metric and panel.get_subplotspec().colspan.start > 0:  # type: ignore[union-attr]
+            panel.set_ylabel("")
+        panel.tick_params(axis="x", labelbottom=panel in above)
     figure.supxlabel(f"{literal(found.key)} (band: {percent(found.level)} interval)", fontsize=10)
     handles = [
         Line2D([], [], color=looks[line].color, linestyle=looks[line].dash, linewidth=1.8, label=literal(line) or "all")
@@ -75,6 +84,10 @@ def _draw(panel: Axes, found: NumericAxis, name: str, looks: Mapping[str, Look])
     values = found.points["value"].to_numpy(np.float64)
     if values.min() > 0 and values.max() / values.min() >= WIDE:
         panel.set_xscale("log")
+    ticks = np.unique(values)
+    if len(ticks) <= MOST_TICKS:
+        panel.set_xticks(ticks, [shortest(value) for value in ticks.tolist()])
+        panel.set_xticks([], minor=True)
     metric = str(points["metric"].iloc[0])
     panel.set_ylabel(f"test {METRICS[metric]}")
     score_axis(panel, metric)
