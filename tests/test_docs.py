@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -85,9 +86,30 @@ def test_its_python_runs(page: str, blocks: list[str], monkeypatch: pytest.Monke
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("_SCHEMES", "_ALIASES"):  # what an example registers is forgotten again
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    run_blocks(page, blocks)
+
+
+def run_blocks(page: str, blocks: Sequence[str]) -> None:
+    """Each block of a page with the names of those before it; what raises there, raises here."""
     names: dict[str, object] = {}
     for number, block in enumerate(blocks):
+        before = set(names)
         exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
+        assert set(names) > before, f"{page}, block {number + 1} does nothing"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "raised"),
+    [
+        (["import initlab\n", "initlab.no_such_function()\n"], AttributeError),
+        (["model = 1\n", "made = modle\n"], NameError),
+        (["def f(:\n"], SyntaxError),
+        (["one = 1\n", "# nothing but words\n"], AssertionError),
+    ],
+)
+def test_python_that_does_not_run_is_noticed(blocks: list[str], raised: type[Exception]) -> None:
+    with pytest.raises(raised):
+        run_blocks("page", blocks)
 
 
 def test_the_scheme_that_sees_the_depth_does_what_it_says_and_is_listed(
