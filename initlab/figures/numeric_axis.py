@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from initlab.base.wording import shortest
 from initlab.figures.looks import OTHERS, Look, looks_of
-from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, score_axis
+from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, grid_of, score_axis
 from initlab.figures.style import literal
 from initlab.results.confidence import percent
 from initlab.results.numeric_axes import NumericAxis
@@ -44,20 +44,17 @@ def score_along_axis(found: NumericAxis, looks: Mapping[str, Look] | None = None
     looks = looks_of(found.lines[:MOST_LABELLED]) if looks is None else looks
     names = list(dict.fromkeys(found.points["panel"]))[:MOST_PANELS]
     grid_of_factors = found.innermost if found.innermost in range(2, MOST_ACROSS + 1) else None
-    across = min(grid_of_factors or COLUMNS, len(names))
-    down = -(-len(names) // across)
+    across = grid_of_factors or COLUMNS
     scale = 1.6 if len(names) == 1 else 1.0
-    figure = Figure(figsize=(1.6 + scale * 3.3 * across, 0.4 + scale * 2.6 * down), layout="constrained")
     one_metric = found.points["metric"].nunique() == 1
-    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=one_metric).flat
-    for panel in list(grid)[len(names) :]:
-        panel.remove()
-    above = list(figure.axes)[-across:]  # panels with nothing below them
-    for name, panel in zip(names, list(figure.axes), strict=True):
+    size = (scale * 3.3, scale * 2.6)
+    figure, panels = grid_of(len(names), size, beside=(1.6, 0.4), across=across, sharex=True, sharey=one_metric)
+    lowest = panels[-across:]  # with nothing below them
+    for name, panel in zip(names, panels, strict=True):
         _draw(panel, found, name, looks)
         if one_metric and panel.get_subplotspec().colspan.start > 0:  # type: ignore[union-attr]
             panel.set_ylabel("")
-        panel.tick_params(axis="x", labelbottom=panel in above)
+        panel.tick_params(axis="x", labelbottom=panel in lowest)
     figure.supxlabel(f"{literal(found.key)} (band: {percent(found.level)} interval)", fontsize=10)
     handles = [
         Line2D([], [], color=looks[line].color, linestyle=looks[line].dash, linewidth=1.8, label=literal(line) or "all")

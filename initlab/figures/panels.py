@@ -31,20 +31,46 @@ def panel_grid(
         The figure, and each condition with its panel.
     """
     conditions = analysis.conditions[:MOST_PANELS]
-    columns = min(COLUMNS, len(conditions))
-    rows = -(-len(conditions) // columns)
     scale = 1.6 if len(conditions) == 1 else 1.0  # a single panel may be larger
-    figure = Figure(figsize=(1.6 + scale * width * columns, 0.4 + scale * height * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for panel in list(panels)[len(conditions) :]:
-        panel.remove()
-    found = list(zip(conditions, figure.axes, strict=False))
+    figure, panels = grid_of(len(conditions), (scale * width, scale * height), beside=(1.6, 0.4))
+    found = list(zip(conditions, panels, strict=True))
     for condition, panel in found:
         panel.set_title(literal(analysis.title(condition)), fontsize=10)
         panel.grid(alpha=0.25)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     return figure, iter(found)
+
+
+def grid_of(
+    count: int,
+    size: tuple[float, float],
+    *,
+    beside: tuple[float, float],
+    across: int = COLUMNS,
+    most: tuple[float, float] = (np.inf, np.inf),
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, row by row.
+
+    Args:
+        count: How many, at least 1.
+        size: Width and height of a panel, in inches.
+        beside: What the figure has beside its panels, in inches: for a legend, say.
+        across: How many stand side by side at most.
+        most: Greatest width and height of the figure.
+        sharex: Whether all have the same x axis.
+        sharey: Whether all have the same y axis.
+    """
+    columns = min(across, count)
+    rows = -(-count // columns)
+    inches = (beside[0] + columns * size[0], beside[1] + rows * size[1])
+    figure = Figure(figsize=(min(inches[0], most[0]), min(inches[1], most[1])), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).flat)
+    for panel in panels[count:]:
+        panel.remove()
+    return figure, panels[:count]
 
 
 def styles(analysis: Analysis) -> dict[str, Look]:
