@@ -1,18 +1,23 @@
 """What the README and the documentation tell people to type works, and the site builds."""
 
+import copy
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import initlab
 from initlab.cli.grids import expand_grids
+from initlab.cli.run_schemes import main as show_schemes
 from initlab.initializers import registry
 from tests.conftest import ROOT
 from tests.helpers import make_job
@@ -81,9 +86,60 @@ def test_its_python_runs(page: str, blocks: list[str], monkeypatch: pytest.Monke
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("_SCHEMES", "_ALIASES"):  # what an example registers is forgotten again
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    run_blocks(page, blocks)
+
+
+def run_blocks(page: str, blocks: Sequence[str]) -> None:
+    """Each block of a page with the names of those before it; what raises there, raises here."""
     names: dict[str, object] = {}
     for number, block in enumerate(blocks):
+        before = set(names)
         exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
+        assert set(names) > before, f"{page}, block {number + 1} does nothing"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "raised"),
+    [
+        (["import initlab\n", "initlab.no_such_function()\n"], AttributeError),
+        (["model = 1\n", "made = modle\n"], NameError),
+        (["def f(:\n"], SyntaxError),
+        (["one = 1\n", "# nothing but words\n"], AssertionError),
+    ],
+)
+def test_python_that_does_not_run_is_noticed(blocks: list[str], raised: type[Exception]) -> None:
+    with pytest.raises(raised):
+        run_blocks("page", blocks)
+
+
+def test_the_scheme_that_sees_the_depth_does_what_it_says_and_is_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page's file, saved under its name: outputs are he's times 0.1, in a shallow network and in a deep one."""
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGES["docs/guides/scheme.md"], re.MULTILINE | re.DOTALL)
+    (text,) = [block for block in blocks if block.startswith("# depth_schemes.py\n")]
+    (tmp_path / "depth_schemes.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "depth_schemes", raising=False)
+    for name in ("_SCHEMES", "_ALIASES"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    monkeypatch.setattr(sys, "argv", ["schemes", "--plugins", "depth_schemes"])
+    show_schemes()
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "depth_scaled" in listed
+    assert "an exercise" in listed
+    for depth in (2, 8):
+        layers = [layer for _ in range(depth) for layer in (torch.nn.Linear(30, 30), torch.nn.ReLU())]
+        models = [torch.nn.Sequential(*copy.deepcopy(layers)[:-1]) for _ in range(2)]
+        he, scaled = models
+        initlab.initialize(he, "he_normal", seed=0)
+        report = initlab.initialize(scaled, "depth_scaled", seed=0)
+        rows = torch.randn(8, 30, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(scaled(rows), 0.1 * he(rows), rtol=1e-4, atol=1e-6)
+        weights = zip(he.parameters(), scaled.parameters(), strict=True)
+        factors = [float((b / a).detach().mean()) for a, b in weights if a.dim() > 1]
+        assert factors == pytest.approx([0.1 ** (1 / depth)] * depth, rel=1e-5)
+        assert f"as one of {depth}" in str(report)
 
 
 def test_readme_is_a_front_door() -> None:

@@ -1,6 +1,7 @@
 """python -m initlab.report: what finished studies say, as tables, plots and a page."""
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from initlab.reporting.probing import compose_probe_report, read_probe
 from initlab.reporting.sections import compose_report, title_of
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
+from initlab.results.confidence import LEVEL
 from initlab.results.selection import select_jobs
 from initlab.results.study import Study, read_study
 from initlab.tables.store import finished_jobs
@@ -30,6 +32,7 @@ def main() -> None:
             latex=arguments.latex,
             pdf=arguments.pdf,
             title=arguments.title,
+            level=_level(arguments.level),
         )
     except UserError as error:
         sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
@@ -56,10 +59,32 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="only jobs with these values, e.g. data=wine init=he_normal,xavier*",
     )
+    parser.add_argument(
+        "--level",
+        default=str(LEVEL),
+        metavar="SHARE",
+        help="confidence level of all intervals and tests, between 0 and 1; by default %(default)s",
+    )
     parser.add_argument("--title", help="the heading; by default the names of the studies")
     parser.add_argument("--latex", action="store_true", help="every table as tables/NAME.tex, too (booktabs)")
     parser.add_argument("--pdf", action="store_true", help="every figure as figures/NAME.pdf, too")
     return parser
+
+
+def _level(text: str) -> float:
+    """The confidence level that `--level` was given.
+
+    Raises:
+        UserError: no number between 0 and 1.
+    """
+    try:
+        level = float(text)
+    except ValueError:
+        level = math.nan
+    if 0 < level < 1:
+        return level
+    meant = f"; for {text} % type --level {level / 100:g}" if 1 < level < 100 else ""
+    raise UserError(f"--level {text}: expected a number between 0 and 1, e.g. --level 0.99{meant}")
 
 
 def _selection(words: Sequence[str]) -> dict[str, list[str]]:
@@ -85,6 +110,7 @@ def run_report(
     latex: bool = False,
     pdf: bool = False,
     title: str | None = None,
+    level: float = LEVEL,
 ) -> Path:
     """Read studies, or probes, and write their report; the answer is printed, too.
 
@@ -95,6 +121,7 @@ def run_report(
         latex: Whether tables are written as LaTeX, too.
         pdf: Whether figures are written as PDF, too.
         title: Heading of the report; None: the names of the studies, or what they compare where they have none.
+        level: Confidence level of all intervals and tests, in (0, 1); a probe's report has neither.
 
     Returns:
         Path of report.html.
@@ -109,7 +136,7 @@ def run_report(
     if study is None:
         written = compose_probe_report(probed, title or ", ".join(names))
     else:
-        analysis = analyse(select_jobs(study, select) if select else study)
+        analysis = analyse(select_jobs(study, select) if select else study, level=level)
         written = compose_report(analysis, title or title_of(names, analysis))
     kinds = Files(("svg", "png", *(["pdf"] if pdf else [])), ("csv", *(["tex"] if latex else [])))
     write_report(written, target, kinds)

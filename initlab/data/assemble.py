@@ -1,6 +1,7 @@
 """From arrays to a `Dataset`: the splits, and what is fitted on the training rows alone."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,20 +104,16 @@ def assemble(
     """
     if not 0 <= val_fraction < 1:
         raise UserError(f"data.val_fraction={val_fraction}: expected a share in [0, 1)")
-    by_class = stratify and task == "classification"
+    split_off = partial(_split_rows, seed=split_seed, stratify=stratify and task == "classification", splitter=split)
     train = (train[0], _checked_targets(train[1], task))
     if isinstance(test, tuple):
         test = (test[0], _checked_targets(test[1], task))
     else:
-        train, test = _split_rows(
-            train, fraction=test, seed=split_seed, stratify=by_class, where="data.test_fraction", splitter=split
-        )
+        train, test = split_off(train, fraction=test, where="data.test_fraction")
     classes = int(max(train[1].max(), test[1].max())) + 1 if task == "classification" else None
     val = test
     if val_fraction:
-        train, val = _split_rows(
-            train, fraction=val_fraction, seed=split_seed, stratify=by_class, where="data.val_fraction", splitter=split
-        )
+        train, val = split_off(train, fraction=val_fraction, where="data.val_fraction")
     transform = (prepare or _fit_moments)(train[0]) if prepare or (standardize and not tokens) else np.asarray
     rescale = np.asarray if task == "classification" else _fit_moments(train[1])
 

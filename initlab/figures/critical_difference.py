@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis
+from initlab.results.confidence import percent, significance
 from initlab.results.ranks import Ranks
 
 
@@ -51,11 +52,12 @@ def critical_difference_diagram(analysis: Analysis) -> Figure:
         height = 0.2 + 0.16 * place
         panel.plot([means[first] - 0.03, means[last] + 0.03], [height, height], color="black", linewidth=3.5)
     width = ranks.critical_difference
+    text = f"critical difference {width:.2f} at {percent(significance(analysis.level))}"
     if ranks.can_differ:
         panel.plot([1, 1 + width], [-0.72, -0.72], color="black", linewidth=1.2, marker="|", markersize=7)
-        panel.text(1 + width / 2, -0.78, f"critical difference {width:.2f}", ha="center", va="bottom", fontsize=8)
+        panel.text(1 + width / 2, -0.78, text, ha="center", va="bottom", fontsize=8)
     else:
-        text = f"critical difference {width:.2f}: more than {ranks.data_sets} data sets can show"
+        text += f": more than {ranks.data_sets} data sets can show"
         panel.text((1 + count) / 2, -0.75, text, ha="center", va="bottom", fontsize=8)
     return figure
 

@@ -6,17 +6,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from initlab.figures.panels import OTHERS, add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
+from initlab.figures.looks import OTHERS, mark_equal
+from initlab.figures.panels import add_legend, nothing_to_see, panel_grid, score_axis, seeds_text, styles
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under
+from initlab.results.confidence import percent
 from initlab.results.intervals import RESAMPLES, mean_bands
 from initlab.tables.schema import LIMITS, METRICS
 
+LEAST_SPAN = 0.01  # of scores that a panel shows, where all are about the same
 LOWEST_R2 = -0.25  # how far below what predicting the mean gets a panel goes: untrained networks may lie at -50
 
 
 def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
-    """Draw validation scores over epochs, each candidate at its best learning rate: mean over members and 95 % band.
+    """Draw validation scores over epochs, each candidate at its best learning rate: mean over members and its interval.
 
     Example:
         >>> from pathlib import Path
@@ -35,26 +38,31 @@ def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition, rng)
     left = " that have not diverged" if analysis.candidates["diverged"].any() else ""
-    figure.supxlabel(f"epoch (mean and 95 % interval over {seeds_text(analysis)}{left})", fontsize=10)
+    figure.supxlabel(
+        f"epoch (mean and {percent(analysis.level)} interval over {seeds_text(analysis)}{left})", fontsize=10
+    )
     add_legend(figure, analysis)
     return figure
 
 
 def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> None:
     looks, metric = styles(analysis), condition[1]
-    drawn = []
+    drawn, lines = [], {}
     for candidate, job in analysis.candidates_under(condition)[["candidate", "job"]].to_numpy():
         scores = analysis.curves[job]
-        color, dash = looks.get(candidate, OTHERS)
+        look = looks.get(candidate, OTHERS)
         labelled = candidate in looks
         members = scores.to_numpy(np.float64, na_value=np.nan)
-        mean, low, high = mean_bands(members, rng=rng, resamples=RESAMPLES if labelled else 0)
+        resamples = RESAMPLES if labelled else 0
+        mean, low, high = mean_bands(members, rng=rng, resamples=resamples, level=analysis.level)
         epochs = scores.columns.to_numpy(np.float64)
         width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
-        panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=width, zorder=order, label=candidate)
+        (line,) = panel.plot(epochs, mean, color=look.color, linestyle=look.dash, linewidth=width, label=candidate)
+        line.set_zorder(order)
         if labelled:
+            lines[candidate] = line
             low, high = np.clip([low, high], *LIMITS[metric])
-            panel.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+            panel.fill_between(epochs, low, high, color=look.color, alpha=0.18, linewidth=0)
         drawn.append(mean)
     if not any(np.isfinite(mean).any() for mean in drawn):
         nothing_to_see(panel, "every network diverged")
@@ -67,6 +75,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
     panel.set_ylabel(f"validation {METRICS[metric]}")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.01)
+    mark_equal(panel, lines, least_span=LEAST_SPAN)
     score_axis(panel, metric)
     if metric == "r2":
         _clip_bottom(panel, drawn)

@@ -3,12 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from initlab.figures.panels import grid_of
 from initlab.figures.style import literal
 from initlab.results.heat import HeatMap
 from initlab.tables.schema import METRICS
 
 MOST_NUMBERS = 150  # cells that are large enough to be read
-COLUMNS = 3
 
 
 def heat_map(found: HeatMap) -> Figure:
@@ -28,14 +28,9 @@ def heat_map(found: HeatMap) -> Figure:
         found: One of the heat maps that `results.heat.heat_maps` returns.
     """
     rows, columns = (max(table.shape[side] for table in found.scores.values()) for side in (0, 1))
-    across = min(COLUMNS, len(found.scores))
-    down = -(-len(found.scores) // across)
-    size = (0.8 + across * (1.9 + 0.75 * columns), 0.8 + down * (1.0 + 0.36 * rows))
-    figure = Figure(figsize=(min(size[0], 18), min(size[1], 14)), layout="constrained")
-    panels = figure.subplots(down, across, squeeze=False).flat
-    for panel in list(panels)[len(found.scores) :]:
-        panel.remove()
-    for panel, (data, table) in zip(list(figure.axes), found.scores.items(), strict=True):
+    size = (1.9 + 0.75 * columns, 1.0 + 0.36 * rows)
+    figure, panels = grid_of(len(found.scores), size, beside=(0.8, 0.8), most=(18, 14))
+    for panel, (data, table) in zip(panels, found.scores.items(), strict=True):
         values = table.to_numpy(np.float64)
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         image = panel.imshow(values, cmap="cividis", vmin=low, vmax=max(high, low + 0.01), aspect="auto")

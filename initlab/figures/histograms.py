@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from initlab.figures.style import COLORS
+from initlab.figures.looks import Look, looks_of
+from initlab.figures.style import literal
 
 MOST_LAYERS = 6
 MOST_ROWS = 8
 
 
-def activation_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def activation_histograms(tables: Mapping[str, pd.DataFrame], looks: Mapping[str, Look] | None = None) -> Figure:
     """Draw histograms of what some layers hand on: a row a job, up to 8; up to 6 layers from the first to the output.
 
     Example:
@@ -27,12 +28,14 @@ def activation_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
     Args:
         tables: By label, tables with the columns of `tables.schema.HISTOGRAMS`, each of one job.
+        looks: How the jobs look, by label; None: as `looks_of` says.
     """
+    looks = looks_of(tables) if looks is None else looks
     shown = dict(list(tables.items())[:MOST_ROWS])
     columns = max(min(MOST_LAYERS, int(table["position"].max())) for table in shown.values())
     figure = Figure(figsize=(1.0 + 2.3 * columns, 0.6 + 1.6 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), columns, squeeze=False)
-    for place, (row, (label, table)) in enumerate(zip(panels, shown.items(), strict=True)):
+    for row, (label, table) in zip(panels, shown.items(), strict=True):
         layers = {int(str(number)): part for number, part in table.groupby("position")}
         chosen = np.unique(np.linspace(1, len(layers), min(columns, len(layers))).round().astype(int))
         for panel in row[len(chosen) :]:
@@ -40,13 +43,13 @@ def activation_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
         for panel, number in zip(row, chosen, strict=False):
             bins = layers[int(number)]
             edges = [*bins["left"], bins["right"].iloc[-1]]
-            panel.stairs(bins["density"], edges, fill=True, color=COLORS[place % len(COLORS)])
+            panel.stairs(bins["density"], edges, fill=True, color=looks[label].color)
             panel.set_ylim(bottom=0)
             panel.set_yticks([])
             panel.tick_params(axis="x", labelsize=7)
             panel.locator_params(axis="x", nbins=3)
             panel.spines[["top", "right", "left"]].set_visible(False)
             panel.set_title(str(bins["layer"].iloc[0]), fontsize=8)
-        row[0].set_ylabel(label, fontsize=9)
+        row[0].set_ylabel(literal(label), fontsize=9)
     figure.supxlabel("what a layer hands on, of one network; density, each panel on its own scale", fontsize=9)
     return figure

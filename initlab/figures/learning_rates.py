@@ -6,15 +6,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from initlab.figures.panels import OTHERS, add_legend, panel_grid, score_axis, styles
+from initlab.figures.looks import OTHERS
+from initlab.figures.panels import add_legend, panel_grid, score_axis, styles
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.confidence import percent
 from initlab.results.intervals import bootstrap_intervals
 from initlab.results.scores import counted_scores
 from initlab.tables.schema import METRICS
 
 
 def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
-    """Draw mean validation score against learning rate, with 95 % intervals; a ring marks each candidate's best.
+    """Draw mean validation score against learning rate, with its interval; a ring marks each candidate's best.
 
     Example:
         >>> from pathlib import Path
@@ -33,7 +35,11 @@ def learning_rates(analysis: Analysis, *, seed: int = 0) -> Figure:
     rng = np.random.default_rng(seed)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition, rng)
-    figure.supxlabel("learning rate (a ring: the best on validation rows; a diverged network counts as 0)", fontsize=9)
+    figure.supxlabel(
+        f"learning rate (band: {percent(analysis.level)} interval; ring: the best on validation rows; a diverged "
+        "network counts as 0)",
+        fontsize=9,
+    )
     add_legend(figure, analysis)
     return figure
 
@@ -42,17 +48,19 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
     metric, looks = condition[1], styles(analysis)
     chosen = analysis.candidates_under(condition).set_index("candidate")["rate"]
     for candidate, jobs in analysis.jobs_under(condition).groupby("candidate", sort=False):
-        color, dash = looks.get(str(candidate), OTHERS)
+        look = looks.get(str(candidate), OTHERS)
         labelled = str(candidate) in looks
         jobs = jobs.sort_values("rate")
         rates, means = jobs["rate"].to_numpy(np.float64), jobs["validation"].to_numpy(np.float64)
         width, order = (1.8, 2.0) if labelled else (0.8, 1.0)
-        panel.plot(rates, means, color=color, linestyle=dash, linewidth=width, zorder=order, label=str(candidate))
+        panel.plot(
+            rates, means, color=look.color, linestyle=look.dash, linewidth=width, zorder=order, label=str(candidate)
+        )
         if labelled:
             low, high = _intervals(analysis, jobs, rng)
-            panel.fill_between(rates, low, high, color=color, alpha=0.18, linewidth=0)
+            panel.fill_between(rates, low, high, color=look.color, alpha=0.18, linewidth=0)
             best = rates == chosen[candidate]
-            panel.plot(rates[best], means[best], "o", color=color, markerfacecolor="white", markersize=7, zorder=3)
+            panel.plot(rates[best], means[best], "o", color=look.color, markerfacecolor="white", markersize=7, zorder=3)
     panel.set_xscale("log")
     panel.set_ylabel(f"validation {METRICS[metric]}")
     score_axis(panel, metric)
@@ -65,5 +73,6 @@ def _intervals(analysis: Analysis, jobs: pd.DataFrame, rng: np.random.Generator)
     ends = np.full((2, len(scores)), np.nan)
     for seeds in np.unique(counts[counts > 1]):
         places = np.flatnonzero(counts == seeds)
-        ends[:, places] = bootstrap_intervals(np.stack([scores[place] for place in places]), rng=rng)
+        values = np.stack([scores[place] for place in places])
+        ends[:, places] = bootstrap_intervals(values, level=analysis.level, rng=rng)
     return np.asarray(np.clip(ends, 0.0, 1.0))

@@ -1,22 +1,30 @@
 """Test score against a swept number, such as depth, a line a candidate."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, OTHERS, score_axis
-from initlab.figures.style import LINES, literal
+from initlab.base.wording import shortest
+from initlab.figures.looks import OTHERS, Look, looks_of
+from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, grid_of, score_axis
+from initlab.figures.style import literal
+from initlab.results.confidence import percent
 from initlab.results.numeric_axes import NumericAxis
 from initlab.tables.schema import METRICS
 
+MOST_ACROSS = 4  # panels, of a grid of factors
+MOST_TICKS = 8  # values that all stand at the axis
 WIDE = 20.0  # the greatest value over the least, from which on the axis is logarithmic
 
 
-def score_along_axis(found: NumericAxis) -> Figure:
-    """Draw mean test score against the values of an axis, with 95 % intervals, a panel a condition.
+def score_along_axis(found: NumericAxis, looks: Mapping[str, Look] | None = None) -> Figure:
+    """Draw mean test score against the values of an axis, with intervals, a panel a condition.
 
-    Panels share both axes, so that heights compare. A cross marks a value at which networks diverged.
+    Panels share both axes, so that heights compare, and stand as a grid of the factors where they are all combinations
+    of several: rows are the outer ones, columns the last. A cross marks a value at which networks diverged.
 
     Example:
         >>> from pathlib import Path
@@ -31,23 +39,26 @@ def score_along_axis(found: NumericAxis) -> Figure:
     Args:
         found: One of the axes that `results.numeric_axes.numeric_axes` returns; the first 12 panels are drawn, and
             the first 12 lines get a colour of their own.
+        looks: How these lines look, by name; None: as `looks_of` says.
     """
+    looks = looks_of(found.lines[:MOST_LABELLED]) if looks is None else looks
     names = list(dict.fromkeys(found.points["panel"]))[:MOST_PANELS]
-    across = min(COLUMNS, len(names))
-    down = -(-len(names) // across)
+    grid_of_factors = found.innermost if found.innermost in range(2, MOST_ACROSS + 1) else None
+    across = grid_of_factors or COLUMNS
     scale = 1.6 if len(names) == 1 else 1.0
-    figure = Figure(figsize=(1.6 + scale * 3.3 * across, 0.4 + scale * 2.6 * down), layout="constrained")
     one_metric = found.points["metric"].nunique() == 1
-    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=one_metric).flat
-    for panel in list(grid)[len(names) :]:
-        panel.remove()
-    for name, panel in zip(names, list(figure.axes), strict=True):
-        _draw(panel, found, name)
-    figure.supxlabel(literal(found.key), fontsize=10)
-    looks = dict(zip(found.lines[:MOST_LABELLED], LINES, strict=False))
+    size = (scale * 3.3, scale * 2.6)
+    figure, panels = grid_of(len(names), size, beside=(1.6, 0.4), across=across, sharex=True, sharey=one_metric)
+    lowest = panels[-across:]  # with nothing below them
+    for name, panel in zip(names, panels, strict=True):
+        _draw(panel, found, name, looks)
+        if one_metric and panel.get_subplotspec().colspan.start > 0:  # type: ignore[union-attr]
+            panel.set_ylabel("")
+        panel.tick_params(axis="x", labelbottom=panel in lowest)
+    figure.supxlabel(f"{literal(found.key)} (band: {percent(found.level)} interval)", fontsize=10)
     handles = [
-        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(line) or "all")
-        for line, (color, dash) in looks.items()
+        Line2D([], [], color=looks[line].color, linestyle=looks[line].dash, linewidth=1.8, label=literal(line) or "all")
+        for line in found.lines[:MOST_LABELLED]
     ]
     if (found.points["diverged"] > 0).any():
         handles.append(Line2D([], [], color="0.3", marker="x", linestyle="", label="some diverged"))
@@ -55,22 +66,25 @@ def score_along_axis(found: NumericAxis) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, found: NumericAxis, name: str) -> None:
+def _draw(panel: Axes, found: NumericAxis, name: str, looks: Mapping[str, Look]) -> None:
     """One panel."""
     points = found.points[found.points["panel"] == name]
-    looks = dict(zip(found.lines[:MOST_LABELLED], LINES, strict=False))
     for line, rows in points.groupby("line", sort=False):
-        color, dash = looks.get(str(line), OTHERS)
+        look = looks.get(str(line), OTHERS)
         values, scores = rows["value"].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
         low, high = (rows[end].to_numpy(np.float64) for end in ("low", "high"))
-        panel.plot(values, scores, color=color, linestyle=dash, linewidth=1.8, marker="o", markersize=3.5)
-        panel.fill_between(values, low, high, color=color, alpha=0.16, linewidth=0)
+        panel.plot(values, scores, color=look.color, linestyle=look.dash, linewidth=1.8, marker="o", markersize=3.5)
+        panel.fill_between(values, low, high, color=look.color, alpha=0.16, linewidth=0)
         lost = (rows["diverged"] > 0).to_numpy()
         heights = np.where(np.isfinite(scores), scores, 0.0)
-        panel.plot(values[lost], heights[lost], "x", color=color, markersize=7)
+        panel.plot(values[lost], heights[lost], "x", color=look.color, markersize=7)
     values = found.points["value"].to_numpy(np.float64)
     if values.min() > 0 and values.max() / values.min() >= WIDE:
         panel.set_xscale("log")
+    ticks = np.unique(values)
+    if len(ticks) <= MOST_TICKS:
+        panel.set_xticks(ticks, [shortest(value) for value in ticks.tolist()])
+        panel.set_xticks([], minor=True)
     metric = str(points["metric"].iloc[0])
     panel.set_ylabel(f"test {METRICS[metric]}")
     score_axis(panel, metric)

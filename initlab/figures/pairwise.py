@@ -9,6 +9,7 @@ from initlab.figures.panels import nothing_to_see, panel_grid
 from initlab.figures.style import LONGEST_LABEL, literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.candidates import CONDITION
+from initlab.results.confidence import significance
 from initlab.results.pairs import MOST_COMPARED
 
 
@@ -36,7 +37,9 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition)
     figure.supxlabel(
-        "test score of the row less that of the column; * significant (Holm), grey: no difference shown", fontsize=9
+        "test score of the row less that of the column\n"
+        f"* significant (p by Holm < {significance(analysis.level):g}), grey: no difference shown",
+        fontsize=9,
     )
     return figure
 

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from initlab.figures.style import LINES, LineStyle, literal
+from initlab.figures.looks import LOOKS, OTHERS, Look, looks_of
+from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
 
 MOST_PANELS = 12  # conditions in a figure
 MOST_LABELLED = 12  # candidates that can be told apart
 COLUMNS = 3
-OTHERS: tuple[str, LineStyle] = ("0.75", "-")
 
 
 def panel_grid(
@@ -31,14 +31,9 @@ def panel_grid(
         The figure, and each condition with its panel.
     """
     conditions = analysis.conditions[:MOST_PANELS]
-    columns = min(COLUMNS, len(conditions))
-    rows = -(-len(conditions) // columns)
     scale = 1.6 if len(conditions) == 1 else 1.0  # a single panel may be larger
-    figure = Figure(figsize=(1.6 + scale * width * columns, 0.4 + scale * height * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for panel in list(panels)[len(conditions) :]:
-        panel.remove()
-    found = list(zip(conditions, figure.axes, strict=False))
+    figure, panels = grid_of(len(conditions), (scale * width, scale * height), beside=(1.6, 0.4))
+    found = list(zip(conditions, panels, strict=True))
     for condition, panel in found:
         panel.set_title(literal(analysis.title(condition)), fontsize=10)
         panel.grid(alpha=0.25)
@@ -47,9 +42,49 @@ def panel_grid(
     return figure, iter(found)
 
 
-def styles(analysis: Analysis) -> dict[str, tuple[str, LineStyle]]:
-    """Colour and dash by candidate, for those that can be told apart: up to 12, with the best mean ranks overall."""
-    return dict(zip(analysis.by_overall_rank[:MOST_LABELLED], LINES, strict=False))
+def grid_of(
+    count: int,
+    size: tuple[float, float],
+    *,
+    beside: tuple[float, float],
+    across: int = COLUMNS,
+    most: tuple[float, float] = (np.inf, np.inf),
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, row by row.
+
+    Args:
+        count: How many, at least 1.
+        size: Width and height of a panel, in inches.
+        beside: What the figure has beside its panels, in inches: for a legend, say.
+        across: How many stand side by side at most.
+        most: Greatest width and height of the figure.
+        sharex: Whether all have the same x axis.
+        sharey: Whether all have the same y axis.
+    """
+    columns = min(across, count)
+    rows = -(-count // columns)
+    inches = (beside[0] + columns * size[0], beside[1] + rows * size[1])
+    figure = Figure(figsize=(min(inches[0], most[0]), min(inches[1], most[1])), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).flat)
+    for panel in panels[count:]:
+        panel.remove()
+    return figure, panels[:count]
+
+
+def styles(analysis: Analysis) -> dict[str, Look]:
+    """Looks by candidate, for those that can be told apart: up to 12, with the best mean ranks overall.
+
+    In a part of a study a candidate looks as it does in the whole.
+    """
+    labelled = analysis.by_overall_rank[:MOST_LABELLED]
+    names = analysis.names_in_whole
+    everyone = set(names.values()) | set(analysis.whole)
+    if len(everyone) > len(LOOKS):  # two of those that are labelled could look the same
+        return {name: looks_of(labelled)[name] for name in labelled}
+    looks = looks_of(everyone)
+    return {name: looks[names[name]] for name in labelled}
 
 
 def add_legend(figure: Figure, analysis: Analysis) -> None:
@@ -62,12 +97,14 @@ def add_legend(figure: Figure, analysis: Analysis) -> None:
         if row["diverged"]
     }
     handles = [
-        Line2D([], [], color=color, linestyle=dash, linewidth=1.8, label=literal(name) + remarks.get(name, ""))
-        for name, (color, dash) in looks.items()
+        Line2D(
+            [], [], color=look.color, linestyle=look.dash, linewidth=1.8, label=literal(name) + remarks.get(name, "")
+        )
+        for name, look in looks.items()
     ]
     more = len(analysis.by_overall_rank) - len(looks)
     if more:
-        handles.append(Line2D([], [], color=OTHERS[0], linestyle=OTHERS[1], label=f"{more} more"))
+        handles.append(Line2D([], [], color=OTHERS.color, linestyle=OTHERS.dash, label=f"{more} more"))
     title = "best mean rank first" if len(analysis.conditions) > 1 else "best on test rows first"
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small", title=title)
 

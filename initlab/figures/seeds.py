@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from initlab.figures.panels import OTHERS, panel_grid, seeds_text, styles
+from initlab.figures.looks import OTHERS
+from initlab.figures.panels import panel_grid, seeds_text, styles
 from initlab.figures.style import literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under
 from initlab.results.candidates import CONDITION
+from initlab.results.confidence import percent
 from initlab.tables.schema import METRICS
 
 MOST_ROWS = 20  # candidates in a panel
@@ -21,7 +23,7 @@ SQUEEZED = 6  # times the span of the better half: a panel that shows all shows 
 
 
 def seeds_as_dots(analysis: Analysis) -> Figure:
-    """Draw the test score of every member: a row a candidate, best on top, with mean and 95 % interval.
+    """Draw the test score of every member: a row a candidate, best on top, with mean and interval.
 
     Where members diverged, or dots or the mean lie too far left to be shown, a remark says so.
 
@@ -40,7 +42,8 @@ def seeds_as_dots(analysis: Analysis) -> Figure:
     figure, panels = panel_grid(analysis, height=0.8 + 0.3 * most)
     for condition, panel in panels:
         _draw_panel(panel, analysis, condition)
-    figure.supxlabel(f"a dot a seed ({seeds_text(analysis)}); diamond: mean, with its 95 % interval", fontsize=10)
+    interval = f"{percent(analysis.level)} interval"
+    figure.supxlabel(f"a dot a seed ({seeds_text(analysis)}); diamond: mean, with its {interval}", fontsize=10)
     return figure
 
 
@@ -52,7 +55,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     columns = ["candidate", "job", "score", "score_low", "score_high", "diverged", "seeds"]
     for place, (candidate, job, mean, low, high, diverged, seeds) in enumerate(table[columns].to_numpy()):
         members = analysis.by_job[job]
-        color, _ = looks.get(candidate, OTHERS)
+        color = looks.get(candidate, OTHERS).color
         scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[members["status"] == "finished"]
         heights = place + _spread(len(scores))
         drawn.append(scores)

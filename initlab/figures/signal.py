@@ -10,15 +10,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from initlab.figures.style import COLORS
+from initlab.figures.looks import LOOKS, Look, looks_of, mark_equal
+from initlab.figures.style import literal
 
-MARKERS = "osD^vP*X"
-MOST_SHOWN = len(COLORS) * len(MARKERS)
+MOST_SHOWN = len(LOOKS)
 MARKS = 8  # a line
 # A gradient that falls by more than this in one layer, measured by the weights, is what rounding left of a sum of 0.
 ROUNDING = 1e-13
 # Where an axis of sizes ends: a layer beyond has lost its signal, or all measure.
 SMALLEST, LARGEST = 1e-60, 1e60
+LEAST_FACTOR = 100.0  # a panel of sizes shows at least this factor
+LEAST_SPAN = 0.1  # of correlations that a panel shows, where all are about the same
 
 # Title, column, prediction, whether sizes are compared by factors.
 PANELS = (
@@ -28,11 +30,14 @@ PANELS = (
 )
 
 
-def signal_by_depth(tables: Mapping[str, pd.DataFrame], *, title: str = "") -> Figure:
+def signal_by_depth(
+    tables: Mapping[str, pd.DataFrame], looks: Mapping[str, Look] | None = None, *, title: str = ""
+) -> Figure:
     """Draw what becomes of signal, gradient and geometry from the first layer to the last.
 
     A line is the mean over members (of sizes the geometric one), its band one standard deviation to either side; the
-    dashed line beside it is the prediction of mean-field theory, where there is one.
+    dashed line beside it is the prediction of mean-field theory, where there is one. Of lines that are equal the first
+    is the widest, so that all are seen, and the panel says so.
 
     Example:
         >>> import torch, initlab
@@ -45,17 +50,20 @@ def signal_by_depth(tables: Mapping[str, pd.DataFrame], *, title: str = "") -> F
 
     Args:
         tables: By label, tables with the columns of `tables.schema.SIGNAL`, each of one job and epoch: a line each.
+        looks: How the lines look, by label; None: as `looks_of` says.
         title: Heading of the whole figure; empty: none.
     """
+    looks = looks_of(tables) if looks is None else looks
     figure = Figure(figsize=(14.4, 4.4), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     shown = dict(list(tables.items())[:MOST_SHOWN])
     for panel, (name, column, predicted, factors) in zip(panels, PANELS, strict=True):
-        for place, table in enumerate(shown.values()):
-            color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
-            _draw(panel, table, (column, predicted), color, marker, factors=factors)
+        lines = {}
+        for label, table in shown.items():
+            lines[label] = _draw(panel, table, (column, predicted), looks[label], factors=factors)
         panel.set_title(name)
         panel.set_xlabel("layer")
+        mark_equal(panel, lines, least_span=np.log(LEAST_FACTOR) if factors else LEAST_SPAN, factors=factors)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         if factors:
             _logarithmic(panel)
@@ -64,8 +72,7 @@ def signal_by_depth(tables: Mapping[str, pd.DataFrame], *, title: str = "") -> F
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     handles = [
-        Line2D([], [], color=COLORS[place % len(COLORS)], marker=MARKERS[place % len(MARKERS)], label=label)
-        for place, label in enumerate(shown)
+        Line2D([], [], color=looks[label].color, marker=looks[label].marker, label=literal(label)) for label in shown
     ]
     if any(table[predicted].notna().any() for table in shown.values() for _, _, predicted, _ in PANELS):
         handles.append(Line2D([], [], color="0.3", linestyle="--", label="theory"))
@@ -75,9 +82,8 @@ def signal_by_depth(tables: Mapping[str, pd.DataFrame], *, title: str = "") -> F
     return figure
 
 
-def _draw(
-    panel: Axes, table: pd.DataFrame, columns: tuple[str, str], color: str, marker: str, *, factors: bool
-) -> None:
+def _draw(panel: Axes, table: pd.DataFrame, columns: tuple[str, str], look: Look, *, factors: bool) -> Line2D:
+    """Draw one job: the line of what was measured, which is returned, its band, and theory beside it."""
     column, predicted = columns
     values = table.pivot(index="member", columns="position", values=column)
     if column == "gradient_second_moment":
@@ -85,12 +91,15 @@ def _draw(
     layers = values.columns.to_numpy(np.float64)
     mean, low, high = _mean_and_spread(values.to_numpy(np.float64), factors=factors)
     every = max(1, len(layers) // MARKS)
-    panel.plot(layers, mean, color=color, marker=marker, linewidth=1.6, markersize=4, markevery=every)
-    panel.fill_between(layers, low, high, color=color, alpha=0.18, linewidth=0)
+    (line,) = panel.plot(
+        layers, mean, color=look.color, marker=look.marker, linewidth=1.6, markersize=4, markevery=every
+    )
+    panel.fill_between(layers, low, high, color=look.color, alpha=0.18, linewidth=0)
     theory = table.groupby("position")[predicted].first().to_numpy(np.float64)
     if factors:
         theory = np.where((theory > SMALLEST) & (theory < LARGEST), theory, np.nan)
-    panel.plot(layers, theory, color=color, linestyle="--", linewidth=1.1)
+    panel.plot(layers, theory, color=look.color, linestyle="--", linewidth=1.1)
+    return line
 
 
 def _is_rounding(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -135,7 +144,7 @@ def _mean_and_spread(values: NDArray[np.float64], *, factors: bool) -> tuple[NDA
 
 
 def _logarithmic(panel: Axes) -> None:
-    """A log axis of at least a decade, so that a size that is kept looks kept."""
+    """A log axis of at least two decades, so that a size that is kept looks kept."""
     heights = [line.get_ydata() for line in panel.get_lines()]
     seen = np.concatenate([np.asarray(height, np.float64) for height in heights]) if heights else np.array([])
     seen = seen[np.isfinite(seen)]
@@ -145,6 +154,6 @@ def _logarithmic(panel: Axes) -> None:
         return
     panel.set_yscale("log")
     low, high = panel.get_ylim()
-    if high / low < 100:
+    if high / low < LEAST_FACTOR:
         middle = np.sqrt(low * high)
         panel.set_ylim(middle / 10, middle * 10)

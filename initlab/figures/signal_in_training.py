@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from initlab.figures.looks import Look, looks_of, mark_equal
 from initlab.figures.panels import nothing_to_see
-from initlab.figures.signal import LARGEST, SMALLEST
-from initlab.figures.style import LineStyle, literal
+from initlab.figures.signal import LARGEST, LEAST_FACTOR, SMALLEST
+from initlab.figures.style import literal
 
 # Title, column, whether sizes are compared by factors.
 PANELS = (
@@ -23,7 +24,7 @@ PANELS = (
 
 
 def signal_in_training(
-    tables: Mapping[str, pd.DataFrame], looks: Mapping[str, tuple[str, LineStyle]], *, title: str = ""
+    tables: Mapping[str, pd.DataFrame], looks: Mapping[str, Look] | None = None, *, title: str = ""
 ) -> Figure:
     """Draw what was recorded of the hidden layers over epochs.
 
@@ -35,27 +36,30 @@ def signal_in_training(
         >>> from initlab.figures.signal_in_training import signal_in_training
         >>> from initlab.tables.store import read_table
         >>> table = read_table(Path("outputs/study/init=he"), "signal")  # doctest: +SKIP
-        >>> signal_in_training({"he": table}, {"he": ("C0", "-")}).savefig("training.png")  # doctest: +SKIP
+        >>> signal_in_training({"he": table}).savefig("training.png")  # doctest: +SKIP
 
     Args:
         tables: By label, tables with the columns of `tables.schema.SIGNAL`, each of one job that recorded its signal
             while it trained (`signal.every`).
-        looks: Colour and dash by label.
+        looks: How the lines look, by label; None: as `looks_of` says.
         title: Heading of the whole figure; empty: none.
     """
+    looks = looks_of(tables) if looks is None else looks
     figure = Figure(figsize=(13.2, 3.6), layout="constrained")
     for panel, (name, column, factors) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        drawn = False
+        lines = {}
         for label, table in tables.items():
             epochs, mean, low, high = over_epochs(table, column, factors=factors)
             if np.isfinite(mean).any():
-                color, dash = looks[label]
-                panel.plot(epochs, mean, color=color, linestyle=dash, linewidth=1.6, marker="o", markersize=3)
+                color, dash = looks[label].color, looks[label].dash
+                (lines[label],) = panel.plot(
+                    epochs, mean, color=color, linestyle=dash, linewidth=1.6, marker="o", markersize=3
+                )
                 panel.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
-                drawn = True
         panel.set_title(name, fontsize=10)
         panel.set_xlabel("epoch")
-        if not drawn:
+        mark_equal(panel, lines, least_span=np.log(LEAST_FACTOR) if factors else 1.0, factors=factors)
+        if not lines:
             nothing_to_see(panel, "nothing recorded")
             continue
         if factors:
@@ -66,7 +70,9 @@ def signal_in_training(
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
-    handles = [Line2D([], [], color=looks[name][0], linestyle=looks[name][1], label=literal(name)) for name in tables]
+    handles = [
+        Line2D([], [], color=looks[name].color, linestyle=looks[name].dash, label=literal(name)) for name in tables
+    ]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
     if title:
         figure.suptitle(literal(title))

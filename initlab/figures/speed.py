@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from initlab.base.wording import shortest
-from initlab.figures.panels import OTHERS, add_legend, panel_grid, styles
+from initlab.figures.looks import OTHERS
+from initlab.figures.panels import add_legend, panel_grid, styles
 from initlab.results.analysis import Analysis
 from initlab.results.speed import epochs_to_threshold, share_reached
 from initlab.tables.schema import METRICS
@@ -32,10 +33,12 @@ def speed(analysis: Analysis) -> Figure:
         for candidate, job in table[["candidate", "job"]].to_numpy():
             members = analysis.by_job[job]
             last = int(members["epochs"].max())
-            color, dash = looks.get(candidate, OTHERS)
+            look = looks.get(candidate, OTHERS)
             width = 1.8 if candidate in looks else 0.8
             shares = share_reached(epochs_to_threshold(members), last)
-            panel.step(np.arange(last + 1), shares, where="post", color=color, linestyle=dash, linewidth=width)
+            panel.step(
+                np.arange(last + 1), shares, where="post", color=look.color, linestyle=look.dash, linewidth=width
+            )
         panel.set_ylim(-0.03, 1.03)
         panel.margins(x=0.01)
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))

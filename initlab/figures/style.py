@@ -1,8 +1,6 @@
-"""How every figure looks: colour-blind safe, readable in grey, drawn without a display."""
+"""How every figure looks: drawn without a display, and written as the same file each time."""
 
-from itertools import product
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from matplotlib import rc_context
@@ -10,15 +8,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# Okabe & Ito 2008; yellow is left out, too light for lines on white.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-LineStyle = Literal["-", "--", "-.", ":"]
-LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
-# Neighbours differ in both colour and dash, so that grey print tells them apart.
-LINES = tuple(
-    (COLORS[(i + 2 * j) % len(COLORS)], LINE_STYLES[(i + j) % len(LINE_STYLES)])
-    for j, i in product(range(len(LINE_STYLES)), range(len(COLORS)))
-)
 RESOLUTION = 150
 LONGEST_LABEL = 36
 

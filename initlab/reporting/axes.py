@@ -9,11 +9,15 @@ import pandas as pd
 from initlab.base.wording import counted, interval_text, listed, p_words, shortest
 from initlab.figures.critical_difference import critical_difference_diagram
 from initlab.figures.heat import heat_map
+from initlab.figures.looks import Look
 from initlab.figures.numeric_axis import score_along_axis
+from initlab.figures.panels import styles
+from initlab.reporting.cells import with_level
 from initlab.reporting.document import Paragraph, Picture, Section, Table
 from initlab.results.analysis import Analysis
+from initlab.results.confidence import percent, significance
 from initlab.results.heat import HeatMap, heat_maps
-from initlab.results.numeric_axes import numeric_axes
+from initlab.results.numeric_axes import NumericAxis, numeric_axes
 
 
 def numeric_axis_sections(analysis: Analysis) -> list[Section]:
@@ -21,7 +25,7 @@ def numeric_axis_sections(analysis: Analysis) -> list[Section]:
     sections = []
     for found in numeric_axes(analysis):
         at_best = ", each at its best learning rate" if analysis.axes.tuned else ""
-        caption = f"Mean test score against {found.key}, with 95 % intervals over seeds{at_best}."
+        caption = f"Mean test score against {found.key}, with {percent(analysis.level)} intervals over seeds{at_best}."
         name = f"along_{_file_name(found.key)}"
         shown = found.points[["panel", "line", "value"]].map(shortest)
         ends = found.points[["score", "low", "high"]].to_numpy(np.float64)
@@ -30,12 +34,17 @@ def numeric_axis_sections(analysis: Analysis) -> list[Section]:
             Section(
                 f"Score against {found.key}",
                 [
-                    Picture(name, caption, score_along_axis(found)),
-                    Table(name, caption, found.points, shown, folded=True),
+                    Picture(name, caption, score_along_axis(found, _looks(analysis, found))),
+                    Table(name, caption, with_level(analysis, found.points), shown, folded=True),
                 ],
             )
         )
     return sections
+
+
+def _looks(analysis: Analysis, found: NumericAxis) -> dict[str, Look] | None:
+    """The looks of an axis' lines, where these are candidates."""
+    return styles(analysis) if set(found.lines) <= set(analysis.by_overall_rank) else None
 
 
 def _file_name(key: str) -> str:
@@ -96,8 +105,9 @@ def ranks_section(analysis: Analysis) -> Section | None:
     tests = (
         f"Friedman χ² = {ranks.friedman:.2f} ({p_words(ranks.friedman_p)}; by permutation "
         f"{p_words(ranks.permutation_p)}), "
-        f"Iman and Davenport F = {f} ({p_words(ranks.iman_davenport_p)}), Nemenyi's critical difference at 5 %: "
-        f"{ranks.critical_difference:.2f}. The samples are the {ranks.data_sets} data sets, not the seeds."
+        f"Iman and Davenport F = {f} ({p_words(ranks.iman_davenport_p)}), Nemenyi's critical difference at "
+        f"{percent(significance(analysis.level))}: {ranks.critical_difference:.2f}. The samples are the "
+        f"{ranks.data_sets} data sets, not the seeds."
     )
     if ranks.data_sets < 6:
         tests += " The laws of χ² and F are rough for so few; the permutation is not."

@@ -5,6 +5,7 @@ import pandas as pd
 from initlab.base.wording import interval_text
 from initlab.figures.panels import MOST_LABELLED, MOST_PANELS
 from initlab.results.analysis import Analysis
+from initlab.results.confidence import percent, significance
 from initlab.tables.schema import METRICS
 
 CONDITION_HEADINGS = ("data", "metric", "setting")
@@ -37,6 +38,20 @@ def score_name(analysis: Analysis) -> str:
     """What to call the test scores: `test accuracy`, or `test score` where they are of several kinds."""
     metrics = list(analysis.candidates["metric"].unique())
     return f"test {METRICS[metrics[0]]}" if len(metrics) == 1 else "test score"
+
+
+def level_words(analysis: Analysis) -> str:
+    """What brackets hold, and when a difference is shown, as a sentence; empty where no number has an interval."""
+    if not analysis.candidates["score_low"].notna().any():
+        return ""
+    below = f"{significance(analysis.level):g}"
+    tests = f" A difference is shown where p, corrected for all pairs, is below {below}." if len(analysis.pairs) else ""
+    return f"Brackets hold {percent(analysis.level)} intervals.{tests}"
+
+
+def with_level(analysis: Analysis, data: pd.DataFrame) -> pd.DataFrame:
+    """A table of numbers for a CSV file, with the confidence level of its intervals as a column."""
+    return data.assign(confidence_level=analysis.level)
 
 
 def which_panels(analysis: Analysis) -> str:

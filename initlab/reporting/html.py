@@ -7,9 +7,10 @@ from importlib.resources import files
 import jinja2
 
 from initlab.reporting.cells import CONDITION_HEADINGS
-from initlab.reporting.document import USUAL_FILES, Files, Report, Table
+from initlab.reporting.document import USUAL_FILES, Files, Picture, Report, Table
 
 MOST_ROWS = 60  # of a table; its CSV has all
+LEAST_SCALE = 60  # pixels an inch of a figure, below which its words are too small: it is then scrolled, not shrunk
 
 
 def to_html(report: Report, pictures: dict[str, bytes], files_beside: Files = USUAL_FILES) -> str:
@@ -28,11 +29,18 @@ def to_html(report: Report, pictures: dict[str, bytes], files_beside: Files = US
     return template.render(
         report=report,
         sources=sources,
+        sizes={picture.name: _size(picture) for picture in report.pictures},
         most_rows=MOST_ROWS,
         conditions=_condition_of,
         picture_kinds=files_beside.pictures,
         table_kinds=files_beside.tables,
     )
+
+
+def _size(picture: Picture) -> str:
+    """How wide a figure is on the page: as it was drawn, at 96 pixels an inch, or less, down to what can be read."""
+    inches = picture.figure.get_figwidth()
+    return f"max-width: {96 * inches:.0f}px; min-width: {LEAST_SCALE * inches:.0f}px"
 
 
 def _condition_of(table: Table, row: Sequence[str]) -> tuple[str, ...]:

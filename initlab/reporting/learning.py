@@ -6,10 +6,11 @@ import pandas as pd
 from initlab.base.wording import epochs_text, interval_text, rate_text, shortest
 from initlab.figures.learning_rates import learning_rates
 from initlab.figures.speed import speed
-from initlab.reporting.cells import condition_columns, which_panels
+from initlab.reporting.cells import condition_columns, which_panels, with_level
 from initlab.reporting.document import Paragraph, Part, Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.candidates import CONDITION
+from initlab.results.confidence import percent
 
 
 def rates_section(analysis: Analysis) -> Section | None:
@@ -39,7 +40,8 @@ def rates_section(analysis: Analysis) -> Section | None:
         [
             Picture(
                 "learning_rates",
-                "Sensitivity to the learning rate." + which_panels(analysis),
+                f"Sensitivity to the learning rate: mean and {percent(analysis.level)} interval over seeds."
+                + which_panels(analysis),
                 learning_rates(analysis),
             ),
             Table("learning_rates", caption, data, shown),
@@ -64,8 +66,11 @@ def speed_section(analysis: Analysis) -> Section:
     shown["epochs, median"] = [_epochs_and_interval(*row) for row in columns]
     names = [*CONDITION, "candidate", "threshold", "reached", "seeds"]
     data = table[[*names, "epochs", "epochs_low", "epochs_high"]]
-    caption = "Epochs until the validation score reaches the threshold; networks that never do count as later than all."
-    parts: list[Part] = [Table("speed", caption, data, shown)]
+    caption = (
+        f"Epochs until the validation score reaches the threshold, with the {percent(analysis.level)} interval of the "
+        "median; networks that never do count as later than all."
+    )
+    parts: list[Part] = [Table("speed", caption, with_level(analysis, data), shown)]
     if table["reached"].any():
         what = "Share of networks that have reached the threshold." + which_panels(analysis)
         parts.insert(0, Picture("speed", what, speed(analysis)))
@@ -103,8 +108,8 @@ def diverged_section(analysis: Analysis) -> Section | None:
     data = table[[*keys, "diverged", "seeds", "diverged_low", "diverged_high"]].assign(
         diverged_at_all_rates=table["sum"], networks_at_all_rates=table["size"]
     )
-    caption = "Networks whose loss stopped being finite, as share with its 95 % interval."
-    return Section("Diverged", [Table("diverged", caption, data, shown)])
+    caption = f"Networks whose loss stopped being finite, as share with its {percent(analysis.level)} interval."
+    return Section("Diverged", [Table("diverged", caption, with_level(analysis, data), shown)])
 
 
 def failed_section(analysis: Analysis) -> Section | None:

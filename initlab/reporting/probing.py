@@ -11,9 +11,9 @@ import pandas as pd
 from initlab.base.errors import UserError
 from initlab.base.wording import listed
 from initlab.figures.histograms import MOST_ROWS, activation_histograms
+from initlab.figures.looks import LOOKS, looks_of
 from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
-from initlab.figures.style import LINES
 from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section, Table
 from initlab.reporting.repeat import how_to_repeat
 from initlab.results.differences import differing_keys, flat_config, label_of
@@ -124,7 +124,7 @@ def _signal(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
     return Section(
         "Signal by depth",
         [
-            Picture("signal", caption, signal_by_depth(tables)),
+            Picture("signal", caption, signal_by_depth(tables, looks_of(labels.values()))),
             Table("layers", "Every layer: means over seeds, and theory beside.", means, shown, folded=True),
             legend,
         ],
@@ -147,13 +147,13 @@ def _pictures(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> list[Section
             "The Jacobian",
             "Singular values of the outputs' Jacobian by the inputs: mean, least and greatest over seeds and rows.",
             jacobian_spectrum,
-            len(LINES),
+            len(LOOKS),
         ),
     ):
         tables = {labels[job.name]: job.tables[name] for job in jobs if len(job.tables[name])}
         if tables:
             more = f" The first {most} of {len(tables)} jobs." if len(tables) > most else ""
-            sections.append(Section(title, [Picture(name, caption + more, draw(tables))]))
+            sections.append(Section(title, [Picture(name, caption + more, draw(tables, looks_of(labels.values())))]))
     return sections
 
 

@@ -10,6 +10,7 @@ from initlab.results.analysis import Analysis
 from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs, seeds_needed
+from initlab.results.confidence import percent, significance
 from initlab.results.differences import RATE
 from initlab.tables.schema import METRICS
 
@@ -79,7 +80,7 @@ def _about_seeds(analysis: Analysis) -> list[str]:
         found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
     short = {}
     for key, table in analysis.candidates.groupby(CONDITION, sort=False):
-        needed = seeds_needed(count_pairs(len(table)))
+        needed = seeds_needed(count_pairs(len(table)), level=analysis.level)
         if len(table) > 1 and needed > table["seeds"].max():
             short[key] = needed
     if short and max(counts) > 1 and len(analysis.conditions) > 1:
@@ -142,13 +143,14 @@ def method(analysis: Analysis) -> Sequence[str]:
         "Means and intervals are over seeds, of the networks that did not diverge. A seed draws the weights and the "
         "order of the data; the rows for training, validation and test stay the same, so that the intervals say "
         "nothing of other rows or other data.",
-        "95 % intervals: BCa bootstrap of mean and interquartile mean, widened for small samples, percentile bootstrap "
-        "of the median; of the mean of fewer than 10 seeds, Student's. Of shares: Clopper and Pearson's. They know no "
-        "more than the seeds show: where all score the same, they have no width, and where one network in ten fails "
-        "outright, ten seeds may show none.",
+        f"{percent(analysis.level)} intervals: BCa bootstrap of mean and interquartile mean, widened for small "
+        "samples, percentile bootstrap of the median; of the mean of fewer than 10 seeds, Student's. Of shares: "
+        "Clopper and Pearson's. They know no more than the seeds show: where all score the same, they have no width, "
+        "and where one network in ten fails outright, ten seeds may show none.",
         "Differences are paired by seed: two-sided sign-flip permutation test of the mean difference, Holm's "
-        "correction over all pairs of a condition. A tie is a difference that was not shown, which is not the same as "
-        "none: its interval tells what is still possible. That interval is for the mean of one difference by itself: "
+        f"correction over all pairs of a condition; what is below {significance(analysis.level):g} is shown. A tie is "
+        "a difference that was not shown, which is not the same as none: its interval tells what is still possible. "
+        "That interval is for the mean of one difference by itself: "
         "it may leave out 0 where the test, corrected for all pairs, shows nothing, and hold 0 where a few seeds are "
         "far off the others. The test takes it that without a difference either sign is as likely on each seed.",
         "P(a beats b): share of seeds on which a scores higher, an equal score counting half, with Wilson's interval. "

@@ -9,10 +9,18 @@ from initlab.base.wording import counted, difference_text, interval_text, p_text
 from initlab.figures.curves import learning_curves
 from initlab.figures.pairwise import pairwise_matrix
 from initlab.figures.seeds import seeds_as_dots
-from initlab.reporting.cells import CONDITION_HEADINGS, condition_columns, intervals, score_name, which_panels
+from initlab.reporting.cells import (
+    CONDITION_HEADINGS,
+    condition_columns,
+    intervals,
+    score_name,
+    which_panels,
+    with_level,
+)
 from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.baseline import baseline_name, baseline_under
+from initlab.results.confidence import percent, significance
 
 
 def leaderboard(analysis: Analysis) -> Section:
@@ -35,10 +43,12 @@ def leaderboard(analysis: Analysis) -> Section:
         shown[heading] = intervals(table, name)
     shown = _with_baselines(analysis, shown, score_name(analysis))
     over = counted(int(table["seeds"].iloc[0]), "seed") if same_seeds else "seeds"
-    caption = f"Mean [95 % interval] over {over}. ● is best, or not shown to be worse than the best."
+    caption = (
+        f"Mean [{percent(analysis.level)} interval] over {over}. ● is best, or not shown to be worse than the best."
+    )
     if (table["standing"] == "open").any():
         caption += " ○: too few seeds to tell."
-    return Section("Leaderboard", [Table("candidates", caption, table, shown)])
+    return Section("Leaderboard", [Table("candidates", caption, with_level(analysis, table), shown)])
 
 
 def _with_baselines(analysis: Analysis, shown: pd.DataFrame, heading: str) -> pd.DataFrame:
@@ -59,14 +69,19 @@ def _with_baselines(analysis: Analysis, shown: pd.DataFrame, heading: str) -> pd
 
 def seeds_section(analysis: Analysis) -> Section:
     """The section with the test score of every member."""
-    caption = "Test score of every network." + which_panels(analysis)
+    caption = f"Test score of every network, and means with their {percent(analysis.level)} intervals." + which_panels(
+        analysis
+    )
     return Section("Every seed", [Picture("seeds", caption, seeds_as_dots(analysis))])
 
 
 def curves_section(analysis: Analysis) -> Section:
     """The section with the learning curves."""
     at_best = ", each at its best learning rate" if analysis.axes.tuned else ""
-    caption = f"Validation score over epochs{at_best}; epoch 0 is the untrained network." + which_panels(analysis)
+    caption = (
+        f"Validation score over epochs{at_best}, mean and {percent(analysis.level)} interval over seeds; epoch 0 is "
+        f"the untrained network.{which_panels(analysis)}"
+    )
     return Section("Learning curves", [Picture("curves", caption, learning_curves(analysis))])
 
 
@@ -93,11 +108,15 @@ def pairs_section(analysis: Analysis) -> Section | None:
     shown["d"] = [f"{value:.2f}" if np.isfinite(value) else "∞" for value in pairs["effect"]]
     shown["p"], shown["p, Holm"] = pairs["p"].map(p_text), pairs["p_holm"].map(p_text)
     shown["seeds"] = pairs["seeds"].astype(str)
+    caption = (
+        f"Test scores compared seed by seed: differences and shares with their {percent(analysis.level)} intervals; "
+        f"what has p, Holm < {significance(analysis.level):g} is better."
+    )
     return Section(
         "Pair by pair",
         [
             Picture("pairs", "Mean difference in test score." + which_panels(analysis), pairwise_matrix(analysis)),
-            Table("pairs", "Test scores compared seed by seed.", pairs, shown),
+            Table("pairs", caption, with_level(analysis, pairs), shown),
         ],
     )
 
@@ -111,4 +130,5 @@ def all_jobs(analysis: Analysis) -> Section:
     for column, heading in {"test_score": score_name(analysis), "test_loss": "test loss"}.items():
         ends = data[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         shown[heading] = [interval_text(*row) for row in ends]
-    return Section("All jobs", [Table("jobs", "Every finished job.", data, shown, folded=True)])
+    caption = f"Every finished job: mean [{percent(analysis.level)} interval] over its seeds."
+    return Section("All jobs", [Table("jobs", caption, with_level(analysis, data), shown, folded=True)])

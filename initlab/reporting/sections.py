@@ -6,6 +6,7 @@ from typing import Final
 
 from initlab.base.wording import listed
 from initlab.reporting.axes import heat_sections, numeric_axis_sections, ranks_section
+from initlab.reporting.cells import level_words
 from initlab.reporting.document import Paragraph, Part, Points, Report, Section
 from initlab.reporting.learning import diverged_section, failed_section, rates_section, speed_section
 from initlab.reporting.remarks import method, remarks
@@ -82,6 +83,9 @@ def _answer_section(analysis: Analysis) -> Section:
         )
         if len(conditions) > MOST_CONDITIONS:
             parts.append(Paragraph(f"And {len(conditions) - MOST_CONDITIONS} more conditions: see the tables."))
+    level = level_words(analysis)
+    if level:
+        parts.append(Paragraph(level))
     known = remarks(analysis)
     if known:
         parts += [Paragraph("To know before believing it:"), Points(known)]

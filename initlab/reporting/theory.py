@@ -13,7 +13,6 @@ from initlab.results.trainability import trainability_map
 from initlab.tables.store import read_table
 
 MOST_PICTURES = 6
-MOST_LINES = 12
 
 
 def signal_sections(analysis: Analysis) -> list[Section]:
@@ -22,18 +21,19 @@ def signal_sections(analysis: Analysis) -> list[Section]:
     There are those on the signal where jobs recorded it, and one on the map where the study makes one.
     """
     parts: list[Part] = []
+    looks = styles(analysis)
     for number, condition in enumerate(analysis.conditions):
         tables = {}
-        for candidate, job in analysis.candidates_under(condition).head(MOST_LINES)[["candidate", "job"]].to_numpy():
-            signal = _signal_at_start(analysis, job)
+        for candidate, job in analysis.candidates_under(condition)[["candidate", "job"]].to_numpy():
+            signal = _signal_at_start(analysis, job) if candidate in looks else None
             if signal is not None:
-                tables[candidate] = signal
+                tables[str(candidate)] = signal
         if tables and len(parts) < MOST_PICTURES:
             caption = (
                 f"{analysis.title(condition)}, before training: lines are measured (mean over seeds, one standard "
                 "deviation to either side), dashes are mean-field theory."
             )
-            figure = signal_by_depth(tables, title=analysis.title(condition))
+            figure = signal_by_depth(tables, looks, title=analysis.title(condition))
             parts.append(Picture("signal" if number == 0 else f"signal_{number + 1}", caption, figure))
     sections = [Section("Signal by depth", parts)] if parts else []
     in_training = _training_pictures(analysis)

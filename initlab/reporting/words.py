@@ -5,7 +5,8 @@ import pandas as pd
 from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.candidates import CONDITION
-from initlab.results.comparison import SIGNIFICANT, count_pairs, seeds_needed
+from initlab.results.comparison import count_pairs, seeds_needed
+from initlab.results.confidence import significance
 from initlab.results.ranks import data_sets_needed
 from initlab.tables.schema import METRICS
 
@@ -55,7 +56,7 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
     if len(parts["tie"]):
         sentences.append(f"It ties with {listed(_others(parts['tie'], brief=brief))}: no difference was shown.")
     if len(parts["open"]):
-        sentences.append(_too_few(parts["open"], len(table), brief=brief))
+        sentences.append(_too_few(parts["open"], len(table), analysis.level, brief=brief))
     if len(parts["worse"]):
         sentences.append(
             f"On the seeds that both have, it is worse than {listed(_others(parts['worse'], brief=True))}."
@@ -97,12 +98,13 @@ def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
     return [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
 
 
-def _too_few(unknown: pd.DataFrame, candidates: int, *, brief: bool) -> str:
+def _too_few(unknown: pd.DataFrame, candidates: int, level: float, *, brief: bool) -> str:
     """That with so few seeds no difference can be called significant, and how large the differences are.
 
     Args:
         unknown: The pairs whose verdict is open, the best being a.
         candidates: How many the condition has.
+        level: Confidence level of the tests.
         brief: Without the differences.
     """
     apart, known = unknown[unknown["seeds"] == 0], unknown[unknown["seeds"] > 0]
@@ -116,7 +118,7 @@ def _too_few(unknown: pd.DataFrame, candidates: int, *, brief: bool) -> str:
         seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else counted(int(counts[0]), "seed")
         sentences.append(
             f"With {seeds} no difference can be called significant, however large: among {counted(pairs, 'pair')} that "
-            f"takes at least {seeds_needed(pairs)} seeds. So far it is ahead of "
+            f"takes at least {seeds_needed(pairs, level=level)} seeds. So far it is ahead of "
             f"{listed(_others(known, brief=False, by=' by '))}."
         )
     return " ".join(sentences)
@@ -173,10 +175,10 @@ def across_data(analysis: Analysis) -> str:
         f"Across {ranks.data_sets} data sets, which are the samples here, mean ranks go from {first:.2f} ({best}) to "
         f"{last:.2f} ({worst})."
     ]
-    differ = "differ" if ranks.permutation_p < SIGNIFICANT else "are not shown to differ"
+    differ = "differ" if ranks.permutation_p < significance(analysis.level) else "are not shown to differ"
     sentences.append(f"By Friedman's test they {differ} ({p_words(ranks.permutation_p)}, by permutation).")
     if not ranks.can_differ:
-        needed = data_sets_needed(len(by_rank))
+        needed = data_sets_needed(len(by_rank), level=analysis.level)
         sentences.append(
             f"So few data sets could not tell any two apart: Nemenyi's critical difference is "
             f"{ranks.critical_difference:.2f}, and ranks of {len(by_rank)} differ by at most {len(by_rank) - 1}; it "

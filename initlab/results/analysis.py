@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from initlab.results.candidates import CONDITION, Axes, arrange, choose_rates, find_axes
+from initlab.results.candidates import CONDITION, Axes, arrange, candidate_names, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
+from initlab.results.confidence import LEVEL
 from initlab.results.intervals import bootstrap_intervals, interquartile_mean, share_and_interval
 from initlab.results.pairs import compare_pairs
 from initlab.results.pooling import pool_seeds
@@ -37,6 +38,7 @@ class Analysis:
         summary: One row a job, as `summary.summarize` returns it; the candidates' means and intervals are from there.
         ranked: Names of the candidates that every condition has, in the order in which `ranks` has them.
         ranks: Ranks across data sets; None where there are fewer than two of these, or of such candidates.
+        level: Confidence level of all its intervals and tests, in (0, 1).
     """
 
     study: Study
@@ -47,6 +49,7 @@ class Analysis:
     summary: pd.DataFrame
     ranked: tuple[str, ...] = ()
     ranks: Ranks | None = None
+    level: float = LEVEL
 
     @cached_property
     def conditions(self) -> list[Condition]:
@@ -59,6 +62,26 @@ class Analysis:
         """Names of all candidates, the best mean rank over the conditions first."""
         places = self.candidates.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
         return list(places.groupby(self.candidates["candidate"], sort=False).mean().sort_values(kind="stable").index)
+
+    @cached_property
+    def whole(self) -> list[str]:
+        """Names of the candidates of the study that this one was selected from; empty where it is a whole one."""
+        whole = self.study.whole
+        return [] if whole is None else list(candidate_names(whole).unique())
+
+    @cached_property
+    def names_in_whole(self) -> Mapping[str, str]:
+        """What each candidate is called in the study that this one was selected from; else, its own name.
+
+        Candidates keep their own names where the whole study compares something else, so that several are one there.
+        """
+        own = {name: name for name in self.by_overall_rank}
+        if self.study.whole is None:
+            return own
+        named = self.candidates["job"].map(candidate_names(self.study.whole))
+        found = {name: set(named[self.candidates["candidate"] == name]) for name in own}
+        names = {name: next(iter(several)) for name, several in found.items() if len(several) == 1}
+        return names if len(set(names.values())) == len(own) else own
 
     @cached_property
     def by_job(self) -> Mapping[str, pd.DataFrame]:
@@ -95,7 +118,7 @@ def _rows_under(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
     return table[(table[CONDITION] == list(condition)).all(axis=1)]
 
 
-def analyse(study: Study, *, seed: int = 0) -> Analysis:
+def analyse(study: Study, *, seed: int = 0, level: float = LEVEL) -> Analysis:
     """Compare the candidates of a study, each at its best learning rate.
 
     Example:
@@ -109,50 +132,54 @@ def analyse(study: Study, *, seed: int = 0) -> Analysis:
     Args:
         study: As `read_study` returns it, with at least one finished job.
         seed: Seed of bootstrap and permutations; equal tables and seeds give equal numbers.
+        level: Confidence level of all intervals and tests, in (0, 1).
     """
     rng = np.random.default_rng(seed)
     study = pool_seeds(study)
     axes = find_axes(study.differing)
     jobs = arrange(study, axes)
     candidates = choose_rates(jobs, axes)
-    summary = summarize(study, seed=seed)
+    summary = summarize(study, seed=seed, level=level)
     groups = {str(job): members for job, members in study.members.groupby("job", sort=False)}
     of_job = summary.set_index("job")
-    described = [_describe(groups[job], of_job.loc[job], seed) for job in candidates["job"]]
+    described = [_describe(groups[job], of_job.loc[job], seed, level) for job in candidates["job"]]
     candidates = candidates.join(pd.DataFrame(described, index=candidates.index))
-    pairs = compare_pairs(study, candidates, rng=rng)
+    pairs = compare_pairs(study, candidates, rng=rng, level=level)
     candidates["standing"] = _standing(candidates, pairs)
     candidates["leading"] = candidates["standing"] != "worse"
-    ranked, ranks = _across_data(candidates, rng)
-    return Analysis(study, axes, jobs, candidates, pairs, summary, ranked, ranks)
+    ranked, ranks = _across_data(candidates, rng, level)
+    return Analysis(study, axes, jobs, candidates, pairs, summary, ranked, ranks, level)
 
 
-def _describe(members: pd.DataFrame, summary: pd.Series, seed: int) -> dict[str, Any]:
+def _describe(members: pd.DataFrame, summary: pd.Series, seed: int, level: float) -> dict[str, Any]:
     """Statistics of one candidate's members.
 
     Args:
         members: The candidate's rows of the members table.
         summary: The row of its job in `summarize`, whose means and intervals are used.
         seed: Seed of the bootstrap.
+        level: Confidence level of the intervals.
     """
     diverged, seeds = int(summary["diverged"]), int(summary["seeds"])
     row: dict[str, Any] = {"seeds": seeds, "diverged": diverged}
-    _, row["diverged_low"], row["diverged_high"] = share_and_interval(diverged, seeds)
+    _, row["diverged_low"], row["diverged_high"] = share_and_interval(diverged, seeds, level=level)
     for name, column in {"score": "test_score", "loss": "test_loss"}.items():
         row |= {f"{name}{end}": float(summary[f"{column}{end or '_mean'}"]) for end in ("", "_low", "_high")}
     finished = (members["status"] == "finished").to_numpy()
     scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[finished]
     rng = np.random.default_rng([seed, seeds])
     few = np.full((2, 1), np.nan)
+    statistic: Literal["median", "iqm"]
     for statistic, value in (("median", np.median), ("iqm", interquartile_mean)):
-        ends = bootstrap_intervals(scores[None], statistic, rng=rng) if len(scores) > 1 else few  # type: ignore[arg-type]
+        several = len(scores) > 1
+        ends = bootstrap_intervals(scores[None], statistic, level=level, rng=rng) if several else few
         row[statistic] = float(value(scores)) if len(scores) else np.nan
         row[f"{statistic}_low"], row[f"{statistic}_high"] = ends[:, 0]
     row["std"] = spread_over_seeds(scores) if len(scores) > 1 else np.nan
     epochs = epochs_to_threshold(members)
     row["threshold"] = float(members["threshold"].iloc[0])
     row["reached"] = int(np.isfinite(epochs).sum())
-    row["epochs"], row["epochs_low"], row["epochs_high"] = median_epochs(epochs)
+    row["epochs"], row["epochs_low"], row["epochs_high"] = median_epochs(epochs, level=level)
     return row
 
 
@@ -166,7 +193,7 @@ def _standing(candidates: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     return [found.get(key, "best") for key in keys]
 
 
-def _across_data(candidates: pd.DataFrame, rng: Generator) -> tuple[tuple[str, ...], Ranks | None]:
+def _across_data(candidates: pd.DataFrame, rng: Generator, level: float) -> tuple[tuple[str, ...], Ranks | None]:
     """Rank the candidates that all conditions have, by their mean rank over the conditions of each data set."""
     conditions = candidates[CONDITION].drop_duplicates()
     counts = candidates.groupby("candidate", sort=False).size()
@@ -177,5 +204,5 @@ def _across_data(candidates: pd.DataFrame, rng: Generator) -> tuple[tuple[str, .
         return (), None
     ranks = shared.groupby(CONDITION, sort=False)["test"].rank(ascending=False)
     of_data = ranks.groupby([shared["data"], shared["candidate"]], sort=False).mean().unstack()
-    found = rank_across(-of_data.to_numpy(np.float64), rng=rng)
+    found = rank_across(-of_data.to_numpy(np.float64), rng=rng, level=level)
     return tuple(map(str, of_data.columns)), found

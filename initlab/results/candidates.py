@@ -59,6 +59,17 @@ def count_candidates(differing: pd.DataFrame) -> int:
     return int(compared.groupby([differing[key].astype(str) for key in keys]).nunique().max())
 
 
+def candidate_names(differing: pd.DataFrame) -> pd.Series:
+    """The name of each job's candidate, by job; empty where nothing but the data differs.
+
+    Args:
+        differing: One row a job, one column a key, as `differing_keys` returns it.
+    """
+    keys = find_axes(differing).compared
+    names = [label_of(differing[list(keys)], str(job)) if keys else "" for job in differing.index]
+    return pd.Series(names, index=differing.index, dtype=object)
+
+
 def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     """One row a job: its data, condition, candidate and learning rate, with its mean validation and test scores.
 

@@ -8,20 +8,22 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import stats
 
+from initlab.results.confidence import LEVEL, significance
+
 FloatArray = NDArray[np.float64]
 
-SIGNIFICANT = 0.05
 MOST_EXACT = 16  # pairs, of which all sign flips are gone through
-SAMPLED = (9_999, 99_999)  # sign flips above that, at least and at most: more for more comparisons
+SAMPLED = (9_999, 99_999)  # sign flips above that, at least and at most: more for more comparisons, at 95 %
+MOST_SAMPLED = 999_999  # at whatever level
 AT_ONCE = 20_000_000  # sums in memory
 ROUNDING = 1e-9  # of sums, relative: what differs by less is equal
 
 
-def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
+def sign_flip_p(differences: FloatArray, *, rng: Generator, level: float = LEVEL) -> FloatArray:
     """Two-sided p of the paired permutation test: under the null each difference may as well have the other sign.
 
     With up to 16 seeds all sign flips are gone through, so that p is exact. With more seeds flips are drawn at random:
-    the more comparisons there are to correct for, the more flips.
+    the more comparisons there are to correct for, and the higher the level, the more flips.
 
     Example:
         >>> import numpy as np
@@ -33,6 +35,7 @@ def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
     Args:
         differences: A's score less B's on each seed, shape (comparisons, seeds).
         rng: Draws the flips with more than 16 seeds; else it is not used.
+        level: Confidence level that p shall be fine enough for, in (0, 1).
 
     Returns:
         p in (0, 1], shape (comparisons,); never below `least_p`.
@@ -44,7 +47,7 @@ def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
     if exact:  # a flip and its opposite have the same absolute sum: half of them say all
         signs = np.array([(1.0, *rest) for rest in product((1.0, -1.0), repeat=seeds - 1)])
     else:
-        signs = rng.choice((1.0, -1.0), (_flips(comparisons), seeds))
+        signs = rng.choice((1.0, -1.0), (_flips(comparisons, level), seeds))
     p = np.empty(comparisons)
     chunk = max(1, AT_ONCE // len(signs))
     for start in range(0, comparisons, chunk):
@@ -55,14 +58,16 @@ def sign_flip_p(differences: FloatArray, *, rng: Generator) -> FloatArray:
     return p
 
 
-def least_p(seeds: int, comparisons: int) -> float:
-    """The least p that `sign_flip_p` can give with so many seeds, among so many comparisons."""
-    return 2.0 ** (1 - seeds) if seeds <= MOST_EXACT else 1 / (1 + _flips(comparisons))
+def least_p(seeds: int, comparisons: int, *, level: float = LEVEL) -> float:
+    """The least p that `sign_flip_p` can give with so many seeds, among so many comparisons, at a level."""
+    exact = 2.0 ** (1 - seeds)
+    return exact if seeds <= MOST_EXACT else max(exact, 1 / (1 + _flips(comparisons, level)))
 
 
-def _flips(comparisons: int) -> int:
+def _flips(comparisons: int, level: float) -> int:
     least, most = SAMPLED
-    return min(most, max(least, 100 * comparisons))
+    finer = max(1.0, significance(LEVEL) / significance(level))
+    return int(min(MOST_SAMPLED, finer * most, max(least, finer * 100 * comparisons)))
 
 
 def holm(p: FloatArray) -> FloatArray:
@@ -89,23 +94,29 @@ def holm(p: FloatArray) -> FloatArray:
     return adjusted
 
 
-def seeds_needed(comparisons: int) -> int:
-    """The least number of seeds with which the clearest of so many Holm-corrected comparisons can be significant."""
-    return int(np.ceil(1 + np.log2(max(comparisons, 1) / SIGNIFICANT)))
+def seeds_needed(comparisons: int, *, level: float = LEVEL) -> int:
+    """The least number of seeds with which the clearest of so many Holm-corrected comparisons can be significant.
+
+    Args:
+        comparisons: How many there are to correct for.
+        level: Confidence level of the tests, in (0, 1).
+    """
+    return int(np.floor(2 + np.log2(max(comparisons, 1) / significance(level))))
 
 
-def superiority(differences: FloatArray) -> tuple[float, float, float]:
-    """Probability that A beats B on a seed, a tie counting half, and its 95 % interval (Wilson 1927).
+def superiority(differences: FloatArray, *, level: float = LEVEL) -> tuple[float, float, float]:
+    """Probability that A beats B on a seed, a tie counting half, and its interval (Wilson 1927).
 
     Args:
         differences: A's score less B's on each seed, shape (seeds,), at least one.
+        level: Coverage that is aimed at, in (0, 1).
 
     Returns:
         The share of seeds on which A is better, lower and upper end of the interval, all in [0, 1].
     """
     seeds = len(differences)
     share = float((differences > 0).mean() + (differences == 0).mean() / 2)
-    z2 = stats.norm.ppf(0.975) ** 2
+    z2 = stats.norm.ppf((1 + level) / 2) ** 2
     # Ties make the share vary less than a coin's, so that the interval is rather too wide with them.
     middle = (share + z2 / (2 * seeds)) / (1 + z2 / seeds)
     half = np.sqrt(z2 * (share * (1 - share) / seeds + z2 / (4 * seeds**2))) / (1 + z2 / seeds)

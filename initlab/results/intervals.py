@@ -11,14 +11,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import stats
 
+from initlab.results.confidence import LEVEL
+
 FloatArray = NDArray[np.float64]
 
-LEVEL = 0.95
 RESAMPLES = 9_999
 MOST_RESAMPLED = 1_000_000  # scores in memory at a time
-# Below, even from the least to the greatest value is no 95 % interval of the median, 1 − 2·½⁵ = .9375, and that of
-# the interquartile mean, of which the middle half is all, covers less than 93 %.
-LEAST_SEEDS: Mapping[str, int] = MappingProxyType({"mean": 2, "median": 6, "iqm": 8})
 LEAST_EQUAL = 5  # seeds: that fewer score the same, says nothing of how far others may be off
 STUDENT_BELOW = 10  # seeds: fewer do not show their law's shape, and Student's interval of the mean covers better
 SPLIT_OFF = 0.25  # of each end, by the interquartile mean
@@ -42,8 +40,8 @@ def bootstrap_interval(
     A bootstrap of few values is too narrow: it divides the sum of squares by n, not n - 1, and for the mean Student's t
     is wider than the normal law, too. The level is raised to make up for that (Hesterberg 2015, section 5.3), so that
     for the mean of a normal sample it becomes Student's interval. Below 10 seeds the mean has Student's interval
-    itself; the median has none below 6, the interquartile mean none below 8. For a skewed law (test accuracies near 1,
-    say) 10 seeds cover some 93 % of the time; where some seeds fail outright, less.
+    itself; median and interquartile mean have none below `least_seeds`. For a skewed law (test accuracies near 1,
+    say) 95 % intervals of 10 seeds cover some 93 % of the time; where some seeds fail outright, less.
 
     Example:
         >>> import numpy as np
@@ -98,7 +96,7 @@ def bootstrap_intervals(
     if seeds >= LEAST_EQUAL:
         ends[:, constant] = scores[constant, 0]
     varying = scores[~constant]
-    if not len(varying) or seeds < LEAST_SEEDS[statistic]:
+    if not len(varying) or seeds < least_seeds(statistic, level):
         return ends
     if statistic == "mean" and seeds < STUDENT_BELOW:
         ends[:, ~constant] = stats.t(seeds - 1, varying.mean(1), stats.sem(varying, axis=1)).interval(level)
@@ -125,6 +123,23 @@ def bootstrap_intervals(
 
 
 @cache
+def least_seeds(statistic: Literal["mean", "median", "iqm"], level: float = LEVEL) -> int:
+    """How many seeds an interval takes: 2 of the mean; at 95 %, 6 of the median and 8 of the interquartile mean.
+
+    From the least to the greatest of n values the median is held with probability 1 − 2·½ⁿ, so that of few not even
+    that is an interval. The interquartile mean rests on the middle half, and takes two more to cover about as often.
+
+    Args:
+        statistic: What the interval is of.
+        level: Coverage that is aimed at, in (0, 1).
+    """
+    if statistic == "mean":
+        return 2
+    of_median = max(2, int(np.ceil(1 - np.log2(1 - level))))
+    return of_median if statistic == "median" else of_median + 2
+
+
+@cache
 def expanded_level(seeds: int, level: float = LEVEL, *, student: bool = True) -> float:
     """The level at which a bootstrap over so many seeds is as wide as if it divided by n - 1.
 
@@ -142,14 +157,19 @@ def expanded_level(seeds: int, level: float = LEVEL, *, student: bool = True) ->
 
 
 def mean_and_interval(
-    scores: FloatArray, *, rng: Generator, limits: tuple[float, float] = (-np.inf, np.inf)
+    scores: FloatArray,
+    *,
+    rng: Generator,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    level: float = LEVEL,
 ) -> tuple[float, float, float]:
-    """Mean of the finite scores and its 95 % interval; NaN for what too few seeds leave open.
+    """Mean of the finite scores and its interval; NaN for what too few seeds leave open.
 
     Args:
         scores: One a seed, shape (seeds,); those that are not finite are left out.
         rng: Draws the resamples; an equal state gives an equal interval.
         limits: The least and the greatest that a score can be; the interval ends there.
+        level: Coverage that is aimed at, in (0, 1).
 
     Returns:
         Mean, lower and upper end.
@@ -159,12 +179,12 @@ def mean_and_interval(
         return np.nan, np.nan, np.nan
     if len(finite) == 1:
         return float(finite[0]), np.nan, np.nan
-    low, high = np.clip(bootstrap_interval(finite, rng=rng), *limits)
+    low, high = np.clip(bootstrap_interval(finite, level=level, rng=rng), *limits)
     return float(finite.mean()), float(low), float(high)
 
 
-def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES) -> FloatArray:
-    """Mean and 95 % band of curves, over the members that are finite at each epoch.
+def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES, level: float = LEVEL) -> FloatArray:
+    """Mean and band of curves, over the members that are finite at each epoch.
 
     Bootstrapped percentiles at the raised level of `bootstrap_interval`; below 10 members, Student's interval.
 
@@ -172,6 +192,7 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
         scores: One curve a member, shape (members, epochs); NaN where it has diverged.
         rng: Draws the resamples; a member is drawn with its whole curve.
         resamples: How many to draw; 0: no band, whose ends then are NaN.
+        level: Coverage that is aimed at, in (0, 1).
 
     Returns:
         Mean, lower and upper end, shape (3, epochs); NaN where no member is left.
@@ -187,7 +208,7 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
     for count in np.unique(left[(left > 1) & (left < STUDENT_BELOW)]):
         epochs = left == count
         deviations = np.where(finite, scores - band[0], 0.0)[:, epochs]
-        half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * np.sqrt((deviations**2).sum(0) / (count - 1) / count)
+        half = stats.t.ppf((1 + level) / 2, count - 1) * np.sqrt((deviations**2).sum(0) / (count - 1) / count)
         band[1:, epochs] = band[0, epochs] - half, band[0, epochs] + half
     many = np.unique(left[left >= STUDENT_BELOW])
     if len(many):
@@ -195,10 +216,9 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
         with np.errstate(invalid="ignore"):
             means = (counts @ filled) / (counts @ finite)
         for count in many:
-            level = expanded_level(int(count))
-            band[1:, left == count] = np.nanquantile(
-                means[:, left == count], [(1 - level) / 2, (1 + level) / 2], axis=0
-            )
+            raised = expanded_level(int(count), level)
+            ends = [(1 - raised) / 2, (1 + raised) / 2]
+            band[1:, left == count] = np.nanquantile(means[:, left == count], ends, axis=0)
     return band
 
 
@@ -228,15 +248,16 @@ def _student_quantile(freedom: int) -> float:
     return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
-def share_and_interval(happened: int, trials: int) -> tuple[float, float, float]:
-    """A share and its 95 % interval, which covers at least that often (Clopper & Pearson 1934).
+def share_and_interval(happened: int, trials: int, *, level: float = LEVEL) -> tuple[float, float, float]:
+    """A share and its interval, which covers at least that often (Clopper & Pearson 1934).
 
     Args:
         happened: In how many of the trials it happened, 0 to `trials`.
         trials: How many there were, at least 1.
+        level: Coverage that is held, in (0, 1).
 
     Returns:
         The share, lower and upper end, all in [0, 1].
     """
-    interval = stats.binomtest(happened, trials).proportion_ci(LEVEL, method="exact")
+    interval = stats.binomtest(happened, trials).proportion_ci(level, method="exact")
     return happened / trials, float(interval.low), float(interval.high)

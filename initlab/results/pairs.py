@@ -9,7 +9,6 @@ from numpy.random import Generator
 
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import (
-    SIGNIFICANT,
     FloatArray,
     all_pairs,
     effect_size,
@@ -18,6 +17,7 @@ from initlab.results.comparison import (
     sign_flip_p,
     superiority,
 )
+from initlab.results.confidence import LEVEL, significance
 from initlab.results.intervals import bootstrap_intervals
 from initlab.results.scores import DIGITS, counted_scores
 from initlab.results.study import Study
@@ -25,7 +25,7 @@ from initlab.results.study import Study
 MOST_COMPARED = 20  # candidates; of more only the pairs with the best are shown, corrected for all
 
 
-def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> pd.DataFrame:
+def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator, level: float = LEVEL) -> pd.DataFrame:
     """Compare the candidates of each condition pair by pair, on the seeds that both have.
 
     Members of equal seed are paired: under one condition they see the data in the same order. Scores are
@@ -35,6 +35,7 @@ def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> 
         study: Finished jobs, as `read_study` returns them.
         candidates: One row a candidate and condition, as `choose_rates` returns it; of a pair the earlier one is a.
         rng: Draws permutations and resamples; an equal state gives equal numbers.
+        level: Confidence level of intervals and tests, in (0, 1).
 
     Returns:
         data, metric, setting, a, b, seeds, difference (a's mean less b's) with low and high, superiority (the
@@ -47,7 +48,7 @@ def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator) -> 
     parts = []
     for (data, metric, setting), group in candidates.groupby(CONDITION, sort=False):
         if len(group) > 1:
-            pairs = _pairs_of(list(group["candidate"]), [by_seed[job] for job in group["job"]], rng)
+            pairs = _pairs_of(list(group["candidate"]), [by_seed[job] for job in group["job"]], rng, level)
             parts.append(pairs.assign(data=str(data), metric=str(metric), setting=str(setting)))
     if not parts:
         return pd.DataFrame(columns=[*CONDITION, *COLUMNS])
@@ -60,26 +61,28 @@ COLUMNS = [
 ]
 
 
-def _pairs_of(names: Sequence[str], scores: Sequence[pd.DataFrame], rng: Generator) -> pd.DataFrame:
+def _pairs_of(names: Sequence[str], scores: Sequence[pd.DataFrame], rng: Generator, level: float) -> pd.DataFrame:
     """All pairs of one condition, or of many candidates those with the first."""
     pairs = all_pairs(len(names))
     p = np.ones(len(pairs))
     for places, a, b in _by_common_seeds(pairs, [entry["counted"] for entry in scores]):
         if a.shape[1]:
-            p[places] = sign_flip_p(_differences(a, b), rng=rng)
+            p[places] = sign_flip_p(_differences(a, b), rng=rng, level=level)
     shown = [place for place, (i, _) in enumerate(pairs) if i == 0 or len(names) <= MOST_COMPARED]
     rows: dict[int, dict[str, Any]] = {}
     for places, a, b in _by_common_seeds([pairs[place] for place in shown], [entry["counted"] for entry in scores]):
-        several = a.shape[1] > 1
-        few = np.full((2, len(places)), np.nan)
-        low, high = np.clip(bootstrap_intervals(_differences(a, b), rng=rng), -1, 1) if several else few
-        rows |= {place: _row(a[k], b[k]) | {"low": low[k], "high": high[k]} for k, place in enumerate(places)}
+        ends = np.full((2, len(places)), np.nan)
+        if a.shape[1] > 1:
+            ends = np.clip(bootstrap_intervals(_differences(a, b), level=level, rng=rng), -1, 1)
+        low, high = ends
+        rows |= {place: _row(a[k], b[k], level) | {"low": low[k], "high": high[k]} for k, place in enumerate(places)}
     table = pd.DataFrame([rows[place] for place in range(len(shown))])
     table["a"], table["b"] = ([names[pairs[place][side]] for place in shown] for side in (0, 1))
     table["p"], table["p_holm"] = p[shown], holm(p)[shown]
-    possible = [least_p(seeds, len(pairs)) * len(pairs) <= SIGNIFICANT for seeds in table["seeds"]]
+    below = significance(level)
+    possible = [least_p(seeds, len(pairs), level=level) * len(pairs) < below for seeds in table["seeds"]]
     equal = [_equal(scores[pairs[place][0]], scores[pairs[place][1]]) for place in shown]
-    facts = zip(table["difference"], equal, table["p_holm"], possible, strict=True)
+    facts = zip(table["difference"], equal, table["p_holm"] < below, possible, strict=True)
     table["verdict"] = [_verdict(*fact) for fact in facts]
     return table
 
@@ -112,12 +115,12 @@ def _by_common_seeds(
         yield places, a, b
 
 
-def _row(a: FloatArray, b: FloatArray) -> dict[str, Any]:
+def _row(a: FloatArray, b: FloatArray, level: float) -> dict[str, Any]:
     if not len(a):
         nothing = ("difference", "superiority", "superiority_low", "superiority_high", "effect")
         return {"seeds": 0, **dict.fromkeys(nothing, np.nan)}
     differences = _differences(a, b)
-    share, low, high = superiority(differences)
+    share, low, high = superiority(differences, level=level)
     return {
         "seeds": len(a),
         "difference": float(differences.mean()),
@@ -128,8 +131,8 @@ def _row(a: FloatArray, b: FloatArray) -> dict[str, Any]:
     }
 
 
-def _verdict(difference: float, equal: bool, p: float, possible: bool) -> str:
-    if p < SIGNIFICANT:
+def _verdict(difference: float, equal: bool, shown: bool, possible: bool) -> str:
+    if shown:
         return "better" if difference > 0 else "worse"
     if equal:
         return "equal"

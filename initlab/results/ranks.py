@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import stats
 
-from initlab.results.comparison import SIGNIFICANT
+from initlab.results.confidence import LEVEL
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Ranks:
         iman_davenport: Iman and Davenport's F, less conservative; infinite where all data sets agree.
         iman_davenport_p: p of `iman_davenport` by the F law.
         permutation_p: p of `friedman` by shuffling ranks within data sets: right for few data sets, too.
-        critical_difference: Nemenyi's, at 5 %: mean ranks further apart than that differ.
+        critical_difference: Nemenyi's: mean ranks further apart than that differ.
     """
 
     mean: FloatArray
@@ -44,12 +44,13 @@ class Ranks:
         return self.critical_difference < len(self.mean) - 1
 
 
-def rank_across(scores: FloatArray, *, rng: Generator) -> Ranks:
+def rank_across(scores: FloatArray, *, rng: Generator, level: float = LEVEL) -> Ranks:
     """Rank treatments on each data set and test whether they differ.
 
     Args:
         scores: One a data set and treatment, larger is better, shape (data sets, treatments), at least 2 by 2.
         rng: Draws the permutations; an equal state gives an equal p.
+        level: Confidence level of the critical difference, in (0, 1).
 
     Source: Demšar 2006, section 3.2.2; Iman & Davenport 1980.
     """
@@ -69,7 +70,7 @@ def rank_across(scores: FloatArray, *, rng: Generator) -> Ranks:
         iman_davenport=float(f),
         iman_davenport_p=float(stats.f.sf(f, *degrees)),
         permutation_p=float((1 + as_large) / (1 + PERMUTATIONS)),
-        critical_difference=critical_difference(treatments, blocks),
+        critical_difference=critical_difference(treatments, blocks, level=level),
     )
 
 
@@ -90,21 +91,23 @@ def friedman_statistic(ranks: FloatArray) -> FloatArray:
         return np.asarray(np.where(within > 0, (treatments - 1) * between / within, 0.0))
 
 
-def critical_difference(treatments: int, data_sets: int) -> float:
-    """Nemenyi's critical difference of mean ranks at 5 % (Demšar 2006, section 3.2.2).
+def critical_difference(treatments: int, data_sets: int, *, level: float = LEVEL) -> float:
+    """Nemenyi's critical difference of mean ranks (Demšar 2006, section 3.2.2).
 
     Args:
         treatments: How many are ranked, at least 2.
         data_sets: How many they are ranked on, at least 1.
+        level: Confidence level, in (0, 1).
     """
-    q = stats.studentized_range.ppf(1 - SIGNIFICANT, treatments, np.inf) / np.sqrt(2)
+    q = stats.studentized_range.ppf(level, treatments, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(treatments * (treatments + 1) / (6 * data_sets)))
 
 
-def data_sets_needed(treatments: int) -> int:
+def data_sets_needed(treatments: int, *, level: float = LEVEL) -> int:
     """The least number of data sets with which Nemenyi's test can tell the best of so many treatments from the worst.
 
     Args:
         treatments: How many are ranked, at least 2.
+        level: Confidence level of the test, in (0, 1).
     """
-    return int(np.floor(critical_difference(treatments, 1) ** 2 / (treatments - 1) ** 2) + 1)
+    return int(np.floor(critical_difference(treatments, 1, level=level) ** 2 / (treatments - 1) ** 2) + 1)

@@ -47,6 +47,7 @@ def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
         members=study.members[study.members["job"].isin(kept)].reset_index(drop=True),
         history=study.history[study.history["job"].isin(kept)].reset_index(drop=True),
         differing=differing_keys(configs),
+        whole=study.differing if study.whole is None else study.whole,
         configs=configs,
         folders={job: folder for job, folder in study.folders.items() if job in configs},
         metadata={job: entry for job, entry in study.metadata.items() if job in configs},

@@ -5,6 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from initlab.results.confidence import LEVEL
+
 FloatArray = NDArray[np.float64]
 
 
@@ -13,14 +15,15 @@ def epochs_to_threshold(members: pd.DataFrame) -> FloatArray:
     return members["epochs_to_threshold"].to_numpy(np.float64, na_value=np.inf)
 
 
-def median_epochs(epochs: FloatArray) -> tuple[float, float, float]:
-    """Median of epochs of which some are infinite, and its 95 % interval by order statistics.
+def median_epochs(epochs: FloatArray, *, level: float = LEVEL) -> tuple[float, float, float]:
+    """Median of epochs of which some are infinite, and its interval by order statistics.
 
     All members are watched equally long. So Kaplan and Meier's median is that of all members, where those that never
     reached the threshold come last.
 
     Args:
         epochs: One a member, shape (members,); infinite for a member that never reached the threshold.
+        level: Coverage that is held, in (0, 1).
 
     Returns:
         The upper median, since half of the members need not have reached the threshold, and the interval's ends. Each
@@ -29,7 +32,7 @@ def median_epochs(epochs: FloatArray) -> tuple[float, float, float]:
     ordered = np.sort(epochs)
     median = float(ordered[len(ordered) // 2])
     # The k-th least and greatest leave out the median with probability 2 P(fewer than k of n coins show heads).
-    rank = int(stats.binom.ppf(0.025, len(ordered), 0.5))
+    rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
     if rank < 1:
         return median, np.nan, np.nan
     return median, float(ordered[rank - 1]), float(ordered[len(ordered) - rank])

@@ -29,6 +29,7 @@ class Study:
         metadata: By job name, how it ran, as its metadata.json has it.
         failed: By the name of each job that failed, the reason in one line.
         unreadable: A line for each job that was left out: its tables are damaged, of a later version, or read already.
+        whole: `differing` of the study that these jobs were selected from; None where none was.
     """
 
     members: pd.DataFrame
@@ -39,6 +40,7 @@ class Study:
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     unreadable: Sequence[str] = ()
+    whole: pd.DataFrame | None = None
 
     @property
     def common(self) -> dict[str, Any]:

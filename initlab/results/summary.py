@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from initlab.base.files import write_whole
+from initlab.results.confidence import LEVEL
 from initlab.results.intervals import mean_and_interval
 from initlab.results.pooling import pool_seeds
 from initlab.results.scores import counted_scores
@@ -15,7 +16,7 @@ from initlab.results.study import Study
 from initlab.tables.schema import LIMITS
 
 
-def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
+def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFrame:
     """One row a job, best first within each data set: scores on different data do not compare.
 
     Jobs that differ in their seeds only are one, as `pool_seeds` makes it.
@@ -26,10 +27,11 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
     Args:
         study: Finished jobs, as `read_study` returns them.
         seed: Seed of the bootstrap; equal tables and seeds give equal numbers.
+        level: Confidence level of the intervals, in (0, 1).
 
     Returns:
         job, the differing keys, seeds (how many), diverged (how many), metric; of test_score and test_loss the _mean,
-        and _low and _high, the ends of its 95 % interval; threshold; epochs_to_threshold, the median over all members,
+        and _low and _high, the ends of its interval; threshold; epochs_to_threshold, the median over all members,
         where those that never reached it count as later than all others: NaN unless more than half did; and reached,
         how many did, whatever became of them later.
     """
@@ -48,7 +50,8 @@ def summarize(study: Study, *, seed: int = 0) -> pd.DataFrame:
         }
         for column, limits in (("test_score", LIMITS[row["metric"]]), ("test_loss", LIMITS["loss"])):
             values = members[column].to_numpy(np.float64, na_value=np.nan)
-            mean, low, high = mean_and_interval(np.where(finished, values, np.nan), rng=rng, limits=limits)
+            values = np.where(finished, values, np.nan)
+            mean, low, high = mean_and_interval(values, rng=rng, limits=limits, level=level)
             row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
         epochs = epochs_to_threshold(members)
         median, _, _ = median_epochs(epochs)

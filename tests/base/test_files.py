@@ -96,4 +96,10 @@ def test_two_processes_may_write_one_file(tmp_path: Path) -> None:
 
 def test_there_may_be_nothing_to_remove(tmp_path: Path) -> None:
     remove_partial(tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == []  # nor was it made
+    for name in ("table.csv", ".hidden", "job/.table.csv.1.partial", "job/notes.partial"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
     remove_partial(tmp_path)
+    remove_partial(tmp_path)
+    assert names(tmp_path) == [".hidden", "notes.partial", "table.csv"]

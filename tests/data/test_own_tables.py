@@ -39,6 +39,23 @@ def same(one: Dataset, other: Dataset) -> None:
     assert one.checksum == other.checksum
 
 
+@pytest.mark.parametrize("change", ["a cell", "a target", "the order of columns", "a row less", "two rows swapped"])
+def test_what_is_not_the_same_is_noticed(change: str, tmp_path: Path) -> None:
+    """The tests below rest on `same`: a field read as another number, or in another place, fails them."""
+    frame = pd.DataFrame(PLAIN)
+    others = {
+        "a cell": frame.assign(size=with_one(SIZE, "51.3").astype(float)),
+        "a target": frame.assign(price=with_one(PRICE, "5.5").astype(float)),
+        "the order of columns": frame[["width", "size", "price"]],
+        "a row less": frame.drop(index=17),
+        "two rows swapped": frame.iloc[[1, 0, *range(2, ROWS)]],
+    }
+    plain = load(written(PLAIN), tmp_path)
+    same(plain, load(written(PLAIN), tmp_path))
+    with pytest.raises(AssertionError):
+        same(plain, load(others[change].to_csv(index=False), tmp_path))
+
+
 def with_one(values: object, word: str, place: int = 6) -> pd.Series:
     column = pd.Series(values).astype(str)
     column[place] = word

@@ -6,8 +6,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from initlab.figures.curves import LOWEST_R2, learning_curves
+from initlab.figures.looks import LOOKS
 from initlab.figures.panels import MOST_LABELLED, MOST_PANELS
-from initlab.figures.style import LINES
 from initlab.results.analysis import analyse
 from initlab.results.study import Study
 from tests.results.studies import Cell, inits, study_of
@@ -123,5 +123,6 @@ def test_a_name_is_no_formula() -> None:
 
 @pytest.mark.parametrize("count", [4, MOST_LABELLED])
 def test_no_two_labelled_lines_look_the_same(count: int) -> None:
-    greys = [(round(float(np.dot(to_rgb(color), (0.299, 0.587, 0.114))), 1), dash) for color, dash in LINES[:count]]
-    assert len(set(greys if count == 4 else LINES[:count])) == count
+    looks = [(look.color, look.dash) for look in LOOKS[:count]]
+    greys = [(round(float(np.dot(to_rgb(color), (0.299, 0.587, 0.114))), 1), dash) for color, dash in looks]
+    assert len(set(greys if count == 4 else looks)) == count

@@ -54,6 +54,47 @@ def test_without_initializers_the_other_factor_makes_the_lines() -> None:
     assert panel.get_title() == "wine"
 
 
+def test_two_depths_are_an_axis_and_further_factors_a_grid_in_order() -> None:
+    """Rows are activations, columns widths; by value, and not by the alphabet, which has 128 before 16."""
+    widths = (16, 8, 128)
+    made = [
+        Cell({"init.name": i, "activation.name": a, "model.width": w, "model.depth": d}, [0.5, 0.4 + d / 100])
+        for i in ("he", "xavier")
+        for a in ("relu", "tanh")
+        for w in widths
+        for d in (8, 2)
+    ]
+    by_depth, by_width = numeric_axes(analyse(study_of(*made)))
+    assert (by_depth.key, by_width.key) == ("model.depth", "model.width")
+    figure = score_along_axis(by_depth)
+    titles = [f"wine, {a}, model.width={w}" for a in ("relu", "tanh") for w in sorted(widths)]
+    assert [panel.get_title() for panel in figure.axes] == titles
+    places = [panel.get_subplotspec() for panel in figure.axes]
+    assert [(at.rowspan.start, at.colspan.start) for at in places if at is not None] == [
+        (row, column) for row in range(2) for column in range(3)
+    ]
+    assert len({(panel.get_xlim(), panel.get_ylim()) for panel in figure.axes}) == 1
+    assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == ["2", "8"]
+    assert [bool(panel.get_ylabel()) for panel in figure.axes] == [True, False, False] * 2
+    panels = score_along_axis(by_width).axes
+    assert [panel.get_title() for panel in panels] == [
+        f"wine, {a}, model.depth={d}" for a in ("relu", "tanh") for d in (2, 8)
+    ]
+    assert [tick.get_text() for tick in panels[-1].get_xticklabels()] == ["8", "16", "128"]
+
+
+def test_what_is_no_full_grid_goes_on_in_rows_of_three() -> None:
+    made = [
+        Cell({"init.name": i, "activation.name": a, "model.width": w, "model.depth": d}, [0.5, 0.6])
+        for i in ("he", "xavier")
+        for a, w in (("relu", 8), ("relu", 16), ("tanh", 8))
+        for d in (2, 8)
+    ]
+    found = next(axis for axis in numeric_axes(analyse(study_of(*made))) if axis.key == "model.depth")
+    assert found.innermost is None
+    assert len(score_along_axis(found).axes) == 3
+
+
 def test_it_stands_in_the_report() -> None:
     report = compose_report(analyse(study_of(*cells("he", "xavier"))), "depth")
     (section,) = [section for section in report.sections if section.title == "Score against model.depth"]

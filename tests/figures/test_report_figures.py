@@ -116,7 +116,7 @@ def test_the_diagram_names_every_mean_rank() -> None:
     ]
     (panel,) = critical_difference_diagram(analyse(study_of(*cells))).axes
     words = {text.get_text().strip() for text in panel.texts}
-    assert {"he (1.00)", "xavier (2.00)", "zeros (3.00)", "critical difference 1.35"} <= words
+    assert {"he (1.00)", "xavier (2.00)", "zeros (3.00)", "critical difference 1.35 at 5 %"} <= words
     few = [cell for cell in cells if cell.changes["data.name"] in ("d0", "d1")]
     (panel,) = critical_difference_diagram(analyse(study_of(*few))).axes
     assert any("more than 2 data sets can show" in text.get_text() for text in panel.texts)

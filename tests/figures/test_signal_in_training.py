@@ -20,7 +20,7 @@ def test_the_figure_and_its_section(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert (study / "figures" / "training.svg").exists()
     (folder,) = study.glob("*init=he")
     table = read_table(folder, "signal")
-    figure = signal_in_training({"he": table}, {"he": ("C0", "-")})
+    figure = signal_in_training({"he": table})
     hidden = table[table["position"] < 4]
     for panel, (title, column, factors) in zip(figure.axes, PANELS, strict=True):
         (line,) = panel.get_lines()
@@ -35,7 +35,7 @@ def test_the_figure_and_its_section(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_what_is_not_measured_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run(f"init=zeros signal.every=2 {QUICK}", monkeypatch, tmp_path) == 0
     (folder,) = (tmp_path / "outputs" / "study").glob("*/")
-    figure = signal_in_training({"zeros": read_table(folder, "signal")}, {"zeros": ("C0", "-")})
+    figure = signal_in_training({"zeros": read_table(folder, "signal")})
     texts = [[text.get_text() for text in panel.texts] for panel in figure.axes]
     assert texts == [[], ["nothing recorded"], [], ["nothing recorded"]] or texts[3] == ["nothing recorded"]
     dead = figure.axes[2].get_lines()[0].get_ydata()

@@ -247,10 +247,22 @@ LOOK = """<script>window.onload = () => {
 }</script></body>"""
 
 
-def browse(page: Path, folder: Path) -> tuple[str, str]:
+# How a page came out: what overflows it, the scale of its pictures, and whether folded tables are in sight.
+MEASURE = """<script>window.onload = () => {
+  const pictures = [...document.images].map(image => image.width / image.naturalWidth);
+  const cells = [...document.querySelectorAll('details td')].map(cell => cell.checkVisibility());
+  const view = document.documentElement;
+  document.title = JSON.stringify({
+    overflow: view.scrollWidth - view.clientWidth, width: view.clientWidth, scales: pictures, open: cells,
+    dark: getComputedStyle(document.body).backgroundColor,
+  });
+}</script></body>"""
+
+
+def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
     """The page's DOM, and what the browser's console said."""
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--enable-logging=stderr"]
-    command += [f"--user-data-dir={folder / 'profile'}", page.as_uri()]
+    command += [f"--user-data-dir={folder / 'profile'}", *options, page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, done.stderr
 
@@ -269,6 +281,33 @@ def test_a_browser_shows_every_figure_and_asks_for_nothing(study: Path, tmp_path
     assert len(seen["widths"]) == 7
     assert min(seen["widths"]) > 300
     assert seen["loaded"] == []
+
+
+def measured(page: Path, folder: Path, *options: str, printed: bool = False) -> dict[str, Any]:
+    """What `MEASURE` finds of a page; as it is printed, or in a window."""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text()).replace("</body>", MEASURE)
+    copy = folder / "measured.html"
+    copy.write_text(text.replace("@media print", "@media all") if printed else text)
+    title = re.search(r"<title>(.*?)</title>", browse(copy, folder, *options)[0])
+    assert title is not None
+    found: dict[str, Any] = json.loads(html.unescape(title[1]))
+    return found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_the_page_fits_a_narrow_window_a_dark_one_and_paper(study: Path, tmp_path: Path) -> None:
+    narrow = measured(study / "report.html", tmp_path, "--window-size=500,900")
+    assert narrow["width"] <= 500
+    assert narrow["overflow"] == 0
+    assert min(narrow["scales"]) > 0.6  # words are drawn at 9 points or so, and can still be read
+    assert max(narrow["scales"]) <= 1.01
+    assert not any(narrow["open"])
+    dark = measured(study / "report.html", tmp_path, "--blink-settings=preferredColorScheme=0")
+    assert dark["dark"] == "rgb(22, 24, 28)" != narrow["dark"]
+    paper = measured(study / "report.html", tmp_path, "--window-size=740,900", printed=True)
+    assert paper["overflow"] == 0
+    assert paper["open"]
+    assert all(paper["open"])
 
 
 def test_papers_get_latex_and_pdf_and_a_part_of_the_study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
