@@ -183,28 +183,20 @@ def test_readings_are_what_the_modules_compute() -> None:
     assert (reading.fan_in, reading.fan_out) == (2, 3)
 
 
-class Broken(nn.Module):
-    """It ends the process, or never ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(2, 2)
-
-
 def test_refusals_and_errors_are_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(model: nn.Module, *_: Any, **__: Any) -> None:
         with torch.no_grad():
-            model.layer.weight.mul_(2)  # type: ignore[operator,union-attr]
+            next(model.parameters()).mul_(2)
         raise UserError("no")
 
     def fails(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("of ours")
 
-    broken = Architecture("broken", "ours", Broken, lambda: torch.zeros(2, 2))
+    broken = Architecture("broken", "ours", lambda: nn.Linear(2, 2), lambda: torch.zeros(2, 2))
     monkeypatch.setattr(initlab, "initialize", refuses)
     (outcome,) = runs_of(broken, ("he",))
     assert (outcome.outcome, outcome.words) == ("changed", "no")
-    assert "layer.weight" in outcome.faults[0]
+    assert "weight" in outcome.faults[0]
     monkeypatch.setattr(initlab, "initialize", fails)
     (outcome,) = runs_of(broken, ("he",))
     assert outcome.outcome == "traceback"
