@@ -1,6 +1,7 @@
 """python -m scripts.zoo: try every architecture with every scheme and with the probe; see `scripts/zoo/__init__.py`."""
 
 import argparse
+import contextlib
 import fnmatch
 import json
 import os
@@ -33,11 +34,11 @@ def main() -> None:
         help="records, a line each; what is there is not tried again",
     )
     parser.add_argument("--only", default="*", help="architectures, as a pattern such as 'timm/*vit*'")
-    parser.add_argument("--schemes", default="", help=f"of {', '.join(RUNS)}, with semicolons between; all if left out")
+    parser.add_argument("--schemes", default="", help=f"of {', '.join(RUNS)}, with commas between; all if left out")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--table", type=Path, help="write the table as Markdown, such as docs/zoo.md")
     options = parser.parse_args()
-    wanted = [run.strip() for run in options.schemes.split(";") if run.strip()] or list(RUNS)
+    wanted = [run.strip() for run in options.schemes.split(",") if run.strip()] or list(RUNS)
     if unknown := set(wanted) - set(RUNS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -48,14 +49,13 @@ def main() -> None:
     todo = [(each, runs) for each, runs in todo if runs]
 
     def several(part: int) -> None:
-        worker = Worker()
-        for each, runs in todo[part :: options.jobs]:
-            for record in worker.runs(each.name, each.family, runs):
-                with options.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(record) + "\n")
-                sys.stdout.write(f"{each.name}: {record['run']}: {record['outcome']}\n")
-                sys.stdout.flush()
-        worker.stop()
+        with contextlib.closing(Worker()) as worker:
+            for each, runs in todo[part :: options.jobs]:
+                for record in worker.runs(each.name, each.family, runs):
+                    with options.out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(record) + "\n")
+                    sys.stdout.write(f"{each.name}: {record['run']}: {record['outcome']}\n")
+                    sys.stdout.flush()
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(several, range(options.jobs)))

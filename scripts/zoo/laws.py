@@ -22,6 +22,8 @@ def normal_law(std: Callable[[Reading], float]) -> Law:
 
     def law(matrices: Tensor, reading: Reading) -> str:
         matrices = matrices.double()
+        if matrices[0].numel() >= 16 and bool((matrices[1:] == matrices[:-1]).flatten(1).all(1).any()):
+            return "two blocks hold the same numbers"
         count, expected = matrices.numel(), std(reading)
         if count < 16:
             return ""
@@ -66,18 +68,19 @@ def delta_law(matrices: Tensor, reading: Reading) -> str:
     return orthogonal_law()(centre, reading)
 
 
-def sparse_law(matrices: Tensor, _: Reading) -> str:
+def sparse_law(matrices: Tensor, reading: Reading) -> str:
     """The law of N(0, 0.01²) with a tenth of what leaves each input zero, and no unit cut off."""
     zero = matrices == 0
-    share, most = float(zero.double().mean()), math.ceil(0.1 * matrices.shape[1]) / matrices.shape[1]
-    if matrices.shape[1] > 1 and not 0 <= share <= most + 1e-9:
+    outputs = matrices.shape[1]
+    share, most = float(zero.double().mean()), math.ceil(0.1 * outputs) / outputs
+    if outputs > 1 and share > most + 2 / zero.numel():
         return f"{share:.0%} are zero, of at most {most:.0%}"
-    if bool(zero.all(1).any()):
-        return "an input leads nowhere"
-    if matrices.shape[2] > 8 and bool(zero.all(2).any()):
+    if matrices.shape[2] >= 8 and bool(zero.all(2).any()):
         return "a unit has no weights"
-    entries = matrices[~zero]
-    return normal_law(lambda _: 0.01)(entries, Reading(lambda w: w, 1, 1))
+    taps = zero.unflatten(2, (-1, math.prod(reading.kernel)))
+    if outputs > 1 and bool(taps.all(3).all(1).any()):
+        return "an input leads nowhere"
+    return normal_law(lambda _: 0.01)(matrices[~zero][None], reading)
 
 
 def no_law(matrices: Tensor, _: Reading) -> str:
@@ -89,11 +92,12 @@ def no_law(matrices: Tensor, _: Reading) -> str:
 
 LAWS: Final[Mapping[str, Law]] = {
     "he": normal_law(lambda fan: math.sqrt(2 / fan.fan_in)),
+    "he/dry run": no_law,
     "xavier": normal_law(lambda fan: math.sqrt(2 / (fan.fan_in + fan.fan_out))),
     "orthogonal": orthogonal_law(),
     "delta_orthogonal": delta_law,
     "mean_field": no_law,
-    "mean_field, relu": normal_law(lambda fan: math.sqrt(2 / fan.fan_in)),
+    "mean_field/relu": normal_law(lambda fan: math.sqrt(2 / fan.fan_in)),
     "lsuv": orthogonal_law(scaled=True),
     "data_dependent": no_law,
     "sparse": sparse_law,

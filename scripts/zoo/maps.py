@@ -4,6 +4,7 @@ A map is read as matrices, one for each group, expert, gate or head, with the ou
 `initlab.initializers.slots` is used here: this is what it is checked by.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -41,40 +42,67 @@ class Weight:
     Attributes:
         names: Those under which the network or a report may speak of it.
         value: Returns the numbers that the module multiplies by.
+        stored: Returns the parameter that these are computed from, if it has their shape; else the numbers themselves.
         readings: Ways to read it; where gates are stacked, several are right.
     """
 
     names: tuple[str, ...]
     value: Callable[[], Tensor]
+    stored: Callable[[], Tensor]
     readings: tuple[Reading, ...]
 
 
 def weights_of(model: nn.Module) -> dict[str, Weight]:
     """Every weight of a network that is read here as linear maps, by each of its names; embeddings are not in it."""
     found: dict[str, Weight] = {}
-    for prefix, module in model.named_modules(remove_duplicate=False):
-        for name, readings in _readings(module):
-            for weight in _weights(module, f"{prefix}.{name}" if prefix else name, name, readings):
-                found.update(dict.fromkeys(weight.names, weight))
+    with still(model):
+        for prefix, module in model.named_modules(remove_duplicate=False):
+            for name, readings in _readings(module):
+                for weight in _weights(module, f"{prefix}.{name}" if prefix else name, name, readings):
+                    found.update(dict.fromkeys(weight.names, weight))
     return found
+
+
+@contextlib.contextmanager
+def still(model: nn.Module) -> Iterator[None]:
+    """Let weights that are computed from others be read without moving anything, as the vectors of a spectral norm."""
+    computing = [part for module in model.modules() if is_parametrized(module)
+                 for part in module.get_submodule("parametrizations").modules() if part.training]  # fmt: skip
+    for part in computing:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in computing:
+            part.training = True
 
 
 def embeddings_of(model: nn.Module) -> dict[str, nn.Module]:
     """Embeddings by the names of their weights; those tied to a linear layer are in it, too."""
-    kinds = (nn.Embedding, nn.EmbeddingBag)
-    modules = model.named_modules(remove_duplicate=False)
-    return {f"{prefix}.weight".lstrip("."): module for prefix, module in modules if isinstance(module, kinds)}
+    return {
+        f"{prefix}.weight".lstrip("."): module
+        for prefix, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) or type(module).__name__ == "QuantEmbedding"
+    }
 
 
 def _weights(module: nn.Module, full: str, name: str, readings: tuple[Reading, ...]) -> Iterator[Weight]:
-    if is_parametrized(module, name):
-        parametrized = module.get_submodule("parametrizations")
-        assert isinstance(parametrized, nn.ModuleDict)
-        stored = full.removesuffix(name) + f"parametrizations.{name}."
-        names = (full, *(stored + own for own, _ in parametrized[name].named_parameters(recurse=False)))
-        yield Weight(names, lambda: getattr(module, name).detach(), readings)
-    elif isinstance(getattr(module, name), nn.Parameter):
-        yield Weight((full,), lambda: getattr(module, name).detach(), readings)
+    def value() -> Tensor:
+        with still(module), torch.no_grad():
+            found: Tensor = getattr(module, name)
+            return found.detach()
+
+    if not is_parametrized(module, name):
+        if isinstance(getattr(module, name), nn.Parameter):
+            yield Weight((full,), value, value, readings)
+        return
+    parametrized = module.get_submodule(f"parametrizations.{name}")
+    own = dict(parametrized.named_parameters(recurse=False))
+    prefix = full.removesuffix(name) + f"parametrizations.{name}."
+    original = own.get("original")
+    same = original is not None and original.shape == value().shape
+    stored = original.detach if original is not None and same else value
+    yield Weight((full, *(prefix + part for part in own)), value, stored, readings)
 
 
 def rows(outputs: int, inputs: int, *, blocks: int = 1, kernel: tuple[int, ...] = ()) -> Reading:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import timm
 from timm.layers import GatedMlp, GluMlp
+from timm.models.efficientnet import _gen_efficientnet_condconv
 from timm.models.mlp_mixer import Affine, MlpMixer, ResBlock, SpatialGatingBlock
 from torch import nn
 
@@ -49,7 +50,6 @@ CONVOLUTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "regnety_002": {},
     "regnetz_005": {},
     "efficientnet_lite0": {},
-    "tf_efficientnet_cc_b0_4e": {},
     "tf_efficientnetv2_b0": {},
     "mixnet_s": {},
     "mnasnet_small": {},
@@ -159,6 +159,13 @@ def networks() -> Iterator[Architecture]:
             own = {key: value for key, value in settings.items() if not (fixed and key == "img_size")}
             build = partial(timm.create_model, name, pretrained=False, num_classes=10, **own)
             yield Architecture(f"timm/{name}", family, build, partial(numbers, 3, size, size))
+    thin = {"channel_multiplier": 0.25, "depth_multiplier": 0.3, "num_classes": 10}
+    yield Architecture(
+        "timm/tf_efficientnet_cc_b0_4e",
+        "timm: convolutions",
+        partial(_gen_efficientnet_condconv, "tf_efficientnet_cc_b0_4e", **thin),
+        partial(numbers, 3, 32, 32),
+    )
     for name, settings in MIXERS.items():
         build = partial(MlpMixer, **SMALL_MIXER, **settings)
         yield Architecture(f"timm/{name}", "timm: attention", build, partial(numbers, 3, 32, 32))

@@ -46,6 +46,8 @@ def faults_of(model: nn.Module, report: Any, before: State, *, law: Law, warned:
         if wrong := _claim(parameters.get(name), row, weights.get(name)):
             yield "false note", f"{name}: {wrong}"
     yield from _names(report, parameters)
+    yield from _twins({name: parameters[name].detach() for name in filled & set(parameters)})
+    yield from _left(model, report)
     share, left = share_left(model, report, before)
     if share > 0.05 and not warned:
         yield "left in silence", f"{share:.0%} of the weights: {', '.join(left[:3])}"
@@ -77,17 +79,22 @@ def share_left(model: nn.Module, report: Any, before: State) -> tuple[float, lis
 
 
 def allowed(model: nn.Module, report: Any) -> frozenset[str]:
-    """Names of what an initializer may change: what it says that it did, tied names too, and norms' statistics."""
+    """Names of what an initializer may change: what it says that it did, tied names too, and norms' statistics.
+
+    What is frozen it may not, nor the statistics of a norm whose weight is frozen.
+    """
     parameters = names_of(model)
-    done = {id(parameters[row.name]) for row in report if row.rule and not row.rule.startswith("left")
-            and row.name in parameters}  # fmt: skip
+    rows = [row for row in report if row.rule and not row.rule.startswith("left")]
+    done = {id(parameters[row.name]) for row in rows if row.name in parameters}
     names = {name for name, parameter in parameters.items() if id(parameter) in done}
-    computed = {alias for name, weight in weights_of(model).items() for alias in weight.names
-                if name in {row.name for row in report if row.fan_in is not None}}  # fmt: skip
-    statistics = {f"{prefix}.{name}".lstrip(".") for prefix, module in model.named_modules(remove_duplicate=False)
-                  if isinstance(module, nn.modules.batchnorm._NormBase)
-                  for name, _ in module.named_buffers(recurse=False)}  # fmt: skip
-    return frozenset(names | computed | statistics)
+    filled = {row.name for row in rows if row.fan_in is not None}
+    names |= {alias for name, weight in weights_of(model).items() if name in filled for alias in weight.names}
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        if "parametrizations." in prefix and any(name.startswith(prefix.rpartition(".")[0]) for name in names):
+            names |= {f"{prefix}.{name}" for name, _ in module.named_buffers(recurse=False)}
+        if isinstance(module, nn.modules.batchnorm._NormBase) and all(p.requires_grad for p in module.parameters()):
+            names |= {f"{prefix}.{name}".lstrip(".") for name, _ in module.named_buffers(recurse=False)}
+    return frozenset(name for name in names if name not in parameters or parameters[name].requires_grad)
 
 
 def _law_of(weight: Weight, row: Any, law: Law) -> str:
@@ -98,10 +105,11 @@ def _law_of(weight: Weight, row: Any, law: Law) -> str:
             wrong.append(f"fan_in {row.fan_in}, not {reading.fan_in}")
         elif row.fan_out != reading.fan_out:
             wrong.append(f"fan_out {row.fan_out}, not {reading.fan_out}")
-        elif words := law(reading.matrices(weight.value()), reading):
-            wrong.append(words)
         else:
-            return ""
+            words = [law(reading.matrices(numbers()), reading) for numbers in (weight.value, weight.stored)]
+            if "" in words:
+                return ""
+            wrong.append(words[0])
     return next(filter(None, wrong), "")
 
 
@@ -149,6 +157,32 @@ def _names(report: Any, parameters: Mapping[str, nn.Parameter]) -> Iterator[tupl
             return
 
 
+def _twins(filled: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """Weights of one shape that hold the same numbers, most of them not 0."""
+    seen: dict[tuple[Any, ...], str] = {}
+    for name, values in filled.items():
+        few = values.flatten()[:64]
+        if len(few) < 64 or int((few != 0).sum()) < 32:
+            continue
+        key = (tuple(values.shape), *few.tolist())
+        if key in seen:
+            yield "wrong weights", f"{name} holds the same numbers as {seen[key]}"
+        seen[key] = name
+
+
+def _left(model: nn.Module, report: Any) -> Iterator[tuple[str, str]]:
+    """Every parameter with two dimensions above 1 is filled, or the report says why not."""
+    said = {row.name for row in report if row.rule and not row.rule.startswith("left")} | set(report.left)
+    parameters = names_of(model)
+    done = {id(parameters[name]) for name in said if name in parameters}
+    done |= {id(parameters[alias]) for name, weight in weights_of(model).items() if name in said
+             for alias in weight.names if alias in parameters}  # fmt: skip
+    missing = [name for name, p in model.named_parameters()
+               if sum(size > 1 for size in p.shape) >= 2 and id(p) not in done]  # fmt: skip
+    if missing:
+        yield "false note", f"neither filled nor in report.left: {', '.join(missing[:3])} ({len(missing)})"
+
+
 def norm_fault(module: nn.Module, rules: set[str]) -> str:
     """What is wrong with a norm that was reset: its output must have mean square 1, and its statistics be new.
 
@@ -156,7 +190,7 @@ def norm_fault(module: nn.Module, rules: set[str]) -> str:
         module: Any module.
         rules: What the report says of its parameters; only norms that were reset are looked at.
     """
-    if not any(rule.startswith("norm") for rule in rules):
+    if not any(rule.startswith("norm:") for rule in rules):
         return ""
     if isinstance(module, nn.modules.batchnorm._NormBase) and module.running_mean is not None:
         assert module.running_var is not None
@@ -174,7 +208,9 @@ def norm_fault(module: nn.Module, rules: set[str]) -> str:
     finally:
         module.training = training
     square = float(output.double().square().mean()) if isinstance(output, Tensor) else 1.0
-    return "" if 0.8 < square < 1.2 or square > 8 else f"its output has mean square {square:.3g}, not 1"
+    if square > 8:  # what is called a norm, and only multiplies
+        return ""
+    return "" if 0.8 < square < 1.2 else f"its output has mean square {square:.3g}, not 1"
 
 
 def measured_faults(model: nn.Module, batch: Any, report: Any) -> Iterator[tuple[str, str]]:

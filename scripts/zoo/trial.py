@@ -20,14 +20,16 @@ from scripts.zoo.maps import weights_of
 from scripts.zoo.state import State, changes, put_back, state_of
 
 PROBE: Final = "probe"
+DRY: Final = "he/dry run"
 # What the call is given, by the name that a run has in the table.
 SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "he": {"scheme": "he"},
+    "he/dry run": {"scheme": "he", "dry_run": True},
     "xavier": {"scheme": "xavier"},
     "orthogonal": {"scheme": "orthogonal"},
     "delta_orthogonal": {"scheme": "delta_orthogonal"},
     "mean_field": {"scheme": "mean_field"},
-    "mean_field, relu": {"scheme": "mean_field", "activation": "relu"},
+    "mean_field/relu": {"scheme": "mean_field", "activation": "relu"},
     "lsuv": {"scheme": "lsuv"},
     "data_dependent": {"scheme": "data_dependent"},
     "sparse": {"scheme": "sparse"},
@@ -116,6 +118,8 @@ def try_run(architecture: Architecture, run: str, model: nn.Module, batch: Any, 
         except UserError as error:
             words = str(error)
             outcome = "refused"
+            if "failed: " in words and "derivative" not in words:
+                faults.append(("traceback", words))
             if "\n" in words:
                 faults.append(("false note", f"a refusal of several lines: {words!r}"))
         except Exception as error:
@@ -132,6 +136,8 @@ def try_run(architecture: Architecture, run: str, model: nn.Module, batch: Any, 
         faults.append(("changed", "; ".join(changed)))
     if outcome == "ok" and run == PROBE:
         faults += probe_faults(model, table)
+    elif outcome == "ok" and run == DRY:
+        faults += dry_faults(model, report, start)
     elif outcome == "ok":
         if changed := changes(start, model, but=oracles.allowed(model, report)):
             faults.append(("changed", "; ".join(changed)))
@@ -166,6 +172,18 @@ def rows_of(batch: Any) -> int:
     while not isinstance(first, Tensor):
         first = next(iter(first.values() if isinstance(first, Mapping) else first))
     return len(first)
+
+
+def dry_faults(model: nn.Module, report: Any, before: State) -> Iterator[tuple[str, str]]:
+    """What is wrong with a dry run: it changes nothing, and says what the same call then does."""
+    if changed := changes(before, model):
+        yield "changed", "; ".join(changed)
+    said = [(row.name, row.rule, row.fan_in, row.fan_out) for row in report]
+    done = [(row.name, row.rule, row.fan_in, row.fan_out) for row in initlab.initialize(model, "he", seed=1)]
+    for one, other in zip(said, done, strict=False):
+        if one != other:
+            yield "false note", f"a dry run says {one}, and {other} is done"
+            return
 
 
 def probe_faults(model: nn.Module, table: Any) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ class Worker:
             raise TimeoutError("a worker did not start")
         self._here.recv()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End the process, whatever it does."""
         if self._process is not None:
             self._process.kill()
@@ -84,6 +84,6 @@ class Worker:
                     yield self._here.recv()
                     left.pop(0)
             except (EOFError, OSError, TimeoutError) as error:
-                self.stop()
+                self.close()
                 outcome = "too long" if isinstance(error, TimeoutError) else "crashed"
                 yield Outcome(name, family, left.pop(0), outcome, (f"{outcome}: {type(error).__name__}",)).record()
