@@ -11,6 +11,7 @@ from torch import nn
 
 import initlab
 from initlab.base.errors import UserError
+from initlab.base.threads import intra_op_threads
 
 pytest.importorskip("timm")
 pytest.importorskip("transformers")
@@ -68,7 +69,9 @@ def test_the_zoo_is_large() -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_every_scheme_and_the_probe_do_what_they_say(name: str) -> None:
     """All or nothing, the weights by their law, nothing else touched, and no claim that is not so."""
-    for outcome in runs_of(ZOO[name], RUNS if name.startswith("handmade") else USUAL):
+    with intra_op_threads(1):  # a few threads wait for each other longer than such small networks compute
+        outcomes = list(runs_of(ZOO[name], RUNS if name.startswith("handmade") else USUAL))
+    for outcome in outcomes:
         refused = outcome.outcome == "refused" and outcome.words.startswith("init=")
         expected = refused and MAY_REFUSE.get(outcome.run, "\n") in outcome.words
         assert expected or (outcome.outcome, outcome.faults) == ("ok", ()), (outcome.run, outcome.words)
@@ -103,11 +106,9 @@ def test_oracles_notice_what_is_wrong() -> None:
     assert "wrong weights" in faults(lambda model: weight(model, 0).add_(0.1))
     assert "wrong weights" in faults(lambda model: weight(model, 0).mul_(1.01), "orthogonal")
     assert "false note" in faults(lambda model: weight(model, 0).mul_(1.01))
-    assert "wrong weights" in faults(lambda model: model[1].running_mean.add_(1))
-    assert "false note" in faults(lambda model: model[3].bias.add_(1))
+    assert "wrong weights" in faults(lambda model: model.get_buffer("1.running_mean").add_(1))
+    assert "false note" in faults(lambda model: model.get_parameter("3.bias").add_(1))
     assert "false note" in faults(lambda model: weight(model, 1).mul_(2))
-    sparse = initlab.initialize(nn.Sequential(nn.Linear(40, 30)), "sparse", seed=0)
-    assert len(sparse) == 2
     matrices = 0.01 * torch.randn(1, 30, 40, generator=torch.Generator().manual_seed(0))
     matrices[0, 0] = 0
     assert sparse_law(matrices, weights_of(small())["0.weight"].readings[0]) == "a unit has no weights"
@@ -158,7 +159,8 @@ def multiplied(name: str, module: nn.Module, rows: torch.Tensor) -> torch.Tensor
     (reading,) = weights_of(module)[name].readings
     (matrix,) = reading.matrices(weights_of(module)[name].value())
     assert reading.fan_in == matrix.shape[1]
-    return rows @ matrix.T
+    outputs: torch.Tensor = rows @ matrix.T
+    return outputs
 
 
 def test_readings_are_what_the_modules_compute() -> None:

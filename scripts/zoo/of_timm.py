@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 import timm
-from timm.layers import GatedMlp, GluMlp
+from timm.layers.mlp import GatedMlp, GluMlp
 from timm.models.efficientnet import _gen_efficientnet_condconv
 from timm.models.mlp_mixer import Affine, MlpMixer, ResBlock, SpatialGatingBlock
 from torch import nn
@@ -147,7 +147,13 @@ MIXERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gmixer_12_224": {"mlp_ratio": (1.0, 4.0), "mlp_layer": GluMlp, "act_layer": nn.SiLU},
     "resmlp_12_224": {"mlp_ratio": 4, "block_layer": ResBlock, "norm_layer": Affine},
 }
-SMALL_MIXER: Final = {"num_classes": 10, "img_size": 32, "patch_size": 8, "num_blocks": 2, "embed_dim": 32}
+SMALL_MIXER: Final[Mapping[str, Any]] = {
+    "num_classes": 10,
+    "img_size": 32,
+    "patch_size": 8,
+    "num_blocks": 2,
+    "embed_dim": 32,
+}
 
 
 def networks() -> Iterator[Architecture]:
@@ -167,5 +173,5 @@ def networks() -> Iterator[Architecture]:
         partial(numbers, 3, 32, 32),
     )
     for name, settings in MIXERS.items():
-        build = partial(MlpMixer, **SMALL_MIXER, **settings)
-        yield Architecture(f"timm/{name}", "timm: attention", build, partial(numbers, 3, 32, 32))
+        mixer = partial(MlpMixer, **SMALL_MIXER, **settings)
+        yield Architecture(f"timm/{name}", "timm: attention", mixer, partial(numbers, 3, 32, 32))

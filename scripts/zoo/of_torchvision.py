@@ -59,7 +59,7 @@ def networks() -> Iterator[Architecture]:
         "mnasnet0_5": (named("mnasnet0_5"), 32),
         "mnasnet1_0": (named("mnasnet1_0"), 32),
         "efficientnet_b0": (named("efficientnet_b0"), 32),
-        "efficientnet_v2_s": (partial(_efficientnet_v2), 32),
+        "efficientnet_v2_s": (_efficientnet_v2, 32),
         "densenet121": (lambda: models.DenseNet(8, (1, 1, 1, 1), 16, num_classes=10), 32),
         "regnet_x_400mf": (named("regnet_x_400mf"), 32),
         "regnet_y_400mf": (named("regnet_y_400mf"), 32),
@@ -101,7 +101,8 @@ def _efficientnet_v2() -> nn.Module:
 
     settings = [FusedMBConvConfig(1, 3, 1, 16, 16, 1), FusedMBConvConfig(4, 3, 2, 16, 32, 1),
                 MBConvConfig(4, 3, 2, 32, 48, 1), MBConvConfig(6, 3, 2, 48, 64, 1)]  # fmt: skip
-    return EfficientNet(settings, 0.1, num_classes=10, last_channel=128)
+    model: nn.Module = EfficientNet(settings, 0.1, num_classes=10, last_channel=128)
+    return model
 
 
 def _video() -> nn.Module:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from scripts.zoo.laws import Law
+from scripts.zoo.laws import Law, normal_law
 from scripts.zoo.maps import Weight, embeddings_of, weights_of
+from scripts.zoo.maps import rows as as_rows
 from scripts.zoo.state import State, equal_bits, names_of
 
 # What has two dimensions or more and is no linear map: places, tokens, tables, the states of state space models.
@@ -37,7 +38,7 @@ def faults_of(model: nn.Module, report: Any, before: State, *, law: Law, warned:
         if name in weights:
             wrong = _law_of(weights[name], rows[name], law)
         elif name in embeddings:
-            wrong = _embedding(parameters[name].detach(), embeddings[name])
+            wrong = _embedding(parameters[name].detach(), embeddings[name], rows[name])
         else:
             wrong = "filled, and no linear map that is known here"
         if wrong:
@@ -68,7 +69,8 @@ def share_left(model: nn.Module, report: Any, before: State) -> tuple[float, lis
     known = {id(parameters[name]) for name in (*weights_of(model), *embeddings_of(model)) if name in parameters}
     total, left, names = 0, 0, []
     for name, parameter in model.named_parameters():
-        counts = id(parameter) in known or not TABLE.search(".".join(name.split(".")[-2:]))
+        table = is_vector(parameter) or TABLE.search(".".join(name.split(".")[-2:]))
+        counts = id(parameter) in known or not table
         if parameter.dim() < 2 or not counts or not parameter.requires_grad or id(parameter) in norms:
             continue
         total += parameter.numel()
@@ -76,6 +78,11 @@ def share_left(model: nn.Module, report: Any, before: State) -> tuple[float, lis
             left += parameter.numel()
             names.append(name)
     return (left / total if total else 0.0), names
+
+
+def is_vector(values: Tensor) -> bool:
+    """Whether a tensor has at most one dimension above 1, as a token or a gain of each channel has."""
+    return sum(size > 1 for size in values.shape) < 2
 
 
 def allowed(model: nn.Module, report: Any) -> frozenset[str]:
@@ -113,13 +120,17 @@ def _law_of(weight: Weight, row: Any, law: Law) -> str:
     return next(filter(None, wrong), "")
 
 
-def _embedding(values: Tensor, module: nn.Module) -> str:
+def _embedding(values: Tensor, module: nn.Module, row: Any) -> str:
+    """What is wrong with an embedding: its row for padding is zero, and where it is normal, it is N(0, 0.02²)."""
     if not bool(values.isfinite().all()):
         return "not finite"
     padding = getattr(module, "padding_idx", None)
     if padding is not None and bool(values[padding].any()):
         return f"row {padding} is for padding, and not zero"
-    return ""
+    if row.rule != "normal":
+        return ""
+    kept = [number for number in range(len(values)) if number != padding]
+    return normal_law(lambda _: 0.02)(values[None, kept], as_rows(*values.shape))
 
 
 def _claim(parameter: Tensor | None, row: Any, weight: Weight | None) -> str:
@@ -178,7 +189,7 @@ def _left(model: nn.Module, report: Any) -> Iterator[tuple[str, str]]:
     done |= {id(parameters[alias]) for name, weight in weights_of(model).items() if name in said
              for alias in weight.names if alias in parameters}  # fmt: skip
     missing = [name for name, p in model.named_parameters()
-               if sum(size > 1 for size in p.shape) >= 2 and id(p) not in done]  # fmt: skip
+               if not is_vector(p) and id(p) not in done]  # fmt: skip
     if missing:
         yield "false note", f"neither filled nor in report.left: {', '.join(missing[:3])} ({len(missing)})"
 
