@@ -218,7 +218,7 @@ def _write_weight(slot: Slot, drawn: Tensor, treatment: Treatment, keeper: Snaps
     prefix = f"{slot.layer_name}." if slot.layer_name else ""
     names = [f"{prefix}parametrizations.{own}.{name}" for name, _ in chain.named_parameters()]
     try:
-        setattr(slot.layer, own, drawn.to(slot.weight))
+        setattr(slot.layer, own, drawn.to(slot.weight, copy=True))  # it becomes part of the network
     except Exception as error:  # whatever a parametrization says to what it cannot be
         local.restore()
         reason = f"its parametrization {kinds} cannot be written to: {first_line(error)}"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from initlab.modules.batch import Batch
+from initlab.modules.calling import call_with
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
 from initlab.propagation.layers import Layout, Site, looking
@@ -52,7 +52,7 @@ def histograms(networks: Stack, layout: Layout, batch: Batch) -> pd.DataFrame:
         return signal
 
     with measuring(template), torch.no_grad(), looking(template, layout, look):
-        batch.through(lambda *args, **kwargs: functional_call(template, networks.member(0), args, kwargs))
+        batch.through(lambda *args, **kwargs: call_with(template, networks.member(0), *args, **kwargs))
     if not parts:  # no number is finite
         return pd.DataFrame(columns=["layer", "position", "left", "right", "density"])
     return pd.concat([parts[number] for number in sorted(parts)], ignore_index=True)

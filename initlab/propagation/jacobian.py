@@ -6,8 +6,9 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp, vjp, vmap
+from torch.func import jvp, vjp, vmap
 
+from initlab.modules.calling import call_with
 from initlab.modules.measuring import differentiable, measuring
 from initlab.modules.stack import Stack, State
 from initlab.propagation.measure import output_numbers
@@ -41,7 +42,7 @@ def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: b
         def outputs_of(values: Tensor) -> Tensor:
             batch = values.clone() if others is None else torch.cat([values, others])
             state = {**own, **{name: value.clone() for name, value in kept.items()}}
-            outputs = output_numbers(functional_call(template, state, (batch,)))
+            outputs = output_numbers(call_with(template, state, batch))
             return outputs[: len(values)].reshape(len(values), -1)
 
         outputs, pull_back = vjp(outputs_of, chosen)  # type: ignore[misc]

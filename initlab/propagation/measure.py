@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vjp
+from torch.func import grad_and_value, vjp
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from initlab.activations import activation_of
 from initlab.base.errors import UserError, first_line
 from initlab.modules.batch import Batch
+from initlab.modules.calling import call_with
 from initlab.modules.measuring import first_tensor, measuring
 from initlab.modules.stack import Stack, State
 from initlab.propagation.layers import Layer, Layout, Site, looking
@@ -135,7 +136,7 @@ def _measure_member(
         watcher = _Watcher(layout, added, slopes=_slopes_by_graph if differentiate is _by_graph else _slopes)
         state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
         with looking(template, layout, watcher.look):
-            outputs = batch.through(lambda *args, **kwargs: functional_call(template, state, args, kwargs))
+            outputs = batch.through(lambda *args, **kwargs: call_with(template, state, *args, **kwargs))
         outputs, first = _with_probe(outputs, added[-1])
         if loss is not None:
             return _loss_of(loss, outputs, batch.targets), watcher.stacked()

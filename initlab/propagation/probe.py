@@ -261,7 +261,7 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
         if all(
             bool((networks.parameters[f"{name}.{part}"] == value).all())
             for part, value in (("weight", 1), ("bias", 0))
-            if getattr(module, part, None) is not None and f"{name}.{part}" in networks.parameters
+            if f"{name}.{part}" in networks.parameters and getattr(module, part, None) is not None
         )
     }
     gradient = float(square.mean()), float(crossed.mean())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from scripts.zoo.laws import Law, normal_law
+from scripts.zoo.laws import Law, normal_law, orthogonal_law
 from scripts.zoo.maps import Weight, embeddings_of, weights_of
 from scripts.zoo.maps import rows as as_rows
 from scripts.zoo.state import State, equal_bits, names_of
@@ -105,7 +105,11 @@ def allowed(model: nn.Module, report: Any) -> frozenset[str]:
 
 
 def _law_of(weight: Weight, row: Any, law: Law) -> str:
-    """What is wrong with a weight under every reading of it; empty where one of them is right."""
+    """What is wrong with a weight under every reading of it; empty where one of them is right.
+
+    What its parametrization makes orthogonal has that law, and the report says so.
+    """
+    law = orthogonal_law() if row.rule.endswith(", then Orthogonal") else law
     wrong = [""]
     for reading in weight.readings if weight.value().numel() else ():
         if row.fan_in != reading.fan_in:

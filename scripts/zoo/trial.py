@@ -197,7 +197,7 @@ def probe_faults(model: nn.Module, table: Any) -> Iterator[tuple[str, str]]:
         name
         for name, parameter in model.named_parameters()
         if name in known
-        and not any(alias in unseen or alias.rpartition(".")[0] in layers for alias in aliases(model, parameter))
+        and not any(alias in unseen or _layer_of(alias) in layers for alias in aliases(model, parameter))
         and not any(alias in unseen for alias in known[name].names)
     ]
     if missing:
@@ -207,3 +207,8 @@ def probe_faults(model: nn.Module, table: Any) -> Iterator[tuple[str, str]]:
 def aliases(model: nn.Module, parameter: nn.Parameter) -> list[str]:
     """All names of a parameter."""
     return [name for name, other in model.named_parameters(remove_duplicate=False) if other is parameter]
+
+
+def _layer_of(parameter: str) -> str:
+    """The name of the layer that a parameter is of, also where its weight is computed from it."""
+    return parameter.rpartition(".")[0].partition(".parametrizations")[0]

@@ -502,3 +502,13 @@ def test_what_schemes_say_of_outputs_is_what_they_are_in_the_end(scheme: str) ->
             variances = output.flatten(0, 1).var(0, correction=0)
             alike = bool(((variances - 1).abs() < 0.02).all())
             assert note.startswith("each channel of variance 1") == alike
+
+
+def test_weights_that_are_computed_do_not_share_the_memory_that_is_drawn_in() -> None:
+    model = nn.Sequential(
+        nn.Linear(64, 64), torch.nn.utils.parametrizations.weight_norm(nn.Linear(64, 64)), nn.Linear(64, 64)
+    )
+    initlab.initialize(model, "orthogonal", seed=0)
+    weight = model.get_submodule("1").weight
+    assert isinstance(weight, Tensor)
+    torch.testing.assert_close(weight @ weight.T, torch.eye(64), rtol=0, atol=1e-5)

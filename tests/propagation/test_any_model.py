@@ -173,3 +173,20 @@ def test_a_network_compiled_in_place_is_looked_at() -> None:
     model.compile(backend="eager")
     compiled = initlab.probe_model(model, torch.ones(4, 6), seed=0, scheme="he")
     assert compiled.equals(plain)
+
+
+def test_a_layer_under_two_names_keeps_its_parameters() -> None:
+    layer = nn.Linear(6, 6)
+    model = nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(6, 3))
+    table = initlab.probe_model(model, torch.randn(8, 6), seed=0)
+    assert list(table["layer"]) == ["0", "0#2", "4"]
+    assert model[2].weight is model[0].weight is layer.weight
+    assert isinstance(layer.weight, nn.Parameter)
+
+
+def test_looking_moves_no_vector_of_a_spectral_norm() -> None:
+    model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(6, 6)), nn.ReLU(), nn.Linear(6, 3))
+    before = copy.deepcopy(model.state_dict())
+    initlab.probe_model(model, torch.randn(8, 6), seed=0)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name

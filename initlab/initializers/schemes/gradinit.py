@@ -2,13 +2,13 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from initlab.base.errors import UserError
 from initlab.initializers.checks import check_choice, check_not_negative, check_positive
 from initlab.initializers.context import Context
 from initlab.initializers.registry import register
 from initlab.modules.batch import Batch
+from initlab.modules.calling import call_with
 from initlab.modules.measuring import differentiable, measuring
 
 LARGEST_SLOPE = 1.0  # to which the gradient of each scale is clipped
@@ -128,7 +128,7 @@ def _objective(
 
 
 def _loss(model: nn.Module, parameters: dict[str, Tensor], batch: Batch, context: Context) -> Tensor:
-    output = batch.through(lambda *args, **kwargs: functional_call(model, parameters, args, kwargs))
+    output = batch.through(lambda *args, **kwargs: call_with(model, parameters, *args, **kwargs))
     return context.mean_loss(output, batch)
 
 
