@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,13 @@ from rich.console import Console
 from initlab.activations import Activation
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import OwnCodeError, UserError, first_line
-from initlab.base.wording import counted
+from initlab.base.wording import counted, shortest
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
 from initlab.cli.screening import screening_bar, split_by_cost
 from initlab.cli.tables import failure_table, show_refused
-from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
 from initlab.initializers.snippet import code_for
@@ -84,7 +84,8 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     show_refused(left_out, console)
     screened = _look_at(by_scheme, console)
     promising = choose_promising(screened, settings.schemes)
-    chosen = [with_rate(one.job, rate) for one in promising for rate in grid]
+    swept = swept_keys([job.typed for job in jobs])
+    chosen = [with_rate(one.job, rate, swept) for one in promising for rate in grid]
     trained = {one.job.name for one in promising}
     rows = [Screened(one.job.init.scheme, one.outlook, one.reason, one.job.name in trained) for one in screened]
     names = ", ".join(one.job.init.scheme for one in promising)
@@ -188,11 +189,18 @@ def rates_around(rate: float, count: int) -> list[float]:
     return [float(f"{rate * factor:.3g}") for factor in factors]
 
 
-def with_rate(job: Job, rate: float) -> Job:
-    """A job at another learning rate."""
+def with_rate(job: Job, rate: float, swept: Collection[str] = ()) -> Job:
+    """A job at another learning rate, named and placed like one for which that rate was typed.
+
+    Args:
+        job: At any learning rate, typed or not.
+        rate: The other one.
+        swept: Keys in which the jobs of the command differ.
+    """
     resolved = {**job.resolved, "optim": {**job.resolved["optim"], "lr": rate}}
-    parts = [part for part in job.name.split(",") if not part.startswith("optim.lr=")]
-    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved, job.typed)
+    others = [text for text in job.typed if key_of(text) != "optim.lr"]
+    typed = (*others, f"optim.lr={shortest(rate)}")
+    return Job(short_name(typed, {*swept, "optim.lr"}), parse_config(resolved), resolved, typed)
 
 
 def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -> None:

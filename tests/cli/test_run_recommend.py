@@ -10,9 +10,11 @@ import yaml
 from initlab.cli.apps import recommend as main
 from initlab.cli.run_recommend import ScreenedJob, choose_promising, rates_around, split_jobs, with_rate
 from initlab.config.files import CONF
+from initlab.config.names import swept_keys
 from initlab.reporting.recommendation import recommendation_words
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.choice import choose_candidate
+from initlab.sweep.naming import place_jobs
 from tests.helpers import make_job, run
 from tests.results.studies import Cell, Scores, study_of
 
@@ -139,10 +141,25 @@ def test_rates_are_evenly_spaced_around_the_recipes() -> None:
 
 
 def test_a_job_at_another_rate_is_the_job_that_one_would_type() -> None:
-    made, typed = with_rate(make_job("init=he", "seeds=3"), 0.25), make_job("init=he", "optim.lr=0.25", "seeds=3")
-    assert made.name == typed.name
-    assert made.resolved == typed.resolved
-    assert made.fingerprint == typed.fingerprint
+    typed = make_job("init=he", "seeds=3", "optim.lr=0.25")
+    for made in (make_job("init=he", "seeds=3"), make_job("init=he", "optim.lr=0.1", "seeds=3")):
+        found = with_rate(made, 0.25)
+        assert found.name == "init=he,optim.lr=0.25"
+        assert found.typed == typed.typed
+        assert found.resolved == typed.resolved
+        assert found.fingerprint == typed.fingerprint
+
+
+def test_a_folder_names_one_rate(tmp_path: Path) -> None:
+    """A rate that was typed is replaced, wherever a name is made of what was typed."""
+    stds = [
+        make_job("init=normal", f"init.std={std}", "optim.lr=0.1", "seeds=3", output_dir=tmp_path) for std in (0.1, 0.2)
+    ]
+    swept = swept_keys([job.typed for job in stds])
+    placed = place_jobs([with_rate(job, rate, swept) for job in stds for rate in (0.1, 0.012345678)])
+    assert [one.job.name for one in placed] == [
+        f"init.std={std},init=normal,optim.lr={rate}" for std in (0.1, 0.2) for rate in (0.1, 0.012345678)
+    ]
 
 
 def test_aliases_are_one_scheme_and_typed_rates_are_the_grid() -> None:
