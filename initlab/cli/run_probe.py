@@ -1,7 +1,7 @@
 """Probing the jobs of a command: tables in their folders, a report over all of them, and what it means in words."""
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,7 @@ from initlab.reporting.write import write_report
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure
+from initlab.sweep.naming import free_beside, split_faulty
 from initlab.tables.store import read_config, write_description, write_table
 
 MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
@@ -63,21 +64,22 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     """
     console = open_console()
     quiet_libraries()
-    distinct = [_beside_others(job) for job in distinct_jobs(jobs)]
-    checked = usable_jobs(distinct)
-    usable, refused, faulty = checked.usable, checked.refused, checked.faulty
+    loadable, without_data = split_faulty(distinct_jobs(jobs))
+    placed, notes = _place(loadable)
+    checked = usable_jobs(placed)
+    usable, refused = checked.usable, checked.refused
+    faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
     if not usable and not faulty:
         raise UserError("; ".join(refused))
-    study_folder = distinct[0].study_folder
+    study_folder = jobs[0].study_folder
     prepare_folder(study_folder)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
-    for note in checked.notes:
+    for note in [*notes, *checked.notes]:
         say(console, note)
     found, failed = [], {}
-    for job in distinct:
-        if job.name in faulty:
-            write_failure(job, "".join(traceback.format_exception(faulty[job.name])), started())
-            failed[job.name] = f"{faulty[job.name]}; the traceback is in {job.folder / 'error.txt'}"
+    for job, fault in faulty:
+        write_failure(job, "".join(traceback.format_exception(fault)), started())
+        failed[job.name] = f"{fault}; the traceback is in {job.folder / 'error.txt'}"
     for job in usable:
         try:
             with plain_warnings():
@@ -111,12 +113,41 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
 
 
-def _beside_others(job: Job) -> Job:
-    """A job, named by all that was typed if its short name's folder has another configuration."""
+def _place(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+    """Name jobs after folders that hold nothing else, and say of each that does not get its own where it goes."""
+    placed: list[Job] = []
+    notes: list[str] = []
+    taken = {job.name for job in jobs}
+    for job in jobs:
+        one = job if _is_free(job) else _beside(job, taken)
+        if one is not job:
+            notes.append(f"{job.name}: that folder holds something else, and stays as it is; this goes to {one.name}")
+        taken.add(one.name)
+        placed.append(one)
+    return placed, notes
+
+
+def _beside(job: Job, taken: Collection[str]) -> Job:
+    """A job under another name: of all that was typed for it, or its own with a hash behind it."""
+    long = replace(job, name=job_name(job.typed))
+
+    def is_free(other: Job) -> bool:
+        return other.name not in taken and _is_free(other)
+
+    return long if is_free(long) else free_beside(job, is_free)
+
+
+def _is_free(job: Job) -> bool:
+    """Whether a job's folder holds no training, and no probe of another configuration; a damaged one does not count."""
+    if (job.folder / "members.parquet").exists():
+        return False
     if not (job.folder / "config.yaml").exists():
-        return job
-    same = without_keys(read_config(job.folder), NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
-    return job if same or not job.typed else replace(job, name=job_name(job.typed))
+        return True
+    try:
+        former = read_config(job.folder)
+    except UserError:
+        return True
+    return without_keys(former, NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
 
 
 def probe_job(job: Job) -> Probe:

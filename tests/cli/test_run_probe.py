@@ -14,7 +14,7 @@ from initlab.cli import run_probe
 from initlab.cli.apps import probe as main
 from initlab.cli.run_report import run_report
 from initlab.jobs.job import Job
-from initlab.tables.store import read_table
+from initlab.tables.store import read_config, read_table
 from tests.helpers import run
 
 QUICK = "name=look seeds=3 signal.rows=64"
@@ -138,3 +138,46 @@ def test_one_failing_job_does_not_stop_the_others(
     study = tmp_path / "outputs" / "probe" / "look"
     assert (study / "figures" / "signal.png").exists()
     assert "Traceback" in next(study.glob("init=he*/error.txt")).read_text()
+
+
+def folders(study: Path) -> list[str]:
+    return sorted(path.parent.name for path in study.glob("*/signal.parquet"))
+
+
+def test_a_probe_is_kept_beside_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "outputs" / "probe" / "look"
+    assert probe(f"init=he model.depth=5 {QUICK}", monkeypatch, tmp_path) == 0
+    first = (study / "init=he" / "signal.parquet").read_bytes()
+    for _ in range(2):  # again: the same folder
+        capsys.readouterr()
+        assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+        said = capsys.readouterr().out
+        assert (study / "init=he" / "signal.parquet").read_bytes() == first
+        (beside,) = set(folders(study)) - {"init=he"}
+        assert beside.startswith("init=he")
+        assert f"this goes to {beside}" in " ".join(said.split())
+    assert read_config(study / "init=he")["model"]["depth"] == 5
+    assert read_config(study / beside)["model"]["depth"] == 2
+    assert probe(f"init=he model.depth=5 {QUICK}", monkeypatch, tmp_path) == 0
+    assert folders(study) == ["init=he", beside]
+
+
+def test_a_probe_leaves_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where it is the same configuration: its description says when and how it was trained."""
+    settings = f"init=he trainer.max_epochs=1 logger=none {QUICK}"
+    assert run(settings, monkeypatch, tmp_path) == 0
+    trained = tmp_path / "outputs" / "look" / "init=he"
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    assert probe(f"{settings} output_dir=outputs", monkeypatch, tmp_path) == 0
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+    assert len(folders(trained.parent)) == 1
+
+
+def test_a_damaged_description_is_written_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "probe" / "look" / "init=he"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("data: [")
+    assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+    assert read_config(folder)["init"]["name"] == "he_normal"
