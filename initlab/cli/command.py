@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from initlab.base.console import survive_any_encoding
 from initlab.base.errors import UserError
+from initlab.base.machine import command_line
 from initlab.cli.arguments import understood
 from initlab.cli.plugins import offer_plugins
 from initlab.config.files import CONF
@@ -21,6 +22,8 @@ INTERRUPTED = 130
 
 # One name for all jobs of a command, however long composing them takes, and in whatever process they run.
 STARTED = "INITLAB_STARTED"
+# What was typed: Hydra gets it rewritten, and other processes have a command line of their own.
+COMMAND = "INITLAB_COMMAND"
 
 
 def started() -> str:
@@ -28,6 +31,11 @@ def started() -> str:
     now = time.time()
     stamp = f"{time.strftime('%Y-%m-%d_%H-%M-%S', time.localtime(now))}.{int(now * 1e6) % 1_000_000:06d}"
     return os.environ.setdefault(STARTED, stamp)
+
+
+def typed_command() -> str:
+    """What was typed, so that it can be typed again."""
+    return os.environ.get(COMMAND) or command_line(sys.argv)
 
 
 def swept() -> frozenset[str] | None:
@@ -56,6 +64,7 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
+    os.environ[COMMAND] = command_line(sys.argv)
     try:
         sys.argv[1:] = understood(sys.argv[1:], conf=CONF, config_name=config_name)
         offer_plugins(sys.argv[1:])

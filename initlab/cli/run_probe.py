@@ -20,7 +20,7 @@ from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.machine import describe_machine, trains_on_cuda
 from initlab.base.threads import intra_op_threads, threads_of_probe, usable_cores
 from initlab.base.wording import counted
-from initlab.cli.command import started
+from initlab.cli.command import started, typed_command
 from initlab.cli.tables import failure_table, show_refused
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
@@ -78,7 +78,7 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         say(console, note)
     found, failed = [], {}
     for job, fault in faulty:
-        write_failure(job, "".join(traceback.format_exception(fault)), started())
+        write_failure(job, "".join(traceback.format_exception(fault)), started(), typed_command())
         failed[job.name] = f"{fault}; the traceback is in {job.folder / 'error.txt'}"
     for job in usable:
         try:
@@ -88,7 +88,7 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
             failed[job.name] = str(error)
             continue
         except Exception:  # one failing job does not stop the others
-            write_failure(job, traceback.format_exc(), started())
+            write_failure(job, traceback.format_exc(), started(), typed_command())
             failed[job.name] = f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
             continue
         (job.folder / "error.txt").unlink(missing_ok=True)
@@ -227,7 +227,7 @@ def _say_remarks(probed: _Probed, console: Console) -> None:
 
 def _metadata(probed: _Probed) -> dict[str, Any]:
     job = probed.job
-    return describe_machine(job.config.trainer.accelerator) | {
+    return describe_machine(job.config.trainer.accelerator, typed_command()) | {
         "seeds": list(job.seeds),
         "data_checksum": job.dataset.checksum,
         "outlook": probed.verdict.outlook,

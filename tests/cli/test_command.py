@@ -1,0 +1,47 @@
+"""What the command lines have in common."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from initlab.base.machine import describe_machine
+from initlab.cli.apps import probe
+from initlab.sweep.cohorts import Cohort
+from initlab.sweep.worker import Run, run_cohort
+from initlab.tables.store import read_metadata
+from tests.helpers import QUICK, make_job, run
+from tests.sweep.helpers import FAILING, whole
+
+
+def test_what_was_typed_is_what_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hydra gets it in another order, with grids written out; of jobs that fail it is kept, too."""
+    typed = f"init=he optim.lr=logspace(-2,-1,2) {QUICK} -m n_jobs=1"
+    assert run(typed, monkeypatch, tmp_path) == 0
+    assert run(f"{FAILING} +model.how=raises {QUICK}", monkeypatch, tmp_path) == 1
+    found = {path.parent.name: read_metadata(path.parent) for path in tmp_path.glob("outputs/study/*/metadata.json")}
+    commands = {name: shlex.split(metadata["command"])[1:] for name, metadata in found.items()}
+    (failed,) = [name for name, metadata in found.items() if metadata["status"] == "failed"]
+    assert commands.pop(failed) == shlex.split(f"{FAILING} +model.how=raises {QUICK}")
+    assert len(commands) == 2
+    assert all(words == shlex.split(typed) for words in commands.values())
+
+
+def test_a_probe_keeps_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    typed = "init=he name=look -m activation=relu seeds=2 signal.rows=16 report=false"
+    assert run(typed, monkeypatch, tmp_path, program=probe) == 0
+    (path,) = tmp_path.glob("outputs/probe/look/*/metadata.json")
+    assert shlex.split(read_metadata(path.parent)["command"])[1:] == shlex.split(typed)
+
+
+def test_a_worker_keeps_what_was_typed_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A process of a cluster has a command line of its cluster's."""
+    monkeypatch.setattr(sys, "argv", ["/ray/default_worker.py", "--node-ip-address=127.0.0.1"])
+    typed = "python -m initlab.train init=he backend=ray"
+    settings = ("seeds=1", "trainer.max_epochs=1")
+    for overrides in (("init=he", *settings), (FAILING, "+model.how=raises", *settings)):
+        job = make_job(*overrides, output_dir=tmp_path)
+        run_cohort(Cohort((whole(job),)), Run("run", command=typed), lambda _: None)
+        assert read_metadata(job.folder)["command"] == typed
+    assert describe_machine("cpu")["command"] == "default_worker.py --node-ip-address=127.0.0.1"
