@@ -162,13 +162,12 @@ def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
     cohorts, workers = schedule.cohorts, schedule.workers
     if not cohorts:
         return
-    backend = cohorts[0].shares[0].job.config.backend
+    cores = _cores_of_each(schedule)
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
-        if workers > 1 or backend != "loky":
-            run = replace(run, cores=cores_of_process(workers, backend=backend))
+        if cores is not None:
             run_in_pool(
                 cohorts,
-                run,
+                replace(run, cores=cores),
                 workers=workers,
                 advance=progress.advance,
                 finish=progress.finish,
@@ -178,6 +177,13 @@ def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
             progress.start(cohort)
             run_cohort(cohort, run, partial(progress.advance, cohort))
             progress.finish(cohort)
+
+
+def _cores_of_each(schedule: Schedule) -> int | None:
+    """CPU cores for each worker process; None: cohorts train in this process, with all that it may use."""
+    backend = schedule.cohorts[0].shares[0].job.config.backend if schedule.cohorts else "loky"
+    in_pool = schedule.workers > 1 or backend != "loky"
+    return cores_of_process(schedule.workers, backend=backend) if in_pool else None
 
 
 def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
@@ -201,8 +207,8 @@ def _show_plan(plan: Plan, console: Console) -> None:
     schedule = make_schedule(plan.jobs)
     for note in plan.notes:
         say(console, note)
-    threads = cores_of_process(schedule.workers)
-    memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
+    cores = _cores_of_each(schedule)
+    memory = [schedule.memory(cohort, cores=cores) for cohort in schedule.cohorts]
     for table in plan_tables(plan.finished, schedule.cohorts, memory):
         console.print(table)
     show_refused(plan.refused, console)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.wording import counted
+from initlab.cohort.run import members_at_a_time
 from initlab.config.names import NAMED_AFTER
 from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
@@ -118,14 +119,17 @@ class Schedule:
     workers: int
     costs: Mapping[str, Cost]
 
-    def memory(self, cohort: Cohort, *, threads: int) -> int:
+    def memory(self, cohort: Cohort, *, cores: int | None) -> int:
         """Bytes that a cohort is expected to need.
 
         Args:
             cohort: One of `cohorts`.
-            threads: How many of its members the loop engine works on at a time.
+            cores: CPU cores for the process that trains it; None: all that it may use.
         """
-        return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+        job = cohort.shares[0].job
+        cost = self.costs[job.program]
+        threads = 1 if cost.vectorized else members_at_a_time(job, cohort.members, cores=cores)
+        return cost.memory(cohort.members, threads=threads)
 
     @property
     def member_epoch_seconds(self) -> dict[str, float]:
