@@ -18,7 +18,7 @@ from rich.table import Table
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.machine import describe_machine, trains_on_cuda
-from initlab.base.threads import intra_op_threads, threads_of_probe, usable_cores
+from initlab.base.threads import intra_op_threads, threads_of_probe
 from initlab.base.wording import counted
 from initlab.cli.command import started, typed_command
 from initlab.cli.tables import failure_table, show_refused
@@ -152,11 +152,13 @@ def _is_free(job: Job) -> bool:
 
 def probe_job(job: Job) -> Probe:
     """Build a job's members and look at the signal in them."""
-    stack = stack_members(build_networks(Share(job, job.seeds), threads=usable_cores()))
+    stack = stack_members(build_networks(Share(job, job.seeds)))
     stack = stack.to(torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu"))
     batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
     largest = max(value[0].numel() for value in stack.parameters.values())
-    threads = threads_of_probe(largest * len(batch), convolutional=has_convolutions(stack.template))
+    threads = threads_of_probe(
+        job.config.threads, products=largest * len(batch), convolutional=has_convolutions(stack.template)
+    )
     loss = job.loss
     with intra_op_threads(threads):
         return probe_networks(

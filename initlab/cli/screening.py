@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from initlab.base.console import plain_warnings, say
 from initlab.base.errors import UserError
+from initlab.base.threads import intra_op_threads
 from initlab.base.wording import counted
+from initlab.cohort.run import threads_to_build
 from initlab.initializers import find_scheme
 from initlab.jobs.job import Job
 
@@ -32,7 +34,7 @@ def seconds_to_build(job: Job) -> float:
     short = replace(job.init, parameters={**job.init.parameters, "steps": 1})
     member = replace(job.members()[0], init=short)
     try:
-        with plain_warnings():
+        with plain_warnings(), intra_op_threads(threads_to_build(job)):
             job.build_member(member)  # the first one also loads what it needs
             before = time.perf_counter()
             job.build_member(member)

@@ -118,7 +118,7 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
     """
     job = share.job
     if threads is None:
-        threads = threads_of_cohort(job.config.threads, convolutional=convolves(job), members=1)
+        threads = threads_to_build(job)
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in share.members()]
@@ -130,6 +130,11 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
         others = f" (and {len(missed) - 1} more like this in its networks)" if len(missed) > 1 else ""
         warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
     return networks
+
+
+def threads_to_build(job: Job) -> int:
+    """Threads that build a job's networks, one network after another."""
+    return threads_of_cohort(job.config.threads, convolutional=convolves(job), members=1)
 
 
 def convolves(job: Job) -> bool:

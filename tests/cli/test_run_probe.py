@@ -2,20 +2,26 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from initlab.base.threads import intra_op_threads
 from initlab.cli import run_probe
 from initlab.cli.apps import probe as main
 from initlab.cli.run_report import run_report
+from initlab.cli.screening import seconds_to_build
 from initlab.jobs.job import Job
+from initlab.propagation.probe import probe_networks
 from initlab.tables.store import read_config, read_table
-from tests.helpers import run
+from tests.helpers import make_job, run
 
 QUICK = "name=look seeds=3 signal.rows=64"
 
@@ -181,3 +187,25 @@ def test_a_damaged_description_is_written_anew(monkeypatch: pytest.MonkeyPatch, 
     (folder / "config.yaml").write_text("data: [")
     assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
     assert read_config(folder)["init"]["name"] == "he_normal"
+
+
+@pytest.mark.parametrize(("typed", "threads"), [("threads=2", 2), ("threads=auto", 1)])
+def test_the_threads_that_were_asked_for(typed: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While networks are built, also to see how long that takes, and while they are looked at."""
+    seen: dict[str, int] = {}
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **settings: Any) -> Any:
+            seen[name] = torch.get_num_threads()
+            return function(*arguments, **settings)
+
+        return call
+
+    monkeypatch.setattr(Job, "fill_member", watched("building", Job.fill_member))
+    monkeypatch.setattr(run_probe, "probe_networks", watched("looking", probe_networks))
+    with intra_op_threads(5):
+        run_probe.probe_job(make_job("init=he", "seeds=2", typed))
+        assert seen == {"building": threads, "looking": threads}
+        seen.clear()
+        assert seconds_to_build(make_job("init=metainit", typed)) > 0
+        assert seen == {"building": threads}
