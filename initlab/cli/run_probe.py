@@ -76,20 +76,14 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
     for note in [*notes, *checked.notes]:
         say(console, note)
-    found, failed = [], {}
-    for job, fault in faulty:
-        write_failure(job, "".join(traceback.format_exception(fault)), started(), typed_command())
-        failed[job.name] = f"{fault}; the traceback is in {job.folder / 'error.txt'}"
+    found: list[_Probed] = []
+    faults: list[tuple[Job, Exception]] = list(faulty)
     for job in usable:
         try:
             with plain_warnings():
                 probe = probe_job(job)
-        except UserError as error:
-            failed[job.name] = str(error)
-            continue
-        except Exception:  # one failing job does not stop the others
-            write_failure(job, traceback.format_exc(), started(), typed_command())
-            failed[job.name] = f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
+        except Exception as error:  # one failing job does not stop the others
+            faults.append((job, error))
             continue
         (job.folder / "error.txt").unlink(missing_ok=True)
         probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
@@ -97,8 +91,9 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         console.print(_layer_table(probed))
         _say_remarks(probed, console)
         found.append(probed)
+    failed = {job.name: _what_failed(job, fault) for job, fault in faults}
     if not found:
-        kind = JobsFailedError if faulty else UserError
+        kind = UserError if all(_to_retype(fault) for _, fault in faults) else JobsFailedError
         raise kind("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
         console.print(_verdict_table(found))
@@ -111,6 +106,19 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     if failed:
         console.print(failure_table(failed))
         raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
+
+
+def _to_retype(fault: Exception) -> bool:
+    """Whether an error is about what was typed, rather than about code that failed, be it initlab's or the user's."""
+    return isinstance(fault, UserError) and fault.exit_code == UserError.exit_code
+
+
+def _what_failed(job: Job, fault: Exception) -> str:
+    """Why a job could not be probed, in a line; a traceback goes to its folder."""
+    if _to_retype(fault):
+        return str(fault)
+    write_failure(job, "".join(traceback.format_exception(fault)), started(), typed_command())
+    return f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
 
 
 def _place(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.threads import intra_op_threads
 from initlab.cli import run_probe
 from initlab.cli.apps import probe as main
@@ -144,6 +145,36 @@ def test_one_failing_job_does_not_stop_the_others(
     study = tmp_path / "outputs" / "probe" / "look"
     assert (study / "figures" / "signal.png").exists()
     assert "Traceback" in next(study.glob("init=he*/error.txt")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ({"init=he": RuntimeError("broken"), "init=xavier": RuntimeError("broken")}, 1),
+        ({"init=he": RuntimeError("broken"), "init=xavier": UserError("refused")}, 1),
+        ({"init=he": OwnCodeError("mine failed"), "init=xavier": UserError("refused")}, 1),
+        ({"init=he": UserError("refused"), "init=xavier": UserError("refused")}, 2),
+    ],
+)
+def test_it_ends_with_2_only_if_something_else_is_to_be_typed(
+    faults: dict[str, Exception],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def breaking(job: Job) -> object:
+        raise faults[job.name]
+
+    monkeypatch.setattr(run_probe, "probe_job", breaking)
+    assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    kept = {path.parent.name: path.read_text() for path in tmp_path.rglob("error.txt")}
+    assert set(kept) == {name for name, fault in faults.items() if str(fault) != "refused"}
+    for name, fault in faults.items():
+        assert str(fault) in line
+        assert (f"{name}/error.txt" in line) == (name in kept)
+        assert "Traceback" in kept.get(name, "Traceback")
 
 
 def folders(study: Path) -> list[str]:
