@@ -96,10 +96,10 @@ def _job(config: DictConfig) -> "Job":
     if single:
         sys.stdout.write("checking 1 job\n")
         sys.stdout.flush()
-    plain_config(config, typed, folder)
+    plain = plain_config(config, typed, folder)
     from initlab.jobs.compose import job_from
 
-    return job_from(config, typed, swept=() if single else swept(), folder=folder)
+    return job_from(plain, swept=() if single else swept())
 
 
 def _remove_empty(folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from initlab.base.machine import describe_machine
 from initlab.cli.apps import probe
+from initlab.config.schema import Config, parse_config
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.worker import Run, run_cohort
 from initlab.tables.store import read_metadata
@@ -45,3 +48,18 @@ def test_a_worker_keeps_what_was_typed_elsewhere(monkeypatch: pytest.MonkeyPatch
         run_cohort(Cohort((whole(job),)), Run("run", command=typed), lambda _: None)
         assert read_metadata(job.folder)["command"] == typed
     assert describe_machine("cpu")["command"] == "default_worker.py --node-ip-address=127.0.0.1"
+
+
+@pytest.mark.parametrize(("typed", "jobs"), [("init=he", 1), ("-m init=he,zeros optim.lr=0.1,0.01", 4)])
+def test_a_configuration_is_resolved_and_checked_once(
+    typed: str, jobs: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    checked: list[object] = []
+
+    def check(resolved: Mapping[str, Any]) -> Config:
+        checked.append(resolved)
+        return parse_config(resolved)
+
+    monkeypatch.setattr("initlab.config.plain.parse_config", check)
+    assert run(f"{typed} dry_run=true {QUICK}", monkeypatch, tmp_path) == 0
+    assert len(checked) == jobs
