@@ -17,6 +17,8 @@ from initlab.initializers import Scheme
 from initlab.initializers.gains import NAMED_GAINS, gain_value
 from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns
 
+WIDE = 110  # characters of a terminal in which each scheme's source has a column of its own
+
 
 @dataclass(frozen=True)
 class Gains:
@@ -77,15 +79,28 @@ def _explain(scheme: Scheme) -> str:
     return words.rstrip()
 
 
-def schemes_table(schemes: Sequence[Scheme]) -> Table:
-    """One row a scheme."""
+def schemes_table(schemes: Sequence[Scheme], *, width: int) -> Table:
+    """One row a scheme; in a narrow terminal its source stands below what it does.
+
+    Args:
+        schemes: What to list.
+        width: Of the terminal, in characters.
+    """
+    narrow = width < WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading, share in (("init", None), ("what it does", 5), ("needs", None), ("source", 3)):
-        table.add_column(heading, overflow="fold", ratio=share)
+    table.add_column("init")
+    table.add_column("what it does, and its source" if narrow else "what it does", overflow="fold", ratio=5)
+    table.add_column("needs")
+    if not narrow:
+        table.add_column("source", overflow="fold", ratio=3)
     for scheme in schemes:
         name = "\n".join([f"[bold]{scheme.name}[/bold]", *scheme.aliases])
-        summary = scheme.summary.replace("Fill `weight`", "weights").replace("`", "")
-        table.add_row(name, escape(summary), ", ".join(scheme.needs), escape(scheme.source))
+        summary, source = (
+            escape(scheme.summary.replace("Fill `weight`", "weights").replace("`", "")),
+            escape(scheme.source),
+        )
+        cells = (f"{summary}\n[dim]{source}[/dim]",) if narrow else (summary,)
+        table.add_row(name, *cells, ", ".join(scheme.needs), *([] if narrow else [source]))
     return table
 
 
@@ -116,8 +131,8 @@ def show_scheme(console: Console, scheme: Scheme) -> None:
 def _columns_table(name: str) -> Table:
     """One row a column of a stored table."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{name}.parquet: {TABLE_ROWS[name]}", title_justify="left")
-    table.add_column("column")
-    table.add_column("type")
+    table.add_column("column", overflow="fold")
+    table.add_column("type", no_wrap=True)
     table.add_column("what it is", overflow="fold")
     for column, text in describe_columns(name).items():
         table.add_row(column, str(TABLES[name].field(column).type), escape(text))

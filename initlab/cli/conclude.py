@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from initlab.base.console import say
+from initlab.base.console import say, say_as_is
 from initlab.base.errors import UserError
 from initlab.cli.tables import summary_table
 from initlab.reporting.document import Report
@@ -52,9 +52,9 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
     say(console, f"In {folder}: {written}, a folder a job")
     if not with_report:
-        say(console, f"python -m initlab.report {folder}")
+        say_as_is(console, f"python -m initlab.report {folder}")
     if has_logs(folder):
-        say(console, f"tensorboard --logdir {folder}")
+        say_as_is(console, f"tensorboard --logdir {folder}")
 
 
 def _say_baselines(study: Study, console: Console) -> None:

@@ -7,13 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
@@ -21,6 +17,7 @@ from initlab.base.machine import describe_machine, trains_on_cuda
 from initlab.base.threads import intra_op_threads, threads_of_probe
 from initlab.base.wording import counted
 from initlab.cli.command import started, typed_command
+from initlab.cli.probe_tables import layer_table, verdict_table
 from initlab.cli.tables import failure_table, show_refused
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
@@ -37,8 +34,6 @@ from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.sweep.naming import free_beside, split_faulty
 from initlab.tables.store import read_config, write_description, write_table
-
-MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
 
 
 @dataclass(frozen=True)
@@ -76,6 +71,8 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
     for note in [*notes, *checked.notes]:
         say(console, note)
+    with_report = jobs[0].config.report
+    all_in = "tables/layers.csv" if with_report else "signal.parquet"
     found: list[_Probed] = []
     faults: list[tuple[Job, Exception]] = list(faulty)
     for job in usable:
@@ -88,7 +85,8 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         (job.folder / "error.txt").unlink(missing_ok=True)
         probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
         _write_tables(probed)
-        console.print(_layer_table(probed))
+        heading = f"{probed.label}, {len(job.seeds)} seeds"
+        console.print(layer_table(heading, probe.signal, width=console.width, all_in=all_in))
         _say_remarks(probed, console)
         found.append(probed)
     failed = {job.name: _what_failed(job, fault) for job, fault in faults}
@@ -96,8 +94,7 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         kind = UserError if all(_to_retype(fault) for _, fault in faults) else JobsFailedError
         raise kind("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
-        console.print(_verdict_table(found))
-    with_report = usable[0].config.report
+        console.print(verdict_table([(probed.label, probed.verdict) for probed in found]))
     if with_report:
         _write_report(study_folder, found)
     show_refused({**refused, **left_out}, console)
@@ -179,52 +176,6 @@ def probe_job(job: Job) -> Probe:
         )
 
 
-def _layer_table(probed: _Probed) -> Table:
-    """What was measured in some layers of a job, means over its members, with the predictions beside."""
-    signal = probed.probe.signal
-    means = signal.groupby("position").mean(numeric_only=True)
-    names = signal.groupby("position")["layer"].first()
-    table = Table(
-        title=f"{probed.label}, {len(probed.job.seeds)} seeds",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("layer", overflow="fold")
-    headings = {
-        "pre-activation²": ("pre_second_moment", "predicted_second_moment"),
-        "gradient²": ("gradient_second_moment", "predicted_gradient_second_moment"),
-        "correlation": ("correlation", "predicted_correlation"),
-    }
-    for heading in headings:
-        table.add_column(heading, justify="right")
-        table.add_column("theory", justify="right", style="dim")
-    table.add_column("dead", justify="right")
-    table.add_column("saturated", justify="right")
-    chosen = np.unique(np.linspace(1, len(means), min(MOST_LINES, len(means))).round().astype(int))
-    for number in chosen:
-        row = means.loc[number]
-        pairs = [_number(float(row[column])) for both in headings.values() for column in both]
-        shares = [f"{row[name]:.0%}" if np.isfinite(row[name]) else "" for name in ("dead", "saturated")]
-        table.add_row(f"{number}  {escape(str(names[number]))}", *pairs, *shares)
-    if len(chosen) < len(means):
-        table.caption, table.caption_justify = f"{len(chosen)} of {len(means)} layers", "left"
-    return table
-
-
-def _verdict_table(found: Sequence[_Probed]) -> Table:
-    """One row a job."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("job", overflow="fold")
-    table.add_column("outlook", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    styles = {"trainable": "green", "hard to train": "yellow", "not trainable": "red"}
-    for probed in found:
-        outlook = probed.verdict.outlook
-        table.add_row(escape(probed.label), f"[{styles[outlook]}]{outlook}[/]", escape(probed.verdict.reason))
-    return table
-
-
 def _say_remarks(probed: _Probed, console: Console) -> None:
     say(console, f"{probed.verdict}\n")
     reasons = probed.probe.signal.groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
@@ -278,9 +229,3 @@ def _write_report(study_folder: Path, found: Sequence[_Probed]) -> None:
     ]
     in_order = sorted(jobs, key=lambda job: job.name)  # as `read_probe` finds them
     write_report(compose_probe_report(in_order, study_folder.name), study_folder)
-
-
-def _number(value: float) -> str:
-    if not np.isfinite(value):
-        return "—" if np.isnan(value) else f"{value}"
-    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from initlab.activations import Activation
-from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.console import open_console, plain_warnings, quiet_libraries, say, say_as_is
 from initlab.base.errors import OwnCodeError, UserError, first_line
 from initlab.base.wording import counted, shortest
 from initlab.cli.conclude import publish
@@ -226,7 +226,7 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
             case Paragraph(text):
                 say(console, f"\n{text}")
             case Code(text):
-                say(console, "\n" + "\n".join(f"    {line}" for line in text.splitlines()) + "\n")
+                say_as_is(console, "\n" + "\n".join(f"    {line}" for line in text.splitlines()) + "\n")
     say(console, f"In {folder}: report.html with the evidence, figures/, tables/, a folder a job")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from initlab.base.console import open_console, survive_any_encoding
+from initlab.base.console import open_console, say, say_as_is, survive_any_encoding
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
 
@@ -54,10 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for scheme in schemes:
             catalogue.show_scheme(console, scheme)
         return
-    console.print(catalogue.schemes_table(schemes))
-    console.print(
-        "A scheme's parameters are init.KEY=VALUE; all about one: python -m initlab.schemes NAME", style="dim"
-    )
+    console.print(catalogue.schemes_table(schemes, width=console.width))
+    say(console, "A scheme's parameters are init.KEY=VALUE; all about one:")
+    say_as_is(console, "python -m initlab.schemes NAME")
     console.print(catalogue.gains_table())
-    rules = "init.gain=NAME; kaiming: torch's table, moment: 1/√E[φ(z)²], derivative: 1/√E[φ'(z)²]"
-    console.print(rules, style="dim", markup=False)
+    say(console, "init.gain=NAME; kaiming: torch's table, moment: 1/√E[φ(z)²], derivative: 1/√E[φ'(z)²]")

@@ -2,14 +2,16 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from initlab.base.machine import describe_machine
-from initlab.cli.apps import probe
+from initlab.cli.apps import probe, recommend, train
+from initlab.cli.run_report import main as report
+from initlab.cli.run_schemes import main as schemes
 from initlab.config.schema import Config, parse_config
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.worker import Run, run_cohort
@@ -63,3 +65,31 @@ def test_a_configuration_is_resolved_and_checked_once(
     monkeypatch.setattr("initlab.config.plain.parse_config", check)
     assert run(f"{typed} dry_run=true {QUICK}", monkeypatch, tmp_path) == 0
     assert len(checked) == jobs
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        (probe, "data=digits model=mlp model.depth=8 init=he,xavier,orthogonal seeds=2 signal.rows=64 name=study"),
+        (train, f"-m init=he,zeros,fixup optim.lr=0.1,0.01 {QUICK} report=true"),
+        (report, "outputs/study"),
+        (recommend, f"init=he,zeros,fixup,metainit recommend.rates=2 {QUICK} report=true"),
+        (schemes, ""),
+        (schemes, "--columns"),
+    ],
+)
+def test_all_of_it_fits_80_columns(
+    program: Callable[[], None],
+    typed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if program is report:
+        assert run(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(typed, monkeypatch, tmp_path, program=program) == 0
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+    assert "…" not in said
