@@ -39,6 +39,8 @@ def explain(error: Exception, conf: Path, typed: Sequence[str] = ()) -> UserErro
         return UserError(f"{argument}: to sweep over several values, put -m before the first argument")
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return UserError(f"{error}; choose by name, e.g. init=he")
+    if isinstance(error, ValueError) and str(error).startswith(("Only one of --run", "The --resolve flag")):
+        return UserError(_one_line(str(error)))  # Hydra's options that do not go together
     missing = _struct_error(error)
     if missing is not None:
         return UserError(_unknown_key(missing, conf, typed))

@@ -1,12 +1,14 @@
 """What the command lines have in common."""
 
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from initlab.base.machine import describe_machine
 from initlab.cli.apps import probe, recommend, train
@@ -93,3 +95,34 @@ def test_all_of_it_fits_80_columns(
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if len(line) > 80] == []
     assert "…" not in said
+
+
+@pytest.mark.parametrize("typed", ["init=zeros --info defaults", "--info init=zeros"])
+def test_hydra_tells_of_itself(typed: str) -> None:
+    """In a process of its own, whose log it turns on."""
+    command = [sys.executable, "-m", "initlab.train", *typed.split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "init/zeros" in done.stdout
+
+
+@pytest.mark.parametrize("program", [train, probe, recommend])
+def test_the_configuration_of_one_job_is_shown(
+    program: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With whatever one would type to run it."""
+    shown = []
+    for typed in ("init=zeros --cfg job", "-m init=zeros --cfg job", "--multirun --cfg=job init=zeros model.depth=3"):
+        assert run(typed, monkeypatch, tmp_path, program=program) == 0
+        shown.append(yaml.safe_load(capsys.readouterr().out))
+    assert shown[0] == shown[1]
+    assert shown[0]["init"]["name"] == "zeros"
+    assert shown[2]["model"]["depth"] == 3
+    for typed, line in {
+        "-m init=he,zeros --cfg job": "init=he,zeros: --cfg shows one job; give init one value",
+        "init=he --cfg job --run": "Only one of --run, --multirun, --cfg, --info",
+        "init=he --resolve": "The --resolve flag can only be used",
+    }.items():
+        assert run(typed, monkeypatch, tmp_path, program=program) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"initlab: {line}")
