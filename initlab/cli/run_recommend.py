@@ -20,6 +20,7 @@ from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
 from initlab.cli.screening import screening_bar, split_by_cost
 from initlab.cli.tables import failure_table, show_refused
+from initlab.config.files import keys_of_all
 from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
@@ -77,12 +78,14 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     _refuse_other_results(by_scheme[0])
     grid = rates or rates_around(by_scheme[0].learning_rate, settings.rates)
     networks = 1 + SCREENING_SEEDS + len(grid) * by_scheme[0].config.seeds
-    say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training")
+    baseline = None if any(job.init.scheme == TORCH for job in by_scheme) else as_torch_does(by_scheme[0])
+    beside = "" if baseline is None else f", and at {TORCH}, which they are compared with"
+    say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training{beside}")
     by_scheme, lines = split_by_cost(by_scheme, networks, settings.max_minutes)
     for line in lines:
         say(console, line)
     show_refused(left_out, console)
-    screened = _look_at(by_scheme, console)
+    screened = _look_at(by_scheme, baseline, console)
     promising = choose_promising(screened, settings.schemes)
     swept = swept_keys([job.typed for job in jobs])
     chosen = [with_rate(one.job, rate, swept) for one in promising for rate in grid]
@@ -93,18 +96,34 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     run_study(chosen, conclude=partial(_conclude, screened=rows))
 
 
-def _look_at(jobs: Sequence[Job], console: Console) -> list[ScreenedJob]:
+def as_torch_does(job: Job) -> Job:
+    """The job with torch's own initialization in place of its scheme: what a network has that nobody initializes."""
+    shared = keys_of_all("init")
+    init = {"name": TORCH} | {key: value for key, value in job.resolved["init"].items() if key in shared}
+    resolved = {**job.resolved, "init": init}
+    of_scheme = {"init", *(f"init.{key}" for key in job.resolved["init"] if key not in shared)}
+    typed = (f"init={TORCH}", *(text for text in job.typed if key_of(text) not in of_scheme))
+    return Job(short_name(typed, ()), parse_config(resolved), resolved, typed)
+
+
+def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> list[ScreenedJob]:
     """Check jobs and look at their untrained networks, one scheme after another; those that do not fit are said.
 
+    Args:
+        jobs: One a scheme that was asked for.
+        baseline: What these are compared with, if nobody asked for it.
+        console: The terminal.
+
     Raises:
-        UserError: a job that cannot work, or none can.
+        UserError: a job that cannot work, or none can of those that were asked for.
     """
     screened: list[ScreenedJob] = []
     refused: dict[str, list[str]] = {}
     faulty: dict[str, OwnCodeError] = {}
     notes: list[str] = []
-    with screening_bar(console, len(jobs)) as progress:
-        for job in jobs:
+    every = [*jobs, *([baseline] if baseline else [])]
+    with screening_bar(console, len(every)) as progress:
+        for job in every:
             progress.start(job.init.scheme)
             checked = usable_jobs([job])
             for reason, names in checked.refused.items():
@@ -113,7 +132,7 @@ def _look_at(jobs: Sequence[Job], console: Console) -> list[ScreenedJob]:
             notes += checked.notes
             screened += [_screen(one) for one in checked.usable]
             progress.finish(job.init.scheme, screened[-1].outlook if checked.usable else "left out")
-    if not screened:
+    if all(one.job is baseline for one in screened):
         raise next(iter(faulty.values()), None) or UserError("; ".join(refused))
     for note in dict.fromkeys(notes):
         say(console, note)

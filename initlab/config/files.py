@@ -32,6 +32,11 @@ def default_of(group: str, choice: str, key: str, config: Mapping[str, Any]) -> 
     return config.get(found[1], yaml.safe_load(found[2])) if found else value
 
 
+def keys_of_all(group: str) -> frozenset[str]:
+    """The keys that all choices of a group have, such as `bias` of `init`."""
+    return frozenset(map(str, _common()[group]))
+
+
 @cache
 def _common() -> dict[str, Any]:
     """The content of conf/train.yaml."""

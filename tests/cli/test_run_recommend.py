@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from initlab.cli.apps import recommend as main
-from initlab.cli.run_recommend import ScreenedJob, choose_promising, rates_around, split_jobs, with_rate
+from initlab.cli.run_recommend import ScreenedJob, as_torch_does, choose_promising, rates_around, split_jobs, with_rate
 from initlab.config.files import CONF
 from initlab.config.names import swept_keys
 from initlab.reporting.recommendation import recommendation_words
@@ -83,7 +83,8 @@ def test_the_same_command_goes_on(
     )
     assert recommend(f"{command} dry_run=true", monkeypatch, study.parent.parent.parent) == 0
     said = capsys.readouterr().out
-    assert "looking at 3 schemes" in said
+    assert "looking at 3 schemes before training, and at torch_default, which they are compared with" in said
+    assert "training 3 schemes at 3 learning rates: he_normal, xavier_normal, torch_default" in said
     assert "nothing was trained" in said
 
 
@@ -149,6 +150,30 @@ def test_a_job_at_another_rate_is_the_job_that_one_would_type() -> None:
         assert found.typed == typed.typed
         assert found.resolved == typed.resolved
         assert found.fingerprint == typed.fingerprint
+
+
+def test_what_torch_does_is_the_job_that_one_would_type() -> None:
+    settings = ("init.bias=0.1", "model.depth=3", "seeds=3")
+    found = as_torch_does(make_job("init=normal", "init.std=0.2", *settings))
+    typed = make_job("init=torch_default", *settings)
+    assert found.name == "init=torch_default"
+    assert found.typed == typed.typed
+    assert found.resolved == typed.resolved
+    assert found.fingerprint == typed.fingerprint
+
+
+def test_it_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = "seeds=2 trainer.max_epochs=1 recommend.rates=1 logger=none name=study dry_run=true"
+    assert recommend(f"init=he,torch_default {settings}", monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "looking at 2 schemes before training\n" in said
+    assert said.count("  torch_default: ") == 1
+    assert recommend(f"init=he {settings}", monkeypatch, tmp_path) == 0  # one alone has something to compare with
+    said = capsys.readouterr().out
+    assert said.count("  torch_default: ") == 1
+    assert "training 2 schemes at 1 learning rate: he_normal, torch_default" in said
 
 
 def test_a_folder_names_one_rate(tmp_path: Path) -> None:
