@@ -31,6 +31,7 @@ from initlab.reporting.document import Code, Paragraph, Report
 from initlab.reporting.recommendation import Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
+from initlab.results.baseline import baseline_lines
 from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
 from initlab.sweep.checks import distinct_jobs, usable_jobs
@@ -240,6 +241,8 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
     first = recommendation_section(analysis, choice, code)
     plain = compose_report(analysis, folder.name)
     publish(folder, study, analysis.summary, Report(plain.title, [first, screening_section(screened), *plain.sections]))
+    for line in baseline_lines(study):
+        say(console, line)
     for part in first.parts:
         match part:
             case Paragraph(text):

@@ -229,8 +229,7 @@ def _note(job: Job) -> str:
         if data.validates_on_test
         else f"{len(data.val)} to validate, {len(data.test)} to test on"
     )
-    known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
-    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
+    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}."
     lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
     return "\n".join(line for line in lines if line)
 
