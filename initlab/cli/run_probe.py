@@ -30,7 +30,7 @@ from initlab.propagation.verdict import Verdict, judge
 from initlab.reporting.probing import ProbedJob, compose_probe_report
 from initlab.reporting.write import write_report
 from initlab.results.differences import differing_keys, flat_config, label_of
-from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
+from initlab.sweep.checks import check_jobs, distinct_jobs, prepare_folder
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.sweep.naming import free_beside, split_faulty
 from initlab.tables.store import read_config, write_description, write_table
@@ -61,7 +61,7 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     quiet_libraries()
     loadable, without_data = split_faulty(distinct_jobs(jobs))
     placed, notes = _place(loadable)
-    checked = usable_jobs(placed)
+    checked = check_jobs(placed)
     usable, refused = checked.usable, checked.refused
     faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
     if not usable and not faulty:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -34,7 +34,8 @@ from initlab.results.analysis import analyse
 from initlab.results.baseline import baseline_lines
 from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
-from initlab.sweep.checks import distinct_jobs, usable_jobs
+from initlab.sweep.checks import check_jobs, distinct_jobs
+from initlab.sweep.naming import with_seeds
 from initlab.tables.store import finished_jobs, read_config
 
 SCREENING_SEEDS = 3
@@ -126,7 +127,7 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> lis
     with screening_bar(console, len(every)) as progress:
         for job in every:
             progress.start(job.init.scheme)
-            checked = usable_jobs([job])
+            checked = check_jobs([job])
             for reason, names in checked.refused.items():
                 refused.setdefault(reason, []).extend(names)
             faulty |= checked.faulty
@@ -177,7 +178,7 @@ def _screen(job: Job) -> ScreenedJob:
     """Probe a few of a job's networks; one that cannot be measured may train all the same."""
     try:
         with plain_warnings():
-            signal = probe_job(replace(job, config=replace(job.config, seeds=SCREENING_SEEDS))).signal
+            signal = probe_job(with_seeds(job, range(job.config.seed, job.config.seed + SCREENING_SEEDS))).signal
     except Exception as error:  # whatever its network or initializer brings about, training says, too
         return ScreenedJob(job, "not measured", first_line(error), math.inf)
     verdict = judge(signal)

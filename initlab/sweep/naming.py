@@ -193,7 +193,7 @@ def pool_seeds(jobs: Sequence[Job]) -> list[Job]:
         if len({job.seeds for job in group}) == 1:  # one job, or one under several names
             pooled += group
         else:
-            parts = [_with_seeds(group[0], run) for run in runs]
+            parts = [with_seeds(group[0], run) for run in runs]
             pooled += parts if len(parts) == 1 else [_extended(part, SEEDS) for part in parts]
     return pooled
 
@@ -209,7 +209,7 @@ def _runs(ranges: Iterable[range]) -> list[range]:
     return runs
 
 
-def _with_seeds(job: Job, seeds: range) -> Job:
+def with_seeds(job: Job, seeds: range) -> Job:
     """A job with other seeds."""
     numbers = {"seed": seeds.start, "seeds": len(seeds)}
     typed = [text for text in job.typed if key_of(text) not in SEEDS]

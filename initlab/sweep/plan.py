@@ -16,7 +16,7 @@ from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.backends import workers_of
-from initlab.sweep.checks import usable_jobs
+from initlab.sweep.checks import check_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
 from initlab.sweep.naming import Placed
@@ -65,7 +65,7 @@ def make_plan(
     resume = all(job.config.resume for job in jobs)
     finished = [one.job for one in placed if one.state == "finished" and resume]
     open_jobs = [one.job for one in placed if one.state != "finished" or not resume]
-    checked = usable_jobs(open_jobs)
+    checked = check_jobs(open_jobs)
     usable, refused = checked.usable, checked.refused
     faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
     if not usable and not finished and not faulty:

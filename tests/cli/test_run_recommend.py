@@ -7,10 +7,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from initlab.cli import run_recommend
 from initlab.cli.apps import recommend as main
+from initlab.cli.run_probe import probe_job
 from initlab.cli.run_recommend import ScreenedJob, as_torch_does, choose_promising, rates_around, split_jobs, with_rate
 from initlab.config.files import CONF
 from initlab.config.names import swept_keys
+from initlab.config.schema import parse_config
+from initlab.jobs.job import Job
+from initlab.propagation.probe import Probe
 from initlab.reporting.recommendation import recommendation_words
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.choice import choose_candidate
@@ -275,3 +280,19 @@ def test_torchs_own_may_be_kept() -> None:
 def test_nothing_learned_nothing_recommended() -> None:
     nan = np.nan
     assert choose_candidate(study_with_ranges(he=([nan] * 3, 5), zeros=([nan] * 3, 5)), {"he"}) is None
+
+
+def test_a_job_that_is_looked_at_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other seeds than it trains with, its record and its plain data agree."""
+    seen: list[Job] = []
+
+    def look_at(job: Job) -> Probe:
+        seen.append(job)
+        return probe_job(job)
+
+    monkeypatch.setattr(run_recommend, "probe_job", look_at)
+    job = make_job("init=he", "seed=7", "seeds=2")
+    assert run_recommend._screen(job).outlook == "trainable"
+    assert seen[0].seeds == range(7, 10)
+    assert seen[0].config == parse_config(seen[0].resolved)
+    assert job.seeds == range(7, 9)

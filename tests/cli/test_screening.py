@@ -22,7 +22,7 @@ def test_dear_schemes_come_last_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -
     left, lines = split_by_cost(jobs, 88, 10)
     assert [job.init.scheme for job in left] == ["he_normal", "lsuv", "gradinit"]
     assert lines == [
-        "left out: metainit fits each network by steps of its own: 88 networks would take about 29 minutes, and "
+        "left out: metainit fits each network by steps of its own: 88 networks would take about 29 min, and "
         "recommend.max_minutes=10",
         "gradinit fits each network by steps of its own: 88 s if it trains, too",
     ]
