@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import own_work
 from initlab.base.wording import counted
-from initlab.config.files import CONF
 from initlab.config.hydra_errors import explain, missing_key
 from initlab.config.names import short_name, swept_keys
 from initlab.config.plain import hydras_folder, plain_config
@@ -105,7 +104,7 @@ class VectorizedLauncher(Launcher):
                 first = first or error
                 left_out.setdefault(reason, []).append(short_name(named, swept))
         if first is not None and not composed:
-            raise explain(first, CONF, typed[0]) or first
+            raise explain(first, typed[0]) or first
         return composed, left_out
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:

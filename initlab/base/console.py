@@ -9,11 +9,11 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
-from initlab.base.errors import InitializationWarning
+from initlab.base.errors import InitializationWarning, UserError
 
 # What stands for a character that the output cannot show.
 STANDS_FOR = {
@@ -84,6 +84,12 @@ def say_as_is(console: Console, text: str) -> None:
         text: One message; line breaks in it are kept.
     """
     console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def stop(error: UserError) -> NoReturn:
+    """Say what was wrong in one line and leave."""
+    sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
+    sys.exit(error.exit_code)
 
 
 def quiet_libraries() -> None:

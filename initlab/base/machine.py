@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from initlab.base.files import PACKAGE
 from initlab.base.threads import usable_cores
 
-PACKAGE = Path(__file__).parent.parent
 PACKAGES = (
     "initlab",
     "torch",
@@ -62,7 +62,9 @@ def command_line(argv: Sequence[str]) -> str:
     """
     program = Path(argv[0])
     name = (
-        f"python -m initlab.{program.stem}" if program.suffix == ".py" and program.parent == PACKAGE else program.name
+        f"python -m initlab.{program.stem}"
+        if program.suffix == ".py" and program.resolve().parent == PACKAGE
+        else program.name
     )
     return f"{name} {shlex.join(argv[1:])}".strip()
 

@@ -15,9 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from initlab.base.console import stop
 from initlab.base.errors import UserError, own_work
 from initlab.base.files import remove_bare
-from initlab.cli.command import run_command, stop, swept
+from initlab.cli.command import run_command, swept
 from initlab.config.files import CONF
 from initlab.config.plain import hydras_folder, plain_config
 

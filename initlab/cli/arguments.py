@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 from initlab.base.errors import UserError
 from initlab.cli.grids import expand_grids
+from initlab.config.files import CONF
 from initlab.config.names import GROUPS
 
 # Of Hydra's options, those that take a value; `--info` takes one of its own, or none.
@@ -27,7 +28,7 @@ SWEEPING = frozenset({"-m", "--multirun"})
 WORDS = ("name", "output_dir")  # keys whose value is a word, though it be made of digits
 
 
-def understood(arguments: Sequence[str], *, conf: Path, config_name: str) -> list[str]:
+def understood(arguments: Sequence[str], *, config_name: str) -> list[str]:
     """Rewrite what was typed so that Hydra reads it as it is meant.
 
     Options go before overrides, grids such as `logspace(-4,0,9)` are written out, several loggers get a place each,
@@ -36,7 +37,6 @@ def understood(arguments: Sequence[str], *, conf: Path, config_name: str) -> lis
 
     Args:
         arguments: Of the command line, without the program's name.
-        conf: The configuration folder.
         config_name: The configuration that the command starts from, e.g. `"train"`.
 
     Raises:
@@ -49,7 +49,7 @@ def understood(arguments: Sequence[str], *, conf: Path, config_name: str) -> lis
     if _shows_one(options):
         _check_one_job(overrides)
         options = [option for option in options if option not in SWEEPING]
-    if _sweeps(options, overrides, conf, config_name):
+    if _sweeps(options, overrides, config_name):
         overrides = [_checked_by_job(override) for override in overrides]
     return [*options, *overrides]
 
@@ -165,14 +165,14 @@ def _parsed(text: str) -> Override | None:
         return None
 
 
-def _sweeps(options: Sequence[str], overrides: Sequence[str], conf: Path, config_name: str) -> bool:
+def _sweeps(options: Sequence[str], overrides: Sequence[str], config_name: str) -> bool:
     """Whether Hydra will sweep: as an option, a key or a configuration says."""
     if SWEEPING & set(options) or "hydra.mode=MULTIRUN" in overrides:
         return True
     if any(text.startswith("hydra.mode=") for text in overrides) or _shows_one(options):
         return False
-    files = [conf / f"{config_name}.yaml"]
-    files += [conf / f"{text.replace('=', '/', 1)}.yaml" for text in overrides if text.startswith("experiment=")]
+    files = [CONF / f"{config_name}.yaml"]
+    files += [CONF / f"{text.replace('=', '/', 1)}.yaml" for text in overrides if text.startswith("experiment=")]
     return any(_mode(path) == "MULTIRUN" for path in files)
 
 

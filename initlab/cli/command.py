@@ -1,20 +1,17 @@
-"""What the command lines have in common: where the configuration is, and how errors leave."""
+"""What Hydra's commands have in common: when and how they were given, what names their jobs, and how errors leave."""
 
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from omegaconf import OmegaConf
 
-from initlab.base.console import survive_any_encoding
-from initlab.base.errors import UserError
+from initlab.base.console import stop, survive_any_encoding
 from initlab.base.machine import command_line
 from initlab.cli.arguments import understood
 from initlab.cli.plugins import offer_plugins
-from initlab.config.files import CONF
 from initlab.config.hydra_errors import explain
 from initlab.config.names import SWEPT, job_name, short_name
 
@@ -43,14 +40,14 @@ def swept() -> frozenset[str] | None:
     return frozenset(filter(None, os.environ[SWEPT].split(","))) if SWEPT in os.environ else None
 
 
-def folder_name(overrides: list[str]) -> str:
+def _folder_name(overrides: list[str]) -> str:
     """Name of a job's folder, in whatever process it runs."""
     keys = swept()
     return job_name(overrides) if keys is None else short_name(overrides, keys)
 
 
 OmegaConf.register_new_resolver("started", started, replace=True)
-OmegaConf.register_new_resolver("job_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("job_name", _folder_name, replace=True)
 
 
 def run_command(app: Callable[[], None], config_name: str) -> None:
@@ -66,19 +63,13 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     os.environ[COMMAND] = command_line(sys.argv)
     try:
-        sys.argv[1:] = understood(sys.argv[1:], conf=CONF, config_name=config_name)
+        sys.argv[1:] = understood(sys.argv[1:], config_name=config_name)
         offer_plugins(sys.argv[1:])
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        message = explain(error, CONF, sys.argv[1:])
+        message = explain(error, sys.argv[1:])
         if message is None:
             raise
         stop(message)
-
-
-def stop(error: UserError) -> NoReturn:
-    """Say what was wrong in one line and leave."""
-    sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
-    sys.exit(error.exit_code)

@@ -1,13 +1,12 @@
 """python -m initlab.report: what finished studies say, as tables, plots and a page."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from initlab.base.console import open_console, say, survive_any_encoding
+from initlab.base.console import open_console, say, stop, survive_any_encoding
 from initlab.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ def main() -> None:
             title=arguments.title,
         )
     except UserError as error:
-        sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
-        sys.exit(error.exit_code)
+        stop(error)
 
 
 def _parser() -> argparse.ArgumentParser:

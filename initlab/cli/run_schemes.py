@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from initlab.base.console import open_console, say, say_as_is, survive_any_encoding
+from initlab.base.console import open_console, say, say_as_is, stop, survive_any_encoding
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
 
@@ -41,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             list_initializers().values(), key=lambda scheme: scheme.name
         )
     except UserError as error:
-        sys.stderr.write(f"initlab: {error}\n")
-        sys.exit(error.exit_code)
+        stop(error)
     if chosen.json:
         data = {
             "schemes": [catalogue.describe(scheme) for scheme in schemes],

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-PACKAGE: Final = Path(__file__).parent.parent
+from initlab.base.files import PACKAGE
+
 # In a wheel conf/ is packed into the package; in a checkout it stands beside it.
 CONF: Final = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 SELECT: Final = re.compile(r"\$\{oc\.select:([\w.]+),(.*)\}")  # a key that an experiment may set, and what else holds
