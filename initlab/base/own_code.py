@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from initlab.base.errors import OwnCodeError, first_line
+from initlab.base.files import PACKAGE
 
-PACKAGE: Final = Path(__file__).resolve().parent.parent
 HELPERS: Final = PACKAGE.parent / "hydra_plugins" / "initlab_launcher"
 
 

@@ -73,13 +73,16 @@ def threads_of_loop(threads: int, *, members: int, one_queue: bool) -> LoopThrea
     return LoopThreads(workers, max(1, threads // workers))
 
 
-def threads_of_probe(products: int, *, convolutional: bool) -> int:
-    """Threads that measure untrained networks: one for small dense ones, else all cores.
+def threads_of_probe(configured: int | Literal["auto"], *, products: int, convolutional: bool) -> int:
+    """Threads that measure untrained networks: as configured, or one for small dense ones and all cores for others.
 
     Args:
+        configured: The key `threads`: a number is taken as it is, `"auto"` leaves the choice to what follows.
         products: Multiplications in the largest layer, for the whole batch.
         convolutional: Whether the networks convolve.
     """
+    if configured != "auto":
+        return configured
     return usable_cores() if convolutional or products > LARGE_PRODUCT else 1
 
 

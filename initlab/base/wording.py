@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 
 def interval_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
     """A mean and its interval in as many digits as are of use.
@@ -18,15 +16,15 @@ def interval_text(mean: float, low: float = math.nan, high: float = math.nan) ->
         low: Lower end of its interval; NaN where there is none, and the mean is given alone.
         high: Upper end of its interval; NaN where there is none.
     """
-    if not np.isfinite(mean):
+    if not math.isfinite(mean):
         return "—"
-    largest = max(abs(value) for value in (mean, low, high) if np.isfinite(value))
+    largest = max(abs(value) for value in (mean, low, high) if math.isfinite(value))
     style = "z.3f" if abs(mean) < 100 else ".0f"
     if mean > 0 and largest < 0.01:  # a small loss, of which three digits would leave nothing to compare
         style = f".{1 - math.floor(math.log10(largest))}f" if largest > 1e-5 else ".1e"
     elif largest >= 1e6:
         style = ".1e"
-    if not np.isfinite(low):
+    if not math.isfinite(low):
         return f"{mean:{style}}"
     return f"{mean:{style}} [{low:{style}}, {high:{style}}]"
 
@@ -43,16 +41,16 @@ def difference_text(mean: float, low: float = math.nan, high: float = math.nan) 
         low: Lower end of its interval; NaN where there is none, and the difference is given alone.
         high: Upper end of its interval; NaN where there is none.
     """
-    if not np.isfinite(mean):
+    if not math.isfinite(mean):
         return "—"
-    digits = 3 if np.nanmax(np.abs([mean, low, high])) >= 0.02 else 4
-    ends = f" [{low:z.{digits}f}, {high:z.{digits}f}]" if np.isfinite(low) else ""
+    digits = 3 if max(abs(value) for value in (mean, low, high) if not math.isnan(value)) >= 0.02 else 4
+    ends = f" [{low:z.{digits}f}, {high:z.{digits}f}]" if math.isfinite(low) else ""
     return f"{mean:z.{digits}f}{ends}"
 
 
 def p_text(p: float) -> str:
     """A p value in two digits; below 0.0001 it says so, rather than round to zero. A dash where there is none."""
-    if not np.isfinite(p):
+    if not math.isfinite(p):
         return "—"
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
@@ -65,9 +63,9 @@ def p_words(p: float) -> str:
 
 def epochs_text(epochs: float) -> str:
     """A number of epochs: `never` if it is infinite, a dash if it is NaN."""
-    if np.isnan(epochs):
+    if math.isnan(epochs):
         return "—"
-    return f"{epochs:.0f}" if np.isfinite(epochs) else "never"
+    return f"{epochs:.0f}" if math.isfinite(epochs) else "never"
 
 
 def duration_text(seconds: float) -> str:

@@ -17,6 +17,7 @@ from initlab.base.files import remove_bare, remove_partial
 from initlab.base.lock import locked
 from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted, duration_text
+from initlab.cli.command import typed_command
 from initlab.cli.conclude import conclude_study
 from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
@@ -93,7 +94,7 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     for job in plan.finished:
         if job.sources:  # of several results with other code of the user's, those that are asked for now count
             (job.folder / "metadata.json").touch()
-    run = Run(uuid.uuid4().hex)
+    run = Run(uuid.uuid4().hex, command=typed_command())
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
         _train_jobs(plan.jobs, folder, run, console)
@@ -109,7 +110,7 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
     for job, fault in plan.faulty:
-        write_failure(job, "".join(traceback.format_exception(fault)), run.identity)
+        write_failure(job, "".join(traceback.format_exception(fault)), run.identity, run.command)
     outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
     finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(folder, finished, beside_others=beside_others)
@@ -161,13 +162,12 @@ def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
     cohorts, workers = schedule.cohorts, schedule.workers
     if not cohorts:
         return
-    backend = cohorts[0].shares[0].job.config.backend
+    cores = _cores_of_each(schedule)
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
-        if workers > 1 or backend != "loky":
-            run = replace(run, cores=cores_of_process(workers, backend=backend))
+        if cores is not None:
             run_in_pool(
                 cohorts,
-                run,
+                replace(run, cores=cores),
                 workers=workers,
                 advance=progress.advance,
                 finish=progress.finish,
@@ -177,6 +177,13 @@ def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
             progress.start(cohort)
             run_cohort(cohort, run, partial(progress.advance, cohort))
             progress.finish(cohort)
+
+
+def _cores_of_each(schedule: Schedule) -> int | None:
+    """CPU cores for each worker process; None: cohorts train in this process, with all that it may use."""
+    backend = schedule.cohorts[0].shares[0].job.config.backend if schedule.cohorts else "loky"
+    in_pool = schedule.workers > 1 or backend != "loky"
+    return cores_of_process(schedule.workers, backend=backend) if in_pool else None
 
 
 def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
@@ -189,9 +196,9 @@ def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
             left.append(job)
             continue
         try:
-            write_job(job, joined(parts), JobTracking(job, None), run.identity)
+            write_job(job, joined(parts), JobTracking(job, None), run.identity, run.command)
         except Exception:  # one failing job does not stop the others
-            write_failure(job, traceback.format_exc(), run.identity)
+            write_failure(job, traceback.format_exc(), run.identity, run.command)
     return left
 
 
@@ -200,8 +207,8 @@ def _show_plan(plan: Plan, console: Console) -> None:
     schedule = make_schedule(plan.jobs)
     for note in plan.notes:
         say(console, note)
-    threads = cores_of_process(schedule.workers)
-    memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
+    cores = _cores_of_each(schedule)
+    memory = [schedule.memory(cohort, cores=cores) for cohort in schedule.cohorts]
     for table in plan_tables(plan.finished, schedule.cohorts, memory):
         console.print(table)
     show_refused(plan.refused, console)

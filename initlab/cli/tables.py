@@ -78,7 +78,7 @@ def summary_table(summary: pd.DataFrame, *, width: int, best: Collection[str] | 
     rows = _best_of_each_data_set(chosen)
     told_apart = _told_apart(rows)
     numbers = _number_columns(rows)
-    columns = _fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
+    columns = fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
     same_seeds = rows["seeds"].nunique() == 1
     caption = f"mean \\[95 % interval] over {rows['seeds'].iloc[0] if same_seeds else 'the'} seeds; epochs: median"
     if (rows["seeds"] == 1).all():
@@ -141,19 +141,26 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
     return columns
 
 
-def _fitting(columns: Mapping[str, list[str]], width: int, *, expendable: Sequence[str]) -> dict[str, list[str]]:
-    """Columns that fit side by side: those that can be spared are left out, in their order, until the rest fits."""
+def fitting(columns: Mapping[str, list[str]], width: int, *, expendable: Sequence[str]) -> dict[str, list[str]]:
+    """Columns that fit side by side: those that can be spared are left out, in their order, until the rest fits.
+
+    Args:
+        columns: By its title, the cells of each column, as markup.
+        width: Of the terminal, in characters.
+        expendable: Titles of the columns that can be spared, the first to go first.
+    """
     kept = dict(columns)
     for name in expendable:
-        if sum(_column_width(title, cells) for title, cells in kept.items()) <= width:
+        if _table_width(kept) <= width:
             break
         kept.pop(name, None)
     return kept
 
 
-def _column_width(title: str, cells: Sequence[str]) -> int:
-    """Characters that a column takes with the space beside it, markup left out."""
-    return max(len(Text.from_markup(cell)) for cell in (escape(title), *cells)) + 2
+def _table_width(columns: Mapping[str, list[str]]) -> int:
+    """Characters that columns take side by side, with a space before and behind each and a gap between two."""
+    cells = [[line for cell in (escape(title), *kept) for line in cell.split("\n")] for title, kept in columns.items()]
+    return sum(max(len(Text.from_markup(line)) for line in lines) + 3 for lines in cells) - 1
 
 
 def _epochs_text(median: float, reached: int, seeds: int) -> str:

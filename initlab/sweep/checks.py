@@ -59,7 +59,7 @@ class Checked:
     notes: list[str]
 
 
-def usable_jobs(jobs: Sequence[Job]) -> Checked:
+def check_jobs(jobs: Sequence[Job]) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.wording import counted
+from initlab.cohort.run import members_at_a_time
 from initlab.config.names import NAMED_AFTER
 from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
@@ -15,7 +16,7 @@ from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.backends import workers_of
-from initlab.sweep.checks import usable_jobs
+from initlab.sweep.checks import check_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
 from initlab.sweep.naming import Placed
@@ -64,7 +65,7 @@ def make_plan(
     resume = all(job.config.resume for job in jobs)
     finished = [one.job for one in placed if one.state == "finished" and resume]
     open_jobs = [one.job for one in placed if one.state != "finished" or not resume]
-    checked = usable_jobs(open_jobs)
+    checked = check_jobs(open_jobs)
     usable, refused = checked.usable, checked.refused
     faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
     if not usable and not finished and not faulty:
@@ -118,14 +119,17 @@ class Schedule:
     workers: int
     costs: Mapping[str, Cost]
 
-    def memory(self, cohort: Cohort, *, threads: int) -> int:
+    def memory(self, cohort: Cohort, *, cores: int | None) -> int:
         """Bytes that a cohort is expected to need.
 
         Args:
             cohort: One of `cohorts`.
-            threads: How many of its members the loop engine works on at a time.
+            cores: CPU cores for the process that trains it; None: all that it may use.
         """
-        return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+        job = cohort.shares[0].job
+        cost = self.costs[job.program]
+        threads = 1 if cost.vectorized else members_at_a_time(job, cohort.members, cores=cores)
+        return cost.memory(cohort.members, threads=threads)
 
     @property
     def member_epoch_seconds(self) -> dict[str, float]:
@@ -225,8 +229,7 @@ def _note(job: Job) -> str:
         if data.validates_on_test
         else f"{len(data.val)} to validate, {len(data.test)} to test on"
     )
-    known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
-    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
+    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}."
     lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
     return "\n".join(line for line in lines if line)
 

@@ -97,7 +97,9 @@ class _PoolRun:
             self.deaths.update(dict.fromkeys(halves, SUSPICIOUS))
             self.pending = halves + self.pending
             return
-        write_failure(cohort.shares[0].job, f"its process died, again and again\n{reason}", self.run.identity)
+        write_failure(
+            cohort.shares[0].job, f"its process died, again and again\n{reason}", self.run.identity, self.run.command
+        )
 
 
 def run_in_pool(

@@ -41,11 +41,13 @@ class Run:
         identity: Tells this run from others that train the same jobs; metadata.json of each job keeps it.
         cores: CPU cores for each process; None: all that it may use.
         device: Index of the GPU to train on; None: the first, if there is one.
+        command: What was typed, for metadata.json; None: the command line of the process that writes it.
     """
 
     identity: str
     cores: int | None = None
     device: int | None = None
+    command: str | None = None
 
 
 def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> None:
@@ -85,7 +87,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
                 again = (able,)
             else:
                 for share in able.shares:
-                    write_failure(share.job, traceback.format_exc(), run.identity)
+                    write_failure(share.job, traceback.format_exc(), run.identity, run.command)
     if again:  # out of the handler, whose traceback would keep the tensors
         advance(-progress.done)
         networks.clear()
@@ -111,7 +113,7 @@ def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
     try:
         return build_networks(share, threads=threads)
     except Exception:  # whatever an initializer brings about: the other jobs train
-        write_failure(share.job, traceback.format_exc(), run.identity)
+        write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return None
 
 
@@ -149,9 +151,9 @@ def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: R
     if tracking is None:
         return False
     try:
-        write_job(share.job, tables, tracking, run.identity)
+        write_job(share.job, tables, tracking, run.identity, run.command)
     except Exception:  # one failing job does not stop the others
-        write_failure(share.job, traceback.format_exc(), run.identity)
+        write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return False
     return True
 

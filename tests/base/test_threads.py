@@ -49,9 +49,11 @@ DECISIONS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any]]
     (threads_of_loop, (8,), {"members": 20, "one_queue": True}, LoopThreads(workers=1, intra_op=8)),
     (threads_of_loop, (1,), {"members": 20, "one_queue": False}, LoopThreads(workers=1, intra_op=1)),
     # Untrained networks are measured on all cores where they are large.
-    (threads_of_probe, (LARGE,), {"convolutional": False}, 1),
-    (threads_of_probe, (LARGE + 1,), {"convolutional": False}, 8),
-    (threads_of_probe, (1,), {"convolutional": True}, 8),
+    (threads_of_probe, ("auto",), {"products": LARGE, "convolutional": False}, 1),
+    (threads_of_probe, ("auto",), {"products": LARGE + 1, "convolutional": False}, 8),
+    (threads_of_probe, ("auto",), {"products": 1, "convolutional": True}, 8),
+    (threads_of_probe, (3,), {"products": 1, "convolutional": False}, 3),
+    (threads_of_probe, (3,), {"products": LARGE + 1, "convolutional": True}, 3),
 ]
 
 

@@ -18,8 +18,9 @@ import pytest
 import initlab
 from initlab.base.errors import UserError
 from initlab.initializers.api import initialize
+from initlab.sweep.cost import cost_of
 from initlab.tables.store import read_config
-from tests.helpers import QUICK, interruptible, run
+from tests.helpers import QUICK, interruptible, make_job, run
 
 Patch = pytest.MonkeyPatch
 Said = pytest.CaptureFixture[str]
@@ -185,6 +186,29 @@ def test_a_line_comes_before_anything_heavy(tmp_path: Path) -> None:
     assert first == "checking 2 jobs\n"
     assert early
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "at_a_time"),
+    [
+        ("threads=1", 1),
+        ("threads=3", 3),
+        ("", 4),  # all five cores, and four members
+        ("backend=ray", 1),  # a worker has the one core that it asked for
+        ("model.dropout=0.1", 1),
+    ],
+)
+def test_a_dry_run_knows_how_many_train_at_a_time(
+    typed: str, at_a_time: int, monkeypatch: Patch, tmp_path: Path, capsys: Said
+) -> None:
+    monkeypatch.setattr("initlab.base.threads.usable_cores", lambda: 5)
+    monkeypatch.setattr("initlab.sweep.plan.workers_of", lambda _: 1)
+    settings = f"data=digits batch_size=512 n_jobs=1 {typed}"
+    cost = cost_of(make_job(*settings.split()))
+    expected = [f"≈ {cost.memory(4, threads=threads) / 2**20:,.0f} MiB" for threads in (1, 3, 4)]
+    assert len(set(expected)) == 3
+    assert run(f"-m {settings} seeds=4 logger=none dry_run=true", monkeypatch, tmp_path) == 0
+    assert expected[(1, 3, 4).index(at_a_time)] in capsys.readouterr().out
 
 
 def test_a_dry_run_estimates_its_time(monkeypatch: Patch, tmp_path: Path, capsys: Said) -> None:
