@@ -5,13 +5,13 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from joblib import parallel_config
 
 from initlab.base.errors import UserError, first_line
-from initlab.base.machine import trains_on_cuda
+from initlab.base.machine import may_be_cuda, trains_on_cuda
 from initlab.base.threads import cores_of_process, usable_cores
 from initlab.config.schema import Config
 
@@ -25,33 +25,35 @@ def open_backend(config: Config, workers: int) -> Iterator[None]:
     Raises:
         UserError: the backend is not installed, or its cluster cannot be reached.
     """
-    if config.backend == "ray":
-        from ray.util.joblib import register_ray
-
-        register_ray()
-        with _connected_ray() as ray:
-            gpus = _ray_gpus(ray, config)
-            with parallel_config("ray", n_jobs=workers, ray_remote_args={"num_cpus": 1, "num_gpus": 1 if gpus else 0}):
+    match config.backend:
+        case "loky":
+            with parallel_config("loky", n_jobs=workers, inner_max_num_threads=cores_of_process(workers)):
                 yield
-    elif config.backend == "dask":
-        with _connected_dask(), parallel_config("dask", n_jobs=workers):
-            yield
-    else:
-        with parallel_config("loky", n_jobs=workers, inner_max_num_threads=cores_of_process(workers)):
-            yield
+        case "ray":
+            with _connected_ray() as ray:
+                each = {"num_cpus": 1, "num_gpus": 1 if _ray_gpus(ray, config) else 0}
+                with parallel_config("ray", n_jobs=workers, ray_remote_args=each):
+                    yield
+        case "dask":
+            with _connected_dask(), parallel_config("dask", n_jobs=workers):
+                yield
+        case other:
+            assert_never(other)
 
 
 @contextlib.contextmanager
 def _connected_ray() -> Iterator[Any]:
-    """Ray, connected to the cluster that RAY_ADDRESS names or that runs on this machine, else to a new one here.
+    """Ray, known to joblib, and connected to the cluster that RAY_ADDRESS names or that runs here, else to a new one.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at that address.
     """
     try:
         import ray
+        from ray.util.joblib import register_ray
     except ImportError as error:
         raise UserError("backend=ray: Ray is not installed; pip install 'initlab[ray]'") from error
+    register_ray()
     logging.getLogger("ray").setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
@@ -100,19 +102,22 @@ def workers_of(config: Config) -> int:
         UserError: the backend is not installed, its cluster cannot be reached, or a Dask worker has several threads.
     """
     accelerator = config.trainer.accelerator
-    if config.backend == "ray":
-        with _connected_ray() as ray:
-            return max(1, _ray_gpus(ray, config) or int(ray.cluster_resources().get("CPU", 1)))
-    if config.backend == "dask":
-        with _connected_dask() as client:
-            threads = list(client.nthreads().values())
-        if any(count > 1 for count in threads):
-            raise UserError("backend=dask: a worker has several threads; start it with --nthreads 1")
-        return max(1, len(threads))
-    return torch.cuda.device_count() if trains_on_cuda(accelerator) else usable_cores()
+    match config.backend:
+        case "loky":
+            return torch.cuda.device_count() if trains_on_cuda(accelerator) else usable_cores()
+        case "ray":
+            with _connected_ray() as ray:
+                return max(1, _ray_gpus(ray, config) or int(ray.cluster_resources().get("CPU", 1)))
+        case "dask":
+            with _connected_dask() as client:
+                threads = list(client.nthreads().values())
+            if any(count > 1 for count in threads):
+                raise UserError("backend=dask: a worker has several threads; start it with --nthreads 1")
+            return max(1, len(threads))
+        case other:
+            assert_never(other)
 
 
 def _ray_gpus(ray: Any, config: Config) -> int:
     """GPUs of a Ray cluster, if they are to be trained on."""
-    wanted = config.trainer.accelerator in ("auto", "gpu", "cuda")
-    return int(ray.cluster_resources().get("GPU", 0)) if wanted else 0
+    return int(ray.cluster_resources().get("GPU", 0)) if may_be_cuda(config.trainer.accelerator) else 0
