@@ -42,10 +42,11 @@ def split_faulty(jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, OwnCod
     faulty: list[tuple[Job, OwnCodeError]] = []
     for job in jobs:
         try:
-            assert job.fingerprint
-            fine.append(job)
+            _ = job.fingerprint  # loads the data; not in an assertion, which `python -O` leaves out
         except OwnCodeError as error:
             faulty.append((job, error))
+        else:
+            fine.append(job)
     return fine, faulty
 
 
