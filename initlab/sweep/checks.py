@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -199,8 +200,9 @@ def prepare_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / f".writable-{os.getpid()}"
-        trial.touch()
-        trial.unlink()
+        # A name that nobody else has: hosts that share a disk may have the same process ids.
+        handle, trial = tempfile.mkstemp(dir=folder, prefix=".writable-")
+        os.close(handle)
+        Path(trial).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"output_dir: cannot write {folder} ({error.strerror}); set output_dir=DIR") from error
