@@ -88,7 +88,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
     signals = recording.tables() if recording else [None] * len(shares)
     return [
         job_tables(
-            share.job.identity,
+            share.job.key_columns,
             list(share.seeds),
             [record.part(rows) for record in module.history],
             first_seed=share.job.config.seed,

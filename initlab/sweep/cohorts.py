@@ -27,6 +27,11 @@ class Cohort:
     shares: tuple[Share, ...]
 
     @property
+    def program(self) -> str:
+        """What all of its members share, as `Job.program` says it."""
+        return self.shares[0].job.program
+
+    @property
     def members(self) -> int:
         """Number of its members."""
         return sum(len(share.seeds) for share in self.shares)
@@ -50,7 +55,7 @@ class Cohort:
         ]
 
     @cached_property
-    def identity(self) -> str:
+    def folder_name(self) -> str:
         """Name of its folder, 16 hex digits: the same for the same members, whenever they are planned."""
         return hashlib.sha256(json.dumps(self.manifest).encode()).hexdigest()[:16]
 

@@ -25,7 +25,7 @@ FOLDER = ".cohorts"
 
 def folder_of(cohort: Cohort) -> Path:
     """Where a cohort's files are kept, whether there are any or not."""
-    return cohort.shares[0].job.study_folder / FOLDER / cohort.identity
+    return cohort.shares[0].job.study_folder / FOLDER / cohort.folder_name
 
 
 def checkpoint_of(folder: Path) -> Path:

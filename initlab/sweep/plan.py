@@ -125,21 +125,20 @@ class Schedule:
             cohort: One of `cohorts`.
             threads: How many of its members the loop engine works on at a time.
         """
-        return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+        return self.costs[cohort.program].memory(cohort.members, threads=threads)
 
     @property
     def member_epoch_seconds(self) -> dict[str, float]:
         """By `Job.program`, what a member-epoch is expected to take, roughly."""
         return {
-            cohort.shares[0].job.program: self.costs[cohort.shares[0].job.program].seconds(cohort.members)
-            / cohort.member_epochs
+            cohort.program: self.costs[cohort.program].seconds(cohort.members) / cohort.member_epochs
             for cohort in reversed(self.cohorts)
         }
 
     @property
     def seconds(self) -> float:
         """What all of it is expected to take, very roughly: machines differ."""
-        each = [self.costs[cohort.shares[0].job.program].seconds(cohort.members) for cohort in self.cohorts]
+        each = [self.costs[cohort.program].seconds(cohort.members) for cohort in self.cohorts]
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
 
 
@@ -166,7 +165,7 @@ def make_schedule(jobs: Sequence[Job]) -> Schedule:
     workers = _choose_workers(jobs, costs)
     cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
     if workers > 1:  # the longest first, so that none is left alone in the end
-        cohorts.sort(key=lambda cohort: -costs[cohort.shares[0].job.program].seconds(cohort.members))
+        cohorts.sort(key=lambda cohort: -costs[cohort.program].seconds(cohort.members))
     return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
 
 
@@ -226,8 +225,8 @@ def _note(job: Job) -> str:
         else f"{len(data.val)} to validate, {len(data.test)} to test on"
     )
     known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
-    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
-    lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
+    note = f"{job.key_columns['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
+    lines = [note, f"{job.key_columns['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
     return "\n".join(line for line in lines if line)
 
 
@@ -244,7 +243,7 @@ def _recipe(job: Job) -> str:
     path = str(job.config.data["_target_"])
     if path.startswith("initlab.") and path not in NAMED_AFTER:
         return ""
-    names, config = job.identity, job.config
+    names, config = job.key_columns, job.config
     return (
         f"{names['data']}: recipe: model={names['model']} activation={names['activation']} optim={names['optim']} "
         f"optim.lr={job.learning_rate:g} batch_size={config.batch_size} trainer.max_epochs={config.trainer.max_epochs}"

@@ -54,11 +54,11 @@ def test_a_cohort_is_known_by_its_members_and_what_decides_their_results() -> No
         cut(shares("init=he"), 99),
         cut(shares("init=zeros"), 99),
     )
-    assert he.identity == again.identity
-    assert he.identity != other.identity
-    assert he.identity != cut(shares("init=he seeds=9"), 99)[0].identity
+    assert he.folder_name == again.folder_name
+    assert he.folder_name != other.folder_name
+    assert he.folder_name != cut(shares("init=he seeds=9"), 99)[0].folder_name
     first, second = he.halves()
-    assert len({he.identity, first.identity, second.identity}) == 3
+    assert len({he.folder_name, first.folder_name, second.folder_name}) == 3
     assert members_of([first, second]) == members_of([he])
 
 
