@@ -201,8 +201,7 @@ def _show_plan(plan: Plan, console: Console) -> None:
     for note in plan.notes:
         say(console, note)
     threads = cores_of_process(schedule.workers)
-    memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
-    for table in plan_tables(plan.finished, schedule.cohorts, memory):
+    for table in plan_tables(plan.finished, schedule, threads=threads):
         console.print(table)
     show_refused(plan.refused, console)
     if plan.faulty:

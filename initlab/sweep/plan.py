@@ -163,7 +163,8 @@ def make_schedule(jobs: Sequence[Job]) -> Schedule:
     shares = shares_of((job, seed) for job, seeds in missing.values() for seed in sorted(seeds))
     costs = costs_of(jobs)
     workers = _choose_workers(jobs, costs)
-    cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
+    vectorized = {program for program, cost in costs.items() if cost.vectorized}
+    cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers), vectorized=vectorized)
     if workers > 1:  # the longest first, so that none is left alone in the end
         cohorts.sort(key=lambda cohort: -costs[cohort.program].seconds(cohort.members))
     return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
