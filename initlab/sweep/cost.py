@@ -48,10 +48,17 @@ class Cost:
         """
         return members * self.state + (members if self.vectorized else min(members, threads)) * self.activations
 
-    def most_members(self, free: float) -> int:
-        """Members of the largest cohort that fits into `free` bytes; at least 1, which has to try."""
-        each = self.state + self.activations if self.vectorized else self.state
-        return max(1, int(free / each))
+    def most_members(self, free: float, *, threads: int = 1) -> int:
+        """Members of the largest cohort whose `memory` fits into some bytes; at least 1, which has to try.
+
+        Args:
+            free: Bytes that there are for it.
+            threads: How many of its members the loop engine works on at a time.
+        """
+        all_at_work = int(free / (self.state + self.activations))
+        if self.vectorized or all_at_work < threads:
+            return max(1, all_at_work)
+        return max(1, int((free - threads * self.activations) / self.state))
 
     def seconds(self, members: int) -> float:
         """A rough guess of the seconds that a cohort trains on one core."""

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
+from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
 from initlab.config.names import NAMED_AFTER
 from initlab.initializers.schemes.pretrained import where_found
@@ -214,7 +215,8 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
     accelerator = config.trainer.accelerator
     free = free_memory(accelerator)
     share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
-    return {program: cost.most_members(share / 2) for program, cost in costs.items()}
+    threads = cores_of_process(workers, backend=config.backend) if config.threads == "auto" else config.threads
+    return {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
 
 
 def _note(job: Job) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from initlab.cli.tables import plan_tables
 from initlab.models.cnn import CNN
-from initlab.sweep.cost import cost_of, free_memory
+from initlab.sweep.cost import Cost, cost_of, free_memory
 from initlab.sweep.plan import make_schedule
 from tests.helpers import make_job
 
@@ -103,6 +103,17 @@ def test_one_network_is_built_to_plan_many_cohorts(monkeypatch: pytest.MonkeyPat
     plan_tables([], schedule, threads=1)
     assert len(schedule.cohorts) == 2
     assert built == ["one"]
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("free", [1, 900, 1000, 1500, 2000, 5000, 8000, 20_000])
+def test_the_largest_cohort_fits_and_one_member_more_does_not(vectorized: bool, threads: int, free: int) -> None:
+    """By its memory, in which what members keep while they are at work counts under the loop engine, too."""
+    cost = Cost(state=100, activations=900, flops=1.0, steps=1, vectorized=vectorized)
+    most = cost.most_members(free, threads=threads)
+    assert most == 1 or cost.memory(most, threads=threads) <= free
+    assert cost.memory(most + 1, threads=threads) > free
 
 
 def test_there_is_memory() -> None:
