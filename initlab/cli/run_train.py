@@ -29,7 +29,7 @@ from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
-from initlab.tables.job_tables import joined
+from initlab.tables.job_tables import JobTables, joined
 from initlab.tracking.callback import JobTracking
 
 Conclude = Callable[[Path, Console], None]
@@ -139,10 +139,13 @@ def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -
         return
     if not jobs[0].config.resume:
         journal.forget_jobs(folder, jobs)
-    left = _write_kept(folder, jobs, run)
-    schedule = make_schedule(left)
+    kept = journal.kept_results(folder, jobs)
+    left = _write_kept(jobs, kept, run)
+    schedule = make_schedule(left, kept)
     _train_cohorts(schedule, run, console)
-    _write_kept(folder, [job for job in left if outcome(job, run.identity) is None], run)
+    in_parts = [job for job in left if outcome(job, run.identity) is None]
+    if in_parts:
+        _write_kept(in_parts, journal.kept_results(folder, in_parts), run)
 
 
 def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
@@ -179,9 +182,8 @@ def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
             progress.finish(cohort)
 
 
-def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
+def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], run: Run) -> list[Job]:
     """Write the jobs whose members' results are all kept in the journal; the others are returned."""
-    kept = journal.kept_results(folder, jobs) if jobs else {}
     left = []
     for job in jobs:
         parts = kept.get(job.name, [])
@@ -197,7 +199,8 @@ def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
 
 def _show_plan(plan: Plan, console: Console) -> None:
     """Print what would be trained, and how."""
-    schedule = make_schedule(plan.jobs)
+    kept = journal.kept_results(plan.jobs[0].study_folder, plan.jobs) if plan.jobs else {}
+    schedule = make_schedule(plan.jobs, kept)
     for note in plan.notes:
         say(console, note)
     threads = cores_of_process(schedule.workers)

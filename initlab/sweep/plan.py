@@ -20,6 +20,7 @@ from initlab.sweep.checks import usable_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
 from initlab.sweep.naming import Placed
+from initlab.tables.job_tables import JobTables
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
@@ -143,14 +144,17 @@ class Schedule:
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
 
 
-def make_schedule(jobs: Sequence[Job]) -> Schedule:
+def make_schedule(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]]) -> Schedule:
     """Form cohorts of the members of some jobs that are not trained yet.
 
     A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits.
+
+    Args:
+        jobs: Jobs of one study.
+        kept: By the name of a job, what is there of some of its members, as `journal.kept_results` finds it.
     """
     if not jobs:
         return Schedule([], 1, {})
-    kept = journal.kept_results(jobs[0].study_folder, jobs)
     done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
     missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
     most = jobs[0].config.max_members

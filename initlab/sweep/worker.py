@@ -94,8 +94,10 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             torch.cuda.empty_cache()
         for part in again:
             run_cohort(part, run, advance)
+    if not first.config.fail_fast:
+        return
     failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]
-    if failed and first.config.fail_fast:
+    if failed:
         raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].folder / 'error.txt'}")
 
 
