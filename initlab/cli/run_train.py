@@ -23,6 +23,7 @@ from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.jobs.job import Job
 from initlab.sweep import journal
+from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
 from initlab.sweep.folders import outcome, reason_of, remove_unfinished, write_failure, write_job
 from initlab.sweep.naming import place_jobs, split_faulty
@@ -141,8 +142,11 @@ def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -
         journal.forget_jobs(folder, jobs)
     kept = journal.kept_results(folder, jobs)
     left = _write_kept(jobs, kept, run)
-    schedule = make_schedule(left, kept)
-    _train_cohorts(schedule, run, console)
+    if not left:
+        return
+    with open_backend(left[0].config) as backend:  # a cluster that starts here starts once
+        schedule = make_schedule(left, kept, most_workers=backend.most_workers)
+        _train_cohorts(schedule, backend, run, console)
     in_parts = [job for job in left if outcome(job, run.identity) is None]
     if in_parts:
         _write_kept(in_parts, journal.kept_results(folder, in_parts), run)
@@ -155,22 +159,20 @@ def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
     return f"{count}; the traceback is in {failed[0].folder / 'error.txt'}; {again}"
 
 
-def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
+def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Console) -> None:
     """Train cohorts, here or in worker processes, and show how far they are.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
     cohorts, workers = schedule.cohorts, schedule.workers
-    if not cohorts:
-        return
-    backend = cohorts[0].shares[0].job.config.backend
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
-        if workers > 1 or backend != "loky":
-            run = replace(run, cores=cores_of_process(workers, backend=backend))
+        if workers > 1 or backend.name != "loky":
+            run = replace(run, cores=cores_of_process(workers, backend=backend.name))
             run_in_pool(
                 cohorts,
                 run,
+                backend=backend,
                 workers=workers,
                 advance=progress.advance,
                 finish=progress.finish,
@@ -199,8 +201,11 @@ def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], ru
 
 def _show_plan(plan: Plan, console: Console) -> None:
     """Print what would be trained, and how."""
-    kept = journal.kept_results(plan.jobs[0].study_folder, plan.jobs) if plan.jobs else {}
-    schedule = make_schedule(plan.jobs, kept)
+    schedule = Schedule([], 1, {})
+    if plan.jobs:
+        kept = journal.kept_results(plan.jobs[0].study_folder, plan.jobs)
+        with open_backend(plan.jobs[0].config) as backend:
+            schedule = make_schedule(plan.jobs, kept, most_workers=backend.most_workers)
     for note in plan.notes:
         say(console, note)
     threads = cores_of_process(schedule.workers)

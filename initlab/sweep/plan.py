@@ -15,7 +15,6 @@ from initlab.results.candidates import count_candidates
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
-from initlab.sweep.backends import workers_of
 from initlab.sweep.checks import usable_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
@@ -144,17 +143,16 @@ class Schedule:
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
 
 
-def make_schedule(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]]) -> Schedule:
+def make_schedule(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], *, most_workers: int) -> Schedule:
     """Form cohorts of the members of some jobs that are not trained yet.
 
     A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits.
 
     Args:
-        jobs: Jobs of one study.
+        jobs: Jobs of one study, at least one.
         kept: By the name of a job, what is there of some of its members, as `journal.kept_results` finds it.
+        most_workers: How many workers the backend can have.
     """
-    if not jobs:
-        return Schedule([], 1, {})
     done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
     missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
     most = jobs[0].config.max_members
@@ -167,7 +165,7 @@ def make_schedule(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]]) 
         missing[share.job.name][1].difference_update(share.seeds)
     shares = shares_of((job, seed) for job, seeds in missing.values() for seed in sorted(seeds))
     costs = costs_of(jobs)
-    workers = _choose_workers(jobs, costs)
+    workers = _choose_workers(jobs, costs, most_workers)
     vectorized = {program for program, cost in costs.items() if cost.vectorized}
     cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers), vectorized=vectorized)
     if workers > 1:  # the longest first, so that none is left alone in the end
@@ -175,7 +173,7 @@ def make_schedule(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]]) 
     return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
 
 
-def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
+def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost], most: int) -> int:
     """How many cohorts to train at a time, by the key `n_jobs`; on a cluster never more than it has workers.
 
     For `n_jobs=auto` on this machine it is 1 where worker processes would cost more than they gain.
@@ -183,13 +181,13 @@ def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
     Args:
         jobs: Jobs that are to be trained; where and how, the configuration of the first says.
         costs: What one member costs, by `Job.program`.
+        most: How many workers the backend can have.
     """
     config = jobs[0].config
     if config.backend != "loky":
-        there = workers_of(config)
-        return min(there, config.n_jobs) if isinstance(config.n_jobs, int) and config.n_jobs > 0 else there
+        return min(most, config.n_jobs) if isinstance(config.n_jobs, int) and config.n_jobs > 0 else most
     if config.n_jobs == -1:
-        return workers_of(config)
+        return most
     if isinstance(config.n_jobs, int):
         return config.n_jobs
     members: dict[str, int] = {}
@@ -199,7 +197,7 @@ def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
     divisible = len(members) > 1 or not all(cost.vectorized for cost in costs.values())
     if not divisible or seconds < WORTH_WORKERS:
         return 1
-    return max(1, min(workers_of(config), free_memory("cpu") // (3 * PROCESS_MEMORY)))
+    return max(1, min(most, free_memory("cpu") // (3 * PROCESS_MEMORY)))
 
 
 def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
