@@ -15,7 +15,6 @@ from initlab.base.console import open_console, plain_warnings, quiet_libraries, 
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.files import remove_bare, remove_partial
 from initlab.base.lock import locked
-from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted, duration_text
 from initlab.cli.conclude import conclude_study
 from initlab.cli.explain_failures import explain_failures
@@ -97,7 +96,7 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     run = Run(uuid.uuid4().hex)
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
-        _train_jobs(plan.jobs, folder, run, console)
+        _train_jobs(plan, folder, run, console)
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
@@ -130,12 +129,13 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         raise problems[0]
 
 
-def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -> None:
-    """Train jobs, or take from the journal what is there of them.
+def _train_jobs(plan: Plan, folder: Path, run: Run, console: Console) -> None:
+    """Train the jobs of a plan, or take from the journal what is there of them.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
+    jobs = plan.jobs
     if not jobs:
         return
     if not jobs[0].config.resume:
@@ -145,7 +145,7 @@ def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -
     if not left:
         return
     with open_backend(left[0].config) as backend:  # a cluster that starts here starts once
-        schedule = make_schedule(left, kept, most_workers=backend.most_workers)
+        schedule = make_schedule(plan.whole, left, kept, most_workers=backend.most_workers)
         _train_cohorts(schedule, backend, run, console)
     in_parts = [job for job in left if outcome(job, run.identity) is None]
     if in_parts:
@@ -166,9 +166,9 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
     cohorts, workers = schedule.cohorts, schedule.workers
+    run = replace(run, cores=schedule.cores)
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
         if workers > 1 or backend.name != "loky":
-            run = replace(run, cores=cores_of_process(workers, backend=backend.name))
             run_in_pool(
                 cohorts,
                 run,
@@ -201,15 +201,14 @@ def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], ru
 
 def _show_plan(plan: Plan, console: Console) -> None:
     """Print what would be trained, and how."""
-    schedule = Schedule([], 1, {})
+    schedule = Schedule([], 1, 1, {})
     if plan.jobs:
         kept = journal.kept_results(plan.jobs[0].study_folder, plan.jobs)
         with open_backend(plan.jobs[0].config) as backend:
-            schedule = make_schedule(plan.jobs, kept, most_workers=backend.most_workers)
+            schedule = make_schedule(plan.whole, plan.jobs, kept, most_workers=backend.most_workers)
     for note in plan.notes:
         say(console, note)
-    threads = cores_of_process(schedule.workers)
-    for table in plan_tables(plan.finished, schedule, threads=threads):
+    for table in plan_tables(plan.finished, schedule):
         console.print(table)
     show_refused(plan.refused, console)
     if plan.faulty:

@@ -38,13 +38,12 @@ def show_refused(refused: Mapping[str, Sequence[str]], console: Console) -> None
             say(console, f"  {name}")
 
 
-def plan_tables(finished: Sequence[Job], schedule: Schedule, *, threads: int) -> list[Table]:
+def plan_tables(finished: Sequence[Job], schedule: Schedule) -> list[Table]:
     """What a dry run shows: every job with its cohort, and every cohort.
 
     Args:
         finished: Jobs that are not trained again.
         schedule: The cohorts that would be trained.
-        threads: How many members the loop engine works on at a time.
     """
     jobs, sizes = Table(box=SIMPLE_HEAD, pad_edge=False), Table(box=SIMPLE_HEAD, pad_edge=False)
     jobs.add_column("job", overflow="fold")
@@ -60,7 +59,7 @@ def plan_tables(finished: Sequence[Job], schedule: Schedule, *, threads: int) ->
         sizes.add_column(name, justify="right")
     for number, cohort in enumerate(schedule.cohorts, start=1):
         engine = "vmap" if schedule.costs[cohort.program].vectorized else "loop"
-        size = schedule.memory(cohort, threads=threads)
+        size = schedule.memory(cohort)
         counts = (number, len({share.job.name for share in cohort.shares}), cohort.members, cohort.member_epochs)
         sizes.add_row(*map(str, counts), engine, f"≈ {size / 2**20:,.0f} MiB")
     return [jobs, sizes]

@@ -1,7 +1,9 @@
 """What a command asks for, what of it is left to do, and how that is shared out."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from initlab.base.errors import OwnCodeError, UserError
@@ -9,8 +11,10 @@ from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
 from initlab.config.names import NAMED_AFTER
+from initlab.config.schema import Config
 from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
+from initlab.jobs.share import Share
 from initlab.results.candidates import count_candidates
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import differing_keys, flat_config
@@ -33,6 +37,7 @@ class Plan:
     Attributes:
         jobs: Jobs that are to be trained, each named after its folder.
         finished: Jobs that were found finished in the study's folder.
+        whole: Both, in the order of the command.
         refused: Names of jobs whose parts do not fit, or that lack a key, by the reason.
         faulty: Jobs in which code of the user's own raised something when they were checked, each with the error.
         notes: What a reader of the results must know: about data, folders, seeds and jobs left out.
@@ -40,6 +45,7 @@ class Plan:
 
     jobs: list[Job]
     finished: list[Job]
+    whole: list[Job]
     refused: Mapping[str, Sequence[str]]
     faulty: Sequence[tuple[Job, OwnCodeError]]
     notes: Sequence[str]
@@ -83,7 +89,9 @@ def make_plan(
         )
     for reason, names in left_out.items():
         notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
-    return Plan(usable, finished, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
+    names = {job.name for job in (*usable, *finished)}
+    whole = [job for job in jobs if job.name in names]
+    return Plan(usable, finished, whole, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
 
 
 def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
@@ -112,20 +120,18 @@ class Schedule:
     Attributes:
         cohorts: In the order in which they start.
         workers: How many cohorts train at a time, at least 1.
+        cores: CPU cores for each of these.
         costs: What one member costs, by `Job.program`.
     """
 
     cohorts: list[Cohort]
     workers: int
+    cores: int
     costs: Mapping[str, Cost]
 
-    def memory(self, cohort: Cohort, *, threads: int) -> int:
-        """Bytes that a cohort is expected to need.
-
-        Args:
-            cohort: One of `cohorts`.
-            threads: How many of its members the loop engine works on at a time.
-        """
+    def memory(self, cohort: Cohort) -> int:
+        """Bytes that one of its cohorts is expected to need."""
+        threads = _most_threads(cohort.shares[0].job.config, self.cores)
         return self.costs[cohort.program].memory(cohort.members, threads=threads)
 
     @property
@@ -143,34 +149,54 @@ class Schedule:
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
 
 
-def make_schedule(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], *, most_workers: int) -> Schedule:
-    """Form cohorts of the members of some jobs that are not trained yet.
+def make_schedule(
+    jobs: Sequence[Job], left: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], *, most_workers: int
+) -> Schedule:
+    """Form cohorts of the members that are not trained yet.
 
-    A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits.
+    On who trains beside whom, and on how many cores, the last bit of a result depends. So these follow from all that
+    the command asks for, whatever is left of it: an interrupted sweep ends as one that was left alone.
+
+    A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits. What is then missing
+    of a cohort of which something is there, as where a study is extended, forms cohorts anew.
 
     Args:
-        jobs: Jobs of one study, at least one.
+        jobs: All jobs of the command that can train, finished ones too, in its order.
+        left: Those of them that are to be trained, at least one.
         kept: By the name of a job, what is there of some of its members, as `journal.kept_results` finds it.
         most_workers: How many workers the backend can have.
     """
-    done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
-    missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
-    most = jobs[0].config.max_members
-    cohorts = [
-        cohort
-        for cohort in journal.interrupted_cohorts(jobs[0].study_folder, missing)
-        if most == "auto" or cohort.members <= most
-    ]
-    for share in (share for cohort in cohorts for share in cohort.shares):
-        missing[share.job.name][1].difference_update(share.seeds)
-    shares = shares_of((job, seed) for job, seeds in missing.values() for seed in sorted(seeds))
+    config = jobs[0].config
     costs = costs_of(jobs)
     workers = _choose_workers(jobs, costs, most_workers)
-    vectorized = {program for program, cost in costs.items() if cost.vectorized}
-    cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers), vectorized=vectorized)
+    at_a_time = min(workers, _room_for_workers(config))
+    form = partial(
+        form_cohorts,
+        workers=workers,
+        most=most_members(jobs, costs, at_a_time),
+        vectorized={program for program, cost in costs.items() if cost.vectorized},
+    )
+    whole = form([Share(job, job.seeds) for job in jobs])
+    done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
+    missing = {job.name: set(job.seeds) - done.get(job.name, set()) for job in left}
+    cohorts: list[Cohort] = []
+    for cohort in (*_interrupted(left, missing), *whole):
+        if all(missing.get(share.job.name, set()).issuperset(share.seeds) for share in cohort.shares):
+            cohorts.append(cohort)
+            for share in cohort.shares:
+                missing[share.job.name].difference_update(share.seeds)
+    cohorts += form(shares_of((job, seed) for job in left for seed in sorted(missing[job.name])))
     if workers > 1:  # the longest first, so that none is left alone in the end
         cohorts.sort(key=lambda cohort: -costs[cohort.program].seconds(cohort.members))
-    return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
+    cores = cores_of_process(min(workers, len(whole)), backend=config.backend)
+    return Schedule(cohorts, min(at_a_time, len(cohorts)), cores, costs)
+
+
+def _interrupted(left: Sequence[Job], missing: Mapping[str, Collection[int]]) -> list[Cohort]:
+    """Cohorts that a former run was in the middle of, but for those that are larger than is allowed now."""
+    most = left[0].config.max_members
+    found = journal.interrupted_cohorts(left[0].study_folder, {job.name: (job, missing[job.name]) for job in left})
+    return [cohort for cohort in found if most == "auto" or cohort.members <= most]
 
 
 def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost], most: int) -> int:
@@ -179,7 +205,7 @@ def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost], most: int) -
     For `n_jobs=auto` on this machine it is 1 where worker processes would cost more than they gain.
 
     Args:
-        jobs: Jobs that are to be trained; where and how, the configuration of the first says.
+        jobs: All jobs of the command; where and how they train, the configuration of the first says.
         costs: What one member costs, by `Job.program`.
         most: How many workers the backend can have.
     """
@@ -195,9 +221,19 @@ def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost], most: int) -
         members[job.program] = members.get(job.program, 0) + len(job.seeds)
     seconds = sum(costs[program].seconds(count) for program, count in members.items())
     divisible = len(members) > 1 or not all(cost.vectorized for cost in costs.values())
-    if not divisible or seconds < WORTH_WORKERS:
-        return 1
-    return max(1, min(most, free_memory("cpu") // (3 * PROCESS_MEMORY)))
+    return most if divisible and seconds >= WORTH_WORKERS else 1
+
+
+def _room_for_workers(config: Config) -> int:
+    """How many worker processes there is memory for, where nobody said how many; at least 1."""
+    if config.n_jobs != "auto" or config.backend != "loky":
+        return sys.maxsize
+    return max(1, free_memory("cpu") // (3 * PROCESS_MEMORY))
+
+
+def _most_threads(config: Config, cores: int) -> int:
+    """How many members of a cohort the loop engine works on at a time, at most."""
+    return cores if config.threads == "auto" else config.threads
 
 
 def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
@@ -217,7 +253,7 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
     accelerator = config.trainer.accelerator
     free = free_memory(accelerator)
     share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
-    threads = cores_of_process(workers, backend=config.backend) if config.threads == "auto" else config.threads
+    threads = _most_threads(config, cores_of_process(workers, backend=config.backend))
     return {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
 
 

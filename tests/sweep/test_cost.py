@@ -99,8 +99,8 @@ def test_one_network_is_built_to_plan_many_cohorts(monkeypatch: pytest.MonkeyPat
         build(*arguments, **settings)
 
     monkeypatch.setattr(CNN, "__init__", counted)
-    schedule = make_schedule(jobs, {}, most_workers=1)
-    plan_tables([], schedule, threads=1)
+    schedule = make_schedule(jobs, jobs, {}, most_workers=1)
+    plan_tables([], schedule)
     assert len(schedule.cohorts) == 2
     assert built == ["one"]
 
