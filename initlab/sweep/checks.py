@@ -108,7 +108,7 @@ def check_job(job: Job) -> list[str]:
     """
     check_optimizer(job.config.optim)
     if job.scheduler:
-        check_schedule(job)
+        _check_schedule(job)
     check_weights(job)
     check_logger(job.config.logger)
     try:
@@ -174,7 +174,7 @@ def _are_probabilities(outputs: torch.Tensor) -> bool:
     return outputs.shape[1] > 1 and bool((values >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
 
 
-def check_schedule(job: Job) -> None:
+def _check_schedule(job: Job) -> None:
     """See that the learning rates of a job can follow its schedule.
 
     Raises:

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -53,8 +52,8 @@ class Plan:
 
 def make_plan(
     placed: Sequence[Placed],
-    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    without_data: Sequence[tuple[Job, OwnCodeError]] = (),
+    left_out: Mapping[str, Sequence[str]],
+    without_data: Sequence[tuple[Job, OwnCodeError]],
 ) -> Plan:
     """See which jobs are finished, and check the others.
 

@@ -169,6 +169,17 @@ def test_tidying_removes_what_nobody_will_want(he: Job, xavier: Job) -> None:
     journal.tidy(he.study_folder, {he.name}, beside_others=False)  # nothing is there
 
 
+def test_after_an_interruption_only_what_can_go_on_is_kept(he: Job, xavier: Job) -> None:
+    begun, interrupted = journal.open_folder(Cohort((whole(he),))), interrupt(Cohort((whole(xavier),)))
+    (begun.parent / "gpu-0-somewhere.lock").touch()
+    (begun.parent / "half made").mkdir()
+    assert journal.forget_useless(he.study_folder)
+    assert [path.name for path in begun.parent.iterdir()] == [interrupted.name]
+    journal.checkpoint_of(interrupted).unlink()
+    assert not journal.forget_useless(he.study_folder)
+    assert not begun.parent.exists()
+
+
 def test_what_is_trained_anew_is_forgotten_with_all_who_trained_beside_it(he: Job, xavier: Job) -> None:
     both, one = keep(Cohort((whole(he), whole(xavier)))), keep(Cohort((whole(he),)))
     journal.forget_jobs(he.study_folder, [xavier])
