@@ -13,7 +13,7 @@ from torch import nn
 from initlab.base.errors import InitializationWarning
 from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.engines import has_convolutions
+from initlab.cohort.engines import has_convolutions, has_dropout
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.recording import SignalRecording
 from initlab.config.calls import import_target
@@ -56,7 +56,13 @@ def train_cohort(
     first = shares[0].job
     members = [member for share in shares for member in share.members()]
     stack = stack_members(networks)
-    convolutional = has_convolutions(stack.template)
+    threads = threads_of_cohort(
+        first.config.threads,
+        convolutional=has_convolutions(stack.template),
+        members=len(members),
+        one_queue=has_dropout(stack.template),
+        cores=cores,
+    )
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
@@ -66,7 +72,7 @@ def train_cohort(
         scheduler=first.scheduler,
         stopping=first.config.early_stopping,
         may_end=first.config.signal.every is None,
-        threads=threads_of_cohort(first.config.threads, convolutional=convolutional, members=len(members), cores=cores),
+        threads=threads,
     )
     module = CohortModule(stack, first.dataset, training)
     data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
