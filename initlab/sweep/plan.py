@@ -88,8 +88,8 @@ def make_plan(
         )
     for reason, names in left_out.items():
         notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
-    names = {job.name for job in (*usable, *finished)}
-    whole = [job for job in jobs if job.name in names]
+    able = {job.name for job in (*usable, *finished)}
+    whole = [job for job in jobs if job.name in able]
     return Plan(usable, finished, whole, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
 
 
