@@ -91,7 +91,12 @@ def trains_on_cuda(accelerator: str) -> bool:
     """Whether the configured accelerator, `trainer.accelerator`, is an Nvidia GPU on this machine."""
     import torch
 
-    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return may_be_cuda(accelerator) and torch.cuda.is_available()
+
+
+def may_be_cuda(accelerator: str) -> bool:
+    """Whether the configured accelerator, `trainer.accelerator`, is an Nvidia GPU on a machine that has one."""
+    return accelerator in ("auto", "gpu", "cuda")
 
 
 @cache

@@ -214,7 +214,7 @@ def has_convolutions(model: nn.Module) -> bool:
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Whether a model has dropout of any kind, whose numbers are drawn from one stream, in one order."""
+    """Whether a model has dropout of any kind, whose numbers come from one stream, in one order."""
     return any(isinstance(layer, _DropoutNd) for layer in model.modules())
 
 

@@ -150,9 +150,8 @@ class CohortModule(pl.LightningModule):
         if on_cpu:
             for parameter in self.parameter_stack:
                 parameter.data = images_last(parameter.data)
-        dropout = has_dropout(self._template[0])
-        members = self.stack.members
-        threads = threads_of_loop(self._training.threads, members=members, one_queue=not on_cpu or dropout)
+        one_queue = not on_cpu or has_dropout(self._template[0])
+        threads = threads_of_loop(self._training.threads, members=self.stack.members, one_queue=one_queue)
         self._intra_op = threads.intra_op
         self._engine = LoopEngine(self.stack, self.loss, autocast, workers=threads.workers)
 

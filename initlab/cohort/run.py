@@ -57,7 +57,13 @@ def train_cohort(
     first = shares[0].job
     members = [member for share in shares for member in share.members()]
     stack = stack_members(networks)
-    convolutional = has_convolutions(stack.template)
+    threads = threads_of_cohort(
+        first.config.threads,
+        convolutional=has_convolutions(stack.template),
+        members=len(members),
+        one_queue=has_dropout(stack.template),
+        cores=cores,
+    )
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
@@ -67,7 +73,7 @@ def train_cohort(
         scheduler=first.scheduler,
         stopping=first.config.early_stopping,
         may_end=first.config.signal.every is None,
-        threads=threads_of_cohort(first.config.threads, convolutional=convolutional, members=len(members), cores=cores),
+        threads=threads,
     )
     module = CohortModule(stack, first.dataset, training)
     data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
@@ -89,7 +95,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
     signals = recording.tables() if recording else [None] * len(shares)
     return [
         job_tables(
-            share.job.identity,
+            share.job.key_columns,
             list(share.seeds),
             [record.part(rows) for record in module.history],
             first_seed=share.job.config.seed,

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from initlab.base.errors import UserError
@@ -14,6 +14,7 @@ from initlab.sweep.weights import has_weights, write_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tables.store import (
     NewerVersionError,
+    changed_sources,
     config_text,
     read_failure,
     read_metadata,
@@ -28,18 +29,6 @@ from initlab.tracking.loggers import remove_logs
 OTHER: Final = "the results of another configuration, or of other data"
 
 State = Literal["open", "finished", "damaged", "other"]
-
-
-def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
-    """Names of the files that a job was made of, and that are other ones now, or none; empty where that is not known.
-
-    Args:
-        former: What metadata.json has as `sources`: the hash of each file by its name; None in older folders.
-        now: `Job.sources`.
-    """
-    if not isinstance(former, Mapping):
-        return []
-    return sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
 
 
 def state_of(job: Job) -> tuple[State, str]:

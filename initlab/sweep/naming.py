@@ -17,8 +17,8 @@ from initlab.config.names import GROUPS, SEEDS, extended_name, key_of, names_fol
 from initlab.jobs.job import Job
 from initlab.results.differences import flat_config
 from initlab.sweep import journal
-from initlab.sweep.folders import OTHER, State, changed_sources, state_of
-from initlab.tables.store import finished_jobs, read_config, read_metadata
+from initlab.sweep.folders import OTHER, State, state_of
+from initlab.tables.store import changed_sources, finished_jobs, read_config, read_metadata
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def split_faulty(jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, OwnCod
     faulty: list[tuple[Job, OwnCodeError]] = []
     for job in jobs:
         try:
-            assert job.fingerprint
-            fine.append(job)
+            _ = job.fingerprint  # loads the data; not in an assertion, which `python -O` leaves out
         except OwnCodeError as error:
             faulty.append((job, error))
+        else:
+            fine.append(job)
     return fine, faulty
 
 
@@ -73,7 +74,7 @@ def place_jobs(jobs: Sequence[Job]) -> list[Placed]:
                 placed[fingerprint] = Placed(known, state, note)
     taken = {name for names in former.values() for name in names} | {one.job.name for one in placed.values()}
     new = [job for fingerprint, job in distinct.items() if fingerprint not in placed]
-    for job in told_apart(new, [*distinct.values()], former):
+    for job in _told_apart(new, [*distinct.values()], former):
         placed[job.fingerprint] = one = _new_place(job, taken)
         taken.add(one.job.name)
     found = [placed[fingerprint] for fingerprint in distinct]
@@ -85,7 +86,7 @@ def place_jobs(jobs: Sequence[Job]) -> list[Placed]:
     ]
 
 
-def told_apart(new: Sequence[Job], command: Sequence[Job], former: Mapping[str, Collection[str]] = {}) -> list[Job]:
+def _told_apart(new: Sequence[Job], command: Sequence[Job], former: Mapping[str, Collection[str]]) -> list[Job]:
     """Jobs, with those of their typed keys in their names in which they differ from others.
 
     Args:

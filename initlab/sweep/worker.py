@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from initlab.base.errors import JobsFailedError
-from initlab.base.threads import threads_of_cohort
+from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.module import CohortModule
 from initlab.cohort.run import build_networks, convolves, train_cohort
@@ -78,7 +78,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
         resumed = checkpoint.exists()
         try:
             members = (network for share in able.shares for network in networks.pop(share))  # not kept beside a stack
-            _train(able, members, run, progress)
+            with intra_op_threads(1):  # what the engine does not decide is as in a worker process, wherever this runs
+                _train(able, members, run, progress)
         except Exception as error:  # one failing cohort does not stop the others
             if _is_out_of_memory(error) and able.members > 1:
                 again = able.halves()
@@ -96,8 +97,10 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             torch.cuda.empty_cache()
         for part in again:
             run_cohort(part, run, advance)
+    if not first.config.fail_fast:
+        return
     failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]
-    if failed and first.config.fail_fast:
+    if failed:
         raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].folder / 'error.txt'}")
 
 

@@ -73,10 +73,10 @@ def test_job_names() -> None:
 
 def test_a_data_set_brings_its_recipe_and_the_command_line_wins() -> None:
     wine, digits = make_job("data=wine"), make_job("data=digits")
-    assert (wine.identity["model"], wine.identity["optim"]) == ("mlp", "sgd")
-    assert (digits.identity["model"], digits.identity["optim"]) == ("cnn", "adam")
+    assert (wine.key_columns["model"], wine.key_columns["optim"]) == ("mlp", "sgd")
+    assert (digits.key_columns["model"], digits.key_columns["optim"]) == ("cnn", "adam")
     other = make_job("data=digits", "model=mlp", "optim=sgd", "trainer.max_epochs=3", "batch_size=7")
-    assert (other.identity["model"], other.identity["optim"]) == ("mlp", "sgd")
+    assert (other.key_columns["model"], other.key_columns["optim"]) == ("mlp", "sgd")
     assert (other.config.trainer.max_epochs, other.config.batch_size) == (3, 7)
 
 

@@ -20,7 +20,7 @@ ALL = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 @pytest.mark.parametrize("name", ALL)
 def test_every_data_set_composes_and_brings_its_recipe(name: str) -> None:
     job = make_job(f"data={name}")
-    assert job.identity["data"] == name
+    assert job.key_columns["data"] == name
     assert job.config.trainer.max_epochs >= 5
     assert make_job(f"data={name}", "trainer.max_epochs=2").config.trainer.max_epochs == 2
 

@@ -1,5 +1,6 @@
 """What is found out before anything trains."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -177,6 +178,24 @@ def test_a_folder_is_made_and_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"output_dir: cannot write .*file/study \(.*\); set output_dir=DIR"):
         prepare_folder(tmp_path / "file" / "study")
+
+
+def test_hosts_that_share_a_disk_may_try_a_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each under a name of its own, though their process ids are equal; and one may tidy up after the other."""
+    tried = list[Path]()
+    unlink = Path.unlink
+
+    def unlink_twice(path: Path, missing_ok: bool = False) -> None:
+        tried.append(path)
+        unlink(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(Path, "unlink", unlink_twice)
+    for _ in range(2):
+        prepare_folder(tmp_path)
+    assert len(set(tried)) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("softmax", "init"), [("true", "he"), ("true", "zeros"), ("false", "he"), ("false", "zeros")])
