@@ -1,6 +1,8 @@
 """Numbers and lists in the words and digits that people read."""
 
 import math
+import re
+import shlex
 from collections.abc import Sequence
 
 
@@ -100,6 +102,18 @@ def listed(items: Sequence[str], most: int = 6) -> str:
     if len(items) > most:
         return f"{', '.join(items[: most - 1])} and {len(items) - most + 1} more"
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def typed_list(key: str, names: Sequence[str]) -> str:
+    """How to type a list of names for a key, so that shell and Hydra take each name as it is.
+
+    Example:
+        >>> print(typed_list("data.keep", ["column 1", "größe"]))
+        'data.keep=[column 1,"größe"]'
+    """
+    plain = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w-]*( [\w-]+)*", re.ASCII)
+    escaped = [name if plain.fullmatch(name) else '"' + name.replace('"', '\\"') + '"' for name in names]
+    return shlex.quote(f"{key}=[{','.join(escaped)}]")
 
 
 def rate_text(rate: float) -> str:

@@ -11,8 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from initlab.base.errors import InitializationWarning
-from initlab.base.machine import device_name
-from initlab.base.threads import intra_op_threads, threads_of_cohort, threads_of_loop
+from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.engines import has_convolutions, has_dropout
 from initlab.cohort.module import CohortModule, Training
@@ -147,22 +146,6 @@ def convolves(job: Job) -> bool:
     """Whether a job's networks have convolutions; one is built to see it, and torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         return has_convolutions(job.build_model())
-
-
-def members_at_a_time(job: Job, members: int, *, cores: int | None) -> int:
-    """How many members of a cohort the loop engine will work on at a time.
-
-    Args:
-        job: Any job of the cohort.
-        members: How many members the cohort has.
-        cores: CPU cores for its process; None: all that it may use.
-    """
-    with torch.random.fork_rng(devices=[]):
-        model = job.build_model()
-    convolutional = has_convolutions(model)
-    threads = threads_of_cohort(job.config.threads, convolutional=convolutional, members=members, cores=cores)
-    one_queue = device_name(job.config.trainer.accelerator) != "cpu" or has_dropout(model)
-    return threads_of_loop(threads, members=members, one_queue=one_queue).workers
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:

@@ -14,6 +14,8 @@ from initlab.base.spellings import our_key, our_value
 from initlab.config.files import CONF
 from initlab.config.names import GROUPS, key_of
 
+ALREADY_THERE = re.compile(r"An item is already at '(?P<key>[^']+)'.*?remove \+ prefix: '(?P<plain>.*?)'\n", re.DOTALL)
+
 
 def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
     """One line that says what in the command line or a configuration file was wrong; None if it is no such error.
@@ -41,6 +43,9 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
         return UserError(f"{error}; choose by name, e.g. init=he")
     if isinstance(error, ValueError) and str(error).startswith(("Only one of --run", "The --resolve flag")):
         return UserError(_one_line(str(error)))  # Hydra's options that do not go together
+    if isinstance(error, HydraException) and (there := ALREADY_THERE.search(str(error))):
+        key, plain = there["key"], there["plain"]
+        return UserError(f"+{plain}: {key} is there already; write {plain}, without the +")
     missing = _struct_error(error)
     if missing is not None:
         return UserError(_unknown_key(missing, typed))
@@ -82,9 +87,11 @@ def _unknown_key(cause: OmegaConfBaseException, typed: Sequence[str]) -> str:
     key, values = str(cause.full_key), _values(typed)
     names = [str(name) for name in cause.parent_node if name not in ("hydra", "_target_")]
     known = nearest(str(cause.key), names)
-    ours = our_key(key, values.get(key, "…"))
-    hint = "" if ours is None else f"here it is {ours}; "
     group, chosen = key.partition(".")[0], _name_of(cause)
+    if own := values.get(f"{group}._target_"):
+        return f"{key}: unknown key; write +{key}={values.get(key, '…')} to give it to {group}._target_={own}"
+    ours = our_key(key, values.get(key, "…"), scheme=chosen if group == "init" else "")
+    hint = "" if ours is None else f"here it is {ours}; "
     if group == "init":
         return f"{key}: init={chosen} has no such parameter; {hint}{known}"
     if "." not in key or group not in GROUPS or not chosen:

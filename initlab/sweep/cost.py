@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from initlab.base.machine import device_name, trains_on_cuda
-from initlab.cohort.engines import has_convolutions
+from initlab.cohort.engines import has_convolutions, has_dropout
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
 from initlab.jobs.job import Job
@@ -31,6 +31,8 @@ class Cost:
         steps: Optimizer steps of its whole training.
         vectorized: Whether all members of a cohort go through a step together, or one after another; as far as can be
             told before the cohort is built.
+        one_queue: Whether the loop engine works on one member at a time, whatever the threads: on a GPU, and with
+            dropout, whose numbers come from one stream.
     """
 
     state: int
@@ -38,6 +40,7 @@ class Cost:
     flops: float
     steps: int
     vectorized: bool
+    one_queue: bool = False
 
     def memory(self, members: int, *, threads: int = 1) -> int:
         """Bytes of a cohort, beyond what the process needs for itself and for the data.
@@ -46,7 +49,8 @@ class Cost:
             members: Number of members in the cohort.
             threads: How many of them the loop engine works on at a time.
         """
-        return members * self.state + (members if self.vectorized else min(members, threads)) * self.activations
+        at_work = members if self.vectorized else min(members, 1 if self.one_queue else threads)
+        return members * self.state + at_work * self.activations
 
     def most_members(self, free: float, *, threads: int = 1) -> int:
         """Members of the largest cohort whose `memory` fits into some bytes; at least 1, which has to try.
@@ -55,6 +59,7 @@ class Cost:
             free: Bytes that there are for it.
             threads: How many of its members the loop engine works on at a time.
         """
+        threads = 1 if self.one_queue else threads
         all_at_work = int(free / (self.state + self.activations))
         if self.vectorized or all_at_work < threads:
             return max(1, all_at_work)
@@ -106,6 +111,7 @@ def cost_of(job: Job) -> Cost:
         flops=flops,
         steps=steps,
         vectorized=_runs_vectorized(job, model),
+        one_queue=device_name(config.trainer.accelerator) != "cpu" or has_dropout(model),
     )
 
 

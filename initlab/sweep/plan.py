@@ -9,8 +9,7 @@ from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
-from initlab.cohort.run import members_at_a_time
-from initlab.config.names import NAMED_AFTER
+from initlab.config.names import NAMED_AFTER, key_of
 from initlab.config.schema import Config
 from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
@@ -77,7 +76,8 @@ def make_plan(
     if not usable and not finished and not faulty:
         others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
-    notes = [one.note for one in placed if one.note] + [_note(job) for job in usable] + checked.notes
+    notes = [one.note for one in placed if one.note] + [line for job in usable for line in _notes(job)]
+    notes += checked.notes
     notes += too_few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
@@ -131,10 +131,8 @@ class Schedule:
 
     def memory(self, cohort: Cohort) -> int:
         """Bytes that one of its cohorts is expected to need."""
-        job = cohort.shares[0].job
-        cost = self.costs[cohort.program]
-        threads = 1 if cost.vectorized else members_at_a_time(job, cohort.members, cores=self.cores)
-        return cost.memory(cohort.members, threads=threads)
+        threads = _most_threads(cohort.shares[0].job.config, self.cores)
+        return self.costs[cohort.program].memory(cohort.members, threads=threads)
 
     @property
     def member_epoch_seconds(self) -> dict[str, float]:
@@ -259,8 +257,8 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
     return {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
 
 
-def _note(job: Job) -> str:
-    """What a reader of the results must know of the data."""
+def _notes(job: Job) -> list[str]:
+    """What a reader of the results must know of the data, a line each: jobs on the same data have most in common."""
     data = job.dataset
     rows = (
         f"{len(data.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
@@ -269,7 +267,7 @@ def _note(job: Job) -> str:
     )
     note = f"{job.key_columns['data']}: {len(data.train)} rows to train on, {rows}."
     lines = [note, f"{job.key_columns['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
-    return "\n".join(line for line in lines if line)
+    return [line for line in lines if line]
 
 
 def _checkpoint(job: Job) -> str:
@@ -281,12 +279,16 @@ def _checkpoint(job: Job) -> str:
 
 
 def _recipe(job: Job) -> str:
-    """By which recipe data of the user's own are trained, as nobody chose it for them; empty for other data."""
+    """By which recipe data of the user's own are trained, as far as nobody typed it; empty for other data."""
     path = str(job.config.data["_target_"])
     if path.startswith("initlab.") and path not in NAMED_AFTER:
         return ""
+    typed = {key_of(text) for text in job.typed}
+    typed |= {key.removesuffix("._target_") for key in typed}
+    typed |= {"optim.lr"} if "optim" in typed else set()  # each optimizer brings a rate of its own
     names, config = job.key_columns, job.config
-    return (
-        f"{names['data']}: recipe: model={names['model']} activation={names['activation']} optim={names['optim']} "
-        f"optim.lr={job.learning_rate:g} batch_size={config.batch_size} trainer.max_epochs={config.trainer.max_epochs}"
-    )
+    recipe: dict[str, object] = {group: names[group] for group in ("model", "activation", "optim")}
+    recipe |= {"optim.lr": f"{job.learning_rate:g}", "batch_size": config.batch_size}
+    recipe |= {"trainer.max_epochs": config.trainer.max_epochs}
+    said = " ".join(f"{key}={value}" for key, value in recipe.items() if key not in typed)
+    return f"{names['data']}: recipe: {said}" if said else ""

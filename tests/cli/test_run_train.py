@@ -329,7 +329,7 @@ def test_a_wheel_works_like_a_checkout(tmp_path: Path) -> None:
     where = [
         sys.executable,
         "-c",
-        "import initlab.cli.command, hydra_plugins.initlab_launcher as p; print(initlab.cli.command.CONF, p.__file__)",
+        "import initlab.config.files as f, hydra_plugins.initlab_launcher as p; print(f.CONF, p.__file__)",
     ]
     found = subprocess.run(where, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
     assert found.split() == [
