@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 CONF: Final = ROOT / "conf"
 sys.path.insert(0, str(ROOT))
 
-from initlab.cli.run_schemes import describe, gains  # noqa: E402
+from initlab.cli.catalogue import describe, gains  # noqa: E402
 from initlab.initializers import Scheme, list_initializers  # noqa: E402
 from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns  # noqa: E402
 

@@ -43,6 +43,7 @@ from initlab.base.machine import describe_machine
 from initlab.base.threads import usable_cores
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.config.files import CONF
+from initlab.config.plain import plain_config
 from initlab.jobs.compose import job_from
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
@@ -57,7 +58,7 @@ def make_job(*overrides: str) -> Job:
     """Compose one job in this process, from overrides such as `experiment=classic_wine`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         chosen = [*overrides, "logger=none", "name=benchmark"]
-        return job_from(compose("train", chosen), chosen)
+        return job_from(plain_config(compose("train", chosen), chosen))
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -19,7 +19,7 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
 
 from initlab.activations import registry as activations
 from initlab.base.console import quiet_libraries
-from initlab.cli.command import STARTED
+from initlab.cli.command import COMMAND, STARTED
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
 
@@ -40,6 +40,7 @@ def _started_anew() -> Iterator[None]:
     """A command that ran in this process without a name leaves its moment in the environment: not for the next."""
     yield
     os.environ.pop(STARTED, None)
+    os.environ.pop(COMMAND, None)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from initlab.cli.apps import train as main
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.run import build_trainer, fit
 from initlab.config.files import CONF
+from initlab.config.plain import plain_config
 from initlab.data.module import InMemoryData
 from initlab.jobs.compose import job_from
 from initlab.jobs.job import Job, Member
@@ -43,7 +44,7 @@ def make_job(*overrides: str, output_dir: Path | None = None, config: str = "tra
     if not any(override.startswith("logger=") for override in chosen):
         chosen.append("logger=none")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return job_from(compose(config, chosen), list(overrides))
+        return job_from(plain_config(compose(config, chosen), list(overrides)))
 
 
 def train(

@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import own_work
 from initlab.base.wording import counted
-from initlab.config.files import CONF
 from initlab.config.hydra_errors import explain, missing_key
 from initlab.config.names import short_name, swept_keys
 from initlab.config.plain import hydras_folder, plain_config
@@ -72,19 +71,16 @@ class VectorizedLauncher(Launcher):
         typed = [list(filter_overrides(overrides)) for overrides in job_overrides]
         swept = swept_keys(typed)
         composed, left_out = self._compose_all(job_overrides, typed, swept)
-        for config, named in composed:
-            plain_config(config, named, folder)  # so that the commonest mistakes are told before torch is imported
+        # First all of it, so that the commonest mistakes are told before torch is imported.
+        plain = [plain_config(config, named, folder) for config, named in composed]
 
         from initlab.jobs.compose import job_from  # heavy, and Hydra imports this module for every command
 
-        jobs, returns = [], []
-        for config, named in composed:
-            jobs.append(job_from(config, named, swept=swept, folder=folder))
-            returns.append(JobReturn(overrides=named, cfg=config, status=JobStatus.COMPLETED))
+        jobs = [job_from(one, swept=swept) for one in plain]
         settings: dict[str, Any] = {"left_out": left_out} if left_out else {}
         with own_work():
             get_method(self._run)(jobs, **settings)
-        return returns
+        return [JobReturn(overrides=named, cfg=config, status=JobStatus.COMPLETED) for config, named in composed]
 
     def _compose_all(
         self, job_overrides: Sequence[Sequence[str]], typed: Sequence[list[str]], swept: frozenset[str]
@@ -108,7 +104,7 @@ class VectorizedLauncher(Launcher):
                 first = first or error
                 left_out.setdefault(reason, []).append(short_name(named, swept))
         if first is not None and not composed:
-            raise explain(first, CONF, typed[0]) or first
+            raise explain(first, typed[0]) or first
         return composed, left_out
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:

@@ -4,14 +4,16 @@ import codecs
 import contextlib
 import io
 import logging
+import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
-from initlab.base.errors import InitializationWarning
+from initlab.base.errors import InitializationWarning, UserError
 
 # What stands for a character that the output cannot show.
 STANDS_FOR = {
@@ -46,19 +48,48 @@ def survive_any_encoding() -> None:
 
 
 def open_console() -> Console:
-    """Open the console that people read: as wide as the terminal, or 160 columns in a file or a pipe."""
+    """Open the console that people read: as wide as the terminal, or as COLUMNS says; else 160 columns."""
     console = Console()
-    return console if console.is_terminal else Console(width=160)
+    return console if _has_width(console) else Console(width=160)
+
+
+def _has_width(console: Console) -> bool:
+    """Whether somebody reads lines of a certain width, rather than a file or a program lines of any."""
+    return console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
 
 
 def say(console: Console, text: str) -> None:
-    """Print text unchanged: no markup, no colours, no line breaks added, so that it can be copied.
+    """Print words: no markup, no colours. What is too long for the terminal goes on in the next line, between words.
+
+    Args:
+        console: Where to print, as `open_console` makes it.
+        text: One message; line breaks in it are kept.
+    """
+    if _has_width(console):
+        text = "\n".join(_wrapped(line, console.width) for line in text.split("\n"))
+    say_as_is(console, text)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line, broken between words, and indented as it is; a word that is longer, such as a path, stays whole."""
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def say_as_is(console: Console, text: str) -> None:
+    """Print a command, or lines of code: no line breaks added, so that it can be copied.
 
     Args:
         console: Where to print, as `open_console` makes it.
         text: One message; line breaks in it are kept.
     """
     console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def stop(error: UserError) -> NoReturn:
+    """Say what was wrong in one line and leave."""
+    sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
+    sys.exit(error.exit_code)
 
 
 def quiet_libraries() -> None:

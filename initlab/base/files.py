@@ -5,7 +5,9 @@ import os
 import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+PACKAGE: Final = Path(__file__).resolve().parent.parent  # where initlab is, in a checkout or installed
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

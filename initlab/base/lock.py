@@ -24,7 +24,7 @@ def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[
     nothing is locked.
 
     Args:
-        path: The lock file, in a folder that exists. It is made where it is missing, and stays afterwards.
+        path: The lock file. It is made where it is missing, and so is its folder; both stay afterwards.
         shared: Whether other processes may hold it at the same time, if they share it, too: so do the jobs that a
             launcher runs as processes of their own.
         wait: Whether to wait until it is free; else a lock that another process holds is an error.

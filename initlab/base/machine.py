@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from initlab.base.files import PACKAGE
 from initlab.base.threads import usable_cores
 
-PACKAGE = Path(__file__).parent.parent
 PACKAGES = (
     "initlab",
     "torch",
@@ -26,18 +26,20 @@ PACKAGES = (
 )
 
 
-def describe_machine(accelerator: str) -> dict[str, Any]:
+def describe_machine(accelerator: str, command: str | None = None) -> dict[str, Any]:
     """Describe what a result was measured on, as plain data to be written beside it.
 
     Args:
         accelerator: The key `trainer.accelerator`, e.g. `"auto"`, `"cpu"` or `"gpu"`.
+        command: What was typed, as `command_line` writes it; None: this process's own command line, which in a worker
+            process is not what was typed.
 
     Returns:
         The command, Python and package versions, host, platform, cores and device; and the commit, where initlab runs
         from a checkout, else None.
     """
     return {
-        "command": _command_line(sys.argv),
+        "command": command or command_line(sys.argv),
         "python": platform.python_version(),
         "versions": _versions(),
         "host": platform.node(),
@@ -48,11 +50,11 @@ def describe_machine(accelerator: str) -> dict[str, Any]:
     }
 
 
-def _command_line(argv: Sequence[str]) -> str:
+def command_line(argv: Sequence[str]) -> str:
     """What was typed, so that it can be typed again.
 
     Example:
-        >>> _command_line(["/usr/bin/initlab-train", "init=he", "name=my study"])
+        >>> command_line(["/usr/bin/initlab-train", "init=he", "name=my study"])
         "initlab-train init=he 'name=my study'"
 
     Args:
@@ -60,7 +62,9 @@ def _command_line(argv: Sequence[str]) -> str:
     """
     program = Path(argv[0])
     name = (
-        f"python -m initlab.{program.stem}" if program.suffix == ".py" and program.parent == PACKAGE else program.name
+        f"python -m initlab.{program.stem}"
+        if program.suffix == ".py" and program.resolve().parent == PACKAGE
+        else program.name
     )
     return f"{name} {shlex.join(argv[1:])}".strip()
 
@@ -87,7 +91,12 @@ def trains_on_cuda(accelerator: str) -> bool:
     """Whether the configured accelerator, `trainer.accelerator`, is an Nvidia GPU on this machine."""
     import torch
 
-    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return may_be_cuda(accelerator) and torch.cuda.is_available()
+
+
+def may_be_cuda(accelerator: str) -> bool:
+    """Whether the configured accelerator, `trainer.accelerator`, is an Nvidia GPU on a machine that has one."""
+    return accelerator in ("auto", "gpu", "cuda")
 
 
 @cache

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from initlab.base.errors import OwnCodeError, first_line
+from initlab.base.files import PACKAGE
 
-PACKAGE: Final = Path(__file__).resolve().parent.parent
 HELPERS: Final = PACKAGE.parent / "hydra_plugins" / "initlab_launcher"
 
 
@@ -49,11 +49,30 @@ def own_fault(error: Exception, what: str) -> OwnCodeError | None:
         error: What was raised, as it was caught.
         what: What was going on, for the message, e.g. `"init=mine failed"`.
     """
+    place = own_place(error)
+    return OwnCodeError(f"{what}: {type(error).__name__}: {first_line(error)} ({place})") if place else None
+
+
+def own_place(error: Exception) -> str:
+    """Where in the user's own code an exception comes from: `mine.py, line 3, in make`; empty where it does not.
+
+    Args:
+        error: What was raised, as it was caught.
+    """
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
     if not frames:
-        return None
-    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name}"
-    return OwnCodeError(f"{what}: {type(error).__name__}: {first_line(error)} ({place})")
+        return ""
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name}"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a module cannot be imported, in one line, with the place in the user's own code if the fault is there.
+
+    Args:
+        error: What importing it raised.
+    """
+    reason, place = f"{type(error).__name__}: {' '.join(str(error).split())}", own_place(error)
+    return f"{reason} ({place})" if place else reason
 
 
 def own_sources(modules: Iterable[str]) -> dict[str, str]:

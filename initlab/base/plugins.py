@@ -6,6 +6,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from initlab.base.errors import UserError
+from initlab.base.own_code import reason_of
 
 ENTRY_POINTS = "initlab.initializers"
 
@@ -25,8 +26,7 @@ def load_plugins(modules: Sequence[str]) -> None:
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever importing the user's module raises
-            reason = " ".join(str(error).split())
-            raise UserError(f"plugins=[{module}]: cannot import it: {type(error).__name__}: {reason}") from error
+            raise UserError(f"plugins=[{module}]: cannot import it: {reason_of(error)}") from error
 
 
 @cache

@@ -50,6 +50,18 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "gain": "init.gain={value}",
     }
 )
+# Arguments of the initializers of torch, Keras and JAX, by ours.
+WITHIN = "init.bound, as all weights lie within ±bound"
+CUT = "init.cut, in standard deviations"
+MEAN = "always 0"
+OF_SCHEMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "uniform": dict.fromkeys(("a", "b", "low", "high", "minval", "maxval", "scale"), WITHIN),
+        "normal": {"mean": MEAN, "stddev": "init.std={value}"},
+        "trunc_normal": {"mean": MEAN, "stddev": "init.std={value}", "a": CUT, "b": CUT, "lower": CUT, "upper": CUT},
+        "constant": {"val": "init.value={value}"},
+    }
+)
 
 
 def our_value(group: str, value: str) -> str | None:
@@ -68,12 +80,18 @@ def our_value(group: str, value: str) -> str | None:
     return found or (plain if plain != value and plain else None)
 
 
-def our_key(key: str, value: str) -> str | None:
+def our_key(key: str, value: str, *, scheme: str = "") -> str | None:
     """How to say here what was typed as `key=value`; None if nothing is known.
 
     Example:
-        >>> our_key("epochs", "5")
-        'trainer.max_epochs=5'
+        >>> our_key("epochs", "5"), our_key("init.val", "0.1", scheme="constant")
+        ('trainer.max_epochs=5', 'init.value=0.1')
+
+    Args:
+        key: With or without its group.
+        value: What was typed for it.
+        scheme: The initializer whose key it was meant to be, if it was.
     """
-    found = KEYS.get(key.rpartition(".")[2])
+    name = key.rpartition(".")[2]
+    found = OF_SCHEMES.get(scheme, {}).get(name) or KEYS.get(name)
     return None if found is None or found.startswith(f"{key}=") else found.format(value=value)

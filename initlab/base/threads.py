@@ -45,7 +45,12 @@ def cores_of_process(processes: int, *, backend: str = "loky") -> int:
 
 
 def threads_of_cohort(
-    configured: int | Literal["auto"], *, convolutional: bool, members: int, cores: int | None = None
+    configured: int | Literal["auto"],
+    *,
+    convolutional: bool,
+    members: int,
+    one_queue: bool = False,
+    cores: int | None = None,
 ) -> int:
     """Threads that train a cohort, or build its networks.
 
@@ -53,11 +58,15 @@ def threads_of_cohort(
         configured: The key `threads`: a number is taken as it is, `"auto"` leaves the choice to what follows.
         convolutional: Whether its networks convolve: then all cores are used.
         members: How many members go through one operation together; 1 while networks are built.
+        one_queue: Whether members that convolve cannot share the threads, as for `threads_of_loop`. Inside the
+            operations of one of them threads gain little, and where other programs are at work, too, they wait for
+            each other so long that training takes twenty times as long.
         cores: How many cores this process may use; None: all that the system allows.
     """
     if configured != "auto":
         return configured
-    return (cores or usable_cores()) if convolutional or members >= LARGE_COHORT else 1
+    several = not one_queue if convolutional else members >= LARGE_COHORT
+    return (cores or usable_cores()) if several else 1
 
 
 def threads_of_loop(threads: int, *, members: int, one_queue: bool) -> LoopThreads:
@@ -73,13 +82,16 @@ def threads_of_loop(threads: int, *, members: int, one_queue: bool) -> LoopThrea
     return LoopThreads(workers, max(1, threads // workers))
 
 
-def threads_of_probe(products: int, *, convolutional: bool) -> int:
-    """Threads that measure untrained networks: one for small dense ones, else all cores.
+def threads_of_probe(configured: int | Literal["auto"], *, products: int, convolutional: bool) -> int:
+    """Threads that measure untrained networks: as configured, or one for small dense ones and all cores for others.
 
     Args:
+        configured: The key `threads`: a number is taken as it is, `"auto"` leaves the choice to what follows.
         products: Multiplications in the largest layer, for the whole batch.
         convolutional: Whether the networks convolve.
     """
+    if configured != "auto":
+        return configured
     return usable_cores() if convolutional or products > LARGE_PRODUCT else 1
 
 

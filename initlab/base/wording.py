@@ -1,9 +1,9 @@
 """Numbers and lists in the words and digits that people read."""
 
 import math
+import re
+import shlex
 from collections.abc import Sequence
-
-import numpy as np
 
 
 def interval_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
@@ -18,15 +18,15 @@ def interval_text(mean: float, low: float = math.nan, high: float = math.nan) ->
         low: Lower end of its interval; NaN where there is none, and the mean is given alone.
         high: Upper end of its interval; NaN where there is none.
     """
-    if not np.isfinite(mean):
+    if not math.isfinite(mean):
         return "—"
-    largest = max(abs(value) for value in (mean, low, high) if np.isfinite(value))
+    largest = max(abs(value) for value in (mean, low, high) if math.isfinite(value))
     style = "z.3f" if abs(mean) < 100 else ".0f"
     if mean > 0 and largest < 0.01:  # a small loss, of which three digits would leave nothing to compare
         style = f".{1 - math.floor(math.log10(largest))}f" if largest > 1e-5 else ".1e"
     elif largest >= 1e6:
         style = ".1e"
-    if not np.isfinite(low):
+    if not math.isfinite(low):
         return f"{mean:{style}}"
     return f"{mean:{style}} [{low:{style}}, {high:{style}}]"
 
@@ -43,16 +43,16 @@ def difference_text(mean: float, low: float = math.nan, high: float = math.nan) 
         low: Lower end of its interval; NaN where there is none, and the difference is given alone.
         high: Upper end of its interval; NaN where there is none.
     """
-    if not np.isfinite(mean):
+    if not math.isfinite(mean):
         return "—"
-    digits = 3 if np.nanmax(np.abs([mean, low, high])) >= 0.02 else 4
-    ends = f" [{low:z.{digits}f}, {high:z.{digits}f}]" if np.isfinite(low) else ""
+    digits = 3 if max(abs(value) for value in (mean, low, high) if not math.isnan(value)) >= 0.02 else 4
+    ends = f" [{low:z.{digits}f}, {high:z.{digits}f}]" if math.isfinite(low) else ""
     return f"{mean:z.{digits}f}{ends}"
 
 
 def p_text(p: float) -> str:
     """A p value in two digits; below 0.0001 it says so, rather than round to zero. A dash where there is none."""
-    if not np.isfinite(p):
+    if not math.isfinite(p):
         return "—"
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
@@ -65,9 +65,9 @@ def p_words(p: float) -> str:
 
 def epochs_text(epochs: float) -> str:
     """A number of epochs: `never` if it is infinite, a dash if it is NaN."""
-    if np.isnan(epochs):
+    if math.isnan(epochs):
         return "—"
-    return f"{epochs:.0f}" if np.isfinite(epochs) else "never"
+    return f"{epochs:.0f}" if math.isfinite(epochs) else "never"
 
 
 def duration_text(seconds: float) -> str:
@@ -102,6 +102,18 @@ def listed(items: Sequence[str], most: int = 6) -> str:
     if len(items) > most:
         return f"{', '.join(items[: most - 1])} and {len(items) - most + 1} more"
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def typed_list(key: str, names: Sequence[str]) -> str:
+    """How to type a list of names for a key, so that shell and Hydra take each name as it is.
+
+    Example:
+        >>> print(typed_list("data.keep", ["column 1", "größe"]))
+        'data.keep=[column 1,"größe"]'
+    """
+    plain = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w-]*( [\w-]+)*", re.ASCII)
+    escaped = [name if plain.fullmatch(name) else '"' + name.replace('"', '\\"') + '"' for name in names]
+    return shlex.quote(f"{key}=[{','.join(escaped)}]")
 
 
 def rate_text(rate: float) -> str:

@@ -15,9 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from initlab.base.console import stop
 from initlab.base.errors import UserError, own_work
 from initlab.base.files import remove_bare
-from initlab.cli.command import run_command, stop, swept
+from initlab.cli.command import run_command, swept
 from initlab.config.files import CONF
 from initlab.config.plain import hydras_folder, plain_config
 
@@ -96,10 +97,10 @@ def _job(config: DictConfig) -> "Job":
     if single:
         sys.stdout.write("checking 1 job\n")
         sys.stdout.flush()
-    plain_config(config, typed, folder)
+    plain = plain_config(config, typed, folder)
     from initlab.jobs.compose import job_from
 
-    return job_from(config, typed, swept=() if single else swept(), folder=folder)
+    return job_from(plain, swept=() if single else swept())
 
 
 def _remove_empty(folder: Path) -> None:

@@ -13,19 +13,22 @@ from hydra.errors import HydraException
 
 from initlab.base.errors import UserError
 from initlab.cli.grids import expand_grids
+from initlab.config.files import CONF
 from initlab.config.names import GROUPS
 
-# Of Hydra's options, those that take a value; `--info` takes one or none, and stays where it is.
+# Of Hydra's options, those that take a value; `--info` takes one of its own, or none.
+INFO = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})
 WITH_VALUE = frozenset(
     {
         *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
         "--experimental-rerun",
     }
 )
+SWEEPING = frozenset({"-m", "--multirun"})
 WORDS = ("name", "output_dir")  # keys whose value is a word, though it be made of digits
 
 
-def understood(arguments: Sequence[str], *, conf: Path, config_name: str) -> list[str]:
+def understood(arguments: Sequence[str], *, config_name: str) -> list[str]:
     """Rewrite what was typed so that Hydra reads it as it is meant.
 
     Options go before overrides, grids such as `logspace(-4,0,9)` are written out, several loggers get a place each,
@@ -34,16 +37,19 @@ def understood(arguments: Sequence[str], *, conf: Path, config_name: str) -> lis
 
     Args:
         arguments: Of the command line, without the program's name.
-        conf: The configuration folder.
         config_name: The configuration that the command starts from, e.g. `"train"`.
 
     Raises:
-        UserError: a space where none may be, a value that must be quoted, or a list where one name is expected.
+        UserError: a space where none may be, a value that must be quoted, a list where one name is expected, or a sweep
+            where one job is to be shown.
     """
     options, overrides = _parted(arguments)
     _check_spaces(overrides)
     overrides = [text for override in expand_grids(overrides) for text in _one(override)]
-    if _sweeps(options, overrides, conf, config_name):
+    if _shows_one(options):
+        _check_one_job(overrides)
+        options = [option for option in options if option not in SWEEPING]
+    if _sweeps(options, overrides, config_name):
         overrides = [_checked_by_job(override) for override in overrides]
     return [*options, *overrides]
 
@@ -52,14 +58,15 @@ def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Options, each with its value, and overrides: argparse takes no overrides behind an option in their midst."""
     options: list[str] = []
     overrides: list[str] = []
-    if "--info" in arguments:
-        return [], list(arguments)
-    rest = iter(arguments)
-    for argument in rest:
-        if argument.startswith("-"):
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument in ("--info", "-i"):  # argparse would take an override behind it for its value
+            options.append(f"--info={rest.pop(0) if rest[:1] and rest[0] in INFO else 'all'}")
+        elif argument.startswith("-"):
             options.append(argument)
-            if argument in WITH_VALUE:
-                options += [value for value in (next(rest, None),) if value is not None]
+            if argument in WITH_VALUE and rest:
+                options.append(rest.pop(0))
         else:
             overrides.append(argument)
     return options, overrides
@@ -74,6 +81,23 @@ def _check_spaces(overrides: Sequence[str]) -> None:
     for first, second in pairwise(overrides):
         if "=" not in second and (first.endswith((",", "=", "[")) or second.startswith(",")):
             raise UserError(f"{first} {second}: no space belongs there; type {first}{second}")
+
+
+def _shows_one(options: Sequence[str]) -> bool:
+    """Whether the configuration of a job is to be shown, which Hydra does for a single one only."""
+    return any(option in ("--cfg", "-c") or option.startswith("--cfg=") for option in options)
+
+
+def _check_one_job(overrides: Sequence[str]) -> None:
+    """See that overrides make one job.
+
+    Raises:
+        UserError: they make several.
+    """
+    for text in overrides:
+        found = _parsed(text)
+        if found is not None and found.is_sweep_override():
+            raise UserError(f"{text}: --cfg shows one job; give {found.key_or_group} one value")
 
 
 def _one(text: str) -> list[str]:
@@ -141,14 +165,14 @@ def _parsed(text: str) -> Override | None:
         return None
 
 
-def _sweeps(options: Sequence[str], overrides: Sequence[str], conf: Path, config_name: str) -> bool:
+def _sweeps(options: Sequence[str], overrides: Sequence[str], config_name: str) -> bool:
     """Whether Hydra will sweep: as an option, a key or a configuration says."""
-    if {"-m", "--multirun"} & set(options) or "hydra.mode=MULTIRUN" in overrides:
+    if SWEEPING & set(options) or "hydra.mode=MULTIRUN" in overrides:
         return True
-    if any(text.startswith("hydra.mode=") for text in overrides) or {"--cfg", "-c"} & set(options):
+    if any(text.startswith("hydra.mode=") for text in overrides) or _shows_one(options):
         return False
-    files = [conf / f"{config_name}.yaml"]
-    files += [conf / f"{text.replace('=', '/', 1)}.yaml" for text in overrides if text.startswith("experiment=")]
+    files = [CONF / f"{config_name}.yaml"]
+    files += [CONF / f"{text.replace('=', '/', 1)}.yaml" for text in overrides if text.startswith("experiment=")]
     return any(_mode(path) == "MULTIRUN" for path in files)
 
 

@@ -1,19 +1,17 @@
-"""What the command lines have in common: where the configuration is, and how errors leave."""
+"""What Hydra's commands have in common: when and how they were given, what names their jobs, and how errors leave."""
 
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from omegaconf import OmegaConf
 
-from initlab.base.console import survive_any_encoding
-from initlab.base.errors import UserError
+from initlab.base.console import stop, survive_any_encoding
+from initlab.base.machine import command_line
 from initlab.cli.arguments import understood
 from initlab.cli.plugins import offer_plugins
-from initlab.config.files import CONF
 from initlab.config.hydra_errors import explain
 from initlab.config.names import SWEPT, job_name, short_name
 
@@ -21,6 +19,8 @@ INTERRUPTED = 130
 
 # One name for all jobs of a command, however long composing them takes, and in whatever process they run.
 STARTED = "INITLAB_STARTED"
+# What was typed: Hydra gets it rewritten, and other processes have a command line of their own.
+COMMAND = "INITLAB_COMMAND"
 
 
 def started() -> str:
@@ -30,19 +30,24 @@ def started() -> str:
     return os.environ.setdefault(STARTED, stamp)
 
 
+def typed_command() -> str:
+    """What was typed, so that it can be typed again."""
+    return os.environ.get(COMMAND) or command_line(sys.argv)
+
+
 def swept() -> frozenset[str] | None:
     """The keys in which the jobs of this command differ; None where nobody has said."""
     return frozenset(filter(None, os.environ[SWEPT].split(","))) if SWEPT in os.environ else None
 
 
-def folder_name(overrides: list[str]) -> str:
+def _folder_name(overrides: list[str]) -> str:
     """Name of a job's folder, in whatever process it runs."""
     keys = swept()
     return job_name(overrides) if keys is None else short_name(overrides, keys)
 
 
 OmegaConf.register_new_resolver("started", started, replace=True)
-OmegaConf.register_new_resolver("job_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("job_name", _folder_name, replace=True)
 
 
 def run_command(app: Callable[[], None], config_name: str) -> None:
@@ -56,20 +61,15 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
+    os.environ[COMMAND] = command_line(sys.argv)
     try:
-        sys.argv[1:] = understood(sys.argv[1:], conf=CONF, config_name=config_name)
+        sys.argv[1:] = understood(sys.argv[1:], config_name=config_name)
         offer_plugins(sys.argv[1:])
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        message = explain(error, CONF, sys.argv[1:])
+        message = explain(error, sys.argv[1:])
         if message is None:
             raise
         stop(message)
-
-
-def stop(error: UserError) -> NoReturn:
-    """Say what was wrong in one line and leave."""
-    sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
-    sys.exit(error.exit_code)

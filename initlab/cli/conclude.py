@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from initlab.base.console import say
+from initlab.base.console import say, say_as_is
 from initlab.base.errors import UserError
 from initlab.cli.tables import summary_table
 from initlab.reporting.document import Report
@@ -40,24 +40,25 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         analysis = analyse(found)
         best = set(analysis.candidates["job"]) if analysis.axes.tuned else None
         console.print(summary_table(analysis.summary, width=console.width, best=best))
-        _say_baselines(found, console)
+        _say_below_table(found, console)
         for paragraph in answer(analysis):
             say(console, paragraph)
         publish(folder, found, analysis.summary, compose_report(analysis, title_of([folder.name], analysis)))
     else:
         summary = summarize(found)
         console.print(summary_table(summary, width=console.width))
-        _say_baselines(found, console)
+        _say_below_table(found, console)
         publish(folder, found, summary, None)
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
     say(console, f"In {folder}: {written}, a folder a job")
     if not with_report:
-        say(console, f"python -m initlab.report {folder}")
+        say_as_is(console, f"python -m initlab.report {folder}")
     if has_logs(folder):
-        say(console, f"tensorboard --logdir {folder}")
+        say_as_is(console, f"tensorboard --logdir {folder}")
 
 
-def _say_baselines(study: Study, console: Console) -> None:
+def _say_below_table(study: Study, console: Console) -> None:
+    """Say what the scores have to be above, and why some are not."""
     for line in [*baseline_lines(study), *failure_lines(study)]:
         say(console, line)
 
@@ -68,7 +69,7 @@ def publish(folder: Path, study: Study, summary: pd.DataFrame, report: Report | 
     Args:
         folder: The study's, which the files go to.
         study: Its finished jobs, as `read_study` returns them.
-        summary: One row a job, as `summarize` returns it.
+        summary: One row a job, as `summarize` returns it, or as an analysis holds it.
         report: As `compose_report` returns it; None: nothing but the summary is written.
 
     Raises:

@@ -86,8 +86,8 @@ def progress_bar(
         seconds: By `Job.program`, what a member-epoch is expected to take, in any unit: a convolutional network's
             counts more than a small one's.
     """
-    member_epochs = Pace(sum(cohort.member_epochs for cohort in cohorts))
-    work = Pace(sum(cohort.member_epochs * seconds[program_of(cohort)] for cohort in cohorts))
+    total = sum(cohort.member_epochs * seconds[cohort.program] for cohort in cohorts)
+    member_epochs, work = Pace(sum(cohort.member_epochs for cohort in cohorts)), Pace(total)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(
         *columns,
@@ -97,12 +97,7 @@ def progress_bar(
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        yield SweepProgress(console, bar, cohorts, seconds, member_epochs, work)
-
-
-def program_of(cohort: Cohort) -> str:
-    """The program that all members of a cohort share."""
-    return cohort.shares[0].job.program
+        yield SweepProgress(console, bar, len(cohorts), seconds, total, member_epochs, work)
 
 
 class SweepProgress:
@@ -112,15 +107,15 @@ class SweepProgress:
         self,
         console: Console,
         bar: Progress,
-        cohorts: Sequence[Cohort],
+        cohorts: int,
         seconds: Mapping[str, float],
+        total: float,
         member_epochs: Pace,
         work: Pace,
     ) -> None:
         self._console, self._bar, self._seconds = console, bar, seconds
         self._member_epochs, self._work = member_epochs, work
-        self._cohorts, self._finished, self._started = len(cohorts), 0, time.monotonic()
-        total = sum(cohort.member_epochs * seconds[program_of(cohort)] for cohort in cohorts)
+        self._cohorts, self._finished, self._started = cohorts, 0, time.monotonic()
         self._task = bar.add_task(self._title, total=total)
 
     @property
@@ -134,7 +129,7 @@ class SweepProgress:
 
     def advance(self, cohort: Cohort, member_epochs: float) -> None:
         """Count work done on a cohort."""
-        work = member_epochs * self._seconds[program_of(cohort)]
+        work = member_epochs * self._seconds[cohort.program]
         self._member_epochs.add(member_epochs)
         self._work.add(work)
         self._bar.advance(self._task, work)

@@ -1,26 +1,23 @@
 """Probing the jobs of a command: tables in their folders, a report over all of them, and what it means in words."""
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.machine import describe_machine, trains_on_cuda
-from initlab.base.threads import intra_op_threads, threads_of_probe, usable_cores
+from initlab.base.threads import intra_op_threads, threads_of_probe
 from initlab.base.wording import counted
-from initlab.cli.command import started
+from initlab.cli.command import started, typed_command
+from initlab.cli.probe_tables import layer_table, verdict_table
 from initlab.cli.tables import failure_table, show_refused
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.cohort.run import build_networks
@@ -33,11 +30,10 @@ from initlab.propagation.verdict import Verdict, judge
 from initlab.reporting.probing import ProbedJob, compose_probe_report
 from initlab.reporting.write import write_report
 from initlab.results.differences import differing_keys, flat_config, label_of
-from initlab.sweep.checks import distinct_jobs, prepare_folder, usable_jobs
+from initlab.sweep.checks import check_jobs, distinct_jobs, prepare_folder
 from initlab.sweep.folders import reason_of, write_failure
+from initlab.sweep.naming import free_beside, split_faulty
 from initlab.tables.store import read_config, write_description, write_table
-
-MOST_LINES = 12  # of a table in the terminal; signal.parquet has all layers
 
 
 @dataclass(frozen=True)
@@ -63,44 +59,42 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     """
     console = open_console()
     quiet_libraries()
-    distinct = [_beside_others(job) for job in distinct_jobs(jobs)]
-    checked = usable_jobs(distinct)
-    usable, refused, faulty = checked.usable, checked.refused, checked.faulty
+    loadable, without_data = split_faulty(distinct_jobs(jobs))
+    placed, notes = _place(loadable)
+    checked = check_jobs(placed)
+    usable, refused = checked.usable, checked.refused
+    faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
     if not usable and not faulty:
         raise UserError("; ".join(refused))
-    study_folder = distinct[0].study_folder
+    study_folder = jobs[0].study_folder
     prepare_folder(study_folder)
     differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
-    for note in checked.notes:
+    for note in [*notes, *checked.notes]:
         say(console, note)
-    found, failed = [], {}
-    for job in distinct:
-        if job.name in faulty:
-            write_failure(job, "".join(traceback.format_exception(faulty[job.name])), started())
-            failed[job.name] = f"{faulty[job.name]}; the traceback is in {job.folder / 'error.txt'}"
+    with_report = jobs[0].config.report
+    all_in = "tables/layers.csv" if with_report else "signal.parquet"
+    found: list[_Probed] = []
+    faults: list[tuple[Job, Exception]] = list(faulty)
     for job in usable:
         try:
             with plain_warnings():
                 probe = probe_job(job)
-        except UserError as error:
-            failed[job.name] = str(error)
-            continue
-        except Exception:  # one failing job does not stop the others
-            write_failure(job, traceback.format_exc(), started())
-            failed[job.name] = f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
+        except Exception as error:  # one failing job does not stop the others
+            faults.append((job, error))
             continue
         (job.folder / "error.txt").unlink(missing_ok=True)
         probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
         _write_tables(probed)
-        console.print(_layer_table(probed))
+        heading = f"{probed.label}, {len(job.seeds)} seeds"
+        console.print(layer_table(heading, probe.signal, width=console.width, all_in=all_in))
         _say_remarks(probed, console)
         found.append(probed)
+    failed = {job.name: _what_failed(job, fault) for job, fault in faults}
     if not found:
-        kind = JobsFailedError if faulty else UserError
+        kind = UserError if all(_to_retype(fault) for _, fault in faults) else JobsFailedError
         raise kind("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
-        console.print(_verdict_table(found))
-    with_report = usable[0].config.report
+        console.print(verdict_table([(probed.label, probed.verdict) for probed in found]))
     if with_report:
         _write_report(study_folder, found)
     show_refused({**refused, **left_out}, console)
@@ -111,21 +105,65 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
 
 
-def _beside_others(job: Job) -> Job:
-    """A job, named by all that was typed if its short name's folder has another configuration."""
+def _to_retype(fault: Exception) -> bool:
+    """Whether an error is about what was typed, rather than about code that failed, be it initlab's or the user's."""
+    return isinstance(fault, UserError) and fault.exit_code == UserError.exit_code
+
+
+def _what_failed(job: Job, fault: Exception) -> str:
+    """Why a job could not be probed, in a line; a traceback goes to its folder."""
+    if _to_retype(fault):
+        return str(fault)
+    write_failure(job, "".join(traceback.format_exception(fault)), started(), typed_command())
+    return f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
+
+
+def _place(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+    """Name jobs after folders that hold nothing else, and say of each that does not get its own where it goes."""
+    placed: list[Job] = []
+    notes: list[str] = []
+    taken = {job.name for job in jobs}
+    for job in jobs:
+        one = job if _is_free(job) else _beside(job, taken)
+        if one is not job:
+            notes.append(f"{job.name}: that folder holds something else, and stays as it is; this goes to {one.name}")
+        taken.add(one.name)
+        placed.append(one)
+    return placed, notes
+
+
+def _beside(job: Job, taken: Collection[str]) -> Job:
+    """A job under another name: of all that was typed for it, or its own with a hash behind it."""
+    long = replace(job, name=job_name(job.typed))
+
+    def is_free(other: Job) -> bool:
+        return other.name not in taken and _is_free(other)
+
+    return long if is_free(long) else free_beside(job, is_free)
+
+
+def _is_free(job: Job) -> bool:
+    """Whether a job's folder holds no training, and no probe of another configuration; a damaged one does not count."""
+    if (job.folder / "members.parquet").exists():
+        return False
     if not (job.folder / "config.yaml").exists():
-        return job
-    same = without_keys(read_config(job.folder), NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
-    return job if same or not job.typed else replace(job, name=job_name(job.typed))
+        return True
+    try:
+        former = read_config(job.folder)
+    except UserError:
+        return True
+    return without_keys(former, NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
 
 
 def probe_job(job: Job) -> Probe:
     """Build a job's members and look at the signal in them."""
-    stack = stack_members(build_networks(Share(job, job.seeds), threads=usable_cores()))
+    stack = stack_members(build_networks(Share(job, job.seeds)))
     stack = stack.to(torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu"))
     batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
     largest = max(value[0].numel() for value in stack.parameters.values())
-    threads = threads_of_probe(largest * len(batch), convolutional=has_convolutions(stack.template))
+    threads = threads_of_probe(
+        job.config.threads, products=largest * len(batch), convolutional=has_convolutions(stack.template)
+    )
     loss = job.loss
     with intra_op_threads(threads):
         return probe_networks(
@@ -136,52 +174,6 @@ def probe_job(job: Job) -> Probe:
             loss=lambda outputs, targets: loss(outputs, targets).sum(),
             fitted=job.fitted,
         )
-
-
-def _layer_table(probed: _Probed) -> Table:
-    """What was measured in some layers of a job, means over its members, with the predictions beside."""
-    signal = probed.probe.signal
-    means = signal.groupby("position").mean(numeric_only=True)
-    names = signal.groupby("position")["layer"].first()
-    table = Table(
-        title=f"{probed.label}, {len(probed.job.seeds)} seeds",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("layer", overflow="fold")
-    headings = {
-        "pre-activation²": ("pre_second_moment", "predicted_second_moment"),
-        "gradient²": ("gradient_second_moment", "predicted_gradient_second_moment"),
-        "correlation": ("correlation", "predicted_correlation"),
-    }
-    for heading in headings:
-        table.add_column(heading, justify="right")
-        table.add_column("theory", justify="right", style="dim")
-    table.add_column("dead", justify="right")
-    table.add_column("saturated", justify="right")
-    chosen = np.unique(np.linspace(1, len(means), min(MOST_LINES, len(means))).round().astype(int))
-    for number in chosen:
-        row = means.loc[number]
-        pairs = [_number(float(row[column])) for both in headings.values() for column in both]
-        shares = [f"{row[name]:.0%}" if np.isfinite(row[name]) else "" for name in ("dead", "saturated")]
-        table.add_row(f"{number}  {escape(str(names[number]))}", *pairs, *shares)
-    if len(chosen) < len(means):
-        table.caption, table.caption_justify = f"{len(chosen)} of {len(means)} layers", "left"
-    return table
-
-
-def _verdict_table(found: Sequence[_Probed]) -> Table:
-    """One row a job."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("job", overflow="fold")
-    table.add_column("outlook", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    styles = {"trainable": "green", "hard to train": "yellow", "not trainable": "red"}
-    for probed in found:
-        outlook = probed.verdict.outlook
-        table.add_row(escape(probed.label), f"[{styles[outlook]}]{outlook}[/]", escape(probed.verdict.reason))
-    return table
 
 
 def _say_remarks(probed: _Probed, console: Console) -> None:
@@ -196,7 +188,7 @@ def _say_remarks(probed: _Probed, console: Console) -> None:
 
 def _metadata(probed: _Probed) -> dict[str, Any]:
     job = probed.job
-    return describe_machine(job.config.trainer.accelerator) | {
+    return describe_machine(job.config.trainer.accelerator, typed_command()) | {
         "seeds": list(job.seeds),
         "data_checksum": job.dataset.checksum,
         "outlook": probed.verdict.outlook,
@@ -237,9 +229,3 @@ def _write_report(study_folder: Path, found: Sequence[_Probed]) -> None:
     ]
     in_order = sorted(jobs, key=lambda job: job.name)  # as `read_probe` finds them
     write_report(compose_probe_report(in_order, study_folder.name), study_folder)
-
-
-def _number(value: float) -> str:
-    if not np.isfinite(value):
-        return "—" if np.isnan(value) else f"{value}"
-    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"

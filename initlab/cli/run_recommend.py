@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,15 +12,16 @@ import numpy as np
 from rich.console import Console
 
 from initlab.activations import Activation
-from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.console import open_console, plain_warnings, quiet_libraries, say, say_as_is
 from initlab.base.errors import OwnCodeError, UserError, first_line
-from initlab.base.wording import counted
+from initlab.base.wording import counted, shortest
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
 from initlab.cli.screening import screening_bar, split_by_cost
 from initlab.cli.tables import failure_table, show_refused
-from initlab.config.names import NOT_IDENTITY, without_keys
+from initlab.config.files import keys_of_all
+from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
 from initlab.initializers.snippet import code_for
@@ -30,9 +31,11 @@ from initlab.reporting.document import Code, Paragraph, Report
 from initlab.reporting.recommendation import Screened, recommendation_section, screening_section
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
+from initlab.results.baseline import baseline_lines
 from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
-from initlab.sweep.checks import distinct_jobs, usable_jobs
+from initlab.sweep.checks import check_jobs, distinct_jobs
+from initlab.sweep.naming import with_seeds
 from initlab.tables.store import finished_jobs, read_config
 
 SCREENING_SEEDS = 3
@@ -77,14 +80,17 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     _refuse_other_results(by_scheme[0])
     grid = rates or rates_around(by_scheme[0].learning_rate, settings.rates)
     networks = 1 + SCREENING_SEEDS + len(grid) * by_scheme[0].config.seeds
-    say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training")
+    baseline = None if any(job.init.scheme == TORCH for job in by_scheme) else as_torch_does(by_scheme[0])
+    beside = "" if baseline is None else f", and at {TORCH}, which they are compared with"
+    say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training{beside}")
     by_scheme, lines = split_by_cost(by_scheme, networks, settings.max_minutes)
     for line in lines:
         say(console, line)
     show_refused(left_out, console)
-    screened = _look_at(by_scheme, console)
+    screened = _look_at(by_scheme, baseline, console)
     promising = choose_promising(screened, settings.schemes)
-    chosen = [with_rate(one.job, rate) for one in promising for rate in grid]
+    swept = swept_keys([job.typed for job in jobs])
+    chosen = [with_rate(one.job, rate, swept) for one in promising for rate in grid]
     trained = {one.job.name for one in promising}
     rows = [Screened(one.job.init.scheme, one.outlook, one.reason, one.job.name in trained) for one in screened]
     names = ", ".join(one.job.init.scheme for one in promising)
@@ -92,27 +98,43 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     run_study(chosen, conclude=partial(_conclude, screened=rows))
 
 
-def _look_at(jobs: Sequence[Job], console: Console) -> list[ScreenedJob]:
+def as_torch_does(job: Job) -> Job:
+    """The job with torch's own initialization in place of its scheme: what a network has that nobody initializes."""
+    shared = keys_of_all("init")
+    init = {"name": TORCH} | {key: value for key, value in job.resolved["init"].items() if key in shared}
+    resolved = {**job.resolved, "init": init}
+    of_scheme = {"init", *(f"init.{key}" for key in job.resolved["init"] if key not in shared)}
+    typed = (f"init={TORCH}", *(text for text in job.typed if key_of(text) not in of_scheme))
+    return Job(short_name(typed, ()), parse_config(resolved), resolved, typed)
+
+
+def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> list[ScreenedJob]:
     """Check jobs and look at their untrained networks, one scheme after another; those that do not fit are said.
 
+    Args:
+        jobs: One a scheme that was asked for.
+        baseline: What these are compared with, if nobody asked for it.
+        console: The terminal.
+
     Raises:
-        UserError: a job that cannot work, or none can.
+        UserError: a job that cannot work, or none can of those that were asked for.
     """
     screened: list[ScreenedJob] = []
     refused: dict[str, list[str]] = {}
     faulty: dict[str, OwnCodeError] = {}
     notes: list[str] = []
-    with screening_bar(console, len(jobs)) as progress:
-        for job in jobs:
+    every = [*jobs, *([baseline] if baseline else [])]
+    with screening_bar(console, len(every)) as progress:
+        for job in every:
             progress.start(job.init.scheme)
-            checked = usable_jobs([job])
+            checked = check_jobs([job])
             for reason, names in checked.refused.items():
                 refused.setdefault(reason, []).extend(names)
             faulty |= checked.faulty
             notes += checked.notes
             screened += [_screen(one) for one in checked.usable]
             progress.finish(job.init.scheme, screened[-1].outlook if checked.usable else "left out")
-    if not screened:
+    if all(one.job is baseline for one in screened):
         raise next(iter(faulty.values()), None) or UserError("; ".join(refused))
     for note in dict.fromkeys(notes):
         say(console, note)
@@ -156,7 +178,7 @@ def _screen(job: Job) -> ScreenedJob:
     """Probe a few of a job's networks; one that cannot be measured may train all the same."""
     try:
         with plain_warnings():
-            signal = probe_job(replace(job, config=replace(job.config, seeds=SCREENING_SEEDS))).signal
+            signal = probe_job(with_seeds(job, range(job.config.seed, job.config.seed + SCREENING_SEEDS))).signal
     except Exception as error:  # whatever its network or initializer brings about, training says, too
         return ScreenedJob(job, "not measured", first_line(error), math.inf)
     verdict = judge(signal)
@@ -188,11 +210,18 @@ def rates_around(rate: float, count: int) -> list[float]:
     return [float(f"{rate * factor:.3g}") for factor in factors]
 
 
-def with_rate(job: Job, rate: float) -> Job:
-    """A job at another learning rate."""
+def with_rate(job: Job, rate: float, swept: Collection[str] = ()) -> Job:
+    """A job at another learning rate, named and placed like one for which that rate was typed.
+
+    Args:
+        job: At any learning rate, typed or not.
+        rate: The other one.
+        swept: Keys in which the jobs of the command differ.
+    """
     resolved = {**job.resolved, "optim": {**job.resolved["optim"], "lr": rate}}
-    parts = [part for part in job.name.split(",") if not part.startswith("optim.lr=")]
-    return Job(",".join(sorted([*parts, f"optim.lr={rate:g}"])), parse_config(resolved), resolved, job.typed)
+    others = [text for text in job.typed if key_of(text) != "optim.lr"]
+    typed = (*others, f"optim.lr={shortest(rate)}")
+    return Job(short_name(typed, {*swept, "optim.lr"}), parse_config(resolved), resolved, typed)
 
 
 def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -> None:
@@ -213,12 +242,14 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
     first = recommendation_section(analysis, choice, code)
     plain = compose_report(analysis, folder.name)
     publish(folder, study, analysis.summary, Report(plain.title, [first, screening_section(screened), *plain.sections]))
+    for line in baseline_lines(study):
+        say(console, line)
     for part in first.parts:
         match part:
             case Paragraph(text):
                 say(console, f"\n{text}")
             case Code(text):
-                say(console, "\n" + "\n".join(f"    {line}" for line in text.splitlines()) + "\n")
+                say_as_is(console, "\n" + "\n".join(f"    {line}" for line in text.splitlines()) + "\n")
     say(console, f"In {folder}: report.html with the evidence, figures/, tables/, a folder a job")
 
 

@@ -2,22 +2,17 @@
 
 import argparse
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from initlab.base.console import open_console, say, survive_any_encoding
+from initlab.base.console import open_console, say, stop, survive_any_encoding
 from initlab.base.errors import UserError
-from initlab.reporting.document import Files, Paragraph, Points
-from initlab.reporting.probing import compose_probe_report, read_probe
-from initlab.reporting.sections import compose_report, title_of
-from initlab.reporting.write import write_report
-from initlab.results.analysis import analyse
 from initlab.results.confidence import LEVEL
-from initlab.results.selection import select_jobs
-from initlab.results.study import Study, read_study
-from initlab.tables.store import finished_jobs
+
+if TYPE_CHECKING:
+    from initlab.results.study import Study
 
 
 def main() -> None:
@@ -35,8 +30,7 @@ def main() -> None:
             level=_level(arguments.level),
         )
     except UserError as error:
-        sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
-        sys.exit(error.exit_code)
+        stop(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,6 +123,14 @@ def run_report(
     Raises:
         UserError: a folder holds no results, or the report cannot be written.
     """
+    from initlab.reporting.document import Files, Paragraph, Points  # pandas and matplotlib: --help does without
+    from initlab.reporting.probing import compose_probe_report, read_probe
+    from initlab.reporting.sections import compose_report, title_of
+    from initlab.reporting.write import write_report
+    from initlab.results.analysis import analyse
+    from initlab.results.selection import select_jobs
+    from initlab.tables.store import finished_jobs
+
     probed = [job for folder in folders for job in read_probe(folder)]
     study = None if probed and not any(finished_jobs(folder) for folder in folders) else _read(folders)
     target = output or (folders[0] if len(folders) == 1 else Path("report"))
@@ -152,7 +154,9 @@ def run_report(
     return target / "report.html"
 
 
-def _read(folders: Sequence[Path]) -> Study:
+def _read(folders: Sequence[Path]) -> "Study":
+    from initlab.results.study import read_study
+
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder")

@@ -1,146 +1,15 @@
 """python -m initlab.schemes: every initializer with its formula, source and needs; gains; the tables' columns."""
 
 import argparse
-import inspect
 import json
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from initlab.activations import ACTIVATIONS, Activation
-from initlab.base.console import open_console, survive_any_encoding
-from initlab.base.errors import UserError, nearest
+from initlab.base.console import open_console, say, say_as_is, stop, survive_any_encoding
+from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
-from initlab.initializers import Scheme, find_scheme, list_initializers
-from initlab.initializers.gains import NAMED_GAINS, gain_value
-from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns
-
-
-@dataclass(frozen=True)
-class Gains:
-    """An activation's gains; None where the rule knows none.
-
-    Attributes:
-        activation: Its name; its parameters are the defaults.
-        kaiming: What `torch.nn.init.calculate_gain` says.
-        moment: 1/√E[φ(z)²], z ~ N(0, 1).
-        derivative: 1/√E[φ'(z)²].
-    """
-
-    activation: str
-    kaiming: float | None
-    moment: float | None
-    derivative: float | None
-
-
-def gains() -> list[Gains]:
-    """The gains of every activation, with its default parameters."""
-    return [Gains(name, *(_gain(rule, Activation(name)) for rule in NAMED_GAINS)) for name in ACTIVATIONS]
-
-
-def _gain(rule: str, activation: Activation) -> float | None:
-    try:
-        return gain_value(rule, activation)
-    except UserError:
-        return None
-
-
-def describe(scheme: Scheme) -> dict[str, Any]:
-    """A scheme as plain data; a parameter without a default is null."""
-    empty = inspect.Parameter.empty
-    return {
-        "name": scheme.name,
-        "aliases": list(scheme.aliases),
-        "level": scheme.level,
-        "summary": scheme.summary,
-        "source": scheme.source,
-        "needs": list(scheme.needs),
-        "bias": scheme.bias,
-        "parameters": {key: None if value is empty else value for key, value in scheme.defaults.items()},
-    }
-
-
-def explain(scheme: Scheme) -> str:
-    """What a scheme's docstring tells a user: what it does, and the parameters that can be set.
-
-    Args that the caller supplies (the weight, its fans, the generator), Returns and Raises are for those who write
-    schemes.
-    """
-    words, *sections = re.split(r"\n(?=(?:Args|Returns|Raises|Source|Example):)", inspect.getdoc(scheme.function) or "")
-    for section in sections:
-        if section.startswith("Args:"):
-            entries = re.split(r"\n(?=    \w+: )", section)[1:]
-            shown = [entry.rstrip() for entry in entries if entry.split(":")[0].strip() in scheme.defaults]
-            words = "\n".join([words.rstrip(), "", *shown] if shown else [words.rstrip()])
-    return words.rstrip()
-
-
-def _schemes_table(schemes: Sequence[Scheme]) -> Table:
-    """One row a scheme."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading, share in (("init", None), ("what it does", 5), ("needs", None), ("source", 3)):
-        table.add_column(heading, overflow="fold", ratio=share)
-    for scheme in schemes:
-        name = "\n".join([f"[bold]{scheme.name}[/bold]", *scheme.aliases])
-        summary = scheme.summary.replace("Fill `weight`", "weights").replace("`", "")
-        table.add_row(name, escape(summary), ", ".join(scheme.needs), escape(scheme.source))
-    return table
-
-
-def _gains_table() -> Table:
-    """One row an activation."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("activation")
-    for rule in NAMED_GAINS:
-        table.add_column(rule, justify="right")
-    for row in gains():
-        numbers = (row.kaiming, row.moment, row.derivative)
-        table.add_row(row.activation, *("—" if number is None else f"{number:.4f}" for number in numbers))
-    return table
-
-
-def _show(console: Console, scheme: Scheme) -> None:
-    """Print all there is to say of one scheme."""
-    aliases = f" (also {', '.join(scheme.aliases)})" if scheme.aliases else ""
-    console.print(f"[bold]{scheme.name}[/bold]{aliases}\n", highlight=False)
-    console.print(explain(scheme), markup=False, highlight=False)
-    console.print(f"\nSource: {scheme.source}", markup=False, highlight=False)
-    if scheme.needs:
-        console.print(f"Needs: {', '.join(scheme.needs)}", highlight=False)
-    for key, value in describe(scheme)["parameters"].items():
-        console.print(f"init.{key}={'null' if value is None else value}", markup=False, highlight=False)
-
-
-def _columns_table(name: str) -> Table:
-    """One row a column of a stored table."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"{name}.parquet: {TABLE_ROWS[name]}", title_justify="left")
-    table.add_column("column")
-    table.add_column("type")
-    table.add_column("what it is", overflow="fold")
-    for column, text in describe_columns(name).items():
-        table.add_row(column, str(TABLES[name].field(column).type), escape(text))
-    return table
-
-
-def _show_columns(console: Console, names: Sequence[str]) -> None:
-    """Print the columns of some stored tables, of all where none is named.
-
-    Raises:
-        UserError: there is no such table.
-    """
-    for name in names:
-        if name not in TABLES:
-            raise UserError(f"--columns {name}: unknown table; {nearest(name, TABLES)}")
-    for name in names or TABLES:
-        console.print(_columns_table(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -153,38 +22,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="say all about these schemes alone")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
-        "--columns", nargs="*", metavar="TABLE", help=f"the columns of the tables of results: {', '.join(TABLES)}"
+        "--columns", nargs="*", metavar="TABLE", help="the columns of these tables of results; of all if none is named"
     )
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="MODULE", help="with your own initializers and activations"
     )
     survive_any_encoding()
     chosen = parser.parse_args(arguments)
+    from initlab.cli import catalogue  # heavy: --help does without
+    from initlab.initializers import find_scheme, list_initializers
+
     sys.path.insert(0, str(Path.cwd()))
     console = open_console()
     try:
         if chosen.columns is not None:
-            _show_columns(console, chosen.columns)
+            catalogue.show_columns(console, chosen.columns)
             return
         load_plugins(chosen.plugins)
         schemes = [find_scheme(name, where="schemes") for name in chosen.names] or sorted(
             list_initializers().values(), key=lambda scheme: scheme.name
         )
     except UserError as error:
-        sys.stderr.write(f"initlab: {error}\n")
-        sys.exit(error.exit_code)
+        stop(error)
     if chosen.json:
-        data = {"schemes": [describe(scheme) for scheme in schemes], "gains": [asdict(row) for row in gains()]}
+        data = {
+            "schemes": [catalogue.describe(scheme) for scheme in schemes],
+            "gains": [asdict(row) for row in catalogue.gains()],
+        }
         sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
         return
     if chosen.names:
         for scheme in schemes:
-            _show(console, scheme)
+            catalogue.show_scheme(console, scheme)
         return
-    console.print(_schemes_table(schemes))
-    console.print(
-        "A scheme's parameters are init.KEY=VALUE; all about one: python -m initlab.schemes NAME", style="dim"
-    )
-    console.print(_gains_table())
-    rules = "init.gain=NAME; kaiming: torch's table, moment: 1/√E[φ(z)²], derivative: 1/√E[φ'(z)²]"
-    console.print(rules, style="dim", markup=False)
+    console.print(catalogue.schemes_table(schemes, width=console.width))
+    say(console, "A scheme's parameters are init.KEY=VALUE; all about one:")
+    say_as_is(console, "python -m initlab.schemes NAME")
+    console.print(catalogue.gains_table())
+    say(console, "init.gain=NAME; kaiming: torch's table, moment: 1/√E[φ(z)²], derivative: 1/√E[φ'(z)²]")

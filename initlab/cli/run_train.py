@@ -15,21 +15,22 @@ from initlab.base.console import open_console, plain_warnings, quiet_libraries, 
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.files import remove_bare, remove_partial
 from initlab.base.lock import locked
-from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted, duration_text
+from initlab.cli.command import typed_command
 from initlab.cli.conclude import conclude_study
 from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.jobs.job import Job
 from initlab.sweep import journal
+from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
 from initlab.sweep.folders import outcome, reason_of, remove_unfinished, write_failure, write_job
 from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
-from initlab.tables.job_tables import joined
+from initlab.tables.job_tables import JobTables, joined
 from initlab.tracking.callback import JobTracking
 
 Conclude = Callable[[Path, Console], None]
@@ -93,10 +94,10 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     for job in plan.finished:
         if job.sources:  # of several results with other code of the user's, those that are asked for now count
             (job.folder / "metadata.json").touch()
-    run = Run(uuid.uuid4().hex)
+    run = Run(uuid.uuid4().hex, command=typed_command())
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
-        _train_jobs(plan.jobs, folder, run, console)
+        _train_jobs(plan, folder, run, console)
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
@@ -109,7 +110,7 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
     for job, fault in plan.faulty:
-        write_failure(job, "".join(traceback.format_exception(fault)), run.identity)
+        write_failure(job, "".join(traceback.format_exception(fault)), run.identity, run.command)
     outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
     finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(folder, finished, beside_others=beside_others)
@@ -129,20 +130,27 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         raise problems[0]
 
 
-def _train_jobs(jobs: Sequence[Job], folder: Path, run: Run, console: Console) -> None:
-    """Train jobs, or take from the journal what is there of them.
+def _train_jobs(plan: Plan, folder: Path, run: Run, console: Console) -> None:
+    """Train the jobs of a plan, or take from the journal what is there of them.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
+    jobs = plan.jobs
     if not jobs:
         return
     if not jobs[0].config.resume:
         journal.forget_jobs(folder, jobs)
-    left = _write_kept(folder, jobs, run)
-    schedule = make_schedule(left)
-    _train_cohorts(schedule, run, console)
-    _write_kept(folder, [job for job in left if outcome(job, run.identity) is None], run)
+    kept = journal.kept_results(folder, jobs)
+    left = _write_kept(jobs, kept, run)
+    if not left:
+        return
+    with open_backend(left[0].config) as backend:  # a cluster that starts here starts once
+        schedule = make_schedule(plan.whole, left, kept, most_workers=backend.most_workers)
+        _train_cohorts(schedule, backend, run, console)
+    in_parts = [job for job in left if outcome(job, run.identity) is None]
+    if in_parts:
+        _write_kept(in_parts, journal.kept_results(folder, in_parts), run)
 
 
 def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
@@ -152,22 +160,20 @@ def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
     return f"{count}; the traceback is in {failed[0].folder / 'error.txt'}; {again}"
 
 
-def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
+def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Console) -> None:
     """Train cohorts, here or in worker processes, and show how far they are.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
     cohorts, workers = schedule.cohorts, schedule.workers
-    if not cohorts:
-        return
-    backend = cohorts[0].shares[0].job.config.backend
+    run = replace(run, cores=schedule.cores)
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
-        if workers > 1 or backend != "loky":
-            run = replace(run, cores=cores_of_process(workers, backend=backend))
+        if workers > 1 or backend.name != "loky":
             run_in_pool(
                 cohorts,
                 run,
+                backend=backend,
                 workers=workers,
                 advance=progress.advance,
                 finish=progress.finish,
@@ -179,9 +185,8 @@ def _train_cohorts(schedule: Schedule, run: Run, console: Console) -> None:
             progress.finish(cohort)
 
 
-def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
+def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], run: Run) -> list[Job]:
     """Write the jobs whose members' results are all kept in the journal; the others are returned."""
-    kept = journal.kept_results(folder, jobs) if jobs else {}
     left = []
     for job in jobs:
         parts = kept.get(job.name, [])
@@ -189,20 +194,22 @@ def _write_kept(folder: Path, jobs: Sequence[Job], run: Run) -> list[Job]:
             left.append(job)
             continue
         try:
-            write_job(job, joined(parts), JobTracking(job, None), run.identity)
+            write_job(job, joined(parts), JobTracking(job, None), run.identity, run.command)
         except Exception:  # one failing job does not stop the others
-            write_failure(job, traceback.format_exc(), run.identity)
+            write_failure(job, traceback.format_exc(), run.identity, run.command)
     return left
 
 
 def _show_plan(plan: Plan, console: Console) -> None:
     """Print what would be trained, and how."""
-    schedule = make_schedule(plan.jobs)
+    schedule = Schedule([], 1, 1, {})
+    if plan.jobs:
+        kept = journal.kept_results(plan.jobs[0].study_folder, plan.jobs)
+        with open_backend(plan.jobs[0].config) as backend:
+            schedule = make_schedule(plan.whole, plan.jobs, kept, most_workers=backend.most_workers)
     for note in plan.notes:
         say(console, note)
-    threads = cores_of_process(schedule.workers)
-    memory = [schedule.memory(cohort, threads=threads) for cohort in schedule.cohorts]
-    for table in plan_tables(plan.finished, schedule.cohorts, memory):
+    for table in plan_tables(plan.finished, schedule):
         console.print(table)
     show_refused(plan.refused, console)
     if plan.faulty:

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from initlab.base.console import plain_warnings, say
 from initlab.base.errors import UserError
-from initlab.base.wording import counted
+from initlab.base.threads import intra_op_threads
+from initlab.base.wording import counted, duration_text
+from initlab.cohort.run import threads_to_build
 from initlab.initializers import find_scheme
 from initlab.jobs.job import Job
 
@@ -32,7 +34,7 @@ def seconds_to_build(job: Job) -> float:
     short = replace(job.init, parameters={**job.init.parameters, "steps": 1})
     member = replace(job.members()[0], init=short)
     try:
-        with plain_warnings():
+        with plain_warnings(), intra_op_threads(threads_to_build(job)):
             job.build_member(member)  # the first one also loads what it needs
             before = time.perf_counter()
             job.build_member(member)
@@ -62,18 +64,14 @@ def split_by_cost(jobs: Sequence[Job], networks: int, max_minutes: float | None)
         if max_minutes is not None and seconds > 60 * max_minutes:
             lines.append(
                 f"left out: {name} fits each network by steps of its own: {counted(networks, 'network')} would take "
-                f"about {_duration(seconds)}, and recommend.max_minutes={max_minutes:g}"
+                f"about {duration_text(seconds)}, and recommend.max_minutes={max_minutes:g}"
             )
             continue
         left.append(job)
-        lines.append(f"{name} fits each network by steps of its own: {_duration(seconds)} if it trains, too")
+        lines.append(f"{name} fits each network by steps of its own: {duration_text(seconds)} if it trains, too")
     if not left:
         raise UserError(f"{'; '.join(lines)}; raise it, or set null")
     return left, lines
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(1, round(seconds))} s"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.text import Text
 from initlab.base.console import say
 from initlab.base.wording import interval_text, shortest
 from initlab.jobs.job import Job
-from initlab.sweep.cohorts import Cohort, runs_vectorized
+from initlab.sweep.plan import Schedule
 from initlab.tables.schema import METRICS
 
 MOST_ROWS = 40  # of the table in the terminal; summary.csv has all
@@ -38,28 +38,28 @@ def show_refused(refused: Mapping[str, Sequence[str]], console: Console) -> None
             say(console, f"  {name}")
 
 
-def plan_tables(finished: Sequence[Job], cohorts: Sequence[Cohort], memory: Sequence[int]) -> list[Table]:
+def plan_tables(finished: Sequence[Job], schedule: Schedule) -> list[Table]:
     """What a dry run shows: every job with its cohort, and every cohort.
 
     Args:
         finished: Jobs that are not trained again.
-        cohorts: Those that would be trained, in the order in which they start.
-        memory: Bytes that each of these is expected to need.
+        schedule: The cohorts that would be trained.
     """
     jobs, sizes = Table(box=SIMPLE_HEAD, pad_edge=False), Table(box=SIMPLE_HEAD, pad_edge=False)
     jobs.add_column("job", overflow="fold")
     jobs.add_column("members", justify="right")
     jobs.add_column("cohort")
     rows: dict[str, tuple[int, list[str]]] = {job.name: (len(job.seeds), ["finished"]) for job in finished}
-    for number, cohort in enumerate(cohorts, start=1):
+    for number, cohort in enumerate(schedule.cohorts, start=1):
         for share in cohort.shares:
             rows.setdefault(share.job.name, (len(share.job.seeds), []))[1].append(str(number))
     for name, (members, places) in sorted(rows.items()):
         jobs.add_row(escape(name), str(members), ", ".join(places))
     for name in ("cohort", "jobs", "members", "members × epochs", "engine", "memory"):
         sizes.add_column(name, justify="right")
-    for number, (cohort, size) in enumerate(zip(cohorts, memory, strict=True), start=1):
-        engine = "vmap" if runs_vectorized(cohort.shares[0].job) else "loop"
+    for number, cohort in enumerate(schedule.cohorts, start=1):
+        engine = "vmap" if schedule.costs[cohort.program].vectorized else "loop"
+        size = schedule.memory(cohort)
         counts = (number, len({share.job.name for share in cohort.shares}), cohort.members, cohort.member_epochs)
         sizes.add_row(*map(str, counts), engine, f"≈ {size / 2**20:,.0f} MiB")
     return [jobs, sizes]
@@ -78,7 +78,7 @@ def summary_table(summary: pd.DataFrame, *, width: int, best: Collection[str] | 
     rows = _best_of_each_data_set(chosen)
     told_apart = _told_apart(rows)
     numbers = _number_columns(rows)
-    columns = _fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
+    columns = fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
     same_seeds = rows["seeds"].nunique() == 1
     caption = f"mean \\[95 % interval] over {rows['seeds'].iloc[0] if same_seeds else 'the'} seeds; epochs: median"
     if (rows["seeds"] == 1).all():
@@ -141,19 +141,26 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
     return columns
 
 
-def _fitting(columns: Mapping[str, list[str]], width: int, *, expendable: Sequence[str]) -> dict[str, list[str]]:
-    """Columns that fit side by side: those that can be spared are left out, in their order, until the rest fits."""
+def fitting(columns: Mapping[str, list[str]], width: int, *, expendable: Sequence[str]) -> dict[str, list[str]]:
+    """Columns that fit side by side: those that can be spared are left out, in their order, until the rest fits.
+
+    Args:
+        columns: By its title, the cells of each column, as markup.
+        width: Of the terminal, in characters.
+        expendable: Titles of the columns that can be spared, the first to go first.
+    """
     kept = dict(columns)
     for name in expendable:
-        if sum(_column_width(title, cells) for title, cells in kept.items()) <= width:
+        if _table_width(kept) <= width:
             break
         kept.pop(name, None)
     return kept
 
 
-def _column_width(title: str, cells: Sequence[str]) -> int:
-    """Characters that a column takes with the space beside it, markup left out."""
-    return max(len(Text.from_markup(cell)) for cell in (escape(title), *cells)) + 2
+def _table_width(columns: Mapping[str, list[str]]) -> int:
+    """Characters that columns take side by side, with a space before and behind each and a gap between two."""
+    cells = [[line for cell in (escape(title), *kept) for line in cell.split("\n")] for title, kept in columns.items()]
+    return sum(max(len(Text.from_markup(line)) for line in lines) + 3 for lines in cells) - 1
 
 
 def _epochs_text(median: float, reached: int, seeds: int) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
 
 from initlab.base.errors import UserError
 from initlab.base.threads import start_worker
@@ -210,6 +211,11 @@ def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
 def has_convolutions(model: nn.Module) -> bool:
     """Whether a model has a convolution of any kind, transposed ones included."""
     return any(isinstance(layer, _ConvNd) for layer in model.modules())
+
+
+def has_dropout(model: nn.Module) -> bool:
+    """Whether a model has dropout of any kind, whose numbers come from one stream, in one order."""
+    return any(isinstance(layer, _DropoutNd) for layer in model.modules())
 
 
 def _set_training(module: nn.Module, training: bool) -> None:

@@ -10,11 +10,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins import DoublePrecision
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from initlab.base.threads import intra_op_threads, threads_of_loop
-from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine
+from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine, has_dropout
 from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms, spared_parameters
 from initlab.cohort.schedules import Schedules
 from initlab.cohort.stopping import Stopping
@@ -151,9 +150,8 @@ class CohortModule(pl.LightningModule):
         if on_cpu:
             for parameter in self.parameter_stack:
                 parameter.data = images_last(parameter.data)
-        dropout = any(isinstance(layer, _DropoutNd) for layer in self._template[0].modules())
-        members = self.stack.members
-        threads = threads_of_loop(self._training.threads, members=members, one_queue=not on_cpu or dropout)
+        one_queue = not on_cpu or has_dropout(self._template[0])
+        threads = threads_of_loop(self._training.threads, members=self.stack.members, one_queue=one_queue)
         self._intra_op = threads.intra_op
         self._engine = LoopEngine(self.stack, self.loss, autocast, workers=threads.workers)
 

@@ -13,7 +13,7 @@ from torch import nn
 from initlab.base.errors import InitializationWarning
 from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.engines import has_convolutions
+from initlab.cohort.engines import has_convolutions, has_dropout
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.recording import SignalRecording
 from initlab.config.calls import import_target
@@ -56,7 +56,13 @@ def train_cohort(
     first = shares[0].job
     members = [member for share in shares for member in share.members()]
     stack = stack_members(networks)
-    convolutional = has_convolutions(stack.template)
+    threads = threads_of_cohort(
+        first.config.threads,
+        convolutional=has_convolutions(stack.template),
+        members=len(members),
+        one_queue=has_dropout(stack.template),
+        cores=cores,
+    )
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
@@ -66,7 +72,7 @@ def train_cohort(
         scheduler=first.scheduler,
         stopping=first.config.early_stopping,
         may_end=first.config.signal.every is None,
-        threads=threads_of_cohort(first.config.threads, convolutional=convolutional, members=len(members), cores=cores),
+        threads=threads,
     )
     module = CohortModule(stack, first.dataset, training)
     data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
@@ -88,7 +94,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
     signals = recording.tables() if recording else [None] * len(shares)
     return [
         job_tables(
-            share.job.identity,
+            share.job.key_columns,
             list(share.seeds),
             [record.part(rows) for record in module.history],
             first_seed=share.job.config.seed,
@@ -117,7 +123,7 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
     """
     job = share.job
     if threads is None:
-        threads = threads_of_cohort(job.config.threads, convolutional=convolves(job), members=1)
+        threads = threads_to_build(job)
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in share.members()]
@@ -129,6 +135,11 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
         others = f" (and {len(missed) - 1} more like this in its networks)" if len(missed) > 1 else ""
         warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
     return networks
+
+
+def threads_to_build(job: Job) -> int:
+    """Threads that build a job's networks, one network after another."""
+    return threads_of_cohort(job.config.threads, convolutional=convolves(job), members=1)
 
 
 def convolves(job: Job) -> bool:

@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from initlab.base.errors import UserError, nearest
+from initlab.base.own_code import reason_of
 
 
-def import_target(path: object, *, where: str) -> Callable[..., Any]:
+def import_target(path: object, *, where: str, key: str = "_target_") -> Callable[..., Any]:
     """Import the function or class that a `_target_` names.
 
     Args:
         path: A dotted name, e.g. `torch.optim.Adam`; anything else is an error.
         where: The configuration group that holds it, for the message, e.g. `"optim"`.
+        key: Its key in that group.
 
     Raises:
         UserError: it is no dotted name, or cannot be imported.
     """
     if not isinstance(path, str) or "." not in path:
-        raise UserError(f"{where}._target_={path}: expected the dotted name of a function or class")
+        raise UserError(f"{where}.{key}={path}: expected the dotted name of a function or class")
     module, _, attribute = path.rpartition(".")
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever importing the user's module raises
-        raise UserError(f"{where}._target_={path}: cannot import it: {error}") from error
+        raise UserError(f"{where}.{key}={path}: cannot import it: {reason_of(error)}") from error
     return found
 
 
@@ -38,6 +40,7 @@ def check_call(
     *,
     where: str,
     supplied: Sequence[str] = (),
+    choice: str = "",
 ) -> None:
     """Check configured arguments against what a function or class takes, before it is called.
 
@@ -54,6 +57,7 @@ def check_call(
         given: The configured keyword arguments.
         where: Their configuration group, which comes first in the message; empty for keys at the top.
         supplied: Arguments that the program passes itself, and a configuration must not.
+        choice: What was typed to choose the function, for the message; may be empty.
 
     Raises:
         UserError: an unknown or missing key, or a value of the wrong type.
@@ -67,7 +71,8 @@ def check_call(
     for key, value in given.items():
         if key not in open_names and (key in supplied or not takes_any):
             known = [name for name in open_names if not name.startswith("_")]
-            raise UserError(f"{prefix}{key}: unknown key; {nearest(str(key), known)}")
+            of = f" of {choice}" if choice else ""
+            raise UserError(f"{prefix}{key}: unknown key{of}; {nearest(str(key), known)}")
         hint = hints.get(key, Any)
         if not conforms(value, hint):
             raise UserError(f"{prefix}{key}={value}: expected {describe(hint)}")

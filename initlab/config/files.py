@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-PACKAGE: Final = Path(__file__).parent.parent
+from initlab.base.files import PACKAGE
+
 # In a wheel conf/ is packed into the package; in a checkout it stands beside it.
 CONF: Final = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 SELECT: Final = re.compile(r"\$\{oc\.select:([\w.]+),(.*)\}")  # a key that an experiment may set, and what else holds
@@ -30,6 +30,11 @@ def default_of(group: str, choice: str, key: str, config: Mapping[str, Any]) -> 
     value = own[key] if key in own else common[key]
     found = SELECT.fullmatch(value) if isinstance(value, str) else None
     return config.get(found[1], yaml.safe_load(found[2])) if found else value
+
+
+def keys_of_all(group: str) -> frozenset[str]:
+    """The keys that all choices of a group have, such as `bias` of `init`."""
+    return frozenset(map(str, _common()[group]))
 
 
 @cache

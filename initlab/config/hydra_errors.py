@@ -11,22 +11,24 @@ from omegaconf.errors import OmegaConfBaseException
 
 from initlab.base.errors import UserError, nearest
 from initlab.base.spellings import our_key, our_value
+from initlab.config.files import CONF
 from initlab.config.names import GROUPS, key_of
 
+ALREADY_THERE = re.compile(r"An item is already at '(?P<key>[^']+)'.*?remove \+ prefix: '(?P<plain>.*?)'\n", re.DOTALL)
 
-def explain(error: Exception, conf: Path, typed: Sequence[str] = ()) -> UserError | None:
+
+def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
     """One line that says what in the command line or a configuration file was wrong; None if it is no such error.
 
     Args:
         error: What composing or running raised.
-        conf: The configuration folder, for the names that are allowed.
         typed: What was typed, `key=value` each, to say where a choice comes from.
     """
     if isinstance(error, UserError):
         return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        options = error.options or sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        options = error.options or sorted(path.stem for path in (CONF / group).glob("*.yaml"))
         ours = our_value(group, option)
         if ours is not None:
             return UserError(f"{group}={option}: unknown {group}; here it is {ours}")
@@ -39,9 +41,14 @@ def explain(error: Exception, conf: Path, typed: Sequence[str] = ()) -> UserErro
         return UserError(f"{argument}: to sweep over several values, put -m before the first argument")
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return UserError(f"{error}; choose by name, e.g. init=he")
+    if isinstance(error, ValueError) and str(error).startswith(("Only one of --run", "The --resolve flag")):
+        return UserError(_one_line(str(error)))  # Hydra's options that do not go together
+    if isinstance(error, HydraException) and (there := ALREADY_THERE.search(str(error))):
+        key, plain = there["key"], there["plain"]
+        return UserError(f"+{plain}: {key} is there already; write {plain}, without the +")
     missing = _struct_error(error)
     if missing is not None:
-        return UserError(_unknown_key(missing, conf, typed))
+        return UserError(_unknown_key(missing, typed))
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
         return UserError(f"{cause.full_key}: {_one_line(str(cause.msg or cause))}")
@@ -74,20 +81,22 @@ def _struct_error(error: Exception) -> OmegaConfBaseException | None:
     return cause if found and "is not in struct" in str(cause) else None  # type: ignore[return-value]
 
 
-def _unknown_key(cause: OmegaConfBaseException, conf: Path, typed: Sequence[str]) -> str:
+def _unknown_key(cause: OmegaConfBaseException, typed: Sequence[str]) -> str:
     """What is wrong with a key that does not exist, and which ones there are."""
     assert cause.parent_node is not None
     key, values = str(cause.full_key), _values(typed)
     names = [str(name) for name in cause.parent_node if name not in ("hydra", "_target_")]
     known = nearest(str(cause.key), names)
-    ours = our_key(key, values.get(key, "…"))
-    hint = "" if ours is None else f"here it is {ours}; "
     group, chosen = key.partition(".")[0], _name_of(cause)
+    if own := values.get(f"{group}._target_"):
+        return f"{key}: unknown key; write +{key}={values.get(key, '…')} to give it to {group}._target_={own}"
+    ours = our_key(key, values.get(key, "…"), scheme=chosen if group == "init" else "")
+    hint = "" if ours is None else f"here it is {ours}; "
     if group == "init":
         return f"{key}: init={chosen} has no such parameter; {hint}{known}"
     if "." not in key or group not in GROUPS or not chosen:
         return f"{key}: unknown key; {hint or known}".removesuffix("; ")
-    brings = _brought_by(group, values, conf)
+    brings = _brought_by(group, values)
     choice = f"{group}={chosen}, which {brings} brings" if brings else f"{group}={chosen}"
     return f"{key}: unknown key of {choice}; {hint}{known}"
 
@@ -104,14 +113,14 @@ def _values(typed: Sequence[str]) -> dict[str, str]:
     return {key_of(text): text.partition("=")[2] for text in typed if "=" in text}
 
 
-def _brought_by(group: str, typed: dict[str, str], conf: Path) -> str | None:
+def _brought_by(group: str, typed: dict[str, str]) -> str | None:
     """The choice that brings a group's choice, as data sets bring a model; None if it was typed, or nobody says."""
     if group in typed:
         return None
     choices = dict(typed)
     for source in ("experiment", "data"):
-        chosen = choices.get(source) or _defaults(conf / "train.yaml").get(source)
-        brought = _defaults(conf / source / f"{chosen}.yaml")
+        chosen = choices.get(source) or _defaults(CONF / "train.yaml").get(source)
+        brought = _defaults(CONF / source / f"{chosen}.yaml")
         if group in brought:
             return f"{source}={chosen}"
         choices = {**brought, **choices}

@@ -87,8 +87,15 @@ UNSET: Final[Mapping[str, Any]] = MappingProxyType(
         **{"optim.decay": "all", "save": "none", "init.embedding": None, "init.rules": None},
     }
 )
-TABLE_UNSET: Final[Mapping[str, Any]] = MappingProxyType(
-    {"decimal": None, "encoding": None, "header": True, "keep": [], "missing": [], "group": None, "order": None}
+# The same for keys that one choice of a group has: by the group, and the key and value that make the choice.
+UNSET_OF: Final[Mapping[tuple[str, str, str], Mapping[str, Any]]] = MappingProxyType(
+    {
+        ("init", "name", "pretrained"): {"member": None},
+        ("data", "_target_", "initlab.data.csv_table.csv_table"): {
+            **{"decimal": None, "encoding": None, "header": True, "keep": [], "missing": []},
+            **{"group": None, "order": None},
+        },
+    }
 )
 # Data sets of the user's own that are named after a file, or a function: by their targets, the keys to look at.
 NAMED_AFTER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
@@ -157,7 +164,7 @@ def without_keys(config: Mapping[str, Any], keys: Collection[str]) -> dict[str, 
 
 
 def without_unset(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved configuration without the keys of `UNSET` that nobody set.
+    """A resolved configuration without the keys of `UNSET` and `UNSET_OF` that nobody set.
 
     Example:
         >>> without_unset({"seed": 0, "save": "none", "loss": {"name": "auto"}, "optim": {"lr": 0.1, "decay": "all"}})
@@ -178,14 +185,10 @@ def without_unset(resolved: Mapping[str, Any]) -> dict[str, Any]:
             left[group] = rest
         else:
             del left[group]
-    init = left.get("init")
-    if isinstance(init, Mapping) and init.get("name") == "pretrained" and init.get("member", 0) is None:
-        left["init"] = {key: value for key, value in init.items() if key != "member"}
-    data = left.get("data")
-    if isinstance(data, Mapping) and data.get("_target_") == "initlab.data.csv_table.csv_table":
-        left["data"] = {
-            key: value for key, value in data.items() if key not in TABLE_UNSET or value != TABLE_UNSET[key]
-        }
+    for (group, key, choice), unset in UNSET_OF.items():
+        held = left.get(group)
+        if isinstance(held, Mapping) and held.get(key) == choice:
+            left[group] = {name: value for name, value in held.items() if name not in unset or value != unset[name]}
     return left
 
 

@@ -1,6 +1,7 @@
 """A composed configuration as plain data. Nothing here is heavy: what is wrong is told before torch is imported."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,29 @@ from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import UserError
 from initlab.config.names import without_leftovers
-from initlab.config.schema import parse_config
+from initlab.config.schema import Config, parse_config
 
 # Where Hydra puts results unless someone says otherwise, as conf/train.yaml has it: there initlab's own keys decide.
 DEFAULT_FOLDERS = {"run": ".", "sweep": "${output_dir}/${name}"}
 DEFAULT_JOB_FOLDER = "${job_name:${hydra.overrides.task}}"
 
 
-def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PlainConfig:
+    """A composed configuration of one job, resolved and checked.
+
+    Attributes:
+        resolved: All of it as plain data.
+        config: The record of it.
+        typed: What was typed for this job, `key=value` each.
+    """
+
+    resolved: Mapping[str, Any]
+    config: Config
+    typed: tuple[str, ...]
+
+
+def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | None = None) -> PlainConfig:
     """Resolve a composed configuration, and check it against the schema.
 
     Args:
@@ -35,8 +51,7 @@ def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | No
         resolved["plugins"] = [resolved["plugins"]]
     if folder is not None:
         resolved |= {"output_dir": str(folder.parent), "name": folder.name}
-    parse_config(resolved)
-    return resolved
+    return PlainConfig(resolved, parse_config(resolved), tuple(overrides))
 
 
 def hydras_folder(config: DictConfig, mode: str) -> Path | None:

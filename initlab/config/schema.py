@@ -125,7 +125,8 @@ class Config:
     """The configuration of one job, checked. `conf/train.yaml` says what each key means.
 
     The groups `data`, `model`, `init`, `activation`, `optim` and `logger` stay plain mappings: which keys they hold
-    depends on the function or class that they name, and is checked against that one's signature.
+    depends on the function or class that they name, and is checked against that one's signature; so do `loss`,
+    `scheduler` and `protocol`.
     """
 
     name: str
@@ -201,7 +202,7 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
         if not isinstance(resolved[group].get("name"), str):
             raise UserError(f"{group}.name: missing; it is what the tables call this {group}")
     records: dict[str, Any] = {}
-    for group, record in GROUPS.items():
+    for group, record in RECORDS.items():
         if resolved.get(group) or group not in ("recommend", "early_stopping"):
             check_call(record, resolved[group], where=group)
             records[group] = record(**resolved[group])
@@ -215,7 +216,7 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
 
 
 # The groups that have a record of their own.
-GROUPS: Mapping[str, type] = MappingProxyType(
+RECORDS: Mapping[str, type] = MappingProxyType(
     {
         "trainer": TrainerConfig,
         "signal": SignalConfig,

@@ -9,14 +9,18 @@ import numpy as np
 import torch
 
 from initlab.base.errors import UserError, first_line
+from initlab.base.own_code import own_fault
+from initlab.base.wording import listed
 from initlab.config.calls import check_call, import_target
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, TaskName
+from initlab.data.fields import sentences
+from initlab.data.target_column import LEAST_ROWS_A_CLASS, MOST_CLASSES
 
 # What the arrays of a file may be called.
 INPUTS: Final = ("inputs", "x", "X", "features", "data", "images")
 TARGETS: Final = ("targets", "y", "Y", "labels", "target", "label")
-LEAST_ROWS_A_CLASS: Final = 5
+SHOWN: Final = 3
 
 
 def arrays(
@@ -35,13 +39,15 @@ def arrays(
     """Arrays that NumPy wrote: an .npz file that holds both, or an .npy file each.
 
     An .npz file may hold rows to test on, too: `x_test` and `y_test` beside `x` and `y`, or beside `x_train` and
-    `y_train`.
+    `y_train`. What else it holds is left out, and the data set's note says so.
 
     Args:
         path: The .npz file; its arrays are called inputs and targets, or x and y.
         inputs: In place of `path`, an .npy file: shape (rows, …), rows first.
         targets: With `inputs`, an .npy file: shape (rows,), or (rows, outputs) for several numbers.
-        task: `"classification"`, `"regression"`, or `"auto"`: words and whole numbers are classes.
+        task: `"classification"`, `"regression"`, or `"auto"`: words are classes, and so are whole numbers with 5 rows
+            each on average, of which those that are written as 1.0 have at most 20 different values; other numbers are
+            to be fitted.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where the file has such rows.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
@@ -57,13 +63,13 @@ def arrays(
         held = _load(where, path)
         if not isinstance(held, Mapping):
             raise UserError(f"{where}: holds one array; give two files, data.inputs=FILE data.targets=FILE")
-        train, test = _named(where, held)
+        train, test, said = _named(where, held)
     elif path is None and inputs is not None and targets is not None:
         where = f"data.inputs={inputs}"
         pair = _load(where, inputs), _load(f"data.targets={targets}", targets)
         if any(isinstance(part, Mapping) for part in pair):
             raise UserError(f"{where}: holds several arrays; data.path=FILE takes both from one file")
-        train, test = (pair[0], np.asarray(pair[1])), None
+        train, test, said = (pair[0], np.asarray(pair[1])), None, ""
     else:
         raise UserError("data=arrays needs data.path=FILE.npz, or data.inputs=FILE.npy and data.targets=FILE.npy")
     return from_arrays(
@@ -77,6 +83,7 @@ def arrays(
         split_seed=split_seed,
         stratify=stratify,
         standardize=standardize,
+        said=said,
     )
 
 
@@ -97,7 +104,9 @@ def function(
     Args:
         call: Its dotted name, must be given. It returns inputs and targets, arrays or tensors with rows first; or two
             such pairs, of which the second is tested on; or a `Dataset`, to which what follows does nothing.
-        task: `"classification"`, `"regression"`, or `"auto"`: words and whole numbers are classes.
+        task: `"classification"`, `"regression"`, or `"auto"`: words are classes, and so are whole numbers with 5 rows
+            each on average, of which those that are written as 1.0 have at most 20 different values; other numbers are
+            to be fitted.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where the function gives such rows.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
@@ -111,7 +120,7 @@ def function(
     """
     if call is None:
         raise UserError("data=function needs data.call=MODULE.FUNCTION, a function that returns inputs and targets")
-    make = import_target(call, where="data")
+    make = import_target(call, where="data", key="call")
     try:
         declared = inspect.signature(make).parameters
     except (TypeError, ValueError) as error:
@@ -124,11 +133,17 @@ def function(
         "standardize": standardize,
     }
     arguments |= {name: value for name, value in splits.items() if name in declared}
-    check_call(make, arguments, where="data")
-    made = make(**arguments)
+    where = f"data.call={call}"
+    check_call(make, arguments, where="data", choice=where)
+    try:
+        made = make(**arguments)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's function brings about
+        plain = UserError(f"{where}: {type(error).__name__}: {first_line(error)}")
+        raise own_fault(error, where) or plain from error
     if isinstance(made, Dataset):
         return made
-    where = f"data.call={call}"
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise UserError(f"{where}: expected inputs and targets, or a Dataset, got {type(made).__name__}")
     if all(isinstance(part, tuple) and len(part) == 2 for part in made):
@@ -149,6 +164,7 @@ def from_arrays(
     split_seed: int,
     stratify: bool,
     standardize: bool,
+    said: str = "",
 ) -> Dataset:
     """A data set of arrays, whatever their targets are called.
 
@@ -163,19 +179,23 @@ def from_arrays(
         split_seed: Seed of both splits.
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether inputs get mean 0 and variance 1.
+        said: What else a reader must know, one sentence; may be empty.
 
     Raises:
         UserError: arrays that do not belong together, or that no network could be trained on.
     """
     pairs = [_checked(pair, where, tokens=tokens) for pair in (train, test) if pair is not None]
-    found, notes = _task(pairs[0][1], task)
-    if pairs[0][0].dtype.kind in "iu" and pairs[0][0].ndim == 2 and not tokens and standardize:
-        notes.append("whole numbers as inputs are taken for quantities; data.tokens=true for nn.Embedding")
+    shapes = [targets.shape for _, targets in pairs]
+    if len({shape[1:] for shape in shapes}) > 1:
+        raise UserError(f"{where}: targets of shape {shapes[0]} to train on, and of shape {shapes[1]} to test on")
+    found, concluded = _task(np.concatenate([targets for _, targets in pairs]), task)
+    notes = [concluded, said]
+    if standardize and not tokens:
+        notes.append("inputs are standardized; data.standardize=false leaves them as they are")
+        if pairs[0][0].dtype.kind in "iu" and pairs[0][0].ndim == 2:
+            notes.append("whole numbers as inputs are taken for quantities; data.tokens=true for nn.Embedding")
     if found == "classification":
-        classes = np.unique(np.concatenate([pair[1] for pair in pairs]))
-        if not np.array_equal(classes, np.arange(len(classes))):
-            shown = ", ".join(map(str, classes[:3])) + ", …" * (len(classes) > 3)
-            notes.append(f"{len(classes)} classes: {shown}")
+        classes = np.unique(np.concatenate([targets for _, targets in pairs]))
         pairs = [(inputs, np.searchsorted(classes, targets)) for inputs, targets in pairs]
     return assemble(
         pairs[0],
@@ -186,19 +206,33 @@ def from_arrays(
         standardize=standardize,
         task=found,
         tokens=tokens,
-        note=" ".join(f"{note}." for note in notes),
+        note=sentences(notes),
     )
 
 
-def _task(targets: np.ndarray, task: str) -> tuple[TaskName, list[str]]:
-    """What is to be predicted, and what a reader must know of that conclusion."""
-    if task == "classification":
-        return "classification", []
-    if task == "regression" or targets.ndim > 1 or targets.dtype.kind == "f":
-        return "regression", []
-    if targets.dtype.kind in "iu" and len(np.unique(targets)) * LEAST_ROWS_A_CLASS > len(targets):
-        return "regression", ["targets taken as numbers; data.task=classification for their classes"]
-    return "classification", []
+def _task(targets: np.ndarray, task: str) -> tuple[TaskName, str]:
+    """What is to be predicted, and what a reader must know of that conclusion; may be empty."""
+    kind, values = targets.dtype.kind, np.unique(targets)
+    if task == "auto" and targets.ndim > 1:
+        if targets.ndim == 2 and np.isin(values, (0, 1)).all() and (targets.sum(1) == 1).all():
+            return "regression", "targets taken as numbers; targets.argmax(1) are the classes that they mark"
+        return "regression", ""
+    if task == "regression" or (task == "auto" and kind == "f" and not _whole(values)):
+        return "regression", ""
+    numeric = task == "auto" and kind in "iuf"
+    most = MOST_CLASSES if kind == "f" else len(values)  # 1.0 is less sure to be a class than 1
+    if numeric and len(values) > min(most, len(targets) / LEAST_ROWS_A_CLASS):
+        return "regression", f"targets taken as numbers; data.task=classification for their {len(values)} classes"
+    shown = [f"{value:g}" if kind == "f" else str(value) for value in values[:SHOWN]] + ["…"] * (len(values) > SHOWN)
+    counted_up = kind in "biuf" and np.array_equal(values, np.arange(len(values)))
+    classes = f"{len(values)} classes" + ("" if counted_up else f": {', '.join(shown)}")
+    if numeric:
+        return "classification", f"targets taken as {classes}; data.task=regression fits the numbers"
+    return "classification", "" if counted_up else classes
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).all() and (values % 1 == 0).all())
 
 
 def _checked(pair: Arrays, where: str, *, tokens: bool) -> Arrays:
@@ -236,24 +270,27 @@ def _load(where: str, path: str) -> Any:
         raise UserError(f"{where}: no arrays of NumPy's ({type(error).__name__}: {first_line(error)})") from error
 
 
-def _named(where: str, held: Mapping[str, np.ndarray]) -> tuple[Arrays, Arrays | None]:
-    """Inputs and targets among named arrays, and those to test on, if there are any.
+def _named(where: str, held: Mapping[str, np.ndarray]) -> tuple[Arrays, Arrays | None, str]:
+    """Inputs and targets among named arrays, those to test on, if there are any, and a remark on the others.
 
     Raises:
         UserError: there are none of such names.
     """
 
-    def pair(suffix: str) -> Arrays | None:
-        found = [
-            next((held[name + suffix] for name in names if name + suffix in held), None) for names in (INPUTS, TARGETS)
-        ]
-        return None if found[0] is None or found[1] is None else (found[0], found[1])
+    def names(suffix: str) -> list[str]:
+        found = [[name + suffix for name in names if name + suffix in held][:1] for names in (INPUTS, TARGETS)]
+        return [*found[0], *found[1]] if all(found) else []
 
-    train = pair("") or pair("_train")
-    if train is None:
+    train, test = names("") or names("_train"), names("_test")
+    if not train:
         known = ", ".join(held) or "nothing"
         raise UserError(f"{where}: holds {known}; expected arrays called inputs and targets, or x and y")
-    return train, pair("_test")
+    others = [name for name in held if name not in (*train, *test)]
+    remark = f"{listed(others)} {'is' if len(others) == 1 else 'are'} left out; {listed([*train, *test])} are used"
+    if not test and any(name.endswith("_test") for name in others):
+        remark += "; rows to test on need both x_test and y_test"
+    pairs = [(held[part[0]], held[part[1]]) for part in (train, test) if part]
+    return pairs[0], pairs[1] if test else None, remark if others else ""
 
 
 def _array(values: Any) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import Literal
 from pandas import DataFrame
 
 from initlab.base.errors import UserError
+from initlab.base.wording import typed_list
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.columns import columns_of_names, fit_columns
 from initlab.data.dataset import Dataset
-from initlab.data.fields import Column, learn_columns, sentences
+from initlab.data.fields import Column, learn_columns, remark_on_strays, sentences
 from initlab.data.table import Name, Roles, Table
 from initlab.data.target_column import Goal
 
@@ -95,7 +96,7 @@ def csv_table(
     if stratify and split is None:
         goal.refuse_rare_classes(values, labels, splits=(test_path is None) + (val_fraction > 0))
     columns = learn_columns(inputs, decimal=decimal, separator=table.separator)
-    notes = [goal.remark, *(column.remark for column in columns.values()), *roles.remarks]
+    notes = [table.remark, goal.remark, *(column.remark for column in columns.values()), *roles.remarks]
     parsed = _parse(inputs, columns, table.where)
     notes += [_remark_on_names(parsed), lost]
     tested: Arrays | float = test_fraction
@@ -103,7 +104,8 @@ def csv_table(
         test = read("data.test_path", test_path)
         test_labels, test_inputs, test_lost = test.rows_with(goal, roles)
         tested = (_parse(test_inputs, columns, test.where), goal.parse(test_labels, test.where))
-        notes.append(test_lost)
+        strays = [remark_on_strays(name, column.strays_among(test_inputs[name])) for name, column in columns.items()]
+        notes += [test_lost, *(f"{test.where}: {remark}" for remark in strays if remark)]
     return assemble(
         (parsed, values),
         tested,
@@ -133,4 +135,5 @@ def _parse(inputs: DataFrame, columns: dict[str, Column], where: str) -> DataFra
 
 def _remark_on_names(inputs: DataFrame) -> str:
     names = columns_of_names(inputs)
-    return f"{', '.join(names)}: words that hardly recur; data.ignore=[{','.join(names)}] leaves them out" * bool(names)
+    hint = f"{typed_list('data.ignore', names)} leaves {'it' if len(names) == 1 else 'them'} out"
+    return f"{', '.join(names)}: words that hardly recur; {hint}" if names else ""

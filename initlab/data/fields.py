@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 
 from initlab.base.errors import UserError
+from initlab.base.wording import typed_list
 
 # What stands for a missing value in any column of inputs, beside an empty field.
 MISSING: Final = frozenset(
@@ -26,6 +27,8 @@ STRAY_SHARE: Final = 0.05  # other words than these among numbers are strays up 
 MANY_NUMBERS: Final = 20
 LONGEST_NUMBER: Final = 15  # digits that a float64 keeps
 CODE_DIGITS: Final = 4  # with a zero in front: 01067 is no number, and 07 may be a month
+CODE_NAME = re.compile(r"(?i)zip|postal|post_?code|plz|code\b|(^|_)code")
+UNITS_SEEN: Final = 100
 LEAST_COUNTED: Final = 10  # of fewer rows numbers in a row may be a coincidence
 SHOWN: Final = 3
 
@@ -90,6 +93,16 @@ class Column:
     strays: frozenset[str] = frozenset()
     remark: str = ""
 
+    def strays_among(self, texts: Series) -> Series:
+        """The words among some fields of the column that are taken for missing values.
+
+        Args:
+            texts: Fields with NaN where they are missing; of this or of another file with such a column.
+        """
+        if not self.numeric:
+            return texts[texts.isin(MISSING)]
+        return texts[texts.isin(self.strays) | texts.str.lower().isin(PLACEHOLDERS)]
+
     def parse(self, texts: Series, where: str) -> Series:
         """The column as numbers, or as words; NaN where a value is missing.
 
@@ -100,9 +113,9 @@ class Column:
         Raises:
             UserError: text among numbers, or a number that is infinite.
         """
+        texts = texts.mask(texts.index.isin(self.strays_among(texts).index))
         if not self.numeric:
-            return texts.mask(texts.isin(MISSING)).astype(object)
-        texts = texts.mask(texts.isin(self.strays) | texts.str.lower().isin(PLACEHOLDERS))
+            return texts.astype(object)
         numbers = to_numbers(texts, self.decimal)
         bad = (numbers.isna() & texts.notna()) | np.isinf(numbers)
         if bad.any():
@@ -154,16 +167,18 @@ def _learn(name: str, texts: Series, decimal: str) -> Column:
     known = texts.mask(texts.isin(MISSING)).dropna()
     numbers = to_numbers(known, decimal)
     words = known[numbers.isna()]
-    if len(known) and not len(words):
-        return _column_of_numbers(name, known, numbers, decimal)
     if len(words) == len(known):
-        return Column(name, len(known) == 0, remark=_remark_on_missing(name, texts) if len(known) else "")
+        return Column(name, len(known) == 0, remark=_remark_on_missing(name, texts))
     others = words[~words.str.lower().isin(PLACEHOLDERS)]
     many = numbers.nunique() > MANY_NUMBERS
     few = len(others) <= STRAY_SHARE * len(known)
     if len(words) < len(known) / 2 and (not len(others) or (many and few)):
-        strays = frozenset(words.unique())
-        return Column(name, True, decimal, strays, f"{name}: {listed_words(words)} taken as missing")
+        column = _column_of_numbers(name, known.drop(words.index), numbers.drop(words.index), decimal)
+        if not column.numeric:
+            return column
+        column = replace(column, strays=frozenset(words.unique()))
+        remarks = [column.remark, remark_on_strays(name, column.strays_among(texts))]
+        return replace(column, remark=". ".join(filter(None, remarks)))
     if len(words) < len(known) / 2:
         said = f"{name}: {listed_words(words)} among numbers, so all are taken as words; data.missing=[…] names those"
         return Column(name, False, remark=f"{said} that stand for nothing")
@@ -179,6 +194,9 @@ def _column_of_numbers(name: str, known: Series, numbers: Series, decimal: str) 
         if (digits.str.lstrip("0").str.len() > LONGEST_NUMBER).any():
             return Column(name, False, remark=f"{name}: numbers too long to be kept exactly, taken as words")
     remark = ""
+    same_length = len(digits) == len(known) and digits.str.len().nunique() == 1
+    if same_length and len(digits.iloc[0]) >= CODE_DIGITS and CODE_NAME.search(name):
+        remark = f"{name}: codes, by its name, taken as numbers; {typed_list('data.ignore', [name])} leaves it out"
     written = known[pd.to_numeric(known, errors="coerce").isna()]
     if len(written) and decimal == "." and written.str.contains(",", regex=False).any():
         remark = f"{name}: commas taken as thousands marks, as in {written.iloc[0]}; data.decimal=',' for decimal ones"
@@ -191,8 +209,36 @@ def _column_of_numbers(name: str, known: Series, numbers: Series, decimal: str) 
 
 def _remark_on_missing(name: str, texts: Series) -> str:
     """Of a column of words: which of them are taken for missing values, though they may be meant."""
-    found = texts[texts.isin(MISSING - {"?"})]
-    return f"{name}: {listed_words(found)} taken as missing" if len(found) else ""
+    return remark_on_strays(name, texts[texts.isin(MISSING)])
+
+
+def remark_on_strays(name: str, words: Series) -> str:
+    """Which words of a column are taken for missing values, with their rows; empty if there are none.
+
+    Args:
+        name: Of the column.
+        words: As `Column.strays_among` gives them.
+    """
+    return f"{name}: {listed_words(words)} taken as missing" if len(words) else ""
+
+
+def remark_on_units(table: DataFrame) -> str:
+    """That the first row is a second header line, as of units of measurement; empty if it is none.
+
+    Args:
+        table: All columns as text; an empty field is an empty text.
+    """
+    first, rest = table.iloc[:1], table.iloc[1 : UNITS_SEEN + 1]
+
+    def numeric(fields: Series) -> bool:
+        return max(_share_of_decimals(fields[fields != ""]).values()) > 1 / 2
+
+    if any(first[name].iloc[0] and numeric(first[name]) for name in table):
+        return ""
+    words = [first[name].iloc[0] for name in table if first[name].iloc[0] and numeric(rest[name])]
+    if sum(word.lower() not in PLACEHOLDERS for word in words) < 2:
+        return ""
+    return f"row 1 looks like units ({', '.join(words)}) and no sample: if so, delete its line"
 
 
 def listed_words(words: Series) -> str:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.error import URLError
@@ -14,10 +15,13 @@ from sklearn.datasets import load_digits
 from torchvision import datasets
 
 from initlab.base.errors import UserError
+from initlab.base.lock import locked
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
 
 LEVELS = 255.0
+# What torchvision raises where files are missing, damaged or not to be had.
+FAILURES = (RuntimeError, URLError, HTTPException, OSError, ValueError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,22 @@ def torchvision_images(
     )
 
 
+def _found_or_fetched(source: _Source, directory: Path, train: bool, download: bool) -> Any:
+    """What torchvision makes of one part's files, fetched if need be and allowed: by one process at a time.
+
+    It writes them in place, where another process would take half of one for the whole.
+    """
+    try:
+        return source.read(str(directory), train=train, download=False)
+    except FAILURES:
+        if not download:
+            raise
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(UserError):  # nobody can write there, as torchvision is about to say
+            held.enter_context(locked(directory / f".{source.name}.lock", wait=True))
+        return source.read(str(directory), train=train, download=True)
+
+
 def _read(source: _Source, folder: str | None, train: bool, download: bool) -> Arrays:
     """Read one part through torchvision.
 
@@ -132,8 +152,8 @@ def _read(source: _Source, folder: str | None, train: bool, download: bool) -> A
     try:
         # torchvision reports each mirror that failed with print.
         with contextlib.redirect_stdout(io.StringIO()):
-            part = source.read(str(directory), train=train, download=download)
-    except (RuntimeError, URLError, HTTPException, OSError, ValueError, AssertionError) as error:
+            part = _found_or_fetched(source, directory, train, download)
+    except FAILURES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"data={source.name}: cannot read {source.read.__name__} from {directory / source.folder} ({reason}); put "

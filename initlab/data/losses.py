@@ -207,7 +207,7 @@ def _own_loss(path: object, arguments: Mapping[str, Any], dataset: Dataset) -> L
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: no function of outputs and targets, nor a class ({first_line(error)})") from error
     supplied = () if inspect.isclass(named) else tuple(list(parameters)[:2])  # whatever it calls them
-    check_call(named, arguments, where="loss", supplied=supplied)
+    check_call(named, arguments, where="loss", supplied=supplied, choice=where)
     if "reduction" in parameters and "reduction" not in arguments:
         arguments = {**arguments, "reduction": "none"}
     if "weight" in arguments and isinstance(arguments["weight"], list | tuple):
@@ -215,7 +215,8 @@ def _own_loss(path: object, arguments: Mapping[str, Any], dataset: Dataset) -> L
     try:
         made: Any = named(**arguments) if inspect.isclass(named) else partial(named, **arguments)
         call: Function = made
-        rows = min(TRIED_ROWS, len(dataset.train))
+        # Another number than there are outputs: one loss for each output must not pass for one for each row.
+        rows = min(TRIED_ROWS + (dataset.outputs == TRIED_ROWS), len(dataset.train))
         outputs = torch.zeros(rows, dataset.outputs).log_softmax(1)
         found = _on_device(call, outputs)(outputs, dataset.train.targets[:rows])
     except Exception as error:  # whatever the user's function brings about

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pandas import DataFrame, Series
 
 from initlab.base.errors import UserError, nearest
-from initlab.base.wording import counted
+from initlab.base.wording import counted, listed, typed_list
 from initlab.data.assemble import Splitter
-from initlab.data.fields import PLACEHOLDERS, counting_columns, listed_words
+from initlab.data.fields import PLACEHOLDERS, counting_columns, listed_words, number_of, remark_on_units
 from initlab.data.splitting import by_group, by_order, moments_of
 from initlab.data.table_file import NUMBER, UNNAMED, read_text
 from initlab.data.target_column import Goal
@@ -71,6 +72,27 @@ class Table:
         if self.header and numbers * 2 > len(names):
             hint += "; data.header=false if the first line names no columns"
         raise UserError(f"{setting}={name}: no such column in {self.path}; {nearest(str(name), names)}{hint}")
+
+    @property
+    def remark(self) -> str:
+        """What is odd about its first lines; may be empty."""
+        return "; ".join(filter(None, [remark_on_units(self.fields), self._remark_on_names()]))
+
+    def _remark_on_names(self) -> str:
+        """That the header line looks like a row: its fields, but for one at most, are numbers, or recur as words."""
+        if not self.header:
+            return ""
+        names = [name for name in map(str, self.fields) if not name.startswith(UNNAMED.format(""))]
+        numbers = [name for name in names if not np.isnan(number_of(name, "."))]
+        if numbers in ([str(place) for place in range(start, start + len(numbers))] for start in (0, 1)):
+            return ""  # as pandas names columns
+        others = [name for name in names if name not in numbers]
+        alike = [name for name in others if (self.fields[name] == name).any()]
+        if not numbers or len(others) - len(alike) > (len(names) > 1):
+            return ""
+        return (
+            f"the first line, {listed(names)}, names the columns, and looks like a row; data.header=false if it is one"
+        )
 
     def empty_are_missing(self, names: Sequence[str]) -> DataFrame:
         """Some columns, with NaN in place of what is empty, and of nothing else."""
@@ -195,5 +217,5 @@ def _left_out(names: Sequence[str], why: str, why_all: str) -> str:
     """That columns were left out, and how to bring them back; empty if there are none."""
     if not names:
         return ""
-    verb = f"{why}, and is" if len(names) == 1 else f"{why_all}, and are"
-    return f"{', '.join(names)} {verb} left out; data.keep=[{','.join(names)}] brings back"
+    verb, them = (f"{why}, and is", "it") if len(names) == 1 else (f"{why_all}, and are", "them")
+    return f"{', '.join(names)} {verb} left out; {typed_list('data.keep', names)} brings {them} back"

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import re
 from collections.abc import Callable, Sequence
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -57,9 +58,9 @@ def read_text(
         names, rows = _read_binary(where, file, header=header)
         separator = ""
     else:
-        lines = _lines(where, file, encoding)
+        lines, written = _lines(where, file, encoding)
         separator, lines = _separator(separator, lines, header=header)
-        names, rows = _split_lines(where, lines, separator, header=header)
+        names, rows = _split_lines(f"{where}: no table in {written}", lines, separator, header=header)
     names = [name or UNNAMED.format(place) for place, name in enumerate(names, start=1)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -103,8 +104,8 @@ def _texts(frame: DataFrame) -> list[list[str]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _lines(where: str, file: Path, encoding: str | None) -> list[str]:
-    """The lines of a text, decoded.
+def _lines(where: str, file: Path, encoding: str | None) -> tuple[list[str], str]:
+    """The lines of a text, decoded, and its encoding in words.
 
     Raises:
         UserError: the file cannot be read, is empty, or is written in another encoding.
@@ -115,6 +116,7 @@ def _lines(where: str, file: Path, encoding: str | None) -> list[str]:
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UserError(f"{where}: cannot be read ({first_line(error)})") from error
     marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    written = (encoding or marked).upper().removesuffix("-SIG")
     try:
         codecs.lookup(encoding or marked)
     except LookupError as error:
@@ -124,17 +126,18 @@ def _lines(where: str, file: Path, encoding: str | None) -> list[str]:
     except UnicodeError as error:
         place = getattr(error, "start", 0)
         line = content[:place].count(b"\n") + 1
-        written = f"no table in {(encoding or marked).upper().replace('-SIG', '')}"
         byte = f"line {line} has the byte 0x{content[place]:02x}" if place < len(content) else first_line(error)
         raise UserError(
-            f"{where}: {written} ({byte}); set data.encoding, e.g. latin-1 or cp1252 for Western Europe, utf-16"
+            f"{where}: no table in {written} ({byte}); "
+            "set data.encoding, e.g. latin-1 or cp1252 for Western Europe, utf-16"
         ) from error
     if "\0" in text:
-        raise UserError(f"{where}: no table in UTF-8 (it holds zero bytes); data.encoding=utf-16 if it is a text")
-    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+        raise UserError(f"{where}: no table in {written} (it holds zero bytes); data.encoding=utf-16 if it is a text")
+    # `splitlines` would split at characters, too, that people have within a field, such as U+2028 or U+0085.
+    lines = list(StringIO(text.removeprefix("\ufeff"), newline=""))
     if not any(line.strip() for line in lines):
-        raise UserError(f"{where}: no table in UTF-8 (it is empty)")
-    return lines
+        raise UserError(f"{where}: no table in {written} (it is empty)")
+    return lines, written
 
 
 def _separator(separator: str | None, lines: list[str], *, header: bool) -> tuple[str, list[str]]:
@@ -174,10 +177,14 @@ def _separator(separator: str | None, lines: list[str], *, header: bool) -> tupl
     return max(SEPARATORS, key=lambda mark: fields(table[0], mark)), table
 
 
-def _split_lines(
-    where: str, lines: Sequence[str], separator: str, *, header: bool
-) -> tuple[list[str], list[list[str]]]:
+def _split_lines(what: str, lines: Sequence[str], separator: str, *, header: bool) -> tuple[list[str], list[list[str]]]:
     """Names and rows of a text.
+
+    Args:
+        what: The file, and that it is no table in its encoding: the beginning of a message.
+        lines: Of the text.
+        separator: What stands between fields.
+        header: Whether the first line names the columns.
 
     Raises:
         UserError: a row that has more or fewer fields than the header line, or a quote that does not end.
@@ -190,7 +197,7 @@ def _split_lines(
                 found.append([field.strip() for field in fields])
                 places.append(reader.line_num)
     except csv.Error as error:
-        raise UserError(f"{where}: no table in UTF-8 (line {reader.line_num}: {first_line(error)})") from error
+        raise UserError(f"{what} (line {reader.line_num}: {first_line(error)})") from error
     names = found[0] if header else _numbered(len(found[0]))
     rows = found[1:] if header else found
     places = places[1:] if header else places
@@ -199,12 +206,12 @@ def _split_lines(
     if surplus and all(len(row) == width and not any(row[len(names) :]) for row in rows):  # each line ends with one
         rows = [row[: len(names)] for row in rows]
     if header and rows and len(names) > 1 and all(len(row) == len(names) + 1 for row in rows):
-        raise UserError(f"{where}: no table: the first row has more fields than the header line has names")
+        raise UserError(f"{what}: the first row has more fields than the header line has names")
     for row, place in zip(rows, places, strict=True):
         if len(row) != len(names) and row != [""]:
             raise UserError(
-                f"{where}: no table in UTF-8 (Expected {len(names)} fields in line {place}, saw {len(row)}); quote "
-                "what has the separator in it"
+                f"{what} (Expected {len(names)} fields in line {place}, saw {len(row)}); quote what has the separator "
+                "in it"
             )
     return names, [row for row in rows if row != [""] or len(names) == 1]
 

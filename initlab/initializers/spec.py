@@ -117,7 +117,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
     known = {*COMMON, *scheme.settable}
     for key in [*settings, *(["base"] if base is not None else [])]:
         if key not in known:
-            ours = our_key(key, str(settings.get(key)))
+            ours = our_key(key, str(settings.get(key)), scheme=scheme.name)
             hint = "" if ours is None else f"here it is {ours}; "
             raise UserError(
                 f"{where}.{key}: init={scheme.name} has no such parameter; {hint}it has {', '.join(sorted(known))}"

@@ -3,42 +3,38 @@
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig
+from dataclasses import replace
+from typing import Any, Final
 
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
 from initlab.config.calls import as_words, check_call, import_target
 from initlab.config.names import job_name, key_of, named_after_files, short_name, without_unset
-from initlab.config.plain import plain_config
-from initlab.config.schema import parse_config
+from initlab.config.plain import PlainConfig
 from initlab.initializers import find_scheme, parse_init
 from initlab.jobs.job import Job
 
+# Groups that stay plain data in the record of a configuration, and may be changed here.
+PLAIN_GROUPS: Final = ("data", "model", "init", "optim", "loss", "scheduler")
 
-def job_from(
-    config: DictConfig, overrides: Sequence[str], *, swept: Collection[str] | None = None, folder: Path | None = None
-) -> Job:
+
+def job_from(plain: PlainConfig, *, swept: Collection[str] | None = None) -> Job:
     """Make a job of a composed configuration.
 
     Args:
-        config: As Hydra composes it, with or without its own node `hydra`.
-        overrides: What the command line changed, `key=value` each; the job is named after it.
+        plain: The configuration as `plain_config` returns it; the job is named after what was typed.
         swept: Keys in which the jobs of the command differ; None: not known, and all that was typed names the job.
-        folder: The study's folder, if Hydra was told one.
 
     Raises:
-        UserError: a misspelt key, or a value that is unknown, of the wrong type, or out of range.
+        UserError: a plug-in cannot be imported; or an activation or initializer does not take its parameters.
     """
-    resolved = plain_config(config, overrides, folder)
-    resolved = _without_foreign_keys(resolved, overrides)
-    resolved = without_unset(named_after_files(resolved, overrides))
+    typed = plain.typed
+    resolved = _without_foreign_keys(plain.resolved, typed)
+    resolved = without_unset(named_after_files(resolved, typed))
     load_plugins(resolved.get("plugins") or [])
-    resolved = _with_words(resolved, overrides)
-    name = job_name(overrides) if swept is None else short_name(overrides, swept)
-    job = Job(name, parse_config(resolved), resolved, tuple(overrides))
+    resolved = _with_words(resolved, typed)
+    config = replace(plain.config, **{group: resolved.get(group, {}) for group in PLAIN_GROUPS})
+    job = Job(job_name(typed) if swept is None else short_name(typed, swept), config, resolved, typed)
     check_call(
         job.activation.kind.build,
         job.activation.parameters,
@@ -48,11 +44,11 @@ def job_from(
     return job
 
 
-def _without_foreign_keys(resolved: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _without_foreign_keys(resolved: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """A configuration in which a typed `optim._target_` has lost the keys of what it replaced that it does not take."""
-    typed = {text.lstrip("+~").split("=")[0] for text in overrides}
+    typed = {key_of(text) for text in overrides}
     if "optim._target_" not in typed:
-        return resolved
+        return dict(resolved)
     takes = inspect.signature(import_target(resolved["optim"].get("_target_"), where="optim")).parameters
     own = {*takes, "_target_", "name", "lr", "decay"}
     kept = {key: value for key, value in resolved["optim"].items() if key in own or f"optim.{key}" in typed}

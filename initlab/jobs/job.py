@@ -79,7 +79,7 @@ class Job:
         return range(self.config.seed, self.config.seed + self.config.seeds)
 
     @property
-    def identity(self) -> dict[str, str | float]:
+    def key_columns(self) -> dict[str, str | float]:
         """The columns that tell its rows from those of other jobs, in every table, with their values."""
         groups = ("data", "model", "init", "activation", "optim")
         names = {group: str(getattr(self.config, group)["name"]) for group in groups}

@@ -10,10 +10,10 @@ import pandas as pd
 
 from initlab.base.errors import UserError
 from initlab.base.wording import listed
-from initlab.config.names import NOT_IDENTITY
+from initlab.config.names import names_folders
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.tables.schema import HISTORY, MEMBERS
-from initlab.tables.store import finished_jobs, read_config, read_failure, read_metadata, read_table
+from initlab.tables.store import changed_sources, finished_jobs, read_config, read_failure, read_metadata, read_table
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _superseded(
     """
     groups: dict[str, list[str]] = {}
     for name, config in configs.items():
-        own = {key: value for key, value in config.items() if not {key, key.partition(".")[0]} & NOT_IDENTITY}
+        own = {key: value for key, value in config.items() if names_folders(key)}
         what = [own, metadata[name].get("data_checksum")]
         groups.setdefault(json.dumps(what, sort_keys=True, default=str), []).append(name)
     found = {}
@@ -136,8 +136,7 @@ def _superseded(
         *older, last = sorted(names, key=lambda name: (folders[name] / "metadata.json").stat().st_mtime_ns)
         now = metadata[last].get("sources") or {}
         for name in older:
-            former = metadata[name].get("sources") or {}
-            changed = sorted(key for key in {*former, *now} if former.get(key) != now.get(key))
+            changed = changed_sources(metadata[name].get("sources") or {}, now)
             if changed:
                 found[name] = f"made with another {listed(changed)}, so that {last} counts in its place"
     return found

@@ -4,54 +4,85 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, assert_never
 
 import torch
 from joblib import parallel_config
 
 from initlab.base.errors import UserError, first_line
-from initlab.base.machine import trains_on_cuda
-from initlab.base.threads import cores_of_process, usable_cores
+from initlab.base.machine import may_be_cuda, trains_on_cuda
+from initlab.base.threads import usable_cores
 from initlab.config.schema import Config
 
 CONNECT_SECONDS = 10
 
 
+@dataclass(frozen=True)
+class Backend:
+    """What runs the work of a sweep, connected and ready.
+
+    Attributes:
+        name: What joblib calls it.
+        most_workers: How many workers it can have, at least 1.
+        settings: What joblib is to tell it.
+    """
+
+    name: str
+    most_workers: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def used_by_joblib(self, workers: int, *, cores: int) -> AbstractContextManager[Any]:
+        """A context in which joblib uses so many of its workers, each with so many cores of this machine."""
+        settings = {"inner_max_num_threads": cores} if self.name == "loky" else self.settings
+        return parallel_config(self.name, n_jobs=workers, **settings)
+
+
 @contextlib.contextmanager
-def open_backend(config: Config, workers: int) -> Iterator[None]:
-    """Make joblib use the backend that is configured, with so many workers, within a `with` block.
+def open_backend(config: Config) -> Iterator[Backend]:
+    """Connect to the backend that is configured, or start it, within a `with` block.
+
+    `loky` can have as many workers as there are cores, or GPUs where jobs train on GPUs, and so can `ray`; `dask` has
+    those of its cluster.
 
     Raises:
-        UserError: the backend is not installed, or its cluster cannot be reached.
+        UserError: the backend is not installed, its cluster cannot be reached, or a Dask worker has several threads.
     """
-    if config.backend == "ray":
-        from ray.util.joblib import register_ray
-
-        register_ray()
-        with _connected_ray() as ray:
-            gpus = _ray_gpus(ray, config)
-            with parallel_config("ray", n_jobs=workers, ray_remote_args={"num_cpus": 1, "num_gpus": 1 if gpus else 0}):
-                yield
-    elif config.backend == "dask":
-        with _connected_dask(), parallel_config("dask", n_jobs=workers):
-            yield
-    else:
-        with parallel_config("loky", n_jobs=workers, inner_max_num_threads=cores_of_process(workers)):
-            yield
+    accelerator = config.trainer.accelerator
+    match config.backend:
+        case "loky":
+            yield Backend("loky", torch.cuda.device_count() if trains_on_cuda(accelerator) else usable_cores())
+        case "ray":
+            with _connected_ray() as ray:
+                there = ray.cluster_resources()
+                gpus = int(there.get("GPU", 0)) if may_be_cuda(accelerator) else 0
+                each = {"num_cpus": 1, "num_gpus": 1 if gpus else 0}
+                yield Backend("ray", max(1, gpus or int(there.get("CPU", 1))), {"ray_remote_args": each})
+        case "dask":
+            with _connected_dask() as client:
+                threads = list(client.nthreads().values())
+                if any(count > 1 for count in threads):
+                    raise UserError("backend=dask: a worker has several threads; start it with --nthreads 1")
+                yield Backend("dask", max(1, len(threads)))
+        case other:
+            assert_never(other)
 
 
 @contextlib.contextmanager
 def _connected_ray() -> Iterator[Any]:
-    """Ray, connected to the cluster that RAY_ADDRESS names or that runs on this machine, else to a new one here.
+    """Ray, known to joblib, and connected to the cluster that RAY_ADDRESS names or that runs here, else to a new one.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at that address.
     """
     try:
         import ray
+        from ray.util.joblib import register_ray
     except ImportError as error:
         raise UserError("backend=ray: Ray is not installed; pip install 'initlab[ray]'") from error
+    register_ray()
     logging.getLogger("ray").setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
@@ -88,31 +119,3 @@ def _connected_dask() -> Iterator[Any]:
         raise UserError(f"backend=dask: no cluster at DASK_SCHEDULER_ADDRESS={address}: {first_line(error)}") from error
     with client:
         yield client
-
-
-def workers_of(config: Config) -> int:
-    """How many workers a backend can have at most, at least 1.
-
-    Of `loky` and `ray` as many as there are cores, or GPUs where jobs train on GPUs; of `dask` the workers that its
-    cluster has.
-
-    Raises:
-        UserError: the backend is not installed, its cluster cannot be reached, or a Dask worker has several threads.
-    """
-    accelerator = config.trainer.accelerator
-    if config.backend == "ray":
-        with _connected_ray() as ray:
-            return max(1, _ray_gpus(ray, config) or int(ray.cluster_resources().get("CPU", 1)))
-    if config.backend == "dask":
-        with _connected_dask() as client:
-            threads = list(client.nthreads().values())
-        if any(count > 1 for count in threads):
-            raise UserError("backend=dask: a worker has several threads; start it with --nthreads 1")
-        return max(1, len(threads))
-    return torch.cuda.device_count() if trains_on_cuda(accelerator) else usable_cores()
-
-
-def _ray_gpus(ray: Any, config: Config) -> int:
-    """GPUs of a Ray cluster, if they are to be trained on."""
-    wanted = config.trainer.accelerator in ("auto", "gpu", "cuda")
-    return int(ray.cluster_resources().get("GPU", 0)) if wanted else 0

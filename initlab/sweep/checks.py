@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Checked:
     notes: list[str]
 
 
-def usable_jobs(jobs: Sequence[Job]) -> Checked:
+def check_jobs(jobs: Sequence[Job]) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
@@ -107,7 +108,7 @@ def check_job(job: Job) -> list[str]:
     """
     check_optimizer(job.config.optim)
     if job.scheduler:
-        check_schedule(job)
+        _check_schedule(job)
     check_weights(job)
     check_logger(job.config.logger)
     try:
@@ -173,7 +174,7 @@ def _are_probabilities(outputs: torch.Tensor) -> bool:
     return outputs.shape[1] > 1 and bool((values >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
 
 
-def check_schedule(job: Job) -> None:
+def _check_schedule(job: Job) -> None:
     """See that the learning rates of a job can follow its schedule.
 
     Raises:
@@ -199,8 +200,9 @@ def prepare_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / f".writable-{os.getpid()}"
-        trial.touch()
-        trial.unlink()
+        # A name that nobody else has: hosts that share a disk may have the same process ids.
+        handle, trial = tempfile.mkstemp(dir=folder, prefix=".writable-")
+        os.close(handle)
+        Path(trial).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"output_dir: cannot write {folder} ({error.strerror}); set output_dir=DIR") from error

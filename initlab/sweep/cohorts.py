@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import ceil
 from typing import Any
 
-from initlab.base.machine import device_name
 from initlab.base.wording import counted
-from initlab.cohort.run import convolves
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 
@@ -25,6 +23,11 @@ class Cohort:
     """
 
     shares: tuple[Share, ...]
+
+    @property
+    def program(self) -> str:
+        """What all of its members share, as `Job.program` says it."""
+        return self.shares[0].job.program
 
     @property
     def members(self) -> int:
@@ -50,7 +53,7 @@ class Cohort:
         ]
 
     @cached_property
-    def identity(self) -> str:
+    def folder_name(self) -> str:
         """Name of its folder, 16 hex digits: the same for the same members, whenever they are planned."""
         return hashlib.sha256(json.dumps(self.manifest).encode()).hexdigest()[:16]
 
@@ -86,7 +89,9 @@ def shares_of(members: Iterable[tuple[Job, int]]) -> list[Share]:
     return shares
 
 
-def form_cohorts(shares: Sequence[Share], *, workers: int, most: Mapping[str, int]) -> list[Cohort]:
+def form_cohorts(
+    shares: Sequence[Share], *, workers: int, most: Mapping[str, int], vectorized: Collection[str]
+) -> list[Cohort]:
     """Form cohorts of the members that are to be trained, in the order of their jobs.
 
     Under vmap members of one program go through every operation together. Under the loop engine that gains nothing:
@@ -97,9 +102,8 @@ def form_cohorts(shares: Sequence[Share], *, workers: int, most: Mapping[str, in
         shares: The members that are to be trained, each in one share.
         workers: How many cohorts train at a time, at least 1.
         most: By `Job.program`, how many members a cohort may have.
+        vectorized: Each `Job.program` whose members train under vmap.
     """
-    programs = {share.job.program: share.job for share in shares}
-    vectorized = {program for program, job in programs.items() if runs_vectorized(job)}
     groups: dict[str, list[Share]] = {}
     for share in shares:
         key = share.job.program if share.job.program in vectorized else share.job.name
@@ -114,10 +118,3 @@ def form_cohorts(shares: Sequence[Share], *, workers: int, most: Mapping[str, in
             limit = min(limit, ceil(sum(len(share.seeds) for share in group) / parts))
         cohorts += cut(group, limit)
     return cohorts
-
-
-def runs_vectorized(job: Job) -> bool:
-    """Whether a job's members train under vmap, as far as can be told before their cohort is built."""
-    if job.config.engine == "auto":
-        return not (convolves(job) and device_name(job.config.trainer.accelerator) == "cpu")
-    return job.config.engine == "vmap"

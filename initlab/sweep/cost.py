@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from initlab.base.machine import trains_on_cuda
+from initlab.base.machine import device_name, trains_on_cuda
+from initlab.cohort.engines import has_convolutions, has_dropout
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
 from initlab.jobs.job import Job
-from initlab.sweep.cohorts import runs_vectorized
 
 BACKWARD = 2  # of what the forward pass keeps or computes, what the backward pass adds: as a rule
 FLOPS_PER_SECOND = 2e10  # of a core, in products of the size that small networks have
@@ -29,7 +29,10 @@ class Cost:
         activations: Bytes that a training step or an evaluation needs on top.
         flops: Floating-point operations of its whole training, forward and backward.
         steps: Optimizer steps of its whole training.
-        vectorized: Whether all members of a cohort go through a step together, or one after another.
+        vectorized: Whether all members of a cohort go through a step together, or one after another; as far as can be
+            told before the cohort is built.
+        one_queue: Whether the loop engine works on one member at a time, whatever the threads: on a GPU, and with
+            dropout, whose numbers come from one stream.
     """
 
     state: int
@@ -37,6 +40,7 @@ class Cost:
     flops: float
     steps: int
     vectorized: bool
+    one_queue: bool = False
 
     def memory(self, members: int, *, threads: int = 1) -> int:
         """Bytes of a cohort, beyond what the process needs for itself and for the data.
@@ -45,12 +49,21 @@ class Cost:
             members: Number of members in the cohort.
             threads: How many of them the loop engine works on at a time.
         """
-        return members * self.state + (members if self.vectorized else min(members, threads)) * self.activations
+        at_work = members if self.vectorized else min(members, 1 if self.one_queue else threads)
+        return members * self.state + at_work * self.activations
 
-    def most_members(self, free: float) -> int:
-        """Members of the largest cohort that fits into `free` bytes; at least 1, which has to try."""
-        each = self.state + self.activations if self.vectorized else self.state
-        return max(1, int(free / each))
+    def most_members(self, free: float, *, threads: int = 1) -> int:
+        """Members of the largest cohort whose `memory` fits into some bytes; at least 1, which has to try.
+
+        Args:
+            free: Bytes that there are for it.
+            threads: How many of its members the loop engine works on at a time.
+        """
+        threads = 1 if self.one_queue else threads
+        all_at_work = int(free / (self.state + self.activations))
+        if self.vectorized or all_at_work < threads:
+            return max(1, all_at_work)
+        return max(1, int((free - threads * self.activations) / self.state))
 
     def seconds(self, members: int) -> float:
         """A rough guess of the seconds that a cohort trains on one core."""
@@ -89,7 +102,6 @@ def cost_of(job: Job) -> Cost:
     per_epoch = steps_per_epoch(len(rows), batch)
     recorded = min(BLOCK_STEPS, per_epoch) * batch * 4 * (job.dataset.outputs + 1)
     evaluated = min(max(CHUNK_ROWS, 4 * batch), max(len(job.dataset.val), len(job.dataset.test)))
-    vectorized = runs_vectorized(job)
     steps = config.trainer.max_epochs * per_epoch
     flops = counter.get_total_flops() / len(inputs) * (1 + BACKWARD) * batch * steps
     return Cost(
@@ -98,8 +110,16 @@ def cost_of(job: Job) -> Cost:
         activations=int(max((1 + BACKWARD) * batch, evaluated) * per_row),
         flops=flops,
         steps=steps,
-        vectorized=vectorized,
+        vectorized=_runs_vectorized(job, model),
+        one_queue=device_name(config.trainer.accelerator) != "cpu" or has_dropout(model),
     )
+
+
+def _runs_vectorized(job: Job, model: nn.Module) -> bool:
+    """Whether a job's members train under vmap, given a network of the job."""
+    if job.config.engine == "auto":
+        return not (has_convolutions(model) and device_name(job.config.trainer.accelerator) == "cpu")
+    return job.config.engine == "vmap"
 
 
 def costs_of(jobs: Sequence[Job]) -> dict[str, Cost]:

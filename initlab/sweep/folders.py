@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from initlab.base.errors import UserError
@@ -14,6 +14,7 @@ from initlab.sweep.weights import has_weights, write_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tables.store import (
     NewerVersionError,
+    changed_sources,
     config_text,
     read_failure,
     read_metadata,
@@ -28,18 +29,6 @@ from initlab.tracking.loggers import remove_logs
 OTHER: Final = "the results of another configuration, or of other data"
 
 State = Literal["open", "finished", "damaged", "other"]
-
-
-def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
-    """Names of the files that a job was made of, and that are other ones now, or none; empty where that is not known.
-
-    Args:
-        former: What metadata.json has as `sources`: the hash of each file by its name; None in older folders.
-        now: `Job.sources`.
-    """
-    if not isinstance(former, Mapping):
-        return []
-    return sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
 
 
 def state_of(job: Job) -> tuple[State, str]:
@@ -79,7 +68,7 @@ def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
     return "finished" if metadata.get("status") == "finished" and whole else "failed"
 
 
-def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> None:
+def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str, command: str | None = None) -> None:
     """Write what a job measured: members.parquet last, which marks the job as finished.
 
     Args:
@@ -87,12 +76,13 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> N
         tables: What was measured of all its members.
         tracking: The job's logger, which gets the final results and is closed.
         run: `Run.identity`, for metadata.json.
+        command: `Run.command`, for metadata.json.
 
     Raises:
         OSError: a file cannot be written, because the disk is full, say.
     """
     (job.folder / "members.parquet").unlink(missing_ok=True)  # of a former run: it marks the job as finished
-    write_description(job.folder, job.resolved, _metadata(job, run, status="finished"))
+    write_description(job.folder, job.resolved, _metadata(job, run, command, status="finished"))
     write_table(job.folder, "history", tables.history)
     if tables.signal is not None:
         write_table(job.folder, "signal", tables.signal)
@@ -102,20 +92,21 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str) -> N
     write_table(job.folder, "members", tables.members)
 
 
-def write_failure(job: Job, reason: str, run: str) -> None:
+def write_failure(job: Job, reason: str, run: str, command: str | None = None) -> None:
     """Write error.txt into a job's folder; where even that fails, print the reason.
 
     Args:
         job: What failed; its configuration is written below the reason.
         reason: A traceback or a sentence, printed where the file cannot be written.
         run: `Run.identity`, for metadata.json.
+        command: `Run.command`, for metadata.json.
     """
     try:
         # A traceback with a cause has blank lines within; the first one ends it, for those who read it.
         lines = "\n".join(line for line in reason.splitlines() if line.strip())
         text = f"{lines}\n\n{config_text(job.resolved)}"
         write_text_whole(job.folder / "error.txt", text)
-        write_metadata(job.folder, _metadata(job, run, status="failed"))
+        write_metadata(job.folder, _metadata(job, run, command, status="failed"))
     except OSError:
         sys.stderr.write(f"{job.name}:\n{reason}")
 
@@ -135,7 +126,7 @@ def reason_of(job: Job) -> str:
     return read_failure(job.folder) if (job.folder / "error.txt").exists() else "see above"
 
 
-def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
+def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[str, Any]:
     known: dict[str, Any] = {"status": status, "run": run, "seeds": list(job.seeds)}
     with contextlib.suppress(UserError):  # without data there is none of it to describe
         data = job.dataset
@@ -146,4 +137,4 @@ def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
             "validates_on_test": data.validates_on_test,
             "baseline": data.baseline,
         }
-    return describe_machine(job.config.trainer.accelerator) | known
+    return describe_machine(job.config.trainer.accelerator, command) | known

@@ -25,7 +25,7 @@ FOLDER = ".cohorts"
 
 def folder_of(cohort: Cohort) -> Path:
     """Where a cohort's files are kept, whether there are any or not."""
-    return cohort.shares[0].job.study_folder / FOLDER / cohort.identity
+    return cohort.shares[0].job.study_folder / FOLDER / cohort.folder_name
 
 
 def checkpoint_of(folder: Path) -> Path:
@@ -152,13 +152,7 @@ def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) 
     for folder, manifest in _manifests(study_folder):
         if all(entry["job"] in finished for entry in manifest):
             forget(folder)
-    for left in () if beside_others else (study_folder / FOLDER).glob("*"):
-        if left.is_file():  # locks of GPUs
-            left.unlink(missing_ok=True)
-        elif not (left / "manifest.json").exists():
-            forget(left)
-    with contextlib.suppress(OSError):  # something is left that a later run will want
-        (study_folder / FOLDER).rmdir()
+    _remove_bare(study_folder, beside_others=beside_others)
 
 
 def forget_useless(study_folder: Path) -> bool:
@@ -169,12 +163,19 @@ def forget_useless(study_folder: Path) -> bool:
             left = True
         else:
             forget(folder)
-    for path in (study_folder / FOLDER).glob("*") if not left else ():
+    _remove_bare(study_folder, beside_others=False)
+    return left
+
+
+def _remove_bare(study_folder: Path, *, beside_others: bool) -> None:
+    """Remove locks and folders that say of no members, unless they may be others', and the journal if it is empty."""
+    for path in () if beside_others else (study_folder / FOLDER).glob("*"):
         if path.is_file():  # locks of GPUs
             path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
+        elif not (path / "manifest.json").exists():
+            forget(path)
+    with contextlib.suppress(OSError):  # something is left that a later run will want
         (study_folder / FOLDER).rmdir()
-    return left
 
 
 def members_kept(study_folder: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ those of its typed keys in which it differs from another job of the study or of 
 name holds something else all the same, a hash goes behind the name. What is constant stands in its configuration.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -17,8 +17,8 @@ from initlab.config.names import GROUPS, SEEDS, extended_name, key_of, names_fol
 from initlab.jobs.job import Job
 from initlab.results.differences import flat_config
 from initlab.sweep import journal
-from initlab.sweep.folders import OTHER, State, changed_sources, state_of
-from initlab.tables.store import finished_jobs, read_config, read_metadata
+from initlab.sweep.folders import OTHER, State, state_of
+from initlab.tables.store import changed_sources, finished_jobs, read_config, read_metadata
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def split_faulty(jobs: Sequence[Job]) -> tuple[list[Job], list[tuple[Job, OwnCod
     faulty: list[tuple[Job, OwnCodeError]] = []
     for job in jobs:
         try:
-            assert job.fingerprint
-            fine.append(job)
+            _ = job.fingerprint  # loads the data; not in an assertion, which `python -O` leaves out
         except OwnCodeError as error:
             faulty.append((job, error))
+        else:
+            fine.append(job)
     return fine, faulty
 
 
@@ -73,7 +74,7 @@ def place_jobs(jobs: Sequence[Job]) -> list[Placed]:
                 placed[fingerprint] = Placed(known, state, note)
     taken = {name for names in former.values() for name in names} | {one.job.name for one in placed.values()}
     new = [job for fingerprint, job in distinct.items() if fingerprint not in placed]
-    for job in told_apart(new, [*distinct.values()], former):
+    for job in _told_apart(new, [*distinct.values()], former):
         placed[job.fingerprint] = one = _new_place(job, taken)
         taken.add(one.job.name)
     found = [placed[fingerprint] for fingerprint in distinct]
@@ -85,7 +86,7 @@ def place_jobs(jobs: Sequence[Job]) -> list[Placed]:
     ]
 
 
-def told_apart(new: Sequence[Job], command: Sequence[Job], former: Mapping[str, Collection[str]] = {}) -> list[Job]:
+def _told_apart(new: Sequence[Job], command: Sequence[Job], former: Mapping[str, Collection[str]]) -> list[Job]:
     """Jobs, with those of their typed keys in their names in which they differ from others.
 
     Args:
@@ -123,11 +124,8 @@ def _new_place(job: Job, taken: Collection[str]) -> Placed:
         return Placed(job, state, f"{reason}; it is trained anew")
     if state != "other" and job.name not in taken:
         return Placed(job, state)
-    for number in count(1):
-        beside = replace(job, name=f"{job.name}-{job.fingerprint[:8]}{'' if number == 1 else f'-{number}'}")
-        state, _ = state_of(beside)
-        if state != "other" and beside.name not in taken:
-            break
+    beside = free_beside(job, lambda other: state_of(other)[0] != "other" and other.name not in taken)
+    state, _ = state_of(beside)
     changed = changed_sources(read_metadata(job.folder).get("sources"), job.sources)
     if changed and reason != OTHER:
         have = "has" if len(changed) == 1 else "have"
@@ -137,6 +135,17 @@ def _new_place(job: Job, taken: Collection[str]) -> Placed:
         holds = reason or "what was begun of another configuration"
         note = f"{job.name}: that folder holds {holds}, and stays as it is; this goes to {beside.name}"
     return Placed(beside, state, note)
+
+
+def free_beside(job: Job, is_free: Callable[[Job], bool]) -> Job:
+    """A job under the first free name behind its own: with a hash of what it is, and a number if need be.
+
+    Args:
+        job: A job whose own folder holds something else.
+        is_free: Whether a job may have the folder that it is named after.
+    """
+    names = (f"{job.name}-{job.fingerprint[:8]}{'' if number == 1 else f'-{number}'}" for number in count(1))
+    return next(other for name in names if is_free(other := replace(job, name=name)))
 
 
 def _former_names(job: Job) -> dict[str, list[str]]:
@@ -185,7 +194,7 @@ def pool_seeds(jobs: Sequence[Job]) -> list[Job]:
         if len({job.seeds for job in group}) == 1:  # one job, or one under several names
             pooled += group
         else:
-            parts = [_with_seeds(group[0], run) for run in runs]
+            parts = [with_seeds(group[0], run) for run in runs]
             pooled += parts if len(parts) == 1 else [_extended(part, SEEDS) for part in parts]
     return pooled
 
@@ -201,7 +210,7 @@ def _runs(ranges: Iterable[range]) -> list[range]:
     return runs
 
 
-def _with_seeds(job: Job, seeds: range) -> Job:
+def with_seeds(job: Job, seeds: range) -> Job:
     """A job with other seeds."""
     numbers = {"seed": seeds.start, "seeds": len(seeds)}
     typed = [text for text in job.typed if key_of(text) not in SEEDS]

@@ -1,24 +1,28 @@
 """What a command asks for, what of it is left to do, and how that is shared out."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import partial
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
+from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
-from initlab.config.names import NAMED_AFTER
+from initlab.config.names import NAMED_AFTER, key_of
+from initlab.config.schema import Config
 from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
+from initlab.jobs.share import Share
 from initlab.results.candidates import count_candidates
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
-from initlab.sweep.backends import workers_of
-from initlab.sweep.checks import usable_jobs
+from initlab.sweep.checks import check_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
 from initlab.sweep.cost import Cost, costs_of, free_memory
 from initlab.sweep.naming import Placed
+from initlab.tables.job_tables import JobTables
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
@@ -32,6 +36,7 @@ class Plan:
     Attributes:
         jobs: Jobs that are to be trained, each named after its folder.
         finished: Jobs that were found finished in the study's folder.
+        whole: Both, in the order of the command.
         refused: Names of jobs whose parts do not fit, or that lack a key, by the reason.
         faulty: Jobs in which code of the user's own raised something when they were checked, each with the error.
         notes: What a reader of the results must know: about data, folders, seeds and jobs left out.
@@ -39,6 +44,7 @@ class Plan:
 
     jobs: list[Job]
     finished: list[Job]
+    whole: list[Job]
     refused: Mapping[str, Sequence[str]]
     faulty: Sequence[tuple[Job, OwnCodeError]]
     notes: Sequence[str]
@@ -46,8 +52,8 @@ class Plan:
 
 def make_plan(
     placed: Sequence[Placed],
-    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    without_data: Sequence[tuple[Job, OwnCodeError]] = (),
+    left_out: Mapping[str, Sequence[str]],
+    without_data: Sequence[tuple[Job, OwnCodeError]],
 ) -> Plan:
     """See which jobs are finished, and check the others.
 
@@ -64,13 +70,14 @@ def make_plan(
     resume = all(job.config.resume for job in jobs)
     finished = [one.job for one in placed if one.state == "finished" and resume]
     open_jobs = [one.job for one in placed if one.state != "finished" or not resume]
-    checked = usable_jobs(open_jobs)
+    checked = check_jobs(open_jobs)
     usable, refused = checked.usable, checked.refused
     faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
     if not usable and not finished and not faulty:
         others = f" (other jobs: {'; '.join(list(refused)[1:])})" if len(refused) > 1 else ""
         raise UserError(f"{next(iter(refused))}{others}")
-    notes = [one.note for one in placed if one.note] + [_note(job) for job in usable] + checked.notes
+    notes = [one.note for one in placed if one.note] + [line for job in usable for line in _notes(job)]
+    notes += checked.notes
     notes += too_few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
@@ -82,7 +89,9 @@ def make_plan(
         )
     for reason, names in left_out.items():
         notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
-    return Plan(usable, finished, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
+    able = {job.name for job in (*usable, *finished)}
+    whole = [job for job in jobs if job.name in able]
+    return Plan(usable, finished, whole, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
 
 
 def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
@@ -111,80 +120,100 @@ class Schedule:
     Attributes:
         cohorts: In the order in which they start.
         workers: How many cohorts train at a time, at least 1.
+        cores: CPU cores for each of these.
         costs: What one member costs, by `Job.program`.
     """
 
     cohorts: list[Cohort]
     workers: int
+    cores: int
     costs: Mapping[str, Cost]
 
-    def memory(self, cohort: Cohort, *, threads: int) -> int:
-        """Bytes that a cohort is expected to need.
-
-        Args:
-            cohort: One of `cohorts`.
-            threads: How many of its members the loop engine works on at a time.
-        """
-        return self.costs[cohort.shares[0].job.program].memory(cohort.members, threads=threads)
+    def memory(self, cohort: Cohort) -> int:
+        """Bytes that one of its cohorts is expected to need."""
+        threads = _most_threads(cohort.shares[0].job.config, self.cores)
+        return self.costs[cohort.program].memory(cohort.members, threads=threads)
 
     @property
     def member_epoch_seconds(self) -> dict[str, float]:
         """By `Job.program`, what a member-epoch is expected to take, roughly."""
         return {
-            cohort.shares[0].job.program: self.costs[cohort.shares[0].job.program].seconds(cohort.members)
-            / cohort.member_epochs
+            cohort.program: self.costs[cohort.program].seconds(cohort.members) / cohort.member_epochs
             for cohort in reversed(self.cohorts)
         }
 
     @property
     def seconds(self) -> float:
         """What all of it is expected to take, very roughly: machines differ."""
-        each = [self.costs[cohort.shares[0].job.program].seconds(cohort.members) for cohort in self.cohorts]
+        each = [self.costs[cohort.program].seconds(cohort.members) for cohort in self.cohorts]
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
 
 
-def make_schedule(jobs: Sequence[Job]) -> Schedule:
-    """Form cohorts of the members of some jobs that are not trained yet.
+def make_schedule(
+    jobs: Sequence[Job], left: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], *, most_workers: int
+) -> Schedule:
+    """Form cohorts of the members that are not trained yet.
 
-    A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits.
+    On who trains beside whom, and on how many cores, the last bit of a result depends. So these follow from all that
+    the command asks for, whatever is left of it: an interrupted sweep ends as one that was left alone.
+
+    A cohort that a former run was in the middle of stays as it was, so that its checkpoint fits. What is then missing
+    of a cohort of which something is there, as where a study is extended, forms cohorts anew.
+
+    Args:
+        jobs: All jobs of the command that can train, finished ones too, in its order.
+        left: Those of them that are to be trained, at least one.
+        kept: By the name of a job, what is there of some of its members, as `journal.kept_results` finds it.
+        most_workers: How many workers the backend can have.
     """
-    if not jobs:
-        return Schedule([], 1, {})
-    kept = journal.kept_results(jobs[0].study_folder, jobs)
-    done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
-    missing = {job.name: (job, set(job.seeds) - done.get(job.name, set())) for job in jobs}
-    most = jobs[0].config.max_members
-    cohorts = [
-        cohort
-        for cohort in journal.interrupted_cohorts(jobs[0].study_folder, missing)
-        if most == "auto" or cohort.members <= most
-    ]
-    for share in (share for cohort in cohorts for share in cohort.shares):
-        missing[share.job.name][1].difference_update(share.seeds)
-    shares = shares_of((job, seed) for job, seeds in missing.values() for seed in sorted(seeds))
+    config = jobs[0].config
     costs = costs_of(jobs)
-    workers = _choose_workers(jobs, costs)
-    cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
+    workers = _choose_workers(jobs, costs, most_workers)
+    at_a_time = min(workers, _room_for_workers(config))
+    form = partial(
+        form_cohorts,
+        workers=workers,
+        most=most_members(jobs, costs, at_a_time),
+        vectorized={program for program, cost in costs.items() if cost.vectorized},
+    )
+    whole = form([Share(job, job.seeds) for job in jobs])
+    done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
+    missing = {job.name: set(job.seeds) - done.get(job.name, set()) for job in left}
+    cohorts: list[Cohort] = []
+    for cohort in (*_interrupted(left, missing), *whole):
+        if all(missing.get(share.job.name, set()).issuperset(share.seeds) for share in cohort.shares):
+            cohorts.append(cohort)
+            for share in cohort.shares:
+                missing[share.job.name].difference_update(share.seeds)
+    cohorts += form(shares_of((job, seed) for job in left for seed in sorted(missing[job.name])))
     if workers > 1:  # the longest first, so that none is left alone in the end
-        cohorts.sort(key=lambda cohort: -costs[cohort.shares[0].job.program].seconds(cohort.members))
-    return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
+        cohorts.sort(key=lambda cohort: -costs[cohort.program].seconds(cohort.members))
+    cores = cores_of_process(min(workers, len(whole)), backend=config.backend)
+    return Schedule(cohorts, min(at_a_time, len(cohorts)), cores, costs)
 
 
-def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
+def _interrupted(left: Sequence[Job], missing: Mapping[str, Collection[int]]) -> list[Cohort]:
+    """Cohorts that a former run was in the middle of, but for those that are larger than is allowed now."""
+    most = left[0].config.max_members
+    found = journal.interrupted_cohorts(left[0].study_folder, {job.name: (job, missing[job.name]) for job in left})
+    return [cohort for cohort in found if most == "auto" or cohort.members <= most]
+
+
+def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost], most: int) -> int:
     """How many cohorts to train at a time, by the key `n_jobs`; on a cluster never more than it has workers.
 
     For `n_jobs=auto` on this machine it is 1 where worker processes would cost more than they gain.
 
     Args:
-        jobs: Jobs that are to be trained; where and how, the configuration of the first says.
+        jobs: All jobs of the command; where and how they train, the configuration of the first says.
         costs: What one member costs, by `Job.program`.
+        most: How many workers the backend can have.
     """
     config = jobs[0].config
     if config.backend != "loky":
-        there = workers_of(config)
-        return min(there, config.n_jobs) if isinstance(config.n_jobs, int) and config.n_jobs > 0 else there
+        return min(most, config.n_jobs) if isinstance(config.n_jobs, int) and config.n_jobs > 0 else most
     if config.n_jobs == -1:
-        return workers_of(config)
+        return most
     if isinstance(config.n_jobs, int):
         return config.n_jobs
     members: dict[str, int] = {}
@@ -192,9 +221,19 @@ def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> int:
         members[job.program] = members.get(job.program, 0) + len(job.seeds)
     seconds = sum(costs[program].seconds(count) for program, count in members.items())
     divisible = len(members) > 1 or not all(cost.vectorized for cost in costs.values())
-    if not divisible or seconds < WORTH_WORKERS:
-        return 1
-    return max(1, min(workers_of(config), free_memory("cpu") // (3 * PROCESS_MEMORY)))
+    return most if divisible and seconds >= WORTH_WORKERS else 1
+
+
+def _room_for_workers(config: Config) -> int:
+    """How many worker processes there is memory for, where nobody said how many; at least 1."""
+    if config.n_jobs != "auto" or config.backend != "loky":
+        return sys.maxsize
+    return max(1, free_memory("cpu") // (3 * PROCESS_MEMORY))
+
+
+def _most_threads(config: Config, cores: int) -> int:
+    """How many members of a cohort the loop engine works on at a time, at most."""
+    return cores if config.threads == "auto" else config.threads
 
 
 def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
@@ -214,21 +253,21 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
     accelerator = config.trainer.accelerator
     free = free_memory(accelerator)
     share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
-    return {program: cost.most_members(share / 2) for program, cost in costs.items()}
+    threads = _most_threads(config, cores_of_process(workers, backend=config.backend))
+    return {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
 
 
-def _note(job: Job) -> str:
-    """What a reader of the results must know of the data."""
+def _notes(job: Job) -> list[str]:
+    """What a reader of the results must know of the data, a line each: jobs on the same data have most in common."""
     data = job.dataset
     rows = (
         f"{len(data.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
         if data.validates_on_test
         else f"{len(data.val)} to validate, {len(data.test)} to test on"
     )
-    known = "Knowing only the commonest class scores" if data.classes else "Predicting the mean scores an R² of"
-    note = f"{job.identity['data']}: {len(data.train)} rows to train on, {rows}. {known} {data.baseline:.3f}."
-    lines = [note, f"{job.identity['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
-    return "\n".join(line for line in lines if line)
+    note = f"{job.key_columns['data']}: {len(data.train)} rows to train on, {rows}."
+    lines = [note, f"{job.key_columns['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
+    return [line for line in lines if line]
 
 
 def _checkpoint(job: Job) -> str:
@@ -240,12 +279,16 @@ def _checkpoint(job: Job) -> str:
 
 
 def _recipe(job: Job) -> str:
-    """By which recipe data of the user's own are trained, as nobody chose it for them; empty for other data."""
+    """By which recipe data of the user's own are trained, as far as nobody typed it; empty for other data."""
     path = str(job.config.data["_target_"])
     if path.startswith("initlab.") and path not in NAMED_AFTER:
         return ""
-    names, config = job.identity, job.config
-    return (
-        f"{names['data']}: recipe: model={names['model']} activation={names['activation']} optim={names['optim']} "
-        f"optim.lr={job.learning_rate:g} batch_size={config.batch_size} trainer.max_epochs={config.trainer.max_epochs}"
-    )
+    typed = {key_of(text) for text in job.typed}
+    typed |= {key.removesuffix("._target_") for key in typed}
+    typed |= {"optim.lr"} if "optim" in typed else set()  # each optimizer brings a rate of its own
+    names, config = job.key_columns, job.config
+    recipe: dict[str, object] = {group: names[group] for group in ("model", "activation", "optim")}
+    recipe |= {"optim.lr": f"{job.learning_rate:g}", "batch_size": config.batch_size}
+    recipe |= {"trainer.max_epochs": config.trainer.max_epochs}
+    said = " ".join(f"{key}={value}" for key, value in recipe.items() if key not in typed)
+    return f"{names['data']}: recipe: {said}" if said else ""

@@ -26,9 +26,9 @@ from initlab.base.files import write_text_whole
 from initlab.base.lock import locked
 from initlab.base.machine import trains_on_cuda
 from initlab.base.plugins import load_plugins
-from initlab.base.threads import start_worker
+from initlab.base.threads import cores_of_process, start_worker
 from initlab.sweep import journal
-from initlab.sweep.backends import open_backend
+from initlab.sweep.backends import Backend
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import outcome, write_failure
 from initlab.sweep.progress import ProgressFile, Watch, watching
@@ -97,13 +97,16 @@ class _PoolRun:
             self.deaths.update(dict.fromkeys(halves, SUSPICIOUS))
             self.pending = halves + self.pending
             return
-        write_failure(cohort.shares[0].job, f"its process died, again and again\n{reason}", self.run.identity)
+        write_failure(
+            cohort.shares[0].job, f"its process died, again and again\n{reason}", self.run.identity, self.run.command
+        )
 
 
 def run_in_pool(
     cohorts: Sequence[Cohort],
     run: Run,
     *,
+    backend: Backend,
     workers: int,
     advance: Callable[[Cohort, float], None],
     finish: Callable[[Cohort], None],
@@ -116,19 +119,21 @@ def run_in_pool(
     Args:
         cohorts: Cohorts of one study, the first to start first.
         run: What the processes of this run share.
+        backend: What the processes run on.
         workers: How many processes train at a time, a cohort each.
         advance: Told of work done, in member-epochs; a negative number takes work back.
         finish: Told of each cohort that has come to an end.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
-        UserError: the backend is not to be had.
+        UserError: the journal cannot be written, the processes end before they begin, or one runs on a machine that
+            does not have the folder of the sweep.
     """
     first = cohorts[0].shares[0].job
     attempt = first.study_folder / journal.FOLDER / ATTEMPT
     state = _PoolRun(run, advance, finish, list(cohorts))
     try:
-        with open_backend(first.config, workers):
+        with backend.used_by_joblib(workers, cores=run.cores or cores_of_process(workers)):
             while state.pending:
                 batch = state.batch()
                 state.settle(batch, *_try(batch, state, attempt, workers))

@@ -48,16 +48,21 @@ class ProgressFile:
         Raises:
             AbandonedError: nobody waits for this cohort any more.
         """
-        try:
-            wanted = self._attempt.read_text(encoding="utf-8") == self._number
-        except FileNotFoundError:
-            wanted = False
-        if not wanted:
+        if not self._wanted():
             raise AbandonedError
         self._last = time.monotonic()
         text = json.dumps({"done": self._done, "finished": finished})
         with contextlib.suppress(OSError):
             write_text_whole(self._path, text)
+
+    def _wanted(self) -> bool:
+        """Whether this attempt is the one that is on; where that cannot be read, it is taken to be."""
+        try:
+            return self._attempt.read_text(encoding="utf-8") == self._number
+        except FileNotFoundError:  # the sweep has ended
+            return False
+        except OSError:  # a shared disk that is away for a moment, say: no reason to lose a cohort
+            return True
 
 
 class Watch:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from initlab.base.errors import JobsFailedError
-from initlab.base.threads import threads_of_cohort
+from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.module import CohortModule
 from initlab.cohort.run import build_networks, convolves, train_cohort
@@ -41,11 +41,13 @@ class Run:
         identity: Tells this run from others that train the same jobs; metadata.json of each job keeps it.
         cores: CPU cores for each process; None: all that it may use.
         device: Index of the GPU to train on; None: the first, if there is one.
+        command: What was typed, for metadata.json; None: the command line of the process that writes it.
     """
 
     identity: str
     cores: int | None = None
     device: int | None = None
+    command: str | None = None
 
 
 def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> None:
@@ -76,7 +78,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
         resumed = checkpoint.exists()
         try:
             members = (network for share in able.shares for network in networks.pop(share))  # not kept beside a stack
-            _train(able, members, run, progress)
+            with intra_op_threads(1):  # what the engine does not decide is as in a worker process, wherever this runs
+                _train(able, members, run, progress)
         except Exception as error:  # one failing cohort does not stop the others
             if _is_out_of_memory(error) and able.members > 1:
                 again = able.halves()
@@ -85,7 +88,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
                 again = (able,)
             else:
                 for share in able.shares:
-                    write_failure(share.job, traceback.format_exc(), run.identity)
+                    write_failure(share.job, traceback.format_exc(), run.identity, run.command)
     if again:  # out of the handler, whose traceback would keep the tensors
         advance(-progress.done)
         networks.clear()
@@ -94,8 +97,10 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             torch.cuda.empty_cache()
         for part in again:
             run_cohort(part, run, advance)
+    if not first.config.fail_fast:
+        return
     failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]
-    if failed and first.config.fail_fast:
+    if failed:
         raise JobsFailedError(f"{failed[0].name} failed, and fail_fast is set; see {failed[0].folder / 'error.txt'}")
 
 
@@ -111,7 +116,7 @@ def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
     try:
         return build_networks(share, threads=threads)
     except Exception:  # whatever an initializer brings about: the other jobs train
-        write_failure(share.job, traceback.format_exc(), run.identity)
+        write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return None
 
 
@@ -149,9 +154,9 @@ def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: R
     if tracking is None:
         return False
     try:
-        write_job(share.job, tables, tracking, run.identity)
+        write_job(share.job, tables, tracking, run.identity, run.command)
     except Exception:  # one failing job does not stop the others
-        write_failure(share.job, traceback.format_exc(), run.identity)
+        write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return False
     return True
 

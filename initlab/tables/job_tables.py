@@ -31,7 +31,7 @@ class JobTables:
 
 
 def job_tables(
-    identity: Mapping[str, str | float],
+    key_columns: Mapping[str, str | float],
     seeds: Sequence[int],
     records: Sequence[EpochRecord],
     *,
@@ -45,7 +45,7 @@ def job_tables(
     """Build a job's tables, or those of some of its members.
 
     Args:
-        identity: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
+        key_columns: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
         seeds: Seeds of the members, in the order of the records' values.
         records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
         first_seed: Seed of the job's first member: the column `member` is a seed less this one.
@@ -55,11 +55,11 @@ def job_tables(
         signal: The signal table of these members, without the column `job`; None: it was not recorded.
         epochs: How many each member trained, where some stopped early; None: all that were measured.
     """
-    of_members = {**identity, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
+    of_members = {**key_columns, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
     return JobTables(
         _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs),
         _history_table(of_members, records),
-        None if signal is None else signal.assign(job=identity["job"]),
+        None if signal is None else signal.assign(job=key_columns["job"]),
     )
 
 

@@ -109,6 +109,18 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
+def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
+    """Names of the files that a job was made of, and that are other ones now, or none; empty where that is not known.
+
+    Args:
+        former: What metadata.json has as `sources`: the hash of each file by its name; None in older folders.
+        now: The same as it is now.
+    """
+    if not isinstance(former, Mapping):
+        return []
+    return sorted(name for name in {*former, *now} if former.get(name) != now.get(name))
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """A finished job's resolved configuration.
 

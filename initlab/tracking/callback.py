@@ -49,7 +49,8 @@ class JobTracking(Callback):
 
     def __init__(self, job: Job, rows: slice | None) -> None:
         self._job, self._rows = job, rows
-        self._logged = 0
+        self._told = -1  # the last epoch of which the live loggers know
+        self._last_gradients: tuple[int, dict[str, Tensor]] | None = None
         self._live = open_loggers(job, live=True) if rows is not None else []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
@@ -61,11 +62,11 @@ class JobTracking(Callback):
         assert isinstance(pl_module, CohortModule)
         if self._rows is None or not self._live:
             return
-        records = [record.part(self._rows) for record in pl_module.history[self._logged :]]
+        records = [record.part(self._rows) for record in pl_module.history if record.epoch > self._told]
         rows = epoch_rows(records, pl_module.task.metric)
         for logger in self._live:
             log_rows(logger, rows)
-        self._logged = len(pl_module.history)
+        self._told = max(rows, default=self._told)
 
     def on_train_batch_end(
         self,
@@ -75,16 +76,27 @@ class JobTracking(Callback):
         batch: Tensor,  # noqa: ARG002
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Log gradients after the last step of an epoch: Lightning drops them before it validates."""
+        """Log the gradients of the first epoch's last step, and keep those of later ones, as any may be the last.
+
+        Lightning drops them before it validates, and it is there that the last members may stop.
+        """
         assert isinstance(pl_module, CohortModule)
-        if trainer.is_last_batch and trainer.current_epoch in (0, (trainer.max_epochs or 0) - 1):
-            parameters = pl_module.stack.parameters.items()
-            gradients = {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
-            self._log_histograms("gradients", gradients, epoch=trainer.current_epoch + 1)
+        if not self._boards or not trainer.is_last_batch:
+            return
+        parameters = pl_module.stack.parameters.items()
+        gradients = self._own({name: values.grad for name, values in parameters if values.grad is not None})
+        if trainer.current_epoch == 0:
+            self._log_histograms("gradients", gradients, epoch=1)
+        else:
+            kept = {name: values.clone() for name, values in gradients.items()}
+            self._last_gradients = (trainer.current_epoch + 1, kept)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the trained weights."""
+        """Log the trained weights, and the last gradients."""
         self._log_weights(pl_module, epoch=trainer.current_epoch)
+        if self._last_gradients is not None:
+            epoch, gradients = self._last_gradients
+            self._log_histograms("gradients", gradients, epoch=epoch)
 
     def finish(self, tables: JobTables) -> None:
         """Log the configuration and the job's final metrics, by which trackers compare jobs, and close the loggers.
@@ -93,21 +105,24 @@ class JobTracking(Callback):
             tables: The measurements of all members of the job.
         """
         for logger in self._live:
-            self._finish(logger, tables, all_epochs=not self._logged)
+            self._finish(logger, tables, told=self._told)
         others = [] if self._live else open_loggers(self._job, live=True)
         for logger in [*others, *open_loggers(self._job, live=False)]:
-            self._finish(logger, tables, all_epochs=True)
+            self._finish(logger, tables, told=-1)
 
-    def _finish(self, logger: Logger, tables: JobTables, *, all_epochs: bool) -> None:
-        """Log what one logger has not been told yet, and close it."""
-        members = tables.members
-        epochs = int(members["epochs"].iloc[0])
-        rows: dict[int, dict[str, float]] = {}
-        if all_epochs:
-            rows = epoch_rows(records_of(tables.history), str(members["metric"].iloc[0]))
+    def _finish(self, logger: Logger, tables: JobTables, *, told: int) -> None:
+        """Log what one logger has not been told yet, and close it.
+
+        Args:
+            logger: One that is open.
+            tables: The measurements of all members of the job.
+            told: The last epoch of which it knows; of later ones the tables repeat what those that stopped early had.
+        """
+        members, epochs = tables.members, tables.history["epoch"]
+        rows = epoch_rows(records_of(tables.history[epochs > told]), str(members["metric"].iloc[0]))
         for epoch, row in {} if tables.signal is None else _signal_rows(tables.signal).items():
             rows.setdefault(epoch, {}).update(row)
-        rows.setdefault(epochs, {}).update(final_metrics(members))
+        rows.setdefault(int(epochs.max()), {}).update(final_metrics(members))
         parameters = hyperparameters(flat_config(self._job.resolved))
         if not isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(parameters)
@@ -133,18 +148,26 @@ class JobTracking(Callback):
 
     def _log_weights(self, module: pl.LightningModule, *, epoch: int) -> None:
         assert isinstance(module, CohortModule)
-        self._log_histograms("weights", module.stack.parameters, epoch=epoch)
+        if self._boards:
+            self._log_histograms("weights", self._own(module.stack.parameters), epoch=epoch)
+
+    @property
+    def _boards(self) -> list[TensorBoardLogger]:
+        """Those of the live loggers that know histograms."""
+        return [logger for logger in self._live if isinstance(logger, TensorBoardLogger)]
+
+    def _own(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This job's members of tensors of shape (members, …)."""
+        assert self._rows is not None
+        return {name: tensor.detach()[self._rows] for name, tensor in tensors.items()}
 
     def _log_histograms(self, kind: str, tensors: Mapping[str, Tensor], *, epoch: int) -> None:
-        """Log histograms of the finite numbers of this job's members, of tensors of shape (members, …)."""
-        boards = [logger for logger in self._live if isinstance(logger, TensorBoardLogger)]
-        if self._rows is None or not boards:
-            return
+        """Log histograms of the finite numbers of tensors."""
         for name, tensor in tensors.items():
-            values = tensor.detach()[self._rows].flatten().float().cpu()
+            values = tensor.flatten().float().cpu()
             values = values[values.isfinite()]
             if len(values):
-                for logger in boards:
+                for logger in self._boards:
                     logger.experiment.add_histogram(f"{kind}/{name}", values, epoch)
 
 

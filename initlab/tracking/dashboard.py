@@ -18,9 +18,9 @@ from initlab.figures.style import pixels
 from initlab.results.study import Study
 from initlab.tables.schema import METRICS
 from initlab.tracking.hyperparameters import experiment, hyperparameters
+from initlab.tracking.loggers import EVENT_FILES
 
 FOLDER = "_all jobs"  # a space is in no job's name
-EVENT_FILES = "events.out.tfevents.*"
 
 
 def write_dashboard(
@@ -53,14 +53,14 @@ def write_dashboard(
         *(image(name.removesuffix(".png"), pixels(figure), dataformats="HWC") for name, figure in figures.items()),
     ]
     # Under a name of its own, so that a TensorBoard that is open takes it up.
-    _write_events(folder / f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}", summaries)
+    _write_events(folder / EVENT_FILES.replace("*", f"{time.time_ns()}.{platform.node()}.{os.getpid()}"), summaries)
     for path in former:
         path.unlink(missing_ok=True)
 
 
 def has_logs(study_folder: Path) -> bool:
     """Whether a job of a study, given by its folder, has logged to TensorBoard."""
-    return any(True for _ in study_folder.glob(f"*/{EVENT_FILES}"))
+    return any(path.parent.name != FOLDER for path in study_folder.glob(f"*/{EVENT_FILES}"))
 
 
 def layout(metrics: Sequence[str]) -> Summary:

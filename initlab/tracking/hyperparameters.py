@@ -81,16 +81,13 @@ def session_end() -> Summary:
     return _summary(metadata.SESSION_END_INFO_TAG, session_end_info=info)
 
 
-def experiment(
-    jobs: Iterable[Mapping[str, Value]], *, differing: Iterable[str], metrics: Iterable[str], description: str = ""
-) -> Summary:
+def experiment(jobs: Iterable[Mapping[str, Value]], *, differing: Iterable[str], metrics: Iterable[str]) -> Summary:
     """The record that tells TensorBoard which columns there are; of several it uses the first that it finds.
 
     Args:
         jobs: The hyperparameters of each job, as `hyperparameters` returns them.
         differing: Keys that tell the jobs apart; they are shown first, with their values to choose from.
         metrics: What the jobs' scores are, names of `schema.METRICS`.
-        description: What TensorBoard says of the whole, as Markdown.
     """
     values: dict[str, dict[str, Value]] = {}  # distinct ones, by their text: True is 1 to a set
     for job in jobs:
@@ -107,7 +104,6 @@ def experiment(
     return _summary(
         metadata.EXPERIMENT_TAG,
         experiment=api_pb2.Experiment(
-            description=description,
             time_created_secs=time.time(),
             hparam_infos=infos,
             metric_infos=[

@@ -25,13 +25,14 @@ Rows = Mapping[int, Mapping[str, float]]
 
 # What needs a package that initlab does not bring, called as its extra is.
 PACKAGES: Mapping[object, str] = MappingProxyType({WandbLogger: "wandb", MLFlowLogger: "mlflow"})
+EVENT_FILES = "events.out.tfevents.*"  # TensorBoard's
 FORMER: Mapping[object, tuple[str, ...]] = MappingProxyType(
-    {TensorBoardLogger: ("events.out.tfevents.*", "hparams.yaml"), CSVLogger: ("metrics.csv", "hparams.yaml")}
+    {TensorBoardLogger: (EVENT_FILES, "hparams.yaml"), CSVLogger: ("metrics.csv", "hparams.yaml")}
 )
 LARGEST_BATCH = 1000  # metrics that MLflow takes at once
 
 
-def logger_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _logger_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The loggers in a `logger` group: the one that it is, or those that it holds, as `logger=[csv,tensorboard]` does.
 
     Args:
@@ -48,7 +49,7 @@ def check_logger(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: one cannot be imported, takes no such argument, or needs a package that is not installed.
     """
-    for one in logger_configs(config):
+    for one in _logger_configs(config):
         package = PACKAGES.get(_builder(one).func)
         if package is not None and importlib.util.find_spec(package) is None:
             raise UserError(f"logger={package}: it is not installed; pip install 'initlab[{package}]'")
@@ -72,7 +73,7 @@ def open_loggers(job: Job, *, live: bool) -> list[Logger]:
         job: The job whose configuration names them.
         live: Those that can be open while others train; else the others.
     """
-    return [_open(job, config) for config in logger_configs(job.config.logger) if _logs_live(config) == live]
+    return [_open(job, config) for config in _logger_configs(job.config.logger) if _logs_live(config) == live]
 
 
 def _open(job: Job, config: Mapping[str, Any]) -> Logger:

@@ -41,6 +41,11 @@ DECISIONS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any]]
     (threads_of_cohort, ("auto",), {"convolutional": False, "members": LARGE_COHORT, "cores": 2}, 2),
     (threads_of_cohort, ("auto",), {"convolutional": True, "members": 1}, 8),
     (threads_of_cohort, ("auto",), {"convolutional": True, "members": 1, "cores": 2}, 2),
+    # Not those of which one must go after the other.
+    (threads_of_cohort, ("auto",), {"convolutional": True, "members": 20, "one_queue": True}, 1),
+    (threads_of_cohort, ("auto",), {"convolutional": False, "members": LARGE_COHORT, "one_queue": True}, 8),
+    (threads_of_cohort, ("auto",), {"convolutional": True, "members": LARGE_COHORT, "one_queue": True}, 1),
+    (threads_of_cohort, (3,), {"convolutional": True, "members": 20, "one_queue": True}, 3),
     # Members share the threads of a cohort, a member each; what is left over goes into its operations.
     (threads_of_loop, (8,), {"members": 20, "one_queue": False}, LoopThreads(workers=8, intra_op=1)),
     (threads_of_loop, (8,), {"members": 8, "one_queue": False}, LoopThreads(workers=8, intra_op=1)),
@@ -49,9 +54,11 @@ DECISIONS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any]]
     (threads_of_loop, (8,), {"members": 20, "one_queue": True}, LoopThreads(workers=1, intra_op=8)),
     (threads_of_loop, (1,), {"members": 20, "one_queue": False}, LoopThreads(workers=1, intra_op=1)),
     # Untrained networks are measured on all cores where they are large.
-    (threads_of_probe, (LARGE,), {"convolutional": False}, 1),
-    (threads_of_probe, (LARGE + 1,), {"convolutional": False}, 8),
-    (threads_of_probe, (1,), {"convolutional": True}, 8),
+    (threads_of_probe, ("auto",), {"products": LARGE, "convolutional": False}, 1),
+    (threads_of_probe, ("auto",), {"products": LARGE + 1, "convolutional": False}, 8),
+    (threads_of_probe, ("auto",), {"products": 1, "convolutional": True}, 8),
+    (threads_of_probe, (3,), {"products": 1, "convolutional": False}, 3),
+    (threads_of_probe, (3,), {"products": LARGE + 1, "convolutional": True}, 3),
 ]
 
 

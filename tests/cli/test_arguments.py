@@ -5,11 +5,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from initlab.base.errors import UserError
 from initlab.cli.arguments import understood
-from initlab.config.files import CONF
 
 
 def read(*arguments: str, config_name: str = "train") -> list[str]:
-    return understood(arguments, conf=CONF, config_name=config_name)
+    return understood(arguments, config_name=config_name)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ BAD_INPUT = {
     "data=mnist data.download=false": "cannot read MNIST from",
     "data.test_fraction=0.001": "data.test_fraction=0.001: ",
     "model.out_features=2": "model.out_features=2: the data has 3 classes",
-    "model._target_=nowhere.Net": "model._target_=nowhere.Net: cannot import it: No module named 'nowhere'",
+    "model._target_=nowhere.Net": "model._target_=nowhere.Net: cannot import it: ModuleNotFoundError: No module named",
     "optim._target_=torch.optim.LBFGS": "members can share an elementwise optimizer only",
     "name=a/b": "name=a/b: expected the plain name of a folder",
     "engine=turbo": "engine=turbo: expected one of auto, vmap, loop",

@@ -18,7 +18,18 @@ BAD_INPUT = {
     "loss=huber loss.delta=0": "loss.delta=0: expected a positive number",
     "loss._target_=nowhere.loss": "loss._target_=nowhere.loss: cannot import it",
     "loss._target_=torch.nn.MultiMarginLoss +loss.p=3": "loss._target_=torch.nn.MultiMarginLoss: ValueError",
-    "loss._target_=torch.nn.MultiMarginLoss +loss.q=3": "loss.q: unknown key",
+    "loss._target_=torch.nn.MultiMarginLoss +loss.q=3": "loss.q: unknown key of loss._target_=torch.nn.MultiMargin",
+    "loss._target_=torch.nn.MultiMarginLoss loss.margin=3": (
+        "loss.margin: unknown key; write +loss.margin=3 to give it to loss._target_=torch.nn.MultiMarginLoss"
+    ),
+    "loss._target_=torch.nn.MultiMarginLoss +loss.p=2 loss.class_weights=balanced": (
+        "loss.class_weights: unknown key of loss._target_=torch.nn.MultiMarginLoss; did you mean weight?"
+    ),
+    "loss._target_=torch.nn.CrossEntropyLoss +loss.label_smoothing=0.2": (
+        "+loss.label_smoothing=0.2: loss.label_smoothing is there already; write loss.label_smoothing=0.2, without"
+    ),
+    "loss._target_=tests.cohort.own_losses.of_outputs": "expected one loss, or one for each of 4 rows, got (3,)",
+    "loss._target_=own_loss.Broken": "ZeroDivisionError: division by zero (own_loss.py, line 2, in <module>)",
     "loss._target_=builtins.max": "loss._target_=builtins.max: ",
     "scheduler=cosin": "scheduler=cosin: unknown scheduler; did you mean cosine",
     "scheduler=cosine scheduler.warmup=50": "warmup=50: expected fewer epochs than the 30 of the training",
@@ -39,6 +50,8 @@ BAD_INPUT = {
 def test_bad_input_is_one_line_before_anything_trains(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "own_loss.py").write_text("# a loss\n1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     assert run(command, monkeypatch, tmp_path) == 2
     said = capsys.readouterr()
     assert said.err.count("\n") == 1

@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from initlab.config.files import CONF
+from initlab.config.plain import plain_config
 from initlab.jobs.compose import job_from
 from initlab.jobs.job import Job
 from tests.helpers import QUICK, run
@@ -32,7 +33,7 @@ def test_a_number_that_is_set_is_as_one_that_hydra_composed(
     for job in jobs:
         chosen = [word for word in job.typed if not word.startswith(("name=", "report="))]
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            alone = job_from(compose("train", [*chosen, "name=study", "report=false"]), chosen)
+            alone = job_from(plain_config(compose("train", [*chosen, "name=study", "report=false"]), chosen))
         assert alone.resolved == job.resolved
         assert alone.fingerprint == job.fingerprint
 

@@ -62,7 +62,9 @@ def test_an_entry_point_needs_no_plugins_key(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (None, "ModuleNotFoundError: No module named 'broken_plugin'"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("1 / 0", "ZeroDivisionError: division by zero (broken_plugin.py, line 1, in <module>)"),
+        ("\nimport nowhere", "ModuleNotFoundError: No module named 'nowhere' (broken_plugin.py, line 2, in <module>)"),
+        ("\nx = (", "SyntaxError: '(' was never closed (broken_plugin.py, line 2)"),
         (
             "import initlab\n@initlab.register_initializer('he', source='')\ndef f(w):\n    'x.'",
             "named he is registered already",

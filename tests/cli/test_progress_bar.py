@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from initlab.base.wording import duration_text
-from initlab.cli.progress_bar import Pace, program_of, progress_bar
+from initlab.cli.progress_bar import Pace, progress_bar
 from initlab.jobs.share import Share
 from initlab.sweep.cohorts import Cohort
 from tests.helpers import make_job
@@ -52,7 +52,7 @@ def test_dear_cohorts_first_do_not_make_the_rest_dear(monkeypatch: pytest.Monkey
     jobs = [make_job("data=digits", "model=cnn", "seeds=1", "trainer.max_epochs=10")]
     jobs += [make_job("model=mlp", f"batch_size={size}", "seeds=1", "trainer.max_epochs=10") for size in range(20, 29)]
     cohorts = [Cohort((Share(job, job.seeds),)) for job in jobs]
-    seconds = {program_of(cohort): (10 if place == 0 else 1) / 10 for place, cohort in enumerate(cohorts)}
+    seconds = {cohort.program: (10 if place == 0 else 1) / 10 for place, cohort in enumerate(cohorts)}
     clock = Clock()
     monkeypatch.setattr("initlab.cli.progress_bar.time.monotonic", clock)
     monkeypatch.setattr(Pace.__init__, "__defaults__", (clock,))

@@ -2,20 +2,27 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from initlab.base.errors import OwnCodeError, UserError
+from initlab.base.threads import intra_op_threads
 from initlab.cli import run_probe
 from initlab.cli.apps import probe as main
 from initlab.cli.run_report import run_report
+from initlab.cli.screening import seconds_to_build
 from initlab.jobs.job import Job
-from initlab.tables.store import read_table
-from tests.helpers import run
+from initlab.propagation.probe import probe_networks
+from initlab.tables.store import read_config, read_table
+from tests.helpers import make_job, run
 
 QUICK = "name=look seeds=3 signal.rows=64"
 
@@ -138,3 +145,98 @@ def test_one_failing_job_does_not_stop_the_others(
     study = tmp_path / "outputs" / "probe" / "look"
     assert (study / "figures" / "signal.png").exists()
     assert "Traceback" in next(study.glob("init=he*/error.txt")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ({"init=he": RuntimeError("broken"), "init=xavier": RuntimeError("broken")}, 1),
+        ({"init=he": RuntimeError("broken"), "init=xavier": UserError("refused")}, 1),
+        ({"init=he": OwnCodeError("mine failed"), "init=xavier": UserError("refused")}, 1),
+        ({"init=he": UserError("refused"), "init=xavier": UserError("refused")}, 2),
+    ],
+)
+def test_it_ends_with_2_only_if_something_else_is_to_be_typed(
+    faults: dict[str, Exception],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def breaking(job: Job) -> object:
+        raise faults[job.name]
+
+    monkeypatch.setattr(run_probe, "probe_job", breaking)
+    assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    kept = {path.parent.name: path.read_text() for path in tmp_path.rglob("error.txt")}
+    assert set(kept) == {name for name, fault in faults.items() if str(fault) != "refused"}
+    for name, fault in faults.items():
+        assert str(fault) in line
+        assert (f"{name}/error.txt" in line) == (name in kept)
+        assert "Traceback" in kept.get(name, "Traceback")
+
+
+def folders(study: Path) -> list[str]:
+    return sorted(path.parent.name for path in study.glob("*/signal.parquet"))
+
+
+def test_a_probe_is_kept_beside_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "outputs" / "probe" / "look"
+    assert probe(f"init=he model.depth=5 {QUICK}", monkeypatch, tmp_path) == 0
+    first = (study / "init=he" / "signal.parquet").read_bytes()
+    for _ in range(2):  # again: the same folder
+        capsys.readouterr()
+        assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+        said = capsys.readouterr().out
+        assert (study / "init=he" / "signal.parquet").read_bytes() == first
+        (beside,) = set(folders(study)) - {"init=he"}
+        assert beside.startswith("init=he")
+        assert f"this goes to {beside}" in " ".join(said.split())
+    assert read_config(study / "init=he")["model"]["depth"] == 5
+    assert read_config(study / beside)["model"]["depth"] == 2
+    assert probe(f"init=he model.depth=5 {QUICK}", monkeypatch, tmp_path) == 0
+    assert folders(study) == ["init=he", beside]
+
+
+def test_a_probe_leaves_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where it is the same configuration: its description says when and how it was trained."""
+    settings = f"init=he trainer.max_epochs=1 logger=none {QUICK}"
+    assert run(settings, monkeypatch, tmp_path) == 0
+    trained = tmp_path / "outputs" / "look" / "init=he"
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    assert probe(f"{settings} output_dir=outputs", monkeypatch, tmp_path) == 0
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+    assert len(folders(trained.parent)) == 1
+
+
+def test_a_damaged_description_is_written_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "probe" / "look" / "init=he"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("data: [")
+    assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+    assert read_config(folder)["init"]["name"] == "he_normal"
+
+
+@pytest.mark.parametrize(("typed", "threads"), [("threads=2", 2), ("threads=auto", 1)])
+def test_the_threads_that_were_asked_for(typed: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While networks are built, also to see how long that takes, and while they are looked at."""
+    seen: dict[str, int] = {}
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **settings: Any) -> Any:
+            seen[name] = torch.get_num_threads()
+            return function(*arguments, **settings)
+
+        return call
+
+    monkeypatch.setattr(Job, "fill_member", watched("building", Job.fill_member))
+    monkeypatch.setattr(run_probe, "probe_networks", watched("looking", probe_networks))
+    with intra_op_threads(5):
+        run_probe.probe_job(make_job("init=he", "seeds=2", typed))
+        assert seen == {"building": threads, "looking": threads}
+        seen.clear()
+        assert seconds_to_build(make_job("init=metainit", typed)) > 0
+        assert seen == {"building": threads}

@@ -7,12 +7,19 @@ import pandas as pd
 import pytest
 import yaml
 
+from initlab.cli import run_recommend
 from initlab.cli.apps import recommend as main
-from initlab.cli.run_recommend import ScreenedJob, choose_promising, rates_around, split_jobs, with_rate
+from initlab.cli.run_probe import probe_job
+from initlab.cli.run_recommend import ScreenedJob, as_torch_does, choose_promising, rates_around, split_jobs, with_rate
 from initlab.config.files import CONF
+from initlab.config.names import swept_keys
+from initlab.config.schema import parse_config
+from initlab.jobs.job import Job
+from initlab.propagation.probe import Probe
 from initlab.reporting.recommendation import recommendation_words
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.choice import choose_candidate
+from initlab.sweep.naming import place_jobs
 from tests.helpers import make_job, run
 from tests.results.studies import Cell, Scores, study_of
 
@@ -35,7 +42,8 @@ def recommended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     )
     with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as output:
         said: list[str] = []
-        output.setattr("initlab.cli.run_recommend.say", lambda _, text: said.append(text))
+        for way in ("say", "say_as_is"):
+            output.setattr(f"initlab.cli.run_recommend.{way}", lambda _, text: said.append(text))
         assert recommend(command, patch, folder) == 0
     return folder / "outputs" / "recommend" / "study", "\n".join(said)
 
@@ -62,6 +70,7 @@ def test_by_default_all_schemes_are_swept() -> None:
 
 def test_it_says_which_to_use_with_the_evidence_and_two_lines(recommended: tuple[Path, str]) -> None:
     study, said = recommended
+    assert said.count("wine: Knowing only the commonest class scores 0.389.") == 1
     assert "Use " in said or "Keep torch's own initialization" in said
     assert "    import initlab\n    initlab.initialize(model, " in said
     page = (study / "report.html").read_text()
@@ -80,7 +89,8 @@ def test_the_same_command_goes_on(
     )
     assert recommend(f"{command} dry_run=true", monkeypatch, study.parent.parent.parent) == 0
     said = capsys.readouterr().out
-    assert "looking at 3 schemes" in said
+    assert "looking at 3 schemes before training, and at torch_default, which they are compared with" in said
+    assert "training 3 schemes at 3 learning rates: he_normal, xavier_normal, torch_default" in said
     assert "nothing was trained" in said
 
 
@@ -139,10 +149,49 @@ def test_rates_are_evenly_spaced_around_the_recipes() -> None:
 
 
 def test_a_job_at_another_rate_is_the_job_that_one_would_type() -> None:
-    made, typed = with_rate(make_job("init=he", "seeds=3"), 0.25), make_job("init=he", "optim.lr=0.25", "seeds=3")
-    assert made.name == typed.name
-    assert made.resolved == typed.resolved
-    assert made.fingerprint == typed.fingerprint
+    typed = make_job("init=he", "seeds=3", "optim.lr=0.25")
+    for made in (make_job("init=he", "seeds=3"), make_job("init=he", "optim.lr=0.1", "seeds=3")):
+        found = with_rate(made, 0.25)
+        assert found.name == "init=he,optim.lr=0.25"
+        assert found.typed == typed.typed
+        assert found.resolved == typed.resolved
+        assert found.fingerprint == typed.fingerprint
+
+
+def test_what_torch_does_is_the_job_that_one_would_type() -> None:
+    settings = ("init.bias=0.1", "model.depth=3", "seeds=3")
+    found = as_torch_does(make_job("init=normal", "init.std=0.2", *settings))
+    typed = make_job("init=torch_default", *settings)
+    assert found.name == "init=torch_default"
+    assert found.typed == typed.typed
+    assert found.resolved == typed.resolved
+    assert found.fingerprint == typed.fingerprint
+
+
+def test_it_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = "seeds=2 trainer.max_epochs=1 recommend.rates=1 logger=none name=study dry_run=true"
+    assert recommend(f"init=he,torch_default {settings}", monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "looking at 2 schemes before training\n" in said
+    assert said.count("  torch_default: ") == 1
+    assert recommend(f"init=he {settings}", monkeypatch, tmp_path) == 0  # one alone has something to compare with
+    said = capsys.readouterr().out
+    assert said.count("  torch_default: ") == 1
+    assert "training 2 schemes at 1 learning rate: he_normal, torch_default" in said
+
+
+def test_a_folder_names_one_rate(tmp_path: Path) -> None:
+    """A rate that was typed is replaced, wherever a name is made of what was typed."""
+    stds = [
+        make_job("init=normal", f"init.std={std}", "optim.lr=0.1", "seeds=3", output_dir=tmp_path) for std in (0.1, 0.2)
+    ]
+    swept = swept_keys([job.typed for job in stds])
+    placed = place_jobs([with_rate(job, rate, swept) for job in stds for rate in (0.1, 0.012345678)])
+    assert [one.job.name for one in placed] == [
+        f"init.std={std},init=normal,optim.lr={rate}" for std in (0.1, 0.2) for rate in (0.1, 0.012345678)
+    ]
 
 
 def test_aliases_are_one_scheme_and_typed_rates_are_the_grid() -> None:
@@ -231,3 +280,19 @@ def test_torchs_own_may_be_kept() -> None:
 def test_nothing_learned_nothing_recommended() -> None:
     nan = np.nan
     assert choose_candidate(study_with_ranges(he=([nan] * 3, 5), zeros=([nan] * 3, 5)), {"he"}) is None
+
+
+def test_a_job_that_is_looked_at_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other seeds than it trains with, its record and its plain data agree."""
+    seen: list[Job] = []
+
+    def look_at(job: Job) -> Probe:
+        seen.append(job)
+        return probe_job(job)
+
+    monkeypatch.setattr(run_recommend, "probe_job", look_at)
+    job = make_job("init=he", "seed=7", "seeds=2")
+    assert run_recommend._screen(job).outlook == "trainable"
+    assert seen[0].seeds == range(7, 10)
+    assert seen[0].config == parse_config(seen[0].resolved)
+    assert job.seeds == range(7, 9)

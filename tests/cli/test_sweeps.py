@@ -18,8 +18,9 @@ import pytest
 import initlab
 from initlab.base.errors import UserError
 from initlab.initializers.api import initialize
+from initlab.sweep.cost import cost_of
 from initlab.tables.store import read_config
-from tests.helpers import QUICK, interruptible, run
+from tests.helpers import QUICK, interruptible, make_job, run
 
 Patch = pytest.MonkeyPatch
 Said = pytest.CaptureFixture[str]
@@ -187,6 +188,29 @@ def test_a_line_comes_before_anything_heavy(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "at_a_time"),
+    [
+        ("threads=1", 1),
+        ("threads=3", 3),
+        ("", 4),  # all five cores, and four members
+        ("backend=ray", 1),  # a worker has the one core that it asked for
+        ("model.dropout=0.1", 1),
+    ],
+)
+def test_a_dry_run_knows_how_many_train_at_a_time(
+    typed: str, at_a_time: int, monkeypatch: Patch, tmp_path: Path, capsys: Said
+) -> None:
+    monkeypatch.setattr("initlab.base.threads.usable_cores", lambda: 5)
+    monkeypatch.setattr("initlab.sweep.plan.workers_of", lambda _: 1)
+    settings = f"data=digits batch_size=512 n_jobs=1 {typed}"
+    cost = cost_of(make_job(*settings.split()))
+    expected = [f"≈ {cost.memory(4, threads=threads) / 2**20:,.0f} MiB" for threads in (1, 3, 4)]
+    assert len(set(expected)) == 3
+    assert run(f"-m {settings} seeds=4 logger=none dry_run=true", monkeypatch, tmp_path) == 0
+    assert expected[(1, 3, 4).index(at_a_time)] in capsys.readouterr().out
+
+
 def test_a_dry_run_estimates_its_time(monkeypatch: Patch, tmp_path: Path, capsys: Said) -> None:
     assert run("-m init=he,zeros dry_run=true", monkeypatch, tmp_path) == 0
     assert ", one after another, ≈ 1 s; nothing was trained" in capsys.readouterr().out
@@ -260,6 +284,11 @@ def test_a_column_called_by_a_number(monkeypatch: Patch, tmp_path: Path) -> None
             "init.nonlinearity=tanh",
             "init.nonlinearity: init=he_normal has no such parameter; here it is activation=tanh",
         ),
+        ("init=uniform init.a=-0.1", "init=uniform has no such parameter; here it is init.bound, as all weights lie"),
+        ("init=normal init.mean=0", "init=normal has no such parameter; here it is always 0; known: "),
+        ("init=trunc_normal +init.b=2", "init=trunc_normal has no such parameter; here it is init.cut, in standard"),
+        ("init=constant init.val=0.2", "init=constant has no such parameter; here it is init.value=0.2; "),
+        ("init=he init.a=0.1", "here it is activation=leaky_relu activation.negative_slope=0.1"),
         ("a=0.1", "here it is activation=leaky_relu activation.negative_slope=0.1"),
         ("lr=0.1", "lr: unknown key; here it is optim.lr=0.1"),
         ("epochs=3", "here it is trainer.max_epochs=3"),

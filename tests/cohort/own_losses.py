@@ -12,3 +12,8 @@ def mean_of_batch(outputs: Tensor, targets: Tensor) -> Tensor:
 def branching(outputs: Tensor, targets: Tensor) -> Tensor:
     """A mean that vmap cannot trace."""
     return F.cross_entropy(outputs, targets) * (2 if bool(outputs.mean() > 0) else 1)
+
+
+def of_outputs(outputs: Tensor, targets: Tensor) -> Tensor:
+    """One loss for each output, which is none for each row."""
+    return (outputs - F.one_hot(targets, outputs.shape[1])).square().mean(0)

@@ -7,10 +7,15 @@ from torch import Tensor, nn
 from initlab.activations import Activation
 from initlab.base.errors import UserError
 from initlab.cohort.engines import choose_engine
+from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.optimizers import check_optimizer
+from initlab.cohort.run import build_networks, train_cohort
+from initlab.data.dataset import Dataset
+from initlab.jobs.share import Share
 from initlab.models.cnn import CNN
 from initlab.models.mlp import MLP
-from initlab.modules.stack import stack_members
+from initlab.modules.stack import Stack, stack_members
+from tests.helpers import make_job
 
 
 class Branching(nn.Module):
@@ -60,3 +65,22 @@ def test_vmap_says_why_it_cannot() -> None:
 def test_an_optimizer_that_mixes_members_is_refused(target: str | None) -> None:
     with pytest.raises(UserError, match=r"elementwise optimizer only; known: .*torch.optim.SGD"):
         check_optimizer({"_target_": target, "lr": 0.1})
+
+
+@pytest.mark.parametrize(("dropout", "threads"), [(0.2, 1), (0.0, 6)])
+def test_members_that_take_their_numbers_in_turn_train_on_one_thread(
+    dropout: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads inside their operations would wait for each other, on a busy machine for most of the time."""
+    trained = list[Training]()
+
+    def spy(stack: Stack, dataset: Dataset, training: Training) -> CohortModule:
+        trained.append(training)
+        return CohortModule(stack, dataset, training)
+
+    monkeypatch.setattr("initlab.cohort.run.CohortModule", spy)
+    model = ("model.channels=[2,2]", "model.dense=4", f"model.dropout={dropout}", "trainer.accelerator=cpu")
+    job = make_job("data=digits", *model, "seeds=2", "trainer.max_epochs=1")
+    share = Share(job, job.seeds)
+    train_cohort([share], build_networks(share), cores=6)
+    assert [training.threads for training in trained] == [threads]

@@ -9,6 +9,7 @@ import pytest
 from initlab.base.errors import UserError
 from initlab.config.calls import check_call, conforms, describe
 from initlab.config.names import LONGEST_NAME, job_name
+from initlab.config.schema import parse_config
 from tests.helpers import make_job
 
 
@@ -72,10 +73,10 @@ def test_job_names() -> None:
 
 def test_a_data_set_brings_its_recipe_and_the_command_line_wins() -> None:
     wine, digits = make_job("data=wine"), make_job("data=digits")
-    assert (wine.identity["model"], wine.identity["optim"]) == ("mlp", "sgd")
-    assert (digits.identity["model"], digits.identity["optim"]) == ("cnn", "adam")
+    assert (wine.key_columns["model"], wine.key_columns["optim"]) == ("mlp", "sgd")
+    assert (digits.key_columns["model"], digits.key_columns["optim"]) == ("cnn", "adam")
     other = make_job("data=digits", "model=mlp", "optim=sgd", "trainer.max_epochs=3", "batch_size=7")
-    assert (other.identity["model"], other.identity["optim"]) == ("mlp", "sgd")
+    assert (other.key_columns["model"], other.key_columns["optim"]) == ("mlp", "sgd")
     assert (other.config.trainer.max_epochs, other.config.batch_size) == (3, 7)
 
 
@@ -109,3 +110,18 @@ def test_jobs_that_differ_in_init_seeds_and_rate_share_a_program() -> None:
     assert base.program == make_job("init=zeros", "seeds=3", "seed=7", "optim.lr=0.5").program
     for other in ("activation=tanh", "batch_size=8", "optim=adam", "gradient_clip=1.0", "data.split_seed=1"):
         assert base.program != make_job(other).program
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("data=csv", "data.path=rows.csv", "data.target=3", "loss.label_smoothing=0.1"),
+        ("optim._target_=torch.optim.RMSprop", "scheduler=cosine", "early_stopping.patience=2"),
+        ("model._target_=torch.nn.Linear", "save=best", "init=normal", "init.std=0.5"),
+    ],
+)
+def test_a_jobs_record_is_that_of_its_configuration(overrides: tuple[str, ...]) -> None:
+    """Though it is made before what nobody set is left out."""
+    job = make_job(*overrides)
+    assert job.config == parse_config(job.resolved)

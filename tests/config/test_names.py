@@ -91,10 +91,10 @@ def test_own_tables_are_named_after_their_files(tmp_path: Path) -> None:
     names = []
     for name in ("apples.v2.csv", "pears.csv"):
         rows.to_csv(tmp_path / name, index=False)
-        names.append(make_job("data=csv", f"data.path={tmp_path / name}", "data.target=y").identity["data"])
+        names.append(make_job("data=csv", f"data.path={tmp_path / name}", "data.target=y").key_columns["data"])
     assert names == ["apples", "pears"]
     named = make_job("data=csv", f"data.path={tmp_path}/pears.csv", "data.target=y", "data.name=fruit")
-    assert named.identity["data"] == "fruit"
+    assert named.key_columns["data"] == "fruit"
     plain = make_job("data=csv", f"data.path={tmp_path}/pears.csv", "data.target=y")
     assert hashed(plain.resolved)["data"]["name"] == "csv"  # as it was when all tables were called csv
     assert "keep" not in plain.resolved["data"]

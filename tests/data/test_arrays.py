@@ -1,6 +1,7 @@
 """Arrays of the user's own, from files and from functions: numbers, tokens, classes by any name."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ ROWS = 120
 SIGNALS = RNG.normal(3, 2, (ROWS, 2, 16))
 LABELS = (SIGNALS[:, 0].mean(1) > SIGNALS[:, 1].mean(1)).astype(int)
 TOKENS = RNG.integers(0, 30, (ROWS, 6))
+
+FIT = "data.task=regression fits the numbers."
 
 OWN = """
 import numpy as np
@@ -59,6 +62,9 @@ def whole():
 
 def three():
     return 1, 2, 3
+
+def broken():
+    return 1 / 0
 """
 
 
@@ -91,19 +97,84 @@ def test_rows_to_test_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("targets", "classes", "note"),
     [
-        (LABELS + 5, 2, "2 classes: 5, 6."),
+        (LABELS + 5, 2, f"targets taken as 2 classes: 5, 6; {FIT}"),
         (np.where(LABELS, "yes", "no"), 2, "2 classes: no, yes."),
-        (LABELS[:, None], 2, ""),
+        (LABELS[:, None], 2, f"targets taken as 2 classes; {FIT}"),
         (LABELS.astype(bool), 2, ""),
+        (LABELS.astype(float), 2, f"targets taken as 2 classes; {FIT}"),
+        (LABELS.astype(np.float32) + 1, 2, f"targets taken as 2 classes: 1, 2; {FIT}"),
+        (np.arange(ROWS) % 24, 24, f"targets taken as 24 classes; {FIT}"),
+        (np.arange(ROWS) % 25, None, "targets taken as numbers; data.task=classification for their 25 classes."),
+        (np.arange(ROWS) % 24.0, None, "targets taken as numbers; data.task=classification for their 24 classes."),
         (SIGNALS[:, 0, 0], None, ""),
         (SIGNALS[:, 0, :3], None, ""),
-        (np.arange(ROWS), None, "targets taken as numbers; data.task=classification for their classes."),
+        (
+            np.eye(2)[LABELS],
+            None,
+            "targets taken as numbers; targets.argmax(1) are the classes that they mark.",
+        ),
     ],
 )
 def test_what_is_concluded_from_targets(targets: np.ndarray, classes: int | None, note: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", x=SIGNALS, y=targets)
-    dataset = arrays(path=str(tmp_path / "w.npz"))
+    read = partial(arrays, path=str(tmp_path / "w.npz"), standardize=False, stratify=False)
+    dataset = read()
     assert (dataset.classes, dataset.note) == (classes, note)
+    decided = read(task="classification" if classes else "regression")
+    assert "data.task" not in decided.note
+    assert decided.checksum == dataset.checksum
+
+
+def test_that_inputs_are_standardized_is_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", x=SIGNALS, y=LABELS.astype(bool))
+    assert arrays(path=str(tmp_path / "w.npz")).note == (
+        "inputs are standardized; data.standardize=false leaves them as they are."
+    )
+    assert arrays(path=str(tmp_path / "w.npz"), standardize=False).note == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            {"x": 120, "y": 120, "x_test": 30},
+            "x_test is left out; x and y are used; rows to test on need both x_test and",
+        ),
+        ({"x": 120, "y": 120, "y_test": 30}, "y_test is left out; x and y are used; rows to test on need both"),
+        (
+            {"x_train": 120, "y_train": 120, "x_test": 30, "y_test": 30, "x_val": 9, "y_val": 9},
+            "x_val and y_val are left out; x_train, y_train, x_test and y_test are used.",
+        ),
+        ({"inputs": 120, "x": 120, "y": 120}, "x is left out; inputs and y are used."),
+    ],
+)
+def test_arrays_that_are_not_used_are_named(names: dict[str, int], said: str, tmp_path: Path) -> None:
+    held = {name: (SIGNALS if name[0] in "xi" else LABELS.astype(bool))[:rows] for name, rows in names.items()}
+    np.savez(tmp_path / "w.npz", **held)  # type: ignore[arg-type]
+    assert arrays(path=str(tmp_path / "w.npz"), standardize=False).note.startswith(said)
+
+
+def test_targets_to_test_on_of_another_shape(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", x=SIGNALS, y=SIGNALS[:, 0, 0], x_test=SIGNALS, y_test=SIGNALS[:, 0, :2])
+    with pytest.raises(UserError, match=r"targets of shape \(120,\) to train on, and of shape \(120, 2\) to test on"):
+        arrays(path=str(tmp_path / "w.npz"))
+
+
+def test_each_line_of_the_data_comes_once_in_a_sweep(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "a.npz", x=SIGNALS.reshape(ROWS, -1), y=LABELS)
+    command = "-m data=arrays data.path=a.npz dry_run=true logger=none seeds=2"
+    for swept, recipe in (
+        ("optim.lr=0.01,0.1,1", "model=mlp activation=relu optim=adam batch_size=32 trainer.max_epochs=50"),
+        ("optim=sgd,adam batch_size=16,8", "model=mlp activation=relu trainer.max_epochs=50"),
+        ("model=mlp,residual_mlp activation=tanh", "optim=adam optim.lr=0.001 batch_size=32 trainer.max_epochs=50"),
+    ):
+        assert run(f"{command} {swept}", monkeypatch, tmp_path) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("a: ")]
+        assert len(lines) == 3, lines
+        assert lines[0].startswith("a: 76 rows to train on")
+        assert lines[2] == f"a: recipe: {recipe}"
 
 
 def test_tokens_stay_as_they_are(tmp_path: Path) -> None:
@@ -135,7 +206,7 @@ def test_tokens_from_the_command_line_with_the_signal(
     np.savez(tmp_path / "texts.npz", x=TOKENS, y=LABELS)
     data = "data=arrays data.path=texts.npz data.tokens=true model._target_=own_arrays.Embedded"
     assert run(f"-m init=he,lsuv signal.every=1 {data} {QUICK}", monkeypatch, tmp_path) == 0
-    assert "texts: recipe: model=Embedded activation=relu optim=adam optim.lr=0.001" in capsys.readouterr().out
+    assert "texts: recipe: activation=relu optim=adam optim.lr=0.001 batch_size=32\n" in capsys.readouterr().out
     from initlab.cli.apps import probe as main
 
     assert run(f"init=he seeds=2 name=looked {data}", monkeypatch, tmp_path, program=main) == 0
@@ -169,8 +240,16 @@ def test_what_a_function_may_return(name: str, rows: int, classes: int) -> None:
     ("arguments", "message"),
     [
         ({}, r"data=function needs data.call=MODULE.FUNCTION"),
-        ({"call": "own_arrays.nothing"}, r"data._target_=own_arrays.nothing: cannot import it"),
-        ({"call": "own_arrays.make", "row": 3}, r"data.row: unknown key; did you mean rows"),
+        ({"call": "own_arrays.nothing"}, r"data.call=own_arrays.nothing: cannot import it: AttributeError: "),
+        ({"call": "nothing"}, r"data.call=nothing: expected the dotted name of a function"),
+        (
+            {"call": "own_arrays.broken"},
+            r"data.call=own_arrays.broken: ZeroDivisionError: division by zero \(own_arrays.py, line 43, in broken\)",
+        ),
+        (
+            {"call": "own_arrays.make", "row": 3},
+            r"data.row: unknown key of data.call=own_arrays.make; did you mean rows",
+        ),
         ({"call": "own_arrays.make", "rows": "x"}, r"data.rows=x: expected a whole number"),
         ({"call": "own_arrays.three"}, r"data.call=own_arrays.three: expected inputs and targets, or a Dataset"),
     ],

@@ -178,7 +178,7 @@ def test_rows_without_a_target_are_left_out_and_counted(table: pd.DataFrame, tmp
 
 def test_names_are_pointed_out(table: pd.DataFrame, tmp_path: Path) -> None:
     table["owner"] = [f"owner {row}" for row in range(ROWS)]
-    assert "owner: words that hardly recur; data.ignore=[owner] leaves them out" in load(table, tmp_path).note
+    assert "owner: words that hardly recur; 'data.ignore=[owner]' leaves it out" in load(table, tmp_path).note
     assert load(table, tmp_path, ignore=["owner"]).note == ""
 
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import pickle
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -108,6 +111,40 @@ def test_missing_and_damaged_cifar_files(cifar: Path, damage: str) -> None:
     path.unlink() if damage == "absent" else path.write_bytes(content[:-9] if damage == "cut off" else content[::-1])
     with pytest.raises(UserError, match=f"data=cifar10: cannot read CIFAR10 from {cifar}/cifar-10-batches-py "):
         CIFAR(dir=str(cifar), download=False)
+
+
+def test_two_processes_that_lack_the_files_fetch_them_one_after_the_other(tmp_path: Path) -> None:
+    """The second waits, and then reads what the first has written; as threads here, as the lock knows no difference."""
+    file, at_work, fetched = tmp_path / "files", threading.Lock(), list[str]()
+    both_are_looking = threading.Barrier(2, timeout=60)
+
+    def read(folder: str, *, train: bool, download: bool) -> str:
+        assert Path(folder) == tmp_path
+        assert train
+        if not download:
+            missing = not file.exists()
+            both_are_looking.wait()
+            if missing:
+                raise RuntimeError("Dataset not found")
+        elif not file.exists():
+            assert at_work.acquire(blocking=False)
+            fetched.append("once")
+            time.sleep(0.2)
+            file.write_text("whole")
+            at_work.release()
+        return file.read_text()
+
+    source = images._Source("fake", read, "", "")
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(images._found_or_fetched, source, tmp_path, train=True, download=True) for _ in range(2)]
+        assert [one.result(timeout=60) for one in found] == ["whole", "whole"]
+    assert fetched == ["once"]
+
+
+def test_what_is_there_is_read_without_a_lock(small_data: Path) -> None:
+    """As it may be where nobody can write."""
+    assert len(IDX["MNIST"](dir=str(small_data), download=True, val_fraction=0.2).train) == 160
+    assert not list(small_data.glob(".*.lock"))
 
 
 def test_the_real_images(real_data: Path) -> None:

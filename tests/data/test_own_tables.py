@@ -1,5 +1,6 @@
 """Tables as people have them: what is concluded from their fields is said, and what cannot be is refused."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 
 from initlab.base.errors import UserError
+from initlab.base.wording import typed_list
+from initlab.cli.arguments import understood
 from initlab.data.csv_table import csv_table
 from initlab.data.dataset import Dataset
 from initlab.data.fields import number_of
@@ -70,7 +74,7 @@ def test_a_column_that_counts_the_rows_is_left_out_and_can_be_kept(tmp_path: Pat
     text = written({**columns, "Species": names})
     dataset = load(text, tmp_path, "Species")
     assert dataset.input_shape == (4,)
-    assert dataset.note == "Id counts the rows, and is left out; data.keep=[Id] brings back."
+    assert dataset.note == "Id counts the rows, and is left out; 'data.keep=[Id]' brings it back."
     assert load(text, tmp_path, "Species", keep=["Id"]).input_shape == (5,)
     shuffled = pd.DataFrame({**columns, "Species": names}).sample(frac=1, random_state=0).to_csv(index=False)
     assert load(shuffled, tmp_path, "Species").input_shape == (4,)
@@ -94,6 +98,73 @@ def test_a_word_among_numbers_is_missing_and_named(word: str, tmp_path: Path) ->
     assert target.task == "regression"
     same(target, load(written({**PLAIN, "price": with_one(PRICE, "")}), tmp_path))
     assert f"1 row without price is left out of data.path={tmp_path / 'table.csv'}: '{word}' in row 7." in target.note
+
+
+def test_every_word_among_numbers_is_named_with_its_row(tmp_path: Path) -> None:
+    dataset = load(written({**PLAIN, "size": with_one(with_one(SIZE, "?"), "tbd", 2)}), tmp_path)
+    assert "size: 'tbd' in row 3, '?' in row 7 taken as missing." in dataset.note
+    words = pd.Series(np.array(["red", "blue"])[np.arange(ROWS) % 2])
+    dataset = load(written({**PLAIN, "size": with_one(words, "?")}), tmp_path)
+    assert "size: '?' in row 7 taken as missing." in dataset.note
+    (tmp_path / "test.csv").write_text(written({**PLAIN, "width": with_one(WIDTH, "NA", 4)}))
+    dataset = load(written(PLAIN), tmp_path, test_path=str(tmp_path / "test.csv"))
+    assert f"data.test_path={tmp_path / 'test.csv'}: width: 'NA' in row 5 taken as missing." in dataset.note
+
+
+def test_a_second_line_of_units_is_named(tmp_path: Path) -> None:
+    header, _, rest = written(PLAIN).partition("\n")
+    dataset = load(f"{header}\ncm,kg,eur\n{rest}", tmp_path)
+    assert dataset.note.startswith("row 1 looks like units (cm, kg, eur) and no sample: if so, delete its line.")
+    same(dataset, load(f"{header}\n{rest}", tmp_path))  # as it has no price
+    kinds = written({"kind": ["a", "b"] * 100, **PLAIN}).replace("\n", "\n,cm,kg,eur\n", 1)
+    assert load(kinds, tmp_path).note.startswith("row 1 looks like units (cm, kg, eur)")
+    for first in ("-,?,eur", "1,kg,eur"):
+        assert "like units" not in load(f"{header}\n{first}\n{rest}", tmp_path).note
+    words = written({"kind": ["a", "b"] * 100, "colour": ["red", "blue"] * 100, "price": PRICE})
+    assert "like units" not in load(words, tmp_path).note
+
+
+FIRST = "the first line, 5.1, 3.5 and setosa, names the columns, and looks like a row; data.header=false if it is one."
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("5.1,3.5,setosa", FIRST),
+        ("setosa,-.5,1e-3", "the first line, setosa, -.5 and 1e-3, names the columns, and looks like a row;"),
+        ("7,setosa,rosa", ""),
+        ("0,1,species", ""),  # as pandas writes an array
+        ("length,width,2", ""),
+    ],
+)
+def test_a_header_line_that_looks_like_a_row_is_said(header: str, said: str, tmp_path: Path) -> None:
+    features = load_iris().data
+    columns = {"a": features[1:, 0], "b": features[1:, 1], "kind": ["setosa", "other"] * 74 + ["setosa"]}
+    order = {"s": ["kind", "a", "b"]}.get(header[0], ["a", "b", "kind"])
+    lines = pd.DataFrame(columns)[order].to_csv(index=False, header=False)
+    target = 1 if header[0] == "s" else -1
+    note = load(f"{header}\n{lines}", tmp_path, target).note
+    assert said in note
+    assert bool(said) == ("data.header=false" in note)
+    assert "data.header" not in load(f"{header}\n{lines}", tmp_path, target, header=False, stratify=False).note
+
+
+@pytest.mark.parametrize("name", ["column 1", "id", "größe", "a,b", 'the "id"', "CO(GT)", "null", "it's"])
+def test_what_brings_a_column_back_can_be_pasted(name: str) -> None:
+    """Into a shell, and read by Hydra as this very name."""
+    (word,) = shlex.split(typed_list("data.keep", [name, "other"]))
+    (found,) = understood([word], config_name="train")
+    override = OverridesParser.create().parse_override(found)
+    assert override.key_or_group == "data.keep"
+    assert [str(entry) for entry in override.value()] == [name, "other"]  # type: ignore[union-attr]
+
+
+def test_columns_without_names_are_brought_back(tmp_path: Path) -> None:
+    text = pd.DataFrame({**PLAIN, "price": PRICE}).to_csv().replace("\n", ",\n").replace(",\n", ",x\n")
+    dataset = load(text.replace("price,x", "price,", 1), tmp_path)
+    assert "column 1 counts the rows, and is left out; 'data.keep=[column 1]' brings it back." in dataset.note
+    assert "column 5 has no name, and is left out; 'data.keep=[column 5]' brings it back." in dataset.note
+    assert load(text.replace("price,x", "price,", 1), tmp_path, keep=["column 1"]).input_shape == (3,)
 
 
 def test_a_class_among_numbers_stays_a_class(tmp_path: Path) -> None:
@@ -224,6 +295,16 @@ def test_encodings(encoding: str, tmp_path: Path) -> None:
     same(load(content, tmp_path, "größe", encoding=named), load(f"z,a,price\n{LINES}", tmp_path))
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", None])
+def test_a_message_names_the_encoding_that_was_used(encoding: str | None, tmp_path: Path) -> None:
+    content = f"z,a,größe\n{LINES}1,2\n".encode(encoding or "utf-8")
+    named = (encoding or "utf-8").upper()
+    with pytest.raises(UserError, match=rf"no table in {named} \(Expected 3 fields in line 42, saw 2\)"):
+        load(content, tmp_path, "größe", encoding=encoding)
+    with pytest.raises(UserError, match=rf"no table in {named} \(it is empty\)"):
+        load("\n".encode(encoding or "utf-8"), tmp_path, encoding=encoding)
+
+
 def test_an_encoding_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.encoding=klingon: there is no such encoding"):
         load(LINES, tmp_path, encoding="klingon")
@@ -237,6 +318,28 @@ def test_codes_and_long_numbers_are_words(tmp_path: Path) -> None:
     assert "zip: codes with zeros in front, taken as words. card: numbers too long" in dataset.note
     months = [f"{1 + k % 12:02}" for k in range(ROWS)]
     assert load(written({"month": months, "price": PRICE}), tmp_path).input_shape == (1,)
+
+
+def test_codes_by_their_names(tmp_path: Path) -> None:
+    codes = 1000 + RNG.permutation(ROWS) * 40
+    table = {"zip_code": codes, "price": PRICE}
+    said = "zip_code: codes, by its name, taken as numbers; 'data.ignore=[zip_code]' leaves it out."
+    assert said in load(written(table), tmp_path).note
+    assert "codes" not in load(written({"income": codes, "price": PRICE}), tmp_path).note
+    assert "codes" not in load(written({**table, "zip_code": codes * 5}), tmp_path).note  # of different lengths
+    unknown = [f"0{1000 + k % 5}" if k % 5 else "unknown" for k in range(ROWS)]
+    dataset = load(written({"zip": unknown, "price": PRICE}), tmp_path)
+    assert "zip: codes with zeros in front, taken as words" in dataset.note
+    assert dataset.input_shape == (5,)
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\x0b", "\x1c"])
+def test_only_the_ends_of_lines_end_a_row(mark: str, tmp_path: Path) -> None:
+    names = [f"a{mark}b" if k % 2 else "c" for k in range(ROWS)]
+    for end in ("\n", "\r\n", "\r"):
+        dataset = load(written({"name": names, **PLAIN}).replace("\n", end), tmp_path)
+        assert dataset.input_shape == (4,)
+        assert len(dataset.train) + len(dataset.val) + len(dataset.test) == ROWS
 
 
 @pytest.mark.parametrize("target", [3, -1, "3"])

@@ -1,5 +1,6 @@
 """The loss that is trained is the one that everything else looks at, too."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from initlab.cli.apps import probe, recommend
 from initlab.cli.run_probe import probe_job
 from initlab.data.losses import build_loss, class_weights
 from initlab.data.tabular import wine
+from tests.conftest import ROOT
 from tests.helpers import QUICK, make_job, run
 
 
@@ -65,3 +67,27 @@ def test_options_are_told_apart_in_a_study(monkeypatch: pytest.MonkeyPatch, tmp_
     assert set(zip(summary["loss"], summary["scheduler"], strict=True)) == {
         *(("auto", "none"), ("auto", "cosine"), ("mse", "none"), ("mse", "cosine"))
     }
+
+
+def test_the_loss_of_the_guide_is_trained_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it stands there, by the commands that stand there."""
+    section = (ROOT / "docs" / "guides" / "data.md").read_text().partition("## Your own loss")[2]
+    code = re.search(r"^```python\n# focal.py\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert code is not None
+    (tmp_path / "focal.py").write_text(code[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    commands = re.findall(r"^python -m initlab.train (.*)$", section, re.MULTILINE)
+    assert len(commands) == 2
+    for number, command in enumerate(commands):
+        assert run(f"{command} {QUICK}{number}", monkeypatch, tmp_path) == 0
+    summary = pd.read_csv(tmp_path / "outputs" / "study1" / "summary.csv")
+    assert set(summary["loss.gamma"]) == {1, 3}
+    outputs, targets = torch.randn(20, 3), torch.arange(20) % 3
+    right = outputs.softmax(1)[torch.arange(20), targets]
+    for gamma in (2.0, 3.0):
+        loss = build_loss({"_target_": "focal.Focal", "gamma": gamma}, wine())
+        torch.testing.assert_close(loss(outputs, targets), -((1 - right) ** gamma) * right.log())
+        assert loss.separable
+    capsys.readouterr()

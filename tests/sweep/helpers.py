@@ -169,7 +169,7 @@ def made_up_tables(share: Share, *, signal: bool = False) -> JobTables:
     known = {"member": places, "seed": list(share.seeds), "layer": "output", "pre_mean": numbers.numpy()}
     layers = pd.DataFrame({name: known.get(name) for name in SIGNAL.names if name != "job"}, index=range(len(places)))
     return job_tables(
-        share.job.identity, list(share.seeds), records, first_seed=share.job.config.seed, metric="accuracy",
+        share.job.key_columns, list(share.seeds), records, first_seed=share.job.config.seed, metric="accuracy",
         threshold=0.5, seconds=1.0, signal=layers if signal else None,
     )  # fmt: skip
 

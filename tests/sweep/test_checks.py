@@ -1,5 +1,6 @@
 """What is found out before anything trains."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from initlab.base.errors import RefusedError, UserError
 from initlab.jobs.job import Job
 from initlab.sweep import checks
-from initlab.sweep.checks import Checked, check_job, distinct_jobs, prepare_folder, usable_jobs
+from initlab.sweep.checks import Checked, check_job, check_jobs, distinct_jobs, prepare_folder
 from tests.helpers import QUICK, make_job, run
 
 OWN = """
@@ -77,7 +78,7 @@ def test_pairs_that_do_not_exist_are_told_apart_by_their_reasons() -> None:
         "init=xavier",
     )
     he, fixup, field, again, xavier = jobs = [make_job(*command.split()) for command in commands]
-    checked = usable_jobs(jobs)
+    checked = check_jobs(jobs)
     assert checked.usable == [he, xavier]
     assert list(checked.refused.values()) == [[fixup.name, again.name], [field.name]]
     reasons = list(checked.refused)
@@ -102,13 +103,13 @@ def test_jobs_that_differ_in_rate_and_seeds_are_checked_once(monkeypatch: pytest
         "init=he n_jobs=2",
     )
     jobs = [make_job(*command.split()) for command in commands]
-    assert usable_jobs(jobs) == Checked(jobs, {}, {}, [])
+    assert check_jobs(jobs) == Checked(jobs, {}, {}, [])
     assert checked == [jobs[0].name, jobs[3].name, jobs[4].name]
 
 
 def test_another_mistake_stops_all() -> None:
     with pytest.raises(UserError, match="expected a tensor of outputs, got tuple") as stopped:
-        usable_jobs([make_job("init=he"), odd("'a pair'", "init=he"), make_job("init=fixup")])
+        check_jobs([make_job("init=he"), odd("'a pair'", "init=he"), make_job("init=fixup")])
     assert not isinstance(stopped.value, RefusedError)
 
 
@@ -177,6 +178,24 @@ def test_a_folder_is_made_and_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"output_dir: cannot write .*file/study \(.*\); set output_dir=DIR"):
         prepare_folder(tmp_path / "file" / "study")
+
+
+def test_hosts_that_share_a_disk_may_try_a_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each under a name of its own, though their process ids are equal; and one may tidy up after the other."""
+    tried = list[Path]()
+    unlink = Path.unlink
+
+    def unlink_twice(path: Path, missing_ok: bool = False) -> None:
+        tried.append(path)
+        unlink(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(Path, "unlink", unlink_twice)
+    for _ in range(2):
+        prepare_folder(tmp_path)
+    assert len(set(tried)) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("softmax", "init"), [("true", "he"), ("true", "zeros"), ("false", "he"), ("false", "zeros")])

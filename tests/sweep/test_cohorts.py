@@ -38,12 +38,13 @@ def test_gaps_between_seeds_are_shares_of_their_own() -> None:
 def test_one_program_is_one_cohort_and_convolutions_are_a_cohort_a_job() -> None:
     whole = shares("init=he", "data=digits init=he", "init=zeros optim.lr=0.3 seeds=2", "data=digits init=zeros")
     most = {share.job.program: 1000 for share in whole}
-    cohorts = form_cohorts(whole, workers=1, most=most)
+    dense = {whole[0].job.program}
+    cohorts = form_cohorts(whole, workers=1, most=most, vectorized=dense)
     assert [cohort.members for cohort in cohorts] == [12, 10, 10]
     # Four cohorts for two workers, and no single one for the last of them.
-    cohorts = form_cohorts(whole, workers=2, most=most)
+    cohorts = form_cohorts(whole, workers=2, most=most, vectorized=dense)
     assert [cohort.members for cohort in cohorts] == [12, 5, 5, 5, 5]
-    cohorts = form_cohorts(whole, workers=2, most=dict.fromkeys(most, 4))
+    cohorts = form_cohorts(whole, workers=2, most=dict.fromkeys(most, 4), vectorized=dense)
     assert [cohort.members for cohort in cohorts] == [4, 4, 4, 3, 4, 3, 3, 4, 3]
     assert sorted(members_of(cohorts)) == sorted((share.job.name, seed) for share in whole for seed in share.seeds)
 
@@ -54,11 +55,11 @@ def test_a_cohort_is_known_by_its_members_and_what_decides_their_results() -> No
         cut(shares("init=he"), 99),
         cut(shares("init=zeros"), 99),
     )
-    assert he.identity == again.identity
-    assert he.identity != other.identity
-    assert he.identity != cut(shares("init=he seeds=9"), 99)[0].identity
+    assert he.folder_name == again.folder_name
+    assert he.folder_name != other.folder_name
+    assert he.folder_name != cut(shares("init=he seeds=9"), 99)[0].folder_name
     first, second = he.halves()
-    assert len({he.identity, first.identity, second.identity}) == 3
+    assert len({he.folder_name, first.folder_name, second.folder_name}) == 3
     assert members_of([first, second]) == members_of([he])
 
 

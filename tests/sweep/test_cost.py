@@ -1,13 +1,19 @@
 """What a cohort is expected to cost, against what it does cost."""
 
+import functools
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor, nn
 
-from initlab.sweep.cost import cost_of, free_memory
+from initlab.cli.tables import plan_tables
+from initlab.models.cnn import CNN
+from initlab.sweep.cost import Cost, cost_of, free_memory
+from initlab.sweep.plan import make_schedule
 from tests.helpers import make_job
 
 # In a process of its own, whose peak a cohort of one has set before.
@@ -65,6 +71,49 @@ def test_a_network_that_cannot_be_measured_costs_its_weights() -> None:
     job = make_job("model._target_=tests.sweep.test_cost.Broken")
     assert cost_of(job).flops == 0
     assert cost_of(job).memory(2) > 2 * 3 * 4 * 13
+
+
+@pytest.mark.parametrize(
+    ("overrides", "vectorized"),
+    [
+        ("", True),
+        ("data=digits", False),
+        ("data=digits model=mlp", True),
+        ("engine=loop", False),
+        ("data=digits engine=vmap", True),
+    ],
+)
+def test_small_dense_networks_go_through_a_step_together(overrides: str, vectorized: bool) -> None:
+    assert cost_of(make_job(*overrides.split(), "trainer.accelerator=cpu")).vectorized == vectorized
+
+
+def test_one_network_is_built_to_plan_many_cohorts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever is asked of its program; a large network takes seconds."""
+    built = list[str]()
+    jobs = [make_job("data=digits", f"init={init}", "seeds=4", output_dir=tmp_path) for init in ("he", "zeros")]
+    build = CNN.__init__
+
+    @functools.wraps(build)  # whose signature says what it is called with
+    def counted(*arguments: Any, **settings: Any) -> None:
+        built.append("one")
+        build(*arguments, **settings)
+
+    monkeypatch.setattr(CNN, "__init__", counted)
+    schedule = make_schedule(jobs, jobs, {}, most_workers=1)
+    plan_tables([], schedule)
+    assert len(schedule.cohorts) == 2
+    assert built == ["one"]
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("free", [1, 900, 1000, 1500, 2000, 5000, 8000, 20_000])
+def test_the_largest_cohort_fits_and_one_member_more_does_not(vectorized: bool, threads: int, free: int) -> None:
+    """By its memory, in which what members keep while they are at work counts under the loop engine, too."""
+    cost = Cost(state=100, activations=900, flops=1.0, steps=1, vectorized=vectorized)
+    most = cost.most_members(free, threads=threads)
+    assert most == 1 or cost.memory(most, threads=threads) <= free
+    assert cost.memory(most + 1, threads=threads) > free
 
 
 def test_there_is_memory() -> None:

@@ -54,7 +54,7 @@ def test_a_cohort_has_a_folder_that_says_who_is_in_it(he: Job, xavier: Job) -> N
     cohort = Cohort((Share(he, range(1, 3)), whole(xavier)))
     for _ in range(2):  # a second run finds it
         folder = journal.open_folder(cohort)
-    assert folder == journal.folder_of(cohort) == he.study_folder / ".cohorts" / cohort.identity
+    assert folder == journal.folder_of(cohort) == he.study_folder / ".cohorts" / cohort.folder_name
     assert journal.checkpoint_of(folder).parent == journal.progress_of(cohort).parent == folder
     assert json.loads((folder / "manifest.json").read_text()) == [
         {"job": he.name, "fingerprint": he.fingerprint, "first_seed": 1, "seeds": 2},
@@ -122,7 +122,7 @@ def test_an_interrupted_cohort_is_found_with_its_members_in_their_order(he: Job,
     journal.open_folder(cut([whole(he)], 99)[0])  # without a checkpoint
     (found,) = journal.interrupted_cohorts(he.study_folder, missing(he, xavier))
     assert members_of(found) == members_of(cohort)
-    assert found.identity == cohort.identity  # so that it finds its checkpoint
+    assert found.folder_name == cohort.folder_name  # so that it finds its checkpoint
     assert [share.job for share in found.shares] == [xavier, he]
 
 
@@ -167,6 +167,17 @@ def test_tidying_removes_what_nobody_will_want(he: Job, xavier: Job) -> None:
     journal.tidy(he.study_folder, {he.name, xavier.name}, beside_others=False)
     assert not both.parent.exists()
     journal.tidy(he.study_folder, {he.name}, beside_others=False)  # nothing is there
+
+
+def test_after_an_interruption_only_what_can_go_on_is_kept(he: Job, xavier: Job) -> None:
+    begun, interrupted = journal.open_folder(Cohort((whole(he),))), interrupt(Cohort((whole(xavier),)))
+    (begun.parent / "gpu-0-somewhere.lock").touch()
+    (begun.parent / "half made").mkdir()
+    assert journal.forget_useless(he.study_folder)
+    assert [path.name for path in begun.parent.iterdir()] == [interrupted.name]
+    journal.checkpoint_of(interrupted).unlink()
+    assert not journal.forget_useless(he.study_folder)
+    assert not begun.parent.exists()
 
 
 def test_what_is_trained_anew_is_forgotten_with_all_who_trained_beside_it(he: Job, xavier: Job) -> None:

@@ -1,6 +1,8 @@
 """Which folder a job has: stable under extension, by fingerprint, and telling apart what differs."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +88,29 @@ def test_hydras_launcher_gives_the_same_names(launcher: str, monkeypatch: Patch,
     )
     study = tmp_path / "outputs" / "study"
     assert names(study) == [f"init={init},optim.lr={rate}" for init in ("he", "xavier") for rate in ("0.1", "0.2")]
+
+
+SPLIT = """
+import sys
+from initlab.base.errors import OwnCodeError
+from initlab.sweep.naming import split_faulty
+
+class Broken:
+    @property
+    def fingerprint(self):
+        raise OwnCodeError("data: on purpose")
+
+class Fine:
+    fingerprint = "0123"
+
+jobs = [Broken(), Fine()]
+fine, ((faulty, error),) = split_faulty(jobs)
+sys.exit(not (fine == jobs[1:] and faulty is jobs[0] and "on purpose" in str(error)))
+"""
+
+
+def test_jobs_whose_data_cannot_be_had_are_found_without_assertions_too() -> None:
+    assert subprocess.run([sys.executable, "-O", "-c", SPLIT], check=False).returncode == 0
 
 
 def jobs_of_seeds(*seeds: tuple[int, int]) -> list[Job]:

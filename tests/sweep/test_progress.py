@@ -71,6 +71,15 @@ def test_a_worker_for_which_nobody_waits_stops(end: str, tmp_path: Path, attempt
     assert not issubclass(AbandonedError, Exception)  # no failure of the job, which another trains
 
 
+def test_an_attempt_that_cannot_be_read_is_taken_to_be_on(tmp_path: Path, attempt: Path) -> None:
+    """As where a shared disk is away for a moment."""
+    writer = ProgressFile(tmp_path / "progress.json", attempt, "7")
+    attempt.unlink()
+    attempt.mkdir()  # reading it is an OSError, and not that there is none
+    writer.write(finished=True)
+    assert told(tmp_path / "progress.json") == {"done": 0.0, "finished": True}
+
+
 def test_a_full_disk_does_not_stop_training(tmp_path: Path, attempt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = ProgressFile(tmp_path / "progress.json", attempt, "7")
 

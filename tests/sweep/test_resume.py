@@ -1,6 +1,7 @@
 """Named sweeps: what is found in their folder, what is left to do, and what a cohort leaves for later."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from initlab.cohort.module import CohortModule
 from initlab.cohort.run import train_cohort
 from initlab.jobs.job import Job, _load_dataset
-from initlab.sweep import worker
+from initlab.sweep import journal, worker
 from initlab.sweep.folders import write_job
+from initlab.tables.job_tables import JobTables
 from initlab.tables.store import read_metadata, read_table
 from tests.helpers import QUICK, make_job, run
 from tests.sweep.helpers import assert_same_tables, first_epochs, tables_of
@@ -236,6 +238,21 @@ def test_a_cohort_is_finished_as_a_whole_or_not_at_all(monkeypatch: Patch, tmp_p
     assert_same_tables(study, tmp_path / "outputs" / "undisturbed")
     assert not (study / ".cohorts").exists()
     assert len(list(study.glob("*/events*"))) == 4  # of the jobs and of the sweep
+
+
+def test_a_sweep_reads_no_more_than_it_needs(monkeypatch: Patch, tmp_path: Path) -> None:
+    """The journal once before training, and what became of a cohort's jobs only where a failure is to stop it."""
+    asked = list[list[str]]()
+    kept_results = journal.kept_results
+
+    def spy(folder: Path, jobs: Sequence[Job]) -> dict[str, list[JobTables]]:
+        asked.append([job.name for job in jobs])
+        return kept_results(folder, jobs)
+
+    monkeypatch.setattr(journal, "kept_results", spy)
+    monkeypatch.setattr(worker, "outcome", None)
+    assert run(f"-m init=he,xavier {QUICK} n_jobs=1", monkeypatch, tmp_path) == 0
+    assert asked == [["init=he", "init=xavier"]]
 
 
 def test_a_checkpoint_that_does_not_fit_is_no_reason_to_fail(monkeypatch: Patch, tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def test_what_a_cohort_records_are_these_numbers() -> None:
 
 def test_every_number_goes_into_the_history_and_comes_back() -> None:
     records = [EpochRecord(0, "val", every_number("val").values), every_number("train"), every_number("val")]
-    identity = dict.fromkeys(("job", "data", "model", "init", "activation", "optim"), "x") | {"lr": 0.1}
+    key_columns = dict.fromkeys(("job", "data", "model", "init", "activation", "optim"), "x") | {"lr": 0.1}
     tables = job_tables(
-        identity, [0, 1], [*records, EpochRecord(1, "test", records[1].values)],
+        key_columns, [0, 1], [*records, EpochRecord(1, "test", records[1].values)],
         first_seed=0, metric="accuracy", threshold=0.5, seconds=1.0,
     )  # fmt: skip
     assert list(tables.history.columns) == TABLES["history"].names

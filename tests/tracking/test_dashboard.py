@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from initlab.results.differences import flat_config
 from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize
 from initlab.tables.store import read_table
-from initlab.tracking.dashboard import FOLDER, write_dashboard
+from initlab.tracking.dashboard import FOLDER, has_logs, write_dashboard
 from initlab.tracking.hyperparameters import experiment, hyperparameters
 from tests.helpers import make_job, run
 
@@ -208,6 +209,12 @@ def test_one_job_alone_is_shown(study: Path) -> None:
     found = context.experiment_from_metadata(request, "", True, context.hparams_metadata(request, ""), [])
     assert {"init", "data", "optim.lr"} <= {info.name for info in found.hparam_infos}
     assert {"final/test_r2", "final/test_loss"} <= {metric.name.tag for metric in found.metric_infos}
+
+
+def test_the_comparison_of_all_jobs_is_no_log_of_a_job(study: Path, tmp_path: Path) -> None:
+    assert has_logs(study)
+    shutil.copytree(study / FOLDER, tmp_path / FOLDER)
+    assert not has_logs(tmp_path)
 
 
 def test_hyperparameters_are_what_decides_results() -> None:

@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from initlab.results.intervals import student_interval
+from initlab.sweep import worker
 from initlab.tables.store import read_table
 from initlab.tracking.callback import JobTracking
 from tests.helpers import make_job, run, train
@@ -230,3 +231,38 @@ def test_gradients_are_logged_early_and_at_the_end(tmp_path: Path) -> None:
     events.Reload()
     assert [event.step for event in events.Histograms("gradients/hidden.0.weight")] == [1, 3]
     assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 3]
+
+
+# Nothing is that much better than the first epoch: all members stop after the third.
+STOPS = ("seeds=2", "trainer.max_epochs=6", "early_stopping.patience=2", "early_stopping.min_delta=1000")
+
+
+def test_the_last_gradients_are_logged_where_all_members_stop_early(tmp_path: Path) -> None:
+    job = make_job(*STOPS, "logger=tensorboard", output_dir=tmp_path)
+    tracking = JobTracking(job, slice(0, 2))
+    assert train(job, callbacks=[tracking]).epochs == [3, 3]
+    (logger,) = tracking._live
+    assert isinstance(logger, TensorBoardLogger)
+    logger.experiment.close()
+    events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
+    events.Reload()
+    for kind, steps in {"gradients": [1, 3], "weights": [0, 3]}.items():
+        assert [event.step for event in events.Histograms(f"{kind}/hidden.0.weight")] == steps
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_job_that_stops_early_is_told_as_its_tables_have_it(
+    live: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To the last epoch, at which the final metrics stand; whether the logger was open meanwhile or not."""
+    monkeypatch.setattr(worker, "LIVE_LOGS", 1 if live else 0)
+    assert run(f"init=he {' '.join(STOPS)} logger=csv name=study", monkeypatch, tmp_path) == 0
+    folder = tmp_path / "outputs" / "study" / "init=he"
+    assert list(read_table(folder, "members")["epochs"]) == [3, 3]
+    table = pd.read_csv(folder / "csv" / "metrics.csv").groupby("step").first()
+    assert list(table.index) == list(range(7))
+    assert list(table.index[table["final/test_loss"].notna()]) == [6]
+    history = read_table(folder, "history")
+    expected = history[history["split"] == "val"].groupby("epoch")["loss"].mean()
+    assert table["val_loss/mean"].to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-5)
+    assert len(set(table["val_loss/mean"][3:])) == 1

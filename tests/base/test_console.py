@@ -1,0 +1,43 @@
+"""What is printed fits the terminal, and can be copied."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from initlab.base.console import open_console, say, say_as_is
+
+TEXT = (
+    "  left out: a reason of many words that goes on and on\nsee outputs/a/folder/with/a/very/long/name/report.html now"
+)
+
+
+def said(text: str, **settings: object) -> list[str]:
+    out = io.StringIO()
+    say(Console(file=out, **settings), text)  # type: ignore[arg-type]
+    return out.getvalue().splitlines()
+
+
+def test_words_go_on_in_the_next_line_and_paths_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [
+        "  left out: a reason of many", "  words that goes on and on", "see",
+        "outputs/a/folder/with/a/very/long/name/report.html", "now",
+    ]  # fmt: skip
+    assert said(TEXT, force_terminal=True, width=30) == expected
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert said(TEXT, width=30) == TEXT.splitlines()  # a file has lines of any width
+    monkeypatch.setenv("COLUMNS", "30")
+    assert said(TEXT) == expected
+
+
+def test_a_command_stays_in_its_line() -> None:
+    out = io.StringIO()
+    say_as_is(Console(file=out, force_terminal=True, width=10), "python -m initlab.report outputs/study")
+    assert out.getvalue() == "python -m initlab.report outputs/study\n"
+
+
+def test_columns_says_how_wide_a_pipe_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert open_console().width == 160
+    monkeypatch.setenv("COLUMNS", "80")
+    assert open_console().width == 80
