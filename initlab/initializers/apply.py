@@ -20,7 +20,7 @@ from initlab.initializers.slots import find_slots
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
 from initlab.modules.batch import Batch
 from initlab.modules.snapshot import Snapshot, undone_on_failure
-from initlab.modules.wrappers import unwrapped
+from initlab.modules.wrappers import is_sharded, unwrapped
 
 
 def initialize_model(
@@ -178,6 +178,8 @@ def _check_needs(
     Raises:
         UserError: something is missing; the message says how to give it.
     """
+    if scheme.level == "model" and is_sharded(model):
+        raise UserError(f"init={scheme.name} works on whole networks: initialize the network before it is sharded")
     if "batch" in scheme.needs and batch is None:
         raise UserError(f"init={scheme.name} looks at data: give it a batch=inputs")
     if "loss" in scheme.needs and (batch is None or batch.targets is None or loss is None):

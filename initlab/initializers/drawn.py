@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from initlab.base.wording import listed
 from initlab.initializers.init_report import LEFT, InitReport
 from initlab.initializers.registry import list_initializers
+from initlab.modules.wrappers import whole_tensor
 
 COMPARED: Final = 64  # entries of a tensor that are looked at
 _DRAWN: "WeakValueDictionary[tuple[object, ...], nn.Module]" = WeakValueDictionary()
@@ -77,7 +78,7 @@ def _parameter(model: nn.Module, name: str) -> Tensor | None:
 def _equal(one: Tensor | None, other: Tensor) -> bool:
     if one is None or one.shape != other.shape or one is other:
         return False
-    some = [tensor.detach().flatten()[:COMPARED].cpu() for tensor in (one, other)]
+    some = [whole_tensor(tensor).flatten()[:COMPARED].cpu() for tensor in (one, other)]
     return not bool((some[0] == some[0][0]).all()) and torch.equal(*some)
 
 

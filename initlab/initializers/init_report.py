@@ -12,7 +12,7 @@ from initlab.initializers.fans import Fan
 from initlab.initializers.layers import stored_in
 from initlab.initializers.norms import norms_of
 from initlab.initializers.slots import is_weight_shaped, why_not_filled
-from initlab.modules.wrappers import bare_name
+from initlab.modules.wrappers import bare_name, whole_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,8 +191,7 @@ def _moments(parameter: Tensor) -> tuple[float, float]:
     """
     if parameter.is_complex() or not parameter.numel():
         return math.nan, math.nan
-    whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter  # gathers FSDP2's shards
-    flat = whole.detach().flatten()
+    flat = whole_tensor(parameter).flatten()
     kind = torch.float64 if flat.dtype == torch.float64 or len(flat) <= CHUNK else torch.float32
     shift, total, squares = float(flat[0]), 0.0, 0.0
     for piece in flat.split(CHUNK):

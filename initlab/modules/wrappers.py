@@ -1,9 +1,9 @@
 """What is wrapped around networks, to compile or to distribute them, and the names that it changes."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 # What wrappers add to the names of what they hold: torch.compile, FSDP, activation checkpoints.
@@ -25,6 +25,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
         assert isinstance(inner, nn.Module)
         model = inner
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether parameters of a network are sharded over processes, as by `fully_shard` (FSDP2)."""
+    return any(hasattr(parameter, "device_mesh") for parameter in model.parameters())
+
+
+def whole_tensor(tensor: Tensor) -> Tensor:
+    """A parameter with all its numbers, gathered where they are sharded over processes (FSDP2); without its graph."""
+    sharded: Any = tensor.detach()
+    gathered: Tensor = sharded.full_tensor() if hasattr(sharded, "full_tensor") else sharded
+    return gathered
 
 
 def bare_name(name: str) -> str:

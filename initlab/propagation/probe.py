@@ -23,7 +23,7 @@ from initlab.initializers.spec import scheme_of
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
-from initlab.modules.wrappers import unwrapped
+from initlab.modules.wrappers import is_sharded, unwrapped
 from initlab.propagation.histograms import histograms
 from initlab.propagation.jacobian import singular_values
 from initlab.propagation.layers import Layout, find_layout
@@ -129,6 +129,8 @@ def prepare(
     if scheme is None and params:
         raise UserError(f"{next(iter(params))}: a parameter of a scheme, and none is named; set scheme=NAME")
     model = unwrapped(model)
+    if is_sharded(model):
+        raise UserError(f"{type(model).__name__} is sharded over processes: probe it before that")
     rows = _rows(model, batch, loss)
     copies: Sequence[nn.Module] = [model]
     fitted = None

@@ -3,17 +3,21 @@
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.utils import prune
 
 import initlab
 from initlab.base.errors import InitializationWarning, UserError
 from initlab.initializers import layers
 from initlab.initializers.stored import Stored
+from initlab.modules.wrappers import whole_tensor
 
 
 class Block(nn.Module):
@@ -512,3 +516,27 @@ def test_weights_that_are_computed_do_not_share_the_memory_that_is_drawn_in() ->
     weight = model.get_submodule("1").weight
     assert isinstance(weight, Tensor)
     torch.testing.assert_close(weight @ weight.T, torch.eye(64), rtol=0, atol=1e-5)
+
+
+def test_networks_that_are_distributed_get_the_same_numbers(tmp_path: Path) -> None:
+    plain, replicated, sharded = Language(), Language(), Language()
+    initlab.initialize(plain, "he", seed=0)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        initlab.initialize(nn.parallel.DistributedDataParallel(replicated), "he", seed=0)
+        mesh = init_device_mesh("cpu", (1,))
+        fully_shard(sharded.blocks[0], mesh=mesh)
+        fully_shard(sharded, mesh=mesh)
+        report = initlab.initialize(sharded, "he", seed=0)
+        for name, value in plain.named_parameters():
+            assert torch.equal(value, replicated.get_parameter(name))
+            assert torch.equal(value, whole_tensor(sharded.get_parameter(name)))
+        assert report["head.weight"].std == pytest.approx(math.sqrt(2 / 64), rel=0.05)
+        for call in (
+            lambda: initlab.initialize(sharded, "lsuv", batch=torch.zeros(4, 3).long(), seed=0),
+            lambda: initlab.probe_model(sharded, torch.zeros(4, 3).long(), seed=0),
+        ):
+            with pytest.raises(UserError, match="before"):
+                call()
+    finally:
+        torch.distributed.destroy_process_group()
