@@ -90,7 +90,7 @@ def measure(
         return _measure_member(*network, layout, batch, loss=loss, cotangent=cotangent, differentiate=differentiate)
 
     # Probes, what they are added to, outputs, and the gradients of all of these.
-    each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
+    each = 6 * sum(prod(layer.output_shape) * layer.dtype.itemsize for layer in layout.layers)
     most, members = max(1, MEMORY // max(each, 1)), networks.members
     with measuring(networks.template):
         values = networks.each(of_member, vectorized=vectorized, most=ceil(members / ceil(members / most)))
@@ -128,7 +128,9 @@ def _measure_member(
     """The same of one member: each value has shape (layers,)."""
     device = next(iter(parameters.values())).device
     assert layout.output is not None  # the caller has seen to it
-    places = [(layer.shape, layer.dtype) for layer in layout.layers] + [(layout.output.shape, layout.output.dtype)]
+    places = [(layer.output_shape, layer.dtype) for layer in layout.layers] + [
+        (layout.output.shape, layout.output.dtype)
+    ]
     probes = [torch.zeros(shape, dtype=dtype, device=device) for shape, dtype in places]
 
     def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -221,13 +223,14 @@ class _Watcher:
     """Takes the numbers of each site as the signal passes, so that no tensor has to be kept."""
 
     def __init__(self, layout: Layout, probes: list[Tensor], slopes: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        self._output = {layer.output: place for place, layer in enumerate(layout.layers)}
         self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
         self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
         self._probes, self._slopes = probes, slopes
         self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
-        """Measure the signal at a site; to a pre-activation add a zero, whose gradient is that of the signal.
+        """Measure the signal at a site; to a layer's own output add a zero, whose gradient is that of the output.
 
         Args:
             site: Input or output of which call of the module.
@@ -243,8 +246,7 @@ class _Watcher:
         if site in self._before:
             place, layer = self._before[site]
             self._rows[place] |= _of_preactivation(layer, module, signal.detach(), self._slopes)
-            return signal + self._probes[place]
-        return signal
+        return signal + self._probes[self._output[site]] if site in self._output else signal
 
     def stacked(self) -> dict[str, Tensor]:
         """Each value as a tensor of shape (layers,); NaN where there is none, as behind the last layer."""
@@ -287,7 +289,7 @@ def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
 
 
 def _of_gradient(gradient: Tensor, name: str | None, parameters: State, weight_gradients: State) -> dict[str, Tensor]:
-    """Of a gradient at a pre-activation, and of the weight of that name and its gradient; NaN where there is none."""
+    """Of a gradient at a layer's output, and of the weight of that name and its gradient; NaN where there is none."""
     if name is None:
         nothing = torch.full((), torch.nan, device=gradient.device)
         unknown = dict.fromkeys(("weight_norm", "weight_gradient_scale", "weight_gradient_square"), nothing)
