@@ -4,6 +4,7 @@ What the rules cover is predicted; anything else is not, and the reason is kept.
 """
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
@@ -112,6 +113,7 @@ class _Walk:
         self._nodes, self._laws, self._plain_norms = list(graph.nodes), laws, plain_norms
         self._rows, self._sequences = len(inputs), inputs.dim() == 3
         self._crossing = any(isinstance(module, nn.BatchNorm1d) for module in self._modules.values())
+        self._calls = Counter(str(node.target) for node in self._nodes if node.op == "call_module")
         self._rules: dict[fx.Node, Rule] = {}
         self._signals: dict[fx.Node, Signal] = {}
         self._gradients: dict[fx.Node, Gradient] = {}
@@ -178,7 +180,7 @@ class _Walk:
         try:
             if node in self._no_gradient:
                 raise NoClosedFormError(self._no_gradient[node])
-            if node not in self._rules or any(source not in self._signals for source in sources):
+            if node in self._no_signal:
                 raise NoClosedFormError(self._no_signal[node])
             before = self._rules[node].backward(self._gradients[node], self._signals[sources[0]])
         except NoClosedFormError as unknown:
@@ -209,8 +211,7 @@ class _Walk:
             sources = node.all_input_nodes
             if len(sources) != 2 or len(node.args) != 2 or node.kwargs:
                 raise NoClosedFormError("a sum of what is not independent")
-            one, other = sources
-            return Sum((_made_from(other, one), _made_from(one, other)))
+            return Sum()
         if node.op == "call_module":
             return self._rule_of_module(str(node.target))
         raise NoClosedFormError(f"no closed form for {_name(node)}")
@@ -218,7 +219,7 @@ class _Walk:
     def _rule_of_module(self, name: str) -> Rule:
         module = self._modules[name]
         if isinstance(module, nn.Linear | _ConvNd):
-            return rule_of_layer(name, module, self._laws.get(name))
+            return rule_of_layer(name, module, self._laws.get(name), again=self._calls[name] > 1)
         if isinstance(module, nn.BatchNorm1d | nn.LayerNorm | nn.RMSNorm) and name not in self._plain_norms:
             raise NoClosedFormError(f"{name} scales or shifts what it normalizes")
         if isinstance(module, nn.BatchNorm1d) and not self._sequences:
@@ -244,19 +245,6 @@ class _Walk:
             return isinstance(self._modules[str(node.target)], nn.Identity | nn.Flatten | _DropoutNd)
         name = getattr(node.target, "__name__", node.target)
         return name in COPIES or (name == "flatten" and node.args[1:] == (1,) and not node.kwargs)
-
-
-def _made_from(node: fx.Node, other: fx.Node) -> bool:
-    """Whether a node comes after another on some path."""
-    waiting, seen = [node], set()
-    while waiting:
-        for source in waiting.pop().all_input_nodes:
-            if source is other:
-                return True
-            if source not in seen:
-                seen.add(source)
-                waiting.append(source)
-    return False
 
 
 def _is_sum(node: fx.Node) -> bool:

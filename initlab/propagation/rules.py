@@ -10,8 +10,7 @@ Sources: Schoenholz et al. 2017, arXiv:1611.01232; Yang & Schoenholz 2017, arXiv
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -42,12 +41,17 @@ class Signal:
         r: Mean product of the signals of different inputs.
         normal: Whether its law is normal, as that of what leaves a linear layer is.
         mean: Its mean over units and inputs.
+        layers: Names of the layers whose outputs it is made up of, as a residual sum is of several; None where it is
+            made up of anything else, or of a layer that runs twice.
+        history: Names of all layers that it comes from.
     """
 
     q: Tensor
     r: float
     normal: bool
     mean: float = 0.0
+    layers: frozenset[str] | None = None
+    history: frozenset[str] = frozenset()
 
     @property
     def mean_square(self) -> float:
@@ -64,7 +68,11 @@ class Signal:
     def centred(self) -> "Signal":
         """The same less its mean: q are variances then, and r is the covariance of different inputs."""
         square = self.mean**2
-        return Signal((self.q - square).clamp_min(0), self.r - square, self.normal)
+        return replace(self, q=(self.q - square).clamp_min(0), r=self.r - square, mean=0.0)
+
+    def independent_of(self, other: "Signal") -> bool:
+        """Whether each of its numbers is a sum over random weights that the other one has never met."""
+        return self.layers is not None and self.layers.isdisjoint(other.history)
 
 
 @dataclass(frozen=True)
@@ -115,25 +123,24 @@ class Unchanged:
 class Sum:
     """A sum of two branches; both get the whole gradient.
 
-    Attributes:
-        made_from: Of each branch, whether the other one is made from it.
+    One of the branches must be made up of layers of its own: then its weights, around 0, are independent of all that is
+    in the other one, and the products of both vanish beside their means, on the way forth and on the way back.
     """
-
-    made_from: Sequence[bool]
 
     def forward(self, *signals: Signal) -> Signal:
         """The sums of q and r, and twice the product of the means.
 
         Raises:
-            NoClosedFormError: neither branch owes its randomness to a layer of its own.
+            NoClosedFormError: neither branch owes its randomness to layers of its own.
         """
-        fresh = [signal.normal and not used for signal, used in zip(signals, self.made_from, strict=False)]
-        if len(signals) != 2 or not any(fresh):
+        if len(signals) != 2 or not (signals[0].independent_of(signals[1]) or signals[1].independent_of(signals[0])):
             raise NoClosedFormError("a sum of what is not independent")
         one, other = signals
         product = 2 * one.mean * other.mean  # beside their means they are independent
         q, r = one.q + other.q + product, one.r + other.r + product
-        return Signal(q, r, one.normal and other.normal, one.mean + other.mean)
+        layers = None if one.layers is None or other.layers is None else one.layers | other.layers
+        mean, normal_both = one.mean + other.mean, one.normal and other.normal
+        return Signal(q, r, normal_both, mean, layers, one.history | other.history)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
         """The same gradient."""
@@ -160,7 +167,7 @@ class Nonlinearity:
         crossed = cross_moments(self.activation, signal.mean_square, _correlations(signal), mean=mean)
         squares = second_moments(self.activation, signal.q, mean=mean)
         middle = float(first_moments(self.activation, signal.q, mean=mean).mean())
-        return Signal(squares, float(crossed), normal=False, mean=middle)
+        return Signal(squares, float(crossed), normal=False, mean=middle, history=signal.history)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """The gradient times the moments of φ'."""
@@ -185,12 +192,14 @@ class Linear:
         law: How its weights and biases were drawn.
         fan_in: Number of products that an output is the sum of.
         fan_out: Number of products that an input enters; None where it is not the same for all, as at a border.
+        again: Whether it runs more than once, so that its weights are not independent of what it has made before.
     """
 
     name: str
     law: WeightLaw
     fan_in: int
     fan_out: float | None
+    again: bool = False
 
     def forward(self, *signals: Signal) -> Signal:
         """An affine map of q and r."""
@@ -198,7 +207,12 @@ class Linear:
         weight_variance = self.fan_in * self.law.mean_square
         bias = self.law.bias_mean_square
         return Signal(
-            weight_variance * signal.q + bias, weight_variance * signal.r + bias, normal=True, mean=self.law.bias_mean
+            weight_variance * signal.q + bias,
+            weight_variance * signal.r + bias,
+            normal=True,
+            mean=self.law.bias_mean,
+            layers=None if self.again else frozenset({self.name}),
+            history=signal.history | {self.name},
         )
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:  # noqa: ARG002
@@ -230,7 +244,7 @@ class BatchNorm:
         signal = normal(signals[0], self.name)
         if not self._spread(signal):
             return signal
-        return Signal(torch.ones_like(signal.q), -1 / max(self.rows - 1, 1), normal=True)
+        return replace(signal, q=torch.ones_like(signal.q), r=-1 / max(self.rows - 1, 1), mean=0.0)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """(g - h)/(q - r̄), and an h of -g/(batch - 1).
@@ -269,9 +283,8 @@ class LayerNorm:
         """A signal of second moment 1, with the same correlation."""
         signal = self._normalized(normal(signals[0], self.name))
         size = signal.mean_square
-        return Signal(
-            torch.ones_like(signal.q), signal.correlation, normal=True, mean=signal.mean / size**0.5 if size else 0.0
-        )
+        mean = signal.mean / size**0.5 if size else 0.0
+        return replace(signal, q=torch.ones_like(signal.q), r=signal.correlation, mean=mean)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """The gradient divided by what the signal was divided by."""
@@ -294,13 +307,14 @@ def normal(signal: Signal, name: str) -> Signal:
     return signal
 
 
-def rule_of_layer(name: str, layer: nn.Linear | _ConvNd, law: WeightLaw | None) -> Linear:
+def rule_of_layer(name: str, layer: nn.Linear | _ConvNd, law: WeightLaw | None, *, again: bool = False) -> Linear:
     """The rule of a layer with weights.
 
     Args:
         name: Name of the layer in the network.
         layer: The layer, for its sizes; the weights that it holds are not used.
         law: How its weights and biases were drawn; None where they are another layer's.
+        again: Whether it runs more than once.
 
     Raises:
         NoClosedFormError: its weights are not independent, or its border is unlike the rest.
@@ -310,14 +324,14 @@ def rule_of_layer(name: str, layer: nn.Linear | _ConvNd, law: WeightLaw | None) 
     if not law.independent:
         raise NoClosedFormError(f"the weights of {name} are not drawn independently of each other")
     if isinstance(layer, nn.Linear):
-        return Linear(name, law, layer.in_features, layer.out_features)
+        return Linear(name, law, layer.in_features, layer.out_features, again)
     unpadded = not any(layer.padding) if isinstance(layer.padding, tuple) else layer.padding == "valid"
     if isinstance(layer, _ConvTransposeNd) or not (layer.padding_mode == "circular" or unpadded):
         raise NoClosedFormError(f"{name} pads with zeros: its border is unlike the rest")
     taps = math.prod(layer.kernel_size)
     fan_out = taps / math.prod(layer.stride) * layer.out_channels / layer.groups
     alike = layer.padding_mode == "circular" or taps == 1
-    return Linear(name, law, taps * layer.in_channels // layer.groups, fan_out if alike else None)
+    return Linear(name, law, taps * layer.in_channels // layer.groups, fan_out if alike else None, again)
 
 
 def _correlations(signal: Signal) -> Tensor:

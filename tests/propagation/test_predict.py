@@ -1,6 +1,7 @@
 """Predictions for whole networks, against the networks themselves and against published constants."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -163,28 +164,52 @@ def test_what_is_not_as_drawn(change: object, reason: str) -> None:
 
 
 class Summing(nn.Module):
-    """A sum whose summands depend on each other, or that is none."""
+    """Sums of two signals in as many ways as there are names in `SUMS`."""
 
     def __init__(self, how: str) -> None:
         super().__init__()
-        self.first, self.second, self.output = nn.Linear(40, 40), nn.Linear(40, 40), nn.Linear(40, 5)
+        self.first, self.second, self.third = (nn.Linear(40, 40) for _ in range(3))
+        self.output = nn.Linear(40, 5)
+        self.norm, self.dropout = nn.LayerNorm(40), nn.Dropout()
         self.how = how
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         signal = self.first(inputs)
-        if self.how == "itself":
-            summed = signal + torch.relu(signal)
-        elif self.how == "scaled":
-            summed = torch.add(signal, self.second(torch.relu(signal)), alpha=0.1)
-        else:
-            summed = signal + self.second(torch.relu(signal))
-        outputs: torch.Tensor = self.output(torch.tanh(summed))
+        outputs: torch.Tensor = self.output(torch.tanh(SUMS[self.how][0](self, signal)))
         return outputs
 
 
-@pytest.mark.parametrize(("how", "known"), [("itself", False), ("scaled", False), ("branch", True)])
-def test_sums_of_what_is_independent_alone(how: str, known: bool) -> None:
-    table = initlab.probe_model(Summing(how), rows(16, 40), seed=0)
-    assert table["no_prediction"].isna().all() == known
-    if not known:
+SUMS: dict[str, tuple[Callable[[Summing, torch.Tensor], torch.Tensor], bool]] = {
+    "a branch": (lambda net, h: h + net.second(torch.relu(h)), True),
+    "a branch the other way round": (lambda net, h: net.second(torch.relu(h)) + h, True),
+    "two branches": (lambda net, h: h + net.second(torch.relu(h)) + net.third(torch.relu(h)), True),
+    "branch upon branch": (lambda net, h: h + net.third(torch.relu(h + net.second(torch.relu(h)))), True),
+    "two layers": (lambda net, h: net.second(torch.relu(h)) + net.third(torch.relu(h)), True),
+    "its own activation": (lambda _, h: h + torch.relu(h), False),
+    "scaled": (lambda net, h: torch.add(h, net.second(torch.relu(h)), alpha=0.1), False),
+    "its own dropout": (lambda net, h: h + net.dropout(h), False),
+    "its own norm": (lambda net, h: h + net.norm(h), False),
+    "a sum that holds it": (lambda net, h: h + (h + net.second(torch.relu(h))), False),
+    "one layer twice": (lambda net, h: net.second(torch.relu(h)) + net.second(h), False),
+    "one layer upon itself": (lambda net, h: h + net.second(torch.relu(net.second(h))), False),
+    "a layer that comes again below": (lambda net, h: net.second(h) + net.third(torch.relu(net.second(h))), True),
+}
+
+
+@pytest.mark.parametrize("how", SUMS)
+def test_sums_of_what_is_independent_alone(how: str) -> None:
+    """What is predicted of a sum is what many networks show; of what is not independent nothing is said."""
+    table = initlab.probe_model(Summing(how), rows(64, 40), seed=0, scheme="he", seeds=40)
+    summed = table[table["layer"] == table["layer"].iloc[-2]]  # the last layer before tanh
+    if SUMS[how][1]:
+        assert table["no_prediction"].isna().all()
+        output = table[table["layer"] == "output"]
+        ratio = output["pre_second_moment"].mean() / output["predicted_second_moment"].iloc[0]
+        assert ratio == pytest.approx(1, abs=0.1)
+        first = table[table["layer"] == "first"]
+        ratio = first["gradient_second_moment"].mean() / first["predicted_gradient_second_moment"].iloc[0]
+        assert ratio == pytest.approx(1, abs=0.2)
+    else:
         assert table["no_prediction"].iloc[-1] == "a sum of what is not independent"
+        assert table["no_gradient_prediction"].iloc[0] == "a sum of what is not independent"
+        assert summed["predicted_gradient_second_moment"].isna().all()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -153,15 +154,30 @@ def test_a_sum_of_what_is_independent(draw: Draw) -> None:
     """Of which one is no longer normal."""
     one, other = correlated(draw, ROWS, UNITS, Q, R), F.relu(correlated(draw, ROWS, UNITS, 0.9, -0.2))
     signals = [
-        Signal(torch.tensor([moments(branch)[0]], dtype=torch.float64), moments(branch)[1], normal)
-        for branch, normal in ((one, True), (other, False))
+        Signal(
+            torch.tensor([moments(branch)[0]], dtype=torch.float64),
+            moments(branch)[1],
+            layers is not None,
+            layers=layers,
+            history=history,
+        )
+        for branch, layers, history in (
+            (one, frozenset({"b"}), frozenset({"a", "b"})),
+            (other, None, frozenset({"a"})),
+        )
     ]
-    predicted = Sum((False, True)).forward(*signals)
+    predicted = Sum().forward(*signals)
     assert_close(moments(one + other), (predicted.mean_square, predicted.r))
     assert not predicted.normal
-    assert Sum((False, False)).forward(signals[0], signals[0]).normal
+    assert predicted.layers is None
+    assert predicted.history == {"a", "b"}
+    fresh = replace(signals[0], layers=frozenset({"c"}), history=frozenset({"c"}))
+    both = Sum().forward(signals[0], fresh)
+    assert both.normal
+    assert both.layers == frozenset({"b", "c"})
+    assert both.history == {"a", "b", "c"}
     one.requires_grad_()
-    assert_backward(Sum((False, True)), one, one + other, correlated(draw, ROWS, UNITS, G, H))
+    assert_backward(Sum(), one, one + other, correlated(draw, ROWS, UNITS, G, H))
 
 
 @pytest.mark.parametrize("rows", [8, 32])
@@ -189,6 +205,7 @@ def test_norms_of_nothing() -> None:
 
 
 NORMAL, OTHER = (Signal(torch.ones(1, dtype=torch.float64), 0.5, normal=normal) for normal in (True, False))
+MADE = replace(NORMAL, layers=frozenset({"fc"}), history=frozenset({"fc"}))
 START = Gradient(G, H)
 REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "φ of φ": (lambda: Nonlinearity("act", Activation("relu"), True).forward(OTHER), "act acts on what is not normal"),
@@ -200,9 +217,9 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         "norm normalizes fewer than 4 rows, or equal ones",
     ),
     "border": (lambda: Linear("conv", LAW, 9, None).backward(START, NORMAL), "at the border of conv enter fewer"),
-    "sum of φs": (lambda: Sum((False, False)).forward(OTHER, OTHER), "a sum of what is not independent"),
-    "sum with oneself": (lambda: Sum((True, True)).forward(NORMAL, NORMAL), "a sum of what is not independent"),
-    "sum of three": (lambda: Sum((False,) * 3).forward(NORMAL, NORMAL, NORMAL), "a sum of what is not independent"),
+    "sum of φs": (lambda: Sum().forward(OTHER, OTHER), "a sum of what is not independent"),
+    "sum with oneself": (lambda: Sum().forward(MADE, MADE), "a sum of what is not independent"),
+    "sum of three": (lambda: Sum().forward(MADE, OTHER, OTHER), "a sum of what is not independent"),
     "shared": (lambda: rule_of_layer("fc", nn.Linear(3, 3), None), "fc shares its weights with another layer"),
     "dependent": (
         lambda: rule_of_layer("fc", nn.Linear(3, 3), WeightLaw(1.0, 0.0, False)),
