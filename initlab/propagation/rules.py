@@ -11,7 +11,7 @@ Sources: Schoenholz et al. 2017, arXiv:1611.01232; Yang & Schoenholz 2017, arXiv
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,10 @@ from initlab.theory.moments import (
     first_moments,
     second_moments,
 )
+
+UNEVEN: Final = (
+    1 / 3
+)  # standard deviation of rows' sizes, over their mean; up to it batch norm's gradient is right to 5 %
 
 
 class NoClosedFormError(Exception):
@@ -229,7 +233,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch norm after a linear layer: 1 and (r - r̄)/(q - r̄) forth, r̄ the mean over all pairs of its batch.
+    """Batch norm after a linear layer: it takes off the batch's mean, and divides by the spread around it.
+
+    The spread is q - r̄, with r̄ the mean over all pairs of the batch, each row with itself included. Only the mean over
+    rows becomes 1: a row that was larger than others stays so.
 
     Attributes:
         name: Name of the layer, for the reason why theory may not cover it.
@@ -240,11 +247,20 @@ class BatchNorm:
     rows: int
 
     def forward(self, *signals: Signal) -> Signal:
-        """A signal of variance 1 over the batch, whose rows add up to 0."""
+        """A signal of variance 1 over the batch, whose rows add up to 0.
+
+        The squared distance of a row xᵢ from the batch's mean x̄ is qᵢ - 2 E[xᵢx̄] + r̄. The product of two rows is taken
+        to be in proportion to their lengths, √qᵢ √qⱼ.
+        """
         signal = normal(signals[0], self.name)
-        if not self._spread(signal):
-            return signal
-        return replace(signal, q=torch.ones_like(signal.q), r=-1 / max(self.rows - 1, 1), mean=0.0)
+        size, count = self._spread(signal), self.rows
+        if not size:
+            return replace(signal, q=torch.zeros_like(signal.q), r=0.0, mean=0.0)
+        lengths = signal.q.sqrt()
+        others = lengths * (count * lengths.mean() - lengths)  # the sum over all other rows
+        with_mean = (signal.q + (count - 1) * signal.r * others / others.mean()) / count
+        q = (signal.q - 2 * with_mean + signal.mean_square - size) / size
+        return replace(signal, q=q.clamp_min(0), r=-1 / max(count - 1, 1), mean=0.0)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """(g - h)/(q - r̄), and an h of -g/(batch - 1).
@@ -253,11 +269,14 @@ class BatchNorm:
         larger than one over the mean, for normal numbers by (batch - 1)/(batch - 3).
 
         Raises:
-            NoClosedFormError: there are fewer than 4 rows, or all are equal.
+            NoClosedFormError: there are fewer than 4 rows, or all are equal; or some are much larger than others, which
+                then take the spread, and with it the gradient, for themselves.
         """
         size, count = self._spread(signal), self.rows
         if not size or count < 4:
             raise NoClosedFormError(f"{self.name} normalizes fewer than 4 rows, or equal ones")
+        if float(signal.q.std(correction=0)) > UNEVEN * signal.mean_square:
+            raise NoClosedFormError(f"{self.name} normalizes rows of very different sizes together")
         g = (gradient.g - gradient.h) * (1 - 2 / count) * (count - 1) / ((count - 3) * size)
         return Gradient(g, -g / (count - 1))
 

@@ -96,6 +96,19 @@ def test_batch_norm_makes_gradients_grow_as_published() -> None:
     np.testing.assert_allclose(ratios, math.pi / (math.pi - 1), rtol=2e-3)
 
 
+def test_batch_norm_of_rows_of_different_sizes() -> None:
+    """Half of them are small and half large: the signal is predicted, and of the gradient nothing is claimed."""
+    inputs = rows(64, 120) * torch.cat([torch.full((32, 1), 0.1), torch.full((32, 1), 2.0)])
+    model = chain(120, *[120] * 4, 40, norm=nn.BatchNorm1d)
+    table = initlab.probe_model(model, inputs, seed=0, scheme="he", seeds=8)
+    found = table.groupby("position").mean(numeric_only=True)
+    ratio = found["pre_second_moment"] / found["predicted_second_moment"]
+    assert ratio.to_numpy() == pytest.approx(1, abs=0.12)  # tanh's own would be a third off if all rows were alike
+    assert table["no_prediction"].isna().all()
+    assert found["predicted_gradient_second_moment"].iloc[:-1].isna().all()
+    assert table["no_gradient_prediction"].iloc[0] == "10 normalizes rows of very different sizes together"
+
+
 def test_the_layers_of_he_relu_forget_how_inputs_differ() -> None:
     """Law 3: two orthogonal inputs have correlation .87154 after 10 layers."""
     model = chain(100, *[100] * 11, activation=nn.ReLU)

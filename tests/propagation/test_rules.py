@@ -189,6 +189,18 @@ def test_batch_norm(rows: int, draw: Draw) -> None:
     assert_backward(rule, inputs, after, correlated(draw, rows, UNITS, G, 0.2))
 
 
+def test_batch_norm_keeps_the_sizes_of_rows_apart(draw: Draw) -> None:
+    """Of which one half is four times as large as the other: only their mean becomes 1."""
+    rows = 300  # so many that the spread of one unit is that of all
+    inputs = correlated(draw, rows, 4000, Q, R) * torch.cat([torch.ones(rows // 2, 1), torch.full((rows // 2, 1), 2)])
+    after = F.batch_norm(inputs, None, None, training=True, eps=1e-12)
+    sizes, (_, r) = torch.tensor([Q, 4 * Q], dtype=torch.float64), moments(inputs)
+    predicted = BatchNorm("norm", rows).forward(Signal(sizes, r, normal=True))
+    found = [float(half.square().mean()) for half in after.split(rows // 2)]
+    assert predicted.q.tolist() == pytest.approx(found, rel=TOLERANCE)
+    assert predicted.mean_square == pytest.approx(1, abs=1e-9)
+
+
 @pytest.mark.parametrize(("norm", "centres"), [(F.layer_norm, True), (F.rms_norm, False)], ids=["layer", "rms"])
 def test_layer_norm(norm: Callable[..., Tensor], centres: bool, draw: Draw) -> None:
     inputs = correlated(draw, ROWS, UNITS, Q, R).requires_grad_()
@@ -200,7 +212,9 @@ def test_layer_norm(norm: Callable[..., Tensor], centres: bool, draw: Draw) -> N
 def test_norms_of_nothing() -> None:
     nothing = Signal(torch.zeros(2, dtype=torch.float64), 0.0, normal=True)
     assert math.isnan(nothing.correlation)
-    assert BatchNorm("norm", 8).forward(nothing) == nothing
+    for equal in (nothing, Signal(torch.full((2,), 3.0, dtype=torch.float64), 3.0, normal=True, mean=1.0)):
+        centred = BatchNorm("norm", 8).forward(equal)
+        assert (centred.q.tolist(), centred.r, centred.mean) == ([0.0, 0.0], 0.0, 0.0)
     assert LayerNorm("norm", True).backward(Gradient(G, H), nothing) == Gradient(0.0, 0.0)
 
 
@@ -215,6 +229,10 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "equal rows": (
         lambda: BatchNorm("norm", 8).backward(START, Signal(NORMAL.q, 1.0, normal=True)),
         "norm normalizes fewer than 4 rows, or equal ones",
+    ),
+    "uneven rows": (
+        lambda: BatchNorm("norm", 8).backward(START, Signal(torch.tensor([0.01, 4.0]), 0.5, normal=True)),
+        "norm normalizes rows of very different sizes together",
     ),
     "border": (lambda: Linear("conv", LAW, 9, None).backward(START, NORMAL), "at the border of conv enter fewer"),
     "sum of φs": (lambda: Sum().forward(OTHER, OTHER), "a sum of what is not independent"),
