@@ -111,7 +111,7 @@ class _Walk:
     ) -> None:
         self._modules = dict(model.named_modules())
         self._nodes, self._laws, self._plain_norms = list(graph.nodes), laws, plain_norms
-        self._rows, self._sequences = len(inputs), inputs.dim() == 3
+        self._rows, self._sequences, self._dtype = len(inputs), inputs.dim() == 3, inputs.dtype
         self._crossing = any(isinstance(module, nn.BatchNorm1d) for module in self._modules.values())
         self._calls = Counter(str(node.target) for node in self._nodes if node.op == "call_module")
         self._rules: dict[fx.Node, Rule] = {}
@@ -223,9 +223,10 @@ class _Walk:
         if isinstance(module, nn.BatchNorm1d | nn.LayerNorm | nn.RMSNorm) and name not in self._plain_norms:
             raise NoClosedFormError(f"{name} scales or shifts what it normalizes")
         if isinstance(module, nn.BatchNorm1d) and not self._sequences:
-            return BatchNorm(name, self._rows)
+            return BatchNorm(name, self._rows, module.eps)
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
-            return LayerNorm(name, centres=isinstance(module, nn.LayerNorm))
+            eps = torch.finfo(self._dtype).eps if module.eps is None else module.eps
+            return LayerNorm(name, isinstance(module, nn.LayerNorm), eps)
         raise NoClosedFormError(f"no closed form for {type(module).__name__}")
 
     def _activation(self, node: fx.Node) -> Activation | None:

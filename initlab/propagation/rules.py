@@ -241,13 +241,15 @@ class BatchNorm:
     Attributes:
         name: Name of the layer, for the reason why theory may not cover it.
         rows: How many rows the batch has; the gradient needs at least 4.
+        eps: What the norm adds to the variance before it divides.
     """
 
     name: str
     rows: int
+    eps: float = 0.0
 
     def forward(self, *signals: Signal) -> Signal:
-        """A signal of variance 1 over the batch, whose rows add up to 0.
+        """A signal of variance spread/(spread + ε) over the batch, whose rows add up to 0.
 
         The squared distance of a row xᵢ from the batch's mean x̄ is qᵢ - 2 E[xᵢx̄] + r̄. The product of two rows is taken
         to be in proportion to their lengths, √qᵢ √qⱼ.
@@ -259,14 +261,15 @@ class BatchNorm:
         lengths = signal.q.sqrt()
         others = lengths * (count * lengths.mean() - lengths)  # the sum over all other rows
         with_mean = (signal.q + (count - 1) * signal.r * others / others.mean()) / count
-        q = (signal.q - 2 * with_mean + signal.mean_square - size) / size
-        return replace(signal, q=q.clamp_min(0), r=-1 / max(count - 1, 1), mean=0.0)
+        q = (signal.q - 2 * with_mean + signal.mean_square - size) / (size + self.eps)
+        r = -size / (size + self.eps) / max(count - 1, 1)
+        return replace(signal, q=q.clamp_min(0), r=r, mean=0.0)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
-        """(g - h)/(q - r̄), and an h of -g/(batch - 1).
+        """(g - h)/(q - r̄ + ε), and an h of -g/(batch - 1).
 
-        The norm takes off the mean over the batch, and what goes along with the signal; the mean of 1/variance is
-        larger than one over the mean, for normal numbers by (batch - 1)/(batch - 3).
+        The norm takes off the mean over the batch, and what goes along with the signal as far as ε lets it; the mean of
+        1/variance is larger than one over the mean, for normal numbers by (batch - 1)/(batch - 3).
 
         Raises:
             NoClosedFormError: there are fewer than 4 rows, or all are equal; or some are much larger than others, which
@@ -277,7 +280,10 @@ class BatchNorm:
             raise NoClosedFormError(f"{self.name} normalizes fewer than 4 rows, or equal ones")
         if float(signal.q.std(correction=0)) > UNEVEN * signal.mean_square:
             raise NoClosedFormError(f"{self.name} normalizes rows of very different sizes together")
-        g = (gradient.g - gradient.h) * (1 - 2 / count) * (count - 1) / ((count - 3) * size)
+        kept = self.eps / (size + self.eps)  # of what goes along with the signal
+        shares = 1 - (2 - kept**2) / count
+        fluctuating = 1 + 2 / (count - 3) * (1 - kept) ** 2
+        g = (gradient.g - gradient.h) * shares * fluctuating / (size + self.eps)
         return Gradient(g, -g / (count - 1))
 
     def _spread(self, signal: Signal) -> float:
@@ -288,30 +294,39 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Layer or RMS norm after a linear layer: 1 and r/q forth, divided by q on the way back.
+    """Layer or RMS norm after a linear layer: each row is divided by √(q + ε), forth and back.
 
     Attributes:
         name: Name of the layer, for the reason why theory may not cover it.
         centres: Whether it takes off the mean, as layer norm does and RMS norm does not.
+        eps: What the norm adds to a row's second moment before it divides.
     """
 
     name: str
     centres: bool
+    eps: float = 0.0
 
     def forward(self, *signals: Signal) -> Signal:
-        """A signal of second moment 1, with the same correlation."""
+        """A signal of second moment q/(q + ε), 1 but for the smallest, with the same correlation."""
         signal = self._normalized(normal(signals[0], self.name))
         size = signal.mean_square
-        mean = signal.mean / size**0.5 if size else 0.0
-        return replace(signal, q=torch.ones_like(signal.q), r=signal.correlation, mean=mean)
+        if not size:
+            return replace(signal, r=0.0, mean=0.0)
+        q = signal.q * self._factors(signal)
+        return replace(signal, q=q, r=float(q.mean()) * signal.correlation, mean=signal.mean / (size + self.eps) ** 0.5)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
-        """The gradient divided by what the signal was divided by."""
-        size = self._normalized(signal).mean_square
-        return Gradient(gradient.g / size, gradient.h / size) if size else Gradient(0.0, 0.0)
+        """The gradient divided by what each row was divided by."""
+        factor = float(self._factors(self._normalized(signal)).mean())
+        return Gradient(gradient.g * factor, gradient.h * factor)
+
+    def _factors(self, signal: Signal) -> Tensor:
+        """1/(q + ε); 0 for a row of zeros that nothing is added to."""
+        sizes = signal.q + self.eps
+        return torch.where(sizes > 0, 1 / sizes, 0.0)
 
     def _normalized(self, signal: Signal) -> Signal:
-        """The part of the signal whose size becomes 1."""
+        """The part of the signal that is divided by its size."""
         return signal.centred if self.centres else signal
 
 

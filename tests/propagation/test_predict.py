@@ -96,6 +96,19 @@ def test_batch_norm_makes_gradients_grow_as_published() -> None:
     np.testing.assert_allclose(ratios, math.pi / (math.pi - 1), rtol=2e-3)
 
 
+@pytest.mark.parametrize("norm", [nn.LayerNorm, nn.BatchNorm1d])
+def test_what_norms_add_to_a_variance(norm: type[nn.Module]) -> None:
+    """Weights so small that ε is larger than the variance: the norm does not bring it to 1, and the signal fades."""
+    table = initlab.probe_model(
+        chain(120, *[120] * 3, 40, norm=norm), rows(64, 120), seed=0, scheme="normal", std=1e-4, seeds=8
+    )
+    found = table.groupby("position").mean(numeric_only=True)
+    assert found["pre_second_moment"].iloc[0] < 0.2
+    for measured, predicted in MEASURED.items():
+        if measured != "correlation":
+            assert (found[measured] / found[predicted]).to_numpy() == pytest.approx(1, abs=0.15), measured
+
+
 def test_batch_norm_of_rows_of_different_sizes() -> None:
     """Half of them are small and half large: the signal is predicted, and of the gradient nothing is claimed."""
     inputs = rows(64, 120) * torch.cat([torch.full((32, 1), 0.1), torch.full((32, 1), 2.0)])

@@ -180,13 +180,14 @@ def test_a_sum_of_what_is_independent(draw: Draw) -> None:
     assert_backward(Sum(), one, one + other, correlated(draw, ROWS, UNITS, G, H))
 
 
-@pytest.mark.parametrize("rows", [8, 32])
-def test_batch_norm(rows: int, draw: Draw) -> None:
-    inputs = correlated(draw, rows, UNITS, Q, R).requires_grad_()
-    after = F.batch_norm(inputs, None, None, training=True, eps=1e-12)
-    rule = BatchNorm("norm", rows)
+@pytest.mark.parametrize("eps", [1e-12, 0.3, 30.0])
+@pytest.mark.parametrize("rows", [32, 64])
+def test_batch_norm(rows: int, eps: float, draw: Draw) -> None:
+    inputs = correlated(draw, rows, UNITS // 4, Q, R).requires_grad_()
+    after = F.batch_norm(inputs, None, None, training=True, eps=eps)
+    rule = BatchNorm("norm", rows, eps)
     assert_forward(rule, inputs, after, normal=True)
-    assert_backward(rule, inputs, after, correlated(draw, rows, UNITS, G, 0.2))
+    assert_backward(rule, inputs, after, correlated(draw, rows, UNITS // 4, G, 0.2))
 
 
 def test_batch_norm_keeps_the_sizes_of_rows_apart(draw: Draw) -> None:
@@ -202,11 +203,24 @@ def test_batch_norm_keeps_the_sizes_of_rows_apart(draw: Draw) -> None:
 
 
 @pytest.mark.parametrize(("norm", "centres"), [(F.layer_norm, True), (F.rms_norm, False)], ids=["layer", "rms"])
-def test_layer_norm(norm: Callable[..., Tensor], centres: bool, draw: Draw) -> None:
+@pytest.mark.parametrize("eps", [0.0, 0.3, 30.0])
+def test_layer_norm(norm: Callable[..., Tensor], centres: bool, eps: float, draw: Draw) -> None:
     inputs = correlated(draw, ROWS, UNITS, Q, R).requires_grad_()
-    after = norm(inputs, (UNITS,), eps=0.0)
-    assert_forward(LayerNorm("norm", centres), inputs, after, normal=True)
-    assert_backward(LayerNorm("norm", centres), inputs, after, correlated(draw, ROWS, UNITS, G, H))
+    after = norm(inputs, (UNITS,), eps=eps)
+    assert_forward(LayerNorm("norm", centres, eps), inputs, after, normal=True)
+    assert_backward(LayerNorm("norm", centres, eps), inputs, after, correlated(draw, ROWS, UNITS, G, H))
+
+
+def test_layer_norm_divides_each_row_by_its_own_size(draw: Draw) -> None:
+    inputs = (correlated(draw, ROWS, UNITS, Q, R) * torch.tensor([[0.1], [0.1], [2.0], [2.0]])).requires_grad_()
+    after = F.layer_norm(inputs, (UNITS,), eps=0.01)
+    cotangent = correlated(draw, ROWS, UNITS, G, H)
+    (gradient,) = torch.autograd.grad(after, inputs, cotangent)
+    sizes, rule = torch.tensor([0.01 * Q, 4 * Q], dtype=torch.float64), LayerNorm("norm", True, 0.01)
+    signal = Signal(sizes, moments(inputs)[1], normal=True)
+    found = [float(half.square().mean()) for half in after.detach().split(2)]
+    assert rule.forward(signal).q.tolist() == pytest.approx(found, rel=TOLERANCE)
+    assert rule.backward(Gradient(G, H), signal).g == pytest.approx(moments(gradient)[0], rel=TOLERANCE)
 
 
 def test_norms_of_nothing() -> None:
