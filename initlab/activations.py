@@ -38,9 +38,8 @@ class ActivationKind:
         kinks: Where φ or φ' is not smooth: a number, or the parameter that holds it.
         torch_gain: The name that `torch.nn.init.calculate_gain` knows it under, if it does.
         gain_parameter: Which of its parameters `calculate_gain` takes.
-        saturates_below: Slope |φ'| under which an input counts as saturated, 5 % of the steepest, for what flattens
-            at a level that it has been driven to. None for rectifiers, which are off where they are flat: not
-            saturated, but doing what they are for; dead units are counted by themselves.
+        saturates: Whether it flattens at a level that it is driven to, as tanh does. Not so rectifiers, which are off
+            where they are flat, and doing what they are for; dead units are counted by themselves.
     """
 
     build: Callable[..., nn.Module]
@@ -48,7 +47,7 @@ class ActivationKind:
     kinks: tuple[float | str, ...] = ()
     torch_gain: TorchGain | None = None
     gain_parameter: str | None = None
-    saturates_below: float | None = None
+    saturates: bool = False
 
 
 ACTIVATIONS: Mapping[str, ActivationKind] = {
@@ -56,17 +55,17 @@ ACTIVATIONS: Mapping[str, ActivationKind] = {
     "leaky_relu": ActivationKind(nn.LeakyReLU, kinks=(0.0,), torch_gain="leaky_relu", gain_parameter="negative_slope"),
     # The slope is learned and may turn negative, so that pooling need not commute with it.
     "prelu": ActivationKind(nn.PReLU, monotone=False, kinks=(0.0,)),
-    "elu": ActivationKind(nn.ELU, kinks=(0.0,), saturates_below=0.05),
-    "selu": ActivationKind(nn.SELU, kinks=(0.0,), torch_gain="selu", saturates_below=0.05),
+    "elu": ActivationKind(nn.ELU, kinks=(0.0,), saturates=True),
+    "selu": ActivationKind(nn.SELU, kinks=(0.0,), torch_gain="selu", saturates=True),
     "gelu": ActivationKind(nn.GELU, monotone=False),
     "silu": ActivationKind(nn.SiLU, monotone=False),
     "mish": ActivationKind(nn.Mish, monotone=False),
-    "tanh": ActivationKind(nn.Tanh, torch_gain="tanh", saturates_below=0.05),
-    "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid", saturates_below=0.0125),
-    "softsign": ActivationKind(nn.Softsign, kinks=(0.0,), saturates_below=0.05),
+    "tanh": ActivationKind(nn.Tanh, torch_gain="tanh", saturates=True),
+    "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid", saturates=True),
+    "softsign": ActivationKind(nn.Softsign, kinks=(0.0,), saturates=True),
     "softplus": ActivationKind(nn.Softplus),
-    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val"), saturates_below=0.05),
-    "sine": ActivationKind(Sine, monotone=False, saturates_below=1.5),
+    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val"), saturates=True),
+    "sine": ActivationKind(Sine, monotone=False, saturates=True),
     "identity": ActivationKind(nn.Identity, torch_gain="linear"),
 }
 
@@ -127,7 +126,13 @@ class Activation:
 
 
 def activation_of(module: nn.Module) -> Activation | None:
-    """The registered activation that a module computes, with its parameters; None if it is none of them."""
+    """The registered activation that a module computes, with its parameters; None if it is none of them.
+
+    A PReLU has one slope here: none of them is one whose learned slopes differ.
+    """
+    if type(module) is nn.PReLU:
+        slopes = module.weight.detach().flatten().tolist()
+        return Activation("prelu", {"init": slopes[0]}) if len(set(slopes)) == 1 else None
     for name, kind in ACTIVATIONS.items():
         if type(module) is kind.build:
             takes = inspect.signature(kind.build).parameters.keys() - {"inplace", "num_parameters", "init"}

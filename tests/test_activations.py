@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.integrate import quad
 from torch import nn
 
-from initlab.activations import ACTIVATIONS, Activation
+from initlab.activations import ACTIVATIONS, Activation, activation_of
 from initlab.base.errors import UserError
 from initlab.config.files import CONF
 from initlab.initializers.gains import gain_value
@@ -123,3 +123,14 @@ def test_an_unknown_gain_says_what_to_use() -> None:
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"activation=rellu: .*did you mean relu"):
         Activation("rellu")
+
+
+def test_the_slope_of_a_prelu_is_the_one_that_it_has() -> None:
+    found = activation_of(nn.PReLU(init=0.75))
+    assert found == Activation("prelu", {"init": 0.75})
+    assert second_moment(found) == pytest.approx((1 + 0.75**2) / 2, abs=1e-9)
+    several = nn.PReLU(3, init=0.5)
+    assert activation_of(several) == Activation("prelu", {"init": 0.5})
+    with torch.no_grad():
+        several.weight[1] = 0.1
+    assert activation_of(several) is None

@@ -19,6 +19,7 @@ from initlab.initializers.norms import is_norm
 from initlab.initializers.slots import Slot, find_slots, is_weight_shaped
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
+from initlab.propagation.saturation import saturation_limit
 
 Side = Literal["input", "output"]
 
@@ -59,6 +60,8 @@ class Layer:
         shape: Shape of the pre-activation, rows first.
         output_shape: Shape of the layer's own output, which pooling before the nonlinearity makes smaller.
         dtype: Data type of the layer's own output.
+        saturates_below: The slope of the nonlinearity under which a pre-activation counts as saturated; None where none
+            follows, or it is one that never saturates.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Layer:
     shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     dtype: torch.dtype
+    saturates_below: float | None = None
 
     @property
     def units(self) -> int:
@@ -217,6 +221,7 @@ def _layers_of(events: list[_Event], weights: Mapping[str, str | None], model: n
             shape=tuple(shown.shape),
             output_shape=tuple(event.leaving.shape),
             dtype=event.leaving.dtype,
+            saturates_below=saturation_limit(model.get_submodule(bends[0].name)) if bends else None,
         )
 
 

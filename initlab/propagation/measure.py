@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vjp
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from initlab.activations import activation_of
 from initlab.base.errors import UserError, first_line
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
@@ -21,8 +20,6 @@ Loss = Callable[[Any, Any], Tensor]
 MEMORY: Final = 2**30  # bytes of one vectorized pass, about
 MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
 DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
-DEFAULT_SATURATION: Final = 0.05  # of nonlinearities that are not registered
-RECTIFIERS: Final = (nn.RReLU, nn.Threshold, nn.ReLU6, nn.Hardswish, nn.Hardshrink, nn.Softshrink)  # nor registered
 
 NO_NUMBERS: Final = "the network returns no tensor of floating-point numbers: there is no gradient to look at"
 
@@ -265,21 +262,10 @@ def _of_preactivation(
         "distinct_units": _distinct_units(some.flatten(0, -2)),
         "effective_rank": _effective_rank(some.flatten(1)),
     }
-    if layer.before.side == "input":
-        limit = _saturation_limit(module)
-        if limit is None:
-            return found
+    if layer.saturates_below is not None:
         slopes = slopes_of(module, signal[:MOST_ROWS])
-        found["saturated"] = (slopes.abs() < limit).sum() / slopes.numel()
+        found["saturated"] = (slopes.abs() < layer.saturates_below).sum() / slopes.numel()
     return found
-
-
-def _saturation_limit(module: nn.Module) -> float | None:
-    """The slope under which an input of a nonlinearity counts as saturated; None if it has none, as rectifiers."""
-    known = activation_of(module)
-    if known is not None:
-        return known.kind.saturates_below
-    return None if isinstance(module, RECTIFIERS) else DEFAULT_SATURATION
 
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
