@@ -19,7 +19,7 @@ from initlab.base.randomness import stream
 from initlab.initializers.api import initialize
 from initlab.initializers.rules import Given, Rules, spec_of
 from initlab.initializers.slots import find_slots
-from initlab.initializers.spec import scheme_of
+from initlab.initializers.spec import beyond_theory
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
@@ -136,8 +136,7 @@ def prepare(
         copies = [copy.deepcopy(model) for _ in range(seeds)]
         for offset, network in enumerate(copies):
             initialize(network, scheme, activation=activation, batch=batch, loss=loss, seed=seed + offset, **params)
-        known = scheme_of(spec_of(scheme, params))
-        fitted = f"{known.name} fits the weights to data" if "batch" in known.needs else None
+        fitted = beyond_theory(spec_of(scheme, params))
     if next(model.parameters(), None) is None:
         raise UserError(f"{type(model).__name__} has no parameters")
     parameters, buffers = stack_module_state(list(copies))

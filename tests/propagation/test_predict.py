@@ -139,13 +139,29 @@ def test_what_theory_does_not_cover_is_said() -> None:
     assert table["predicted_second_moment"].isna().all()
     table = initlab.probe_model(Branching(), rows(), seed=0)
     assert table["no_prediction"].str.startswith("the network's operations cannot be followed").all()
-    table = initlab.probe_model(chain(6, 40, 40, 3), rows(), seed=0, scheme="identity")
+    identities = chain(6, 40, 40, 3)
+    initlab.initialize(identities, "identity", seed=0)
+    table = initlab.probe_model(identities, rows(), seed=0)
     assert "not drawn independently" in table["no_prediction"].iloc[1]
     table = initlab.probe_model(chain(6, 40, 40, 3), rows(), seed=0, scheme="lsuv")
     assert set(table["no_prediction"]) == {"lsuv fits the weights to data"}
     table = initlab.probe_model(chain(6, 40, 3, activation=nn.Hardswish), rows(), seed=0)
     assert list(table["no_prediction"].isna()) == [True, False]
     assert table["no_prediction"].iloc[1] == "no closed form for Hardswish"
+
+
+@pytest.mark.parametrize("scheme", ["identity", "zero_hadamard", "ones", "constant"])
+def test_nothing_is_said_of_weights_that_are_not_drawn(scheme: str) -> None:
+    """Entries of ±1 have no mean, and no chance in them either."""
+    table = initlab.probe_model(chain(16, 32, 64, 3), rows(32, 16), seed=0, scheme=scheme)
+    assert set(table["no_prediction"]) == {f"{scheme} draws no random weights"}
+    based = initlab.probe_model(chain(16, 32, 64, 3), rows(32, 16), seed=0, scheme="keep")
+    assert based["no_prediction"].isna().all()
+
+
+def test_zeros_are_a_variance_of_zero() -> None:
+    table = initlab.probe_model(chain(16, 32, 3), rows(32, 16), seed=0, scheme="zeros", bias=0.5)
+    assert list(table["predicted_second_moment"]) == pytest.approx(list(table["pre_second_moment"]))
 
 
 def test_a_functional_nonlinearity_is_followed() -> None:

@@ -21,7 +21,12 @@ MEMBER = re.compile(r"\d+/")  # what begins a name in a file that initlab wrote
 SHOWN = 4  # names of each kind of mismatch
 
 
-@register("pretrained", level="model", source="a checkpoint: safetensors, or a state dict that torch.save wrote")
+@register(
+    "pretrained",
+    level="model",
+    source="a checkpoint: safetensors, or a state dict that torch.save wrote",
+    random=False,
+)
 def pretrained(
     model: nn.Module, *, context: Context, path: Path | None = None, prefix: str = "", member: int | None = None
 ) -> dict[str, str]:
