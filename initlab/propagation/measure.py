@@ -1,6 +1,7 @@
 """What a batch and its gradient look like in every layer, for many networks of one structure at once."""
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from math import ceil, prod
 from typing import Any, Final
 
@@ -339,7 +340,8 @@ def _correlation(squared_sum: Tensor, square: Tensor, rows: int) -> Tensor:
 
 
 def _stack(scalars: list[Tensor]) -> Tensor:
-    return torch.stack([scalar.to(scalars[0].dtype) for scalar in scalars])
+    common = reduce(torch.promote_types, (scalar.dtype for scalar in scalars))
+    return torch.stack([scalar.to(common) for scalar in scalars])
 
 
 def _units_last(layer: Layer, signal: Tensor) -> Tensor:
@@ -363,8 +365,8 @@ def _distinct_units(samples: Tensor) -> Tensor:
 
     Each unit's responses are projected to one number by fixed random weights: equal units give equal numbers.
     """
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64).to(samples.device)
+    generator = torch.Generator("cpu").manual_seed(0)
+    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64, device="cpu").to(samples.device)
     values = (weights @ samples.double()).sort().values
     return 1 + (values.diff() > DISTINCT * values.abs().amax()).sum()
 

@@ -74,7 +74,7 @@ def predict(
     """
     try:
         with measuring(model), torch.no_grad():  # tracing runs the modules' own Python: counters would move
-            graph = _Tracer().trace(model)
+            graph = _Tracer(model).trace(model)
     except Exception as error:  # whatever a model does that cannot be traced
         reason = f"the network's operations cannot be followed: {first_line(error)}"
         return Prediction(unpredicted=reason)
@@ -84,8 +84,13 @@ def predict(
 class _Tracer(fx.Tracer):
     """Follows a network down to torch's own layers and to registered activations."""
 
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        # Found before: while it traces, a module's parameters are no tensors.
+        self._activations = {module for module in model.modules() if activation_of(module) is not None}
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return activation_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        return m in self._activations or super().is_leaf_module(m, module_qualified_name)
 
 
 def _signal_of(inputs: Tensor) -> Signal:

@@ -225,7 +225,7 @@ def measure_networks(
         with measuring(networks.template), torch.no_grad():
             outputs = output_numbers(batch.through(networks.template))
         generator = stream(direction_seed, "direction of the outputs")
-        cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
+        cotangent = torch.randn(outputs.shape, generator=generator, dtype=torch.float32, device="cpu").to(outputs)
     try:
         return measure(networks, layout, batch, vectorized=vectorized, loss=loss, cotangent=cotangent)
     except RuntimeError as error:  # as where a network changes in place what its gradient needs

@@ -364,8 +364,15 @@ def rule_of_layer(name: str, layer: nn.Linear | _ConvNd, law: WeightLaw | None, 
         raise NoClosedFormError(f"{name} pads with zeros: its border is unlike the rest")
     taps = math.prod(layer.kernel_size)
     fan_out = taps / math.prod(layer.stride) * layer.out_channels / layer.groups
-    alike = layer.padding_mode == "circular" or taps == 1
-    return Linear(name, law, taps * layer.in_channels // layer.groups, fan_out if alike else None, again)
+    return Linear(name, law, taps * layer.in_channels // layer.groups, fan_out if _wraps(layer) else None, again)
+
+
+def _wraps(layer: _ConvNd) -> bool:
+    """Whether all inputs of a convolution enter as many products: its border is as wide as its kernel reaches."""
+    if isinstance(layer.padding, str):
+        return layer.padding == "same" or max(layer.kernel_size) == 1
+    sides = zip(layer.padding, layer.dilation, layer.kernel_size, strict=True)
+    return all(2 * padding == dilation * (size - 1) for padding, dilation, size in sides)
 
 
 def _correlations(signal: Signal) -> Tensor:

@@ -16,9 +16,10 @@ import initlab
 from initlab.activations import Sine
 from initlab.modules.batch import Batch
 from initlab.propagation.layers import find_layout
+from initlab.propagation.measure import _distinct_units
 from initlab.propagation.probe import measure_networks
 from tests.helpers import linear
-from tests.propagation.networks import Functional, chain, rows, together
+from tests.propagation.networks import Functional, chain, probe_all, rows, together
 
 
 def probed(model: nn.Module, batch: Any, **settings: Any) -> pd.DataFrame:
@@ -251,3 +252,41 @@ def test_the_seed_of_other_devices_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
     probed(chain(6, 3), rows())
     assert seeded == []
+
+
+def test_neither_default_of_torchs_matters() -> None:
+    """Random directions and projections are drawn on the CPU and in one precision."""
+    model, inputs = chain(6, 50, 70), rows()
+    plain = probe_all(model, inputs)
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = probe_all(model, inputs)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    pd.testing.assert_frame_equal(plain.signal, other.signal)
+    pd.testing.assert_frame_equal(plain.spectrum, other.spectrum)
+    samples = torch.randn(20, 7)
+    with torch.device("meta"):
+        assert int(_distinct_units(samples)) == 7
+
+
+def test_single_and_double_precision_in_one_network() -> None:
+    """What no layer has is not a number of the first layer's precision."""
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), Widened(nn.Linear(5, 3).double()))
+    with torch.no_grad():
+        model.get_parameter("2.layer.weight").mul_(1e60)
+    found = probed(model, rows())
+    assert 1e50 < found["pre_std"].iloc[1] < 1e70
+    assert 1e50 < found["weight_norm"].iloc[1] < 1e70
+
+
+class Widened(nn.Module):
+    """A layer that computes in double precision."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(inputs.double())
+        return outputs

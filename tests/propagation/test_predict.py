@@ -65,10 +65,11 @@ class Residual(nn.Module):
         (chain(120, *[120] * 8, 40, activation=nn.SELU), "lecun", {}),
         (chain(120, *[120] * 6, 40, norm=nn.LayerNorm), "he", {}),
         (chain(120, *[120] * 6, 40, activation=nn.ReLU, norm=nn.BatchNorm1d), "he", {}),
+        (chain(120, *[120] * 6, 40, activation=lambda: nn.PReLU(init=0.75)), "he", {"gain": 1.2}),
         (Residual(), "he", {}),
         (Residual(norm=True), "he", {}),
     ],
-    ids=["tanh", "orthogonal", "gelu", "selu", "layer norm", "batch norm", "residual", "residual layer norm"],
+    ids=["tanh", "orthogonal", "gelu", "selu", "layer norm", "batch norm", "prelu", "residual", "residual layer norm"],
 )
 def test_networks_do_what_is_predicted(model: nn.Module, scheme: str, settings: dict[str, Any]) -> None:
     """Within five standard errors and what a width of 120 leaves of the limit: a few layers over the width."""

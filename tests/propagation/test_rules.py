@@ -278,3 +278,8 @@ def test_which_layers_have_which_fans() -> None:
     assert rule_of_layer("conv", nn.Conv2d(4, 6, 1, groups=2), LAW) == Linear("conv", LAW, 2, 3)
     circular = nn.Conv1d(2, 6, 5, padding=2, padding_mode="circular", stride=2)
     assert rule_of_layer("conv", circular, LAW) == Linear("conv", LAW, 10, 15)
+    for border in ({}, {"padding": 1}, {"padding": 3}, {"padding": 2, "dilation": 2}):  # too narrow, or too wide
+        layer = nn.Conv1d(2, 6, 5, padding_mode="circular", **border)  # type: ignore[arg-type]  # numbers by name
+        assert rule_of_layer("conv", layer, LAW) == Linear("conv", LAW, 10, None), border
+    same = nn.Conv1d(2, 6, 5, padding="same", padding_mode="circular", dilation=2)
+    assert rule_of_layer("conv", same, LAW) == Linear("conv", LAW, 10, 30)

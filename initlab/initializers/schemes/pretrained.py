@@ -191,13 +191,13 @@ def _prefix(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     """What to take off the names in a file so that they fit; empty if no prefix would do.
 
     Args:
-        expected: The network's tensors by name, at least one.
+        expected: The network's tensors by name; there are none where all are the output layer's own.
         given: The tensors in the file by name.
     """
-    first = next(iter(expected))
+    first = next(iter(expected), "")
     for name in given:
         prefix = name.removesuffix(first)
-        if prefix and prefix != name and all(prefix + other in given for other in expected):
+        if first and prefix and prefix != name and all(prefix + other in given for other in expected):
             return prefix
     return ""
 
