@@ -52,7 +52,7 @@ def test_for_adam_it_runs_and_no_scale_falls_below_the_least() -> None:
 
 
 def test_the_step_and_its_loss_see_batches_that_overlap() -> None:
-    """Zhu et al. 2021, algorithm 1: the loss after a step is that of other rows than the step's own, half of them shared."""
+    """Zhu et al. 2021, algorithm 1: the loss after a step is that of other rows, half of which the step has seen."""
     seen: list[set[int]] = []
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
