@@ -102,8 +102,13 @@ def nonlinearity_of(module: nn.Module) -> Activation | str | None:
 def _by_class(module: nn.Module) -> Activation | None:
     """What a module of a registered class computes; None where its settings cannot be read from its attributes.
 
-    Parameters at their defaults are left out, so that modules of different libraries that compute the same are equal.
+    Parameters at their defaults are left out, so that modules of different libraries that compute the same are equal. A
+    PReLU has one slope here: one whose learned slopes differ is none.
     """
+    if type(module) is nn.PReLU:
+        slopes = set(module.weight.detach().flatten().tolist())
+        usual = slopes == {inspect.signature(nn.PReLU).parameters["init"].default}
+        return Activation("prelu", {} if usual else {"init": slopes.pop()}) if len(slopes) == 1 else None
     for name, kind in ACTIVATIONS.items():
         if type(module) is kind.build:
             declared = inspect.signature(kind.build).parameters

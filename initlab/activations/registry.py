@@ -28,9 +28,8 @@ class ActivationKind:
         kinks: Where φ or φ' is not smooth: a number, or the parameter that holds it.
         torch_gain: The name that `torch.nn.init.calculate_gain` knows it under, if it does.
         gain_parameter: Which of its parameters `calculate_gain` takes.
-        saturates_below: Slope |φ'| under which an input counts as saturated, 5 % of the steepest, for what flattens
-            at a level that it has been driven to. None for rectifiers, which are off where they are flat: not
-            saturated, but doing what they are for; dead units are counted by themselves.
+        saturates: Whether it flattens at a level that it is driven to, as tanh does. Not so rectifiers, which are off
+            where they are flat, and doing what they are for; dead units are counted by themselves.
     """
 
     build: Callable[..., nn.Module]
@@ -38,7 +37,7 @@ class ActivationKind:
     kinks: tuple[float | str, ...] = ()
     torch_gain: TorchGain | None = None
     gain_parameter: str | None = None
-    saturates_below: float | None = None
+    saturates: bool = False
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -55,20 +54,20 @@ _KINDS: dict[str, ActivationKind] = {
     "prelu": ActivationKind(nn.PReLU, monotone=False, kinks=(0.0,)),
     "relu6": ActivationKind(nn.ReLU6, kinks=(0.0, 6.0)),
     "squared_relu": ActivationKind(SquaredReLU, kinks=(0.0,)),
-    "elu": ActivationKind(nn.ELU, kinks=(0.0,), saturates_below=0.05),
-    "selu": ActivationKind(nn.SELU, kinks=(0.0,), torch_gain="selu", saturates_below=0.05),
+    "elu": ActivationKind(nn.ELU, kinks=(0.0,), saturates=True),
+    "selu": ActivationKind(nn.SELU, kinks=(0.0,), torch_gain="selu", saturates=True),
     "gelu": ActivationKind(nn.GELU, monotone=False),
     "quick_gelu": ActivationKind(QuickGELU, monotone=False),
     "silu": ActivationKind(nn.SiLU, monotone=False),
     "hardswish": ActivationKind(nn.Hardswish, monotone=False, kinks=(-3.0, 3.0)),
     "mish": ActivationKind(nn.Mish, monotone=False),
-    "tanh": ActivationKind(nn.Tanh, torch_gain="tanh", saturates_below=0.05),
-    "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid", saturates_below=0.0125),
-    "hardsigmoid": ActivationKind(nn.Hardsigmoid, kinks=(-3.0, 3.0), saturates_below=0.05 / 6),
-    "softsign": ActivationKind(nn.Softsign, kinks=(0.0,), saturates_below=0.05),
+    "tanh": ActivationKind(nn.Tanh, torch_gain="tanh", saturates=True),
+    "sigmoid": ActivationKind(nn.Sigmoid, torch_gain="sigmoid", saturates=True),
+    "hardsigmoid": ActivationKind(nn.Hardsigmoid, kinks=(-3.0, 3.0), saturates=True),
+    "softsign": ActivationKind(nn.Softsign, kinks=(0.0,), saturates=True),
     "softplus": ActivationKind(nn.Softplus),
-    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val"), saturates_below=0.05),
-    "sine": ActivationKind(Sine, monotone=False, saturates_below=1.5),
+    "hardtanh": ActivationKind(nn.Hardtanh, kinks=("min_val", "max_val"), saturates=True),
+    "sine": ActivationKind(Sine, monotone=False, saturates=True),
     "identity": ActivationKind(nn.Identity, torch_gain="linear"),
 }
 ACTIVATIONS: Mapping[str, ActivationKind] = MappingProxyType(_KINDS)
@@ -156,7 +155,7 @@ def register_activation(
     monotone: bool = False,
     torch_gain: TorchGain | None = None,
     gain_parameter: str | None = None,
-    saturates_below: float | None = None,
+    saturates: bool = False,
 ) -> None:
     """Register an activation of one's own: gains, mean-field theory, networks and the probe then know it by its name.
 
@@ -184,8 +183,8 @@ def register_activation(
         monotone: Whether φ never decreases, and cannot learn to; networks may then pool before it, which is quicker.
         torch_gain: The name that `torch.nn.init.calculate_gain` knows it under, if it does.
         gain_parameter: Which of its parameters `calculate_gain` takes.
-        saturates_below: Slope |φ'| under which an input counts as saturated, 5 % of the steepest, where φ flattens at a
-            level that it has been driven to; None for what is merely off where it is flat, as a rectifier.
+        saturates: Whether it flattens at a level that it is driven to; not what is merely off where it is flat, as a
+            rectifier. An input counts as saturated where the slope is below 5 % of the steepest.
 
     Raises:
         ValueError: the name is taken, `build` makes no module by itself, the module is no function of each number by
@@ -211,5 +210,5 @@ def register_activation(
         kinks=kinks,
         torch_gain=torch_gain,
         gain_parameter=gain_parameter,
-        saturates_below=saturates_below,
+        saturates=saturates,
     )

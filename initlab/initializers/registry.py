@@ -42,6 +42,8 @@ class Scheme:
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and
             parameters that are no linear map, such as a table of positions, too.
         resets_norms: Whether norm layers start from one and zero with it.
+        random: Whether its weights are drawn, so that mean-field theory, which is about random weights, has something
+            to say of them; zeros count as drawn with a variance of 0.
     """
 
     name: str
@@ -55,6 +57,14 @@ class Scheme:
     bias: float | Literal["torch_default"] = 0.0
     elementwise: bool = False
     resets_norms: bool = True
+    random: bool = True
+
+    @property
+    def beyond_theory(self) -> str | None:
+        """Why mean-field theory has nothing to say of its weights, as words that follow its name; None where it has."""
+        if "batch" in self.needs:
+            return "fits the weights to data"
+        return None if self.random else "draws no random weights"
 
     @cached_property
     def supplied(self) -> frozenset[str]:
@@ -89,6 +99,7 @@ def register(
     bias: float | Literal["torch_default"] = 0.0,
     elementwise: bool = False,
     resets_norms: bool = True,
+    random: bool = True,
 ) -> Callable[[InitializerFunction], InitializerFunction]:
     """Register the decorated function as a scheme; its docstring's first line becomes the summary.
 
@@ -114,6 +125,7 @@ def register(
         elementwise: Whether it treats each entry alike, whatever the shape and the fans, so that it suits embeddings
             and parameters that are no linear map, too; else embeddings are N(0, 0.02²) unless the user says otherwise.
         resets_norms: Whether norm layers start from one and zero with it.
+        random: Whether its weights are drawn; mean-field theory is silent about others.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -130,7 +142,7 @@ def register(
             raise ValueError(f"the initializer {name} has no docstring to take its summary from")
         summary = function.__doc__.strip().splitlines()[0]
         _SCHEMES[name] = Scheme(
-            name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms
+            name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms, random
         )
         _ALIASES.update(dict.fromkeys(aliases, name))
         return function

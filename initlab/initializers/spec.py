@@ -76,6 +76,21 @@ def scheme_of(spec: InitSpec) -> Scheme:
     return Scheme(spec.scheme, spec.function, "weight", "a function", "", elementwise=False)
 
 
+def beyond_theory(spec: InitSpec) -> str | None:
+    """Why mean-field theory has nothing to say of the weights that a rule fills: it is about random ones.
+
+    Args:
+        spec: The rule for a whole network. What it does to single layers apart is left to a look at their weights.
+
+    Returns:
+        The scheme's name and the reason; None where theory has something to say.
+    """
+    for scheme in (scheme_of(spec), *([] if spec.base is None else [scheme_of(spec.base)])):
+        if scheme.beyond_theory:
+            return f"{scheme.name} {scheme.beyond_theory}"
+    return None
+
+
 def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str | None = None) -> InitSpec:
     """Read an `init` group: a scheme's name, its parameters, and the rules for biases and the output layer.
 

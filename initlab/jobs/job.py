@@ -22,6 +22,7 @@ from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
 from initlab.initializers.init_report import Treatment
+from initlab.initializers.spec import beyond_theory
 from initlab.jobs.sources import sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
@@ -240,8 +241,8 @@ class Job:
     @property
     def fitted(self) -> str | None:
         """Why mean-field theory has nothing to say of its networks: it is about random weights. None where it has."""
-        scheme = find_scheme(self.init.scheme)
-        return f"init={scheme.name} fits the weights to data" if "batch" in scheme.needs else None
+        reason = beyond_theory(self.init)
+        return None if reason is None else f"init={reason}"
 
     def _batch_for(self, member: Member) -> Batch | None:
         """Training rows for an initializer that looks at data, drawn by the member's seed."""

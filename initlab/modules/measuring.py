@@ -91,14 +91,15 @@ def _others_forked() -> Iterator[None]:
 def differentiable(model: nn.Module) -> Iterator[None]:
     """Let a network be differentiated as often as one likes while this context lasts.
 
-    torch's fused attention has no second derivative, and its batch norm no third: both are replaced by what gives the
-    same numbers and has all derivatives.
+    torch's fused attention has no second derivative, its batch norm no third, and its PReLU none for several members
+    and directions at once: all are replaced by what gives the same numbers and has all derivatives.
 
     Args:
         model: A network within `measuring`: its batch norms normalize by the batch.
     """
     norms = [module for module in model.modules() if isinstance(module, _NormBase)]
     handles = [norm.register_forward_hook(_normalize_by_batch) for norm in norms]
+    handles += [m.register_forward_hook(_bend) for m in model.modules() if type(m) is nn.PReLU]
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
@@ -118,3 +119,11 @@ def _normalize_by_batch(norm: nn.Module, args: tuple[Tensor, ...], _output: Tens
         return normal
     shape = [1, -1, *[1] * (inputs.dim() - 2)]
     return normal * norm.weight.view(shape) + norm.bias.view(shape)
+
+
+def _bend(prelu: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+    """The output of a PReLU, computed by elementary operations."""
+    assert isinstance(prelu, nn.PReLU)
+    inputs = args[0]
+    slopes = prelu.weight.view([1, -1, *[1] * (inputs.dim() - 2)] if inputs.dim() > 1 else [-1])
+    return torch.where(inputs > 0, inputs, slopes * inputs)

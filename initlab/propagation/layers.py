@@ -18,6 +18,7 @@ from initlab.initializers.norms import is_norm
 from initlab.initializers.slots import Slot, find_slots, is_weight_shaped
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
+from initlab.propagation.saturation import saturation_limit
 
 Side = Literal["input", "output"]
 
@@ -48,18 +49,27 @@ class Layer:
         before: Site of the pre-activation: the input of the nonlinearity that follows, with a norm or a sum in
             between, or the layer's own output where none follows before the next layer.
         after: Site of the post-activation, that nonlinearity's output; None where none follows, or it is no module.
+        output: Site of the layer's own output, by which the gradient is taken: whoever reads it, the nonlinearity, a
+            residual sum or both, sends some of it back. Where a sum alone stands between, it is the gradient by the
+            pre-activation, too.
         channels_first: Whether units are the second dimension, as a convolution's channels are, or the last.
         shape: Shape of the pre-activation, rows first.
-        dtype: Data type of the pre-activation.
+        output_shape: Shape of the layer's own output, which pooling before the nonlinearity makes smaller.
+        dtype: Data type of the layer's own output.
+        saturates_below: The slope of the nonlinearity under which a pre-activation counts as saturated; None where none
+            follows, or it is one that never saturates.
     """
 
     name: str
     weight: str | None
     before: Site
     after: Site | None
+    output: Site
     channels_first: bool
     shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
     dtype: torch.dtype
+    saturates_below: float | None = None
 
     @property
     def units(self) -> int:
@@ -68,8 +78,8 @@ class Layer:
 
     @property
     def entries(self) -> int:
-        """How many numbers a row has here."""
-        return prod(self.shape[1:])
+        """How many numbers a row of the layer's own output has."""
+        return prod(self.output_shape[1:])
 
 
 @dataclass(frozen=True)
@@ -181,21 +191,25 @@ def _layers_of(events: list[_Event], weights: Mapping[str, str | None], model: n
     for place, following in pairwise([*places, None]):
         assert place is not None
         event = events[place]
+        output = Site(event.name, event.call, "output")
         bends = [other for other in events[place + 1 : following] if not other.is_layer]
         if bends:
             before, shown = Site(bends[0].name, bends[0].call, "input"), bends[0].entering
             after: Site | None = Site(bends[0].name, bends[0].call, "output")
         else:
-            before, shown = Site(event.name, event.call, "output"), event.leaving
+            before, shown = output, event.leaving
             after = None
         yield Layer(
             name=event.name if event.call == 1 else f"{event.name}#{event.call}",
             weight=weights[event.name],
             before=before,
             after=after,
+            output=output,
             channels_first=isinstance(model.get_submodule(event.name), _ConvNd),
             shape=tuple(shown.shape),
-            dtype=shown.dtype,
+            output_shape=tuple(event.leaving.shape),
+            dtype=event.leaving.dtype,
+            saturates_below=saturation_limit(model.get_submodule(bends[0].name)) if bends else None,
         )
 
 
@@ -208,10 +222,11 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
 
     Args:
         model: The network; hooks are on it until the block ends.
-        layout: Its layers, whose pre- and post-activations are the sites.
+        layout: Its layers, whose outputs, pre- and post-activations are the sites.
         visit: Called with the site, its module and the tensor there; the tensor that it returns goes on instead.
     """
-    wanted = {site for layer in layout.layers for site in (layer.before, layer.after) if site is not None}
+    places = (site for layer in layout.layers for site in (layer.output, layer.before, layer.after))
+    wanted = {site for site in places if site is not None}
     names = {site.module for site in wanted}
     calls: dict[str, int] = dict.fromkeys(names, 0)
 

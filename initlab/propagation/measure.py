@@ -1,6 +1,7 @@
 """What a batch and its gradient look like in every layer, for many networks of one structure at once."""
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from math import ceil, prod
 from typing import Any, Final
 
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 from torch.func import grad_and_value, vjp
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from initlab.activations import activation_of
 from initlab.base.errors import UserError, first_line
 from initlab.modules.batch import Batch
 from initlab.modules.calling import call_with
@@ -22,8 +22,6 @@ Loss = Callable[[Any, Any], Tensor]
 MEMORY: Final = 2**30  # bytes of one vectorized pass, about
 MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
 DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
-FLATTENING: Final = (nn.CELU, nn.LogSigmoid)  # at a level, though not registered
-DEFAULT_SATURATION: Final = 0.05  # of these
 
 NO_NUMBERS: Final = "the network returns no tensor of floating-point numbers: there is no gradient to look at"
 
@@ -91,7 +89,7 @@ def measure(
         return _measure_member(*network, layout, batch, loss=loss, cotangent=cotangent, differentiate=differentiate)
 
     # Probes, what they are added to, outputs, and the gradients of all of these.
-    each = 6 * sum(prod(layer.shape) * layer.dtype.itemsize for layer in layout.layers)
+    each = 6 * sum(prod(layer.output_shape) * layer.dtype.itemsize for layer in layout.layers)
     most, members = max(1, MEMORY // max(each, 1)), networks.members
     with measuring(networks.template):
         values = networks.each(of_member, vectorized=vectorized, most=ceil(members / ceil(members / most)))
@@ -129,7 +127,9 @@ def _measure_member(
     """The same of one member: each value has shape (layers,)."""
     device = next(iter(parameters.values())).device
     assert layout.output is not None  # the caller has seen to it
-    places = [(layer.shape, layer.dtype) for layer in layout.layers] + [(layout.output.shape, layout.output.dtype)]
+    places = [(layer.output_shape, layer.dtype) for layer in layout.layers] + [
+        (layout.output.shape, layout.output.dtype)
+    ]
     probes = [torch.zeros(shape, dtype=dtype, device=device) for shape, dtype in places]
 
     def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -222,13 +222,14 @@ class _Watcher:
     """Takes the numbers of each site as the signal passes, so that no tensor has to be kept."""
 
     def __init__(self, layout: Layout, probes: list[Tensor], slopes: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        self._output = {layer.output: place for place, layer in enumerate(layout.layers)}
         self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
         self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
         self._probes, self._slopes = probes, slopes
         self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
-        """Measure the signal at a site; to a pre-activation add a zero, whose gradient is that of the signal.
+        """Measure the signal at a site; to a layer's own output add a zero, whose gradient is that of the output.
 
         Args:
             site: Input or output of which call of the module.
@@ -244,8 +245,7 @@ class _Watcher:
         if site in self._before:
             place, layer = self._before[site]
             self._rows[place] |= _of_preactivation(layer, module, signal.detach(), self._slopes)
-            return signal + self._probes[place]
-        return signal
+        return signal + self._probes[self._output[site]] if site in self._output else signal
 
     def stacked(self) -> dict[str, Tensor]:
         """Each value as a tensor of shape (layers,); NaN where there is none, as behind the last layer."""
@@ -264,21 +264,10 @@ def _of_preactivation(
         "distinct_units": _distinct_units(some.flatten(0, -2)),
         "effective_rank": _effective_rank(some.flatten(1)),
     }
-    if layer.before.side == "input":
-        limit = _saturation_limit(module)
-        if limit is None:
-            return found
+    if layer.saturates_below is not None:
         slopes = slopes_of(module, signal[:MOST_ROWS])
-        found["saturated"] = (slopes.abs() < limit).sum() / slopes.numel()
+        found["saturated"] = (slopes.abs() < layer.saturates_below).sum() / slopes.numel()
     return found
-
-
-def _saturation_limit(module: nn.Module) -> float | None:
-    """The slope under which an input of a nonlinearity counts as saturated; None if it has none, or none is known."""
-    known = activation_of(module)
-    if known is not None:
-        return known.kind.saturates_below
-    return DEFAULT_SATURATION if isinstance(module, FLATTENING) else None
 
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
@@ -288,7 +277,7 @@ def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
 
 
 def _of_gradient(gradient: Tensor, name: str | None, parameters: State, weight_gradients: State) -> dict[str, Tensor]:
-    """Of a gradient at a pre-activation, and of the weight of that name and its gradient; NaN where there is none."""
+    """Of a gradient at a layer's output, and of the weight of that name and its gradient; NaN where there is none."""
     if name is None:
         nothing = torch.full((), torch.nan, device=gradient.device)
         unknown = dict.fromkeys(("weight_norm", "weight_gradient_scale", "weight_gradient_square"), nothing)
@@ -352,7 +341,8 @@ def _correlation(squared_sum: Tensor, square: Tensor, rows: int) -> Tensor:
 
 
 def _stack(scalars: list[Tensor]) -> Tensor:
-    return torch.stack([scalar.to(scalars[0].dtype) for scalar in scalars])
+    common = reduce(torch.promote_types, (scalar.dtype for scalar in scalars))
+    return torch.stack([scalar.to(common) for scalar in scalars])
 
 
 def _units_last(layer: Layer, signal: Tensor) -> Tensor:
@@ -376,8 +366,8 @@ def _distinct_units(samples: Tensor) -> Tensor:
 
     Each unit's responses are projected to one number by fixed random weights: equal units give equal numbers.
     """
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64).to(samples.device)
+    generator = torch.Generator("cpu").manual_seed(0)
+    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64, device="cpu").to(samples.device)
     values = (weights @ samples.double()).sort().values
     return 1 + (values.diff() > DISTINCT * values.abs().amax()).sum()
 

@@ -4,6 +4,7 @@ What the rules cover is predicted; anything else is not, and the reason is kept.
 """
 
 import operator
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -57,7 +58,7 @@ def predict(
     """
     try:
         with measuring(model), torch.no_grad():  # tracing runs the modules' own Python: counters would move
-            graph = _Tracer().trace(model)
+            graph = _Tracer(model).trace(model)
     except Exception as error:  # whatever a model does that cannot be traced
         reason = f"the network's operations cannot be followed: {first_line(error)}"
         return Prediction(unpredicted=reason)
@@ -67,8 +68,13 @@ def predict(
 class _Tracer(fx.Tracer):
     """Follows a network down to torch's own layers and to nonlinearities of any library."""
 
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        # Found before: while it traces, a module's parameters are no tensors.
+        self._activations = {module for module in model.modules() if nonlinearity_of(module) is not None}
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return nonlinearity_of(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        return m in self._activations or super().is_leaf_module(m, module_qualified_name)
 
 
 def _signal_of(inputs: Tensor) -> Signal:
@@ -94,8 +100,9 @@ class _Walk:
     ) -> None:
         self._modules = dict(model.named_modules())
         self._nodes, self._laws, self._plain_norms = list(graph.nodes), laws, plain_norms
-        self._rows, self._sequences = len(inputs), inputs.dim() == 3
+        self._rows, self._sequences, self._dtype = len(inputs), inputs.dim() == 3, inputs.dtype
         self._crossing = any(isinstance(module, nn.BatchNorm1d) for module in self._modules.values())
+        self._calls = Counter(str(node.target) for node in self._nodes if node.op == "call_module")
         self._rules: dict[fx.Node, Rule] = {}
         self._signals: dict[fx.Node, Signal] = {}
         self._gradients: dict[fx.Node, Gradient] = {}
@@ -162,7 +169,7 @@ class _Walk:
         try:
             if node in self._no_gradient:
                 raise NoClosedFormError(self._no_gradient[node])
-            if node not in self._rules or any(source not in self._signals for source in sources):
+            if node in self._no_signal:
                 raise NoClosedFormError(self._no_signal[node])
             before = self._rules[node].backward(self._gradients[node], self._signals[sources[0]])
         except NoClosedFormError as unknown:
@@ -193,8 +200,7 @@ class _Walk:
             sources = node.all_input_nodes
             if len(sources) != 2 or len(node.args) != 2 or node.kwargs:
                 raise NoClosedFormError("a sum of what is not independent")
-            one, other = sources
-            return Sum((_made_from(other, one), _made_from(one, other)))
+            return Sum()
         if node.op == "call_module":
             return self._rule_of_module(str(node.target))
         raise NoClosedFormError(f"no closed form for {_name(node)}")
@@ -202,13 +208,14 @@ class _Walk:
     def _rule_of_module(self, name: str) -> Rule:
         module = self._modules[name]
         if isinstance(module, nn.Linear | _ConvNd):
-            return rule_of_layer(name, module, self._laws.get(name))
+            return rule_of_layer(name, module, self._laws.get(name), again=self._calls[name] > 1)
         if isinstance(module, nn.BatchNorm1d | nn.LayerNorm | nn.RMSNorm) and name not in self._plain_norms:
             raise NoClosedFormError(f"{name} scales or shifts what it normalizes")
         if isinstance(module, nn.BatchNorm1d) and not self._sequences:
-            return BatchNorm(name, self._rows)
+            return BatchNorm(name, self._rows, module.eps)
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
-            return LayerNorm(name, centres=isinstance(module, nn.LayerNorm))
+            eps = torch.finfo(self._dtype).eps if module.eps is None else module.eps
+            return LayerNorm(name, isinstance(module, nn.LayerNorm), eps)
         raise NoClosedFormError(f"no closed form for {type(module).__name__}")
 
     def _activation(self, node: fx.Node) -> Activation | None:
@@ -228,19 +235,6 @@ class _Walk:
             return isinstance(self._modules[str(node.target)], nn.Identity | nn.Flatten | _DropoutNd)
         name = getattr(node.target, "__name__", node.target)
         return name in COPIES or (name == "flatten" and node.args[1:] == (1,) and not node.kwargs)
-
-
-def _made_from(node: fx.Node, other: fx.Node) -> bool:
-    """Whether a node comes after another on some path."""
-    waiting, seen = [node], set()
-    while waiting:
-        for source in waiting.pop().all_input_nodes:
-            if source is other:
-                return True
-            if source not in seen:
-                seen.add(source)
-                waiting.append(source)
-    return False
 
 
 def _is_sum(node: fx.Node) -> bool:

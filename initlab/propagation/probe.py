@@ -19,7 +19,7 @@ from initlab.base.randomness import stream
 from initlab.initializers.api import initialize
 from initlab.initializers.rules import Given, Rules, spec_of
 from initlab.initializers.slots import find_slots
-from initlab.initializers.spec import scheme_of
+from initlab.initializers.spec import beyond_theory
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
@@ -138,8 +138,7 @@ def prepare(
         copies = [copy.deepcopy(model) for _ in range(seeds)]
         for offset, network in enumerate(copies):
             initialize(network, scheme, activation=activation, batch=batch, loss=loss, seed=seed + offset, **params)
-        known = scheme_of(spec_of(scheme, params))
-        fitted = f"{known.name} fits the weights to data" if "batch" in known.needs else None
+        fitted = beyond_theory(spec_of(scheme, params))
     if next(model.parameters(), None) is None:
         raise UserError(f"{type(model).__name__} has no parameters")
     parameters, buffers = stack_module_state(list(copies))
@@ -228,7 +227,7 @@ def measure_networks(
         with measuring(networks.template), torch.no_grad():
             outputs = output_numbers(batch.through(networks.template))
         generator = stream(direction_seed, "direction of the outputs")
-        cotangent = torch.randn(outputs.shape, generator=generator).to(outputs)
+        cotangent = torch.randn(outputs.shape, generator=generator, dtype=torch.float32, device="cpu").to(outputs)
     try:
         return measure(networks, layout, batch, vectorized=vectorized, loss=loss, cotangent=cotangent)
     except RuntimeError as error:  # as where a network changes in place what its gradient needs

@@ -18,15 +18,16 @@ from initlab.propagation.prediction import Prediction
 def theory_columns(layout: Layout, prediction: Prediction) -> dict[str, list[Any]]:
     """What theory says of each layer, as columns of the signal table: a list of one value a layer for each."""
 
-    def by_layer(values: Mapping[Site, float]) -> list[float]:
-        return [values.get(layer.before, math.nan) for layer in layout.layers]
+    def at(sites: Sequence[Site], values: Mapping[Site, float]) -> list[float]:
+        return [values.get(site, math.nan) for site in sites]
 
+    before, outputs = [layer.before for layer in layout.layers], [layer.output for layer in layout.layers]
     return {
-        "predicted_second_moment": by_layer(prediction.second_moments),
-        "predicted_correlation": by_layer(prediction.correlations),
-        "predicted_gradient_second_moment": by_layer(prediction.gradients),
-        "no_prediction": [prediction.reason(layer.before) for layer in layout.layers],
-        "no_gradient_prediction": [prediction.gradient_reason(layer.before) for layer in layout.layers],
+        "predicted_second_moment": at(before, prediction.second_moments),
+        "predicted_correlation": at(before, prediction.correlations),
+        "predicted_gradient_second_moment": at(outputs, prediction.gradients),
+        "no_prediction": [prediction.reason(site) for site in before],
+        "no_gradient_prediction": [prediction.gradient_reason(site) for site in outputs],
     }
 
 

@@ -15,7 +15,7 @@ Outlook = Literal["trainable", "hard to train", "not trainable"]
 STEADY: Final = 1.02  # a factor a layer up to which a size counts as kept
 LOST: Final = 1e-6  # the share of a mean square of which nothing much is left
 ALIKE: Final = 0.99  # a correlation from which on two inputs look the same
-MANY: Final = 0.5
+MANY: Final = 0.5  # a share of units, of numbers or of networks from which on it speaks for all
 NOTABLE: Final = 100.0  # a factor over all layers from which on a signal has grown or shrunk
 
 
@@ -119,6 +119,8 @@ def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
     elif max(growth, 1 / growth) <= STEADY:
         reasons.append("the signal keeps its size")
     doubts = _doubts(signal, hidden)
+    if _without_start(signal) > MANY:
+        outlook = "not trainable"
     if outlook == "trainable" and (doubts or max(swell, 1 / swell) > 1 / LOST):
         outlook = "hard to train"
     sentence = ", ".join([*reasons, *doubts]) or "signal and gradient arrive"
@@ -135,10 +137,24 @@ def _doubts(signal: pd.DataFrame, hidden: pd.DataFrame) -> list[str]:
     dead = float(hidden["dead"].max())
     if dead > MANY:
         doubts.append(f"up to {dead:.0%} of a layer's units are dead on this batch")
-    start = (signal["position"] == 1) & ~(signal["gradient_second_moment"] > 0)
+    saturated = float(hidden["saturated"].max())
+    if saturated > MANY:
+        doubts.append(f"saturated: up to {saturated:.0%} of what enters an activation lies where it is flat")
+    start = _start(signal)
     if start.any():
-        doubts.append(f"no gradient reaches the first layer{_share(signal, start.to_numpy())}")
+        doubts.append(f"no gradient reaches the first layer{_share(signal, start)}")
     return doubts
+
+
+def _start(signal: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are first layers that no gradient reaches."""
+    start = (signal["position"] == 1) & ~(signal["gradient_second_moment"] > 0)
+    return start.to_numpy(np.bool_)
+
+
+def _without_start(signal: pd.DataFrame) -> float:
+    """The share of networks whose first layer no gradient reaches."""
+    return float(signal[_start(signal)]["member"].nunique() / signal["member"].nunique())
 
 
 def _share(signal: pd.DataFrame, rows: NDArray[np.bool_]) -> str:
@@ -159,7 +175,8 @@ def _over_members(signal: pd.DataFrame) -> pd.DataFrame:
     sizes = ["pre_second_moment", "gradient"]
     positive = frame[sizes].astype(float)
     frame[sizes] = np.log(positive.where(positive > 0))
-    numbers = ["weight_gradient_norm", "weight_norm", "distinct_units", "units", "correlation", "dead"]
+    frame["saturated"] = frame["saturated"].astype(float)  # nothing but nulls where all are rectifiers
+    numbers = ["weight_gradient_norm", "weight_norm", "distinct_units", "units", "correlation", "dead", "saturated"]
     means = pd.DataFrame(frame.groupby(["position", "layer"], sort=True)[[*sizes, *numbers]].mean())
     for size in sizes:
         means[size] = np.exp(means[size].to_numpy(np.float64, na_value=-np.inf))

@@ -107,7 +107,12 @@ SIGNAL = _table(
     ("correlation", NUMBER, "mean product of different inputs' pre-activations, over their mean square"),
     ("distinct_units", NUMBER, "how many units respond differently to the first 64 rows"),
     ("effective_rank", NUMBER, "(Σλ)²/Σλ² of the products of the first 64 rows' pre-activations"),
-    ("gradient_second_moment", NUMBER, "mean square of the gradient of a row's loss by the pre-activation"),
+    (
+        "gradient_second_moment",
+        NUMBER,
+        "mean square of the gradient of a row's loss by the layer's output, before any norm: it has what all that read "
+        "the output send back, skip connections too",
+    ),
     ("gradient_correlation", NUMBER, "mean product of different rows' gradients, over their mean square"),
     ("weight_norm", NUMBER, "Euclidean norm of the layer's weight"),
     ("weight_gradient_norm", NUMBER, "Euclidean norm of the mean loss's gradient by the weight"),

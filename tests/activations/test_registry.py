@@ -204,7 +204,7 @@ def test_an_activation_of_ones_own_has_moments_and_gains() -> None:
 
 
 def test_an_activation_of_ones_own_may_be_made_by_a_function() -> None:
-    initlab.register_activation("rounded_tanh", lambda: nn.Tanhshrink(), saturates_below=0.05)
+    initlab.register_activation("rounded_tanh", lambda: nn.Tanhshrink(), saturates=True)
     assert activation_of(nn.Tanhshrink()) == Activation("rounded_tanh")
     assert not Activation("rounded_tanh").kind.monotone
 
@@ -244,3 +244,15 @@ def test_an_unknown_gain_says_what_to_use() -> None:
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"activation=rellu: .*did you mean relu"):
         Activation("rellu")
+
+
+def test_the_slope_of_a_prelu_is_the_one_that_it_has() -> None:
+    found = activation_of(nn.PReLU(init=0.75))
+    assert found == Activation("prelu", {"init": 0.75})
+    assert second_moment(found) == pytest.approx((1 + 0.75**2) / 2, abs=1e-9)
+    assert activation_of(nn.PReLU()) == Activation("prelu")
+    several = nn.PReLU(3, init=0.5)
+    assert activation_of(several) == Activation("prelu", {"init": 0.5})
+    with torch.no_grad():
+        several.weight[1] = 0.1
+    assert activation_of(several) is None

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+import initlab
 from tests.initializers.networks import batch_for, chain, refine
 
 
@@ -48,3 +49,33 @@ def test_for_adam_it_runs_and_no_scale_falls_below_the_least() -> None:
     scales = [float(row.note[2:]) for row in report if row.note.startswith("× ")]
     assert len(scales) == 3
     assert min(scales) == pytest.approx(0.7)
+
+
+def test_the_step_and_its_loss_see_batches_that_overlap() -> None:
+    """Zhu et al. 2021, algorithm 1: the loss after a step is that of other rows, half of which the step has seen."""
+    seen: list[set[int]] = []
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        seen.append(set(targets.tolist()))
+        return outputs.square().mean()
+
+    rows, steps = 30, 4
+    inputs = torch.randn(rows, 6, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    initlab.initialize(
+        model,
+        "gradinit",
+        batch=(inputs, torch.arange(rows)),
+        loss=loss,
+        steps=steps,
+        gamma=1e9,
+        activation="tanh",
+        seed=0,
+    )
+    parts = [rows for rows in seen if len(rows) < 30]  # beside looks at the whole batch
+    assert len(parts) == 2 * steps
+    for first, second in zip(parts[::2], parts[1::2], strict=True):
+        assert len(first) == len(second) == 20
+        assert len(first & second) == 10
+        assert len(first | second) == rows
+    assert len({frozenset(rows) for rows in parts}) == 2 * steps  # drawn anew each time

@@ -36,6 +36,13 @@ def test_the_output_layer_may_be_new(tmp_path: Path) -> None:
     assert torch.equal(linear(target, 2).weight, linear(source, 2).weight)
 
 
+def test_a_network_of_nothing_but_its_output_layer(tmp_path: Path) -> None:
+    """Where that has a rule of its own nothing is left to load, and no prefix would help."""
+    torch.save({"other.weight": torch.zeros(3, 4)}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"does not fit Sequential: 1 unknown \(other.weight\)$"):
+        refine(nn.Sequential(nn.Linear(4, 3)), "pretrained", None, path=str(tmp_path / "a.pt"), output="ones")
+
+
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
     state = chain().state_dict()
     del state["2.bias"]

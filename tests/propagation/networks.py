@@ -1,6 +1,6 @@
 """Networks that probes look at."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -48,7 +48,9 @@ class Branching(nn.Module):
         return outputs
 
 
-def chain(*sizes: int, activation: type[nn.Module] = nn.Tanh, norm: type[nn.Module] | None = None) -> nn.Sequential:
+def chain(
+    *sizes: int, activation: Callable[[], nn.Module] = nn.Tanh, norm: type[nn.Module] | None = None
+) -> nn.Sequential:
     """Linear layers with an activation after each but the last."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):

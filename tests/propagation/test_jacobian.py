@@ -1,10 +1,13 @@
 """Singular values against the whole Jacobian by autograd."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from initlab.propagation.jacobian import MOST_OUTPUTS, singular_values
+from tests.helpers import linear
 from tests.propagation.networks import chain, probe_all, rows, together
 
 
@@ -31,11 +34,35 @@ def test_images() -> None:
     torch.testing.assert_close(values_of(model, images, 2), expected(model, images, 2))
 
 
-def test_the_largest_of_a_wide_output() -> None:
-    model, inputs = chain(40, 60, MOST_OUTPUTS + 1).double(), rows(6, 40).double()
-    found = values_of(model, inputs, 3)
+@pytest.mark.parametrize("vectorized", [True, False])
+@pytest.mark.parametrize("sizes", [(40, 60, MOST_OUTPUTS + 1), (200, 200, 200, 200), (3, 60, 100), (100, 2, 100)])
+def test_the_largest_of_a_wide_output(sizes: tuple[int, ...], vectorized: bool) -> None:
+    """To four digits, also where few inputs or units leave few directions to look into."""
+    model, inputs = chain(*sizes).double(), rows(6, sizes[0]).double()
+    found = values_of(model, inputs, 3, vectorized=vectorized)
     assert found.shape == (3, 1)
-    torch.testing.assert_close(found, expected(model, inputs, 3)[:, :1], rtol=0.02, atol=0)
+    torch.testing.assert_close(found, expected(model, inputs, 3)[:, :1], rtol=1e-4, atol=0)
+    single = values_of(copy.deepcopy(model).float(), inputs.float(), 3, vectorized=vectorized)
+    torch.testing.assert_close(single, found, rtol=1e-3, atol=0)
+
+
+def test_no_slope_has_no_largest() -> None:
+    model = chain(40, 60, 100)
+    nn.init.zeros_(linear(model, 0).weight)
+    assert not values_of(model, rows(6, 40), 3).any()
+    nn.init.constant_(linear(model, 0).weight, torch.nan)
+    assert values_of(model, rows(6, 40), 3).isnan().all()
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+@pytest.mark.parametrize("slopes", [1, 30])
+def test_learned_slopes(slopes: int, vectorized: bool) -> None:
+    """torch's PReLU cannot be batched over members and directions at once."""
+    models = [chain(6, 30, 30, 4, activation=lambda: nn.PReLU(slopes)).double() for _ in range(2)]
+    inputs = rows().double()
+    found = singular_values(together(models), inputs, rows=5, vectorized=vectorized)
+    for model, values in zip(models, found, strict=True):
+        torch.testing.assert_close(values, expected(model, inputs, 5))
 
 
 def test_theory_knows_their_mean_square() -> None:

@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from torch import nn
 
 import initlab
+from initlab.activations.modules import Sine
 from initlab.modules.batch import Batch
 from initlab.propagation.layers import find_layout
+from initlab.propagation.measure import _distinct_units
 from initlab.propagation.probe import measure_networks
 from tests.helpers import linear
-from tests.propagation.networks import Functional, chain, rows, together
+from tests.propagation.networks import Functional, chain, probe_all, rows, together
 
 
 def probed(model: nn.Module, batch: Any, **settings: Any) -> pd.DataFrame:
@@ -111,7 +113,7 @@ def test_convolutions_have_channels_for_units() -> None:
     assert table.loc[1, "pre_second_moment"] == pytest.approx(float(before.square().mean()), rel=1e-5)
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ReLU6, nn.Hardswish])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ReLU6, nn.Hardswish, nn.PReLU])
 def test_a_rectifier_that_is_off_is_not_saturated(activation: type[nn.Module]) -> None:
     table = probed(chain(100, *[200] * 2, 3, activation=activation), rows(64, 100), scheme="zeros")
     assert table["saturated"].isna().all()
@@ -125,14 +127,46 @@ def test_what_flattens_at_a_level_saturates(activation: type[nn.Module]) -> None
     assert probed(model, rows())["saturated"].iloc[0] > 0.4
 
 
-@pytest.mark.parametrize("activation", [nn.Tanh, nn.Sigmoid, nn.Softsign])
-def test_saturation_is_where_the_slope_is_small(activation: type[nn.Module]) -> None:
-    model = chain(6, 400, 3, activation=activation)
-    nn.init.normal_(linear(model, 0).weight, std=3.0)
-    before = model[0](rows()).detach().requires_grad_()
+# With the largest |φ'| of each, by hand.
+STEEPEST: dict[str, tuple[Callable[[], nn.Module], float]] = {
+    "tanh": (nn.Tanh, 1.0),
+    "sigmoid": (nn.Sigmoid, 0.25),
+    "softsign": (nn.Softsign, 1.0),
+    "elu": (nn.ELU, 1.0),
+    "steep elu": (lambda: nn.ELU(alpha=3.0), 3.0),
+    "selu": (nn.SELU, 1.0507009873554805 * 1.6732632423543772),
+    "hardtanh": (nn.Hardtanh, 1.0),
+    "far hardtanh": (lambda: nn.Hardtanh(20.0, 21.0), 1.0),
+    "slow sine": (lambda: Sine(1.0), 1.0),
+    "fast sine": (lambda: Sine(30.0), 30.0),
+    "celu": (nn.CELU, 1.0),
+    "hardsigmoid": (nn.Hardsigmoid, 1 / 6),
+}
+
+
+@pytest.mark.parametrize("name", STEEPEST)
+def test_saturation_is_where_the_slope_is_small_beside_the_steepest(name: str) -> None:
+    build, steepest = STEEPEST[name]
+    model = chain(6, 400, 3, activation=build).double()
+    nn.init.normal_(linear(model, 0).weight, std=1.0)
+    before = model[0](rows().double()).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(model[1](before).sum(), before)
-    limit = {nn.Tanh: 0.05, nn.Sigmoid: 0.0125, nn.Softsign: 0.05}[activation]
-    assert probed(model, rows())["saturated"].iloc[0] == pytest.approx(float((slopes.abs() < limit).double().mean()))
+    expected = float((slopes.abs() < 0.05 * steepest).double().mean())
+    assert probed(model, rows().double())["saturated"].iloc[0] == pytest.approx(expected, abs=1e-6)
+    assert 0 < expected < 0.7 or name == "far hardtanh"
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_slopes_that_differ_do_not_saturate(vectorized: bool) -> None:
+    """Learned slopes of a PReLU, one a unit, and of members that go through together."""
+    models = [chain(6, 5, 5, 3, activation=lambda: nn.PReLU(5)) for _ in range(2)]
+    for model in models:
+        nn.init.uniform_(model.get_parameter("1.weight"), -0.01, 0.5)
+    batch = Batch(rows())
+    layout = find_layout(models[0], batch)
+    found = measure_networks(together(models), layout, batch, direction_seed=0, vectorized=vectorized, loss=None)
+    assert found["saturated"].isnan().all()
+    assert found["gradient_second_moment"].gt(0).all()
 
 
 def test_equal_units_are_counted_once() -> None:
@@ -218,3 +252,41 @@ def test_the_seed_of_other_devices_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
     probed(chain(6, 3), rows())
     assert seeded == []
+
+
+def test_neither_default_of_torchs_matters() -> None:
+    """Random directions and projections are drawn on the CPU and in one precision."""
+    model, inputs = chain(6, 50, 70), rows()
+    plain = probe_all(model, inputs)
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = probe_all(model, inputs)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    pd.testing.assert_frame_equal(plain.signal, other.signal)
+    pd.testing.assert_frame_equal(plain.spectrum, other.spectrum)
+    samples = torch.randn(20, 7)
+    with torch.device("meta"):
+        assert int(_distinct_units(samples)) == 7
+
+
+def test_single_and_double_precision_in_one_network() -> None:
+    """What no layer has is not a number of the first layer's precision."""
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), Widened(nn.Linear(5, 3).double()))
+    with torch.no_grad():
+        model.get_parameter("2.layer.weight").mul_(1e60)
+    found = probed(model, rows())
+    assert 1e50 < found["pre_std"].iloc[1] < 1e70
+    assert 1e50 < found["weight_norm"].iloc[1] < 1e70
+
+
+class Widened(nn.Module):
+    """A layer that computes in double precision."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(inputs.double())
+        return outputs

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -153,42 +154,86 @@ def test_a_sum_of_what_is_independent(draw: Draw) -> None:
     """Of which one is no longer normal."""
     one, other = correlated(draw, ROWS, UNITS, Q, R), F.relu(correlated(draw, ROWS, UNITS, 0.9, -0.2))
     signals = [
-        Signal(torch.tensor([moments(branch)[0]], dtype=torch.float64), moments(branch)[1], normal)
-        for branch, normal in ((one, True), (other, False))
+        Signal(
+            torch.tensor([moments(branch)[0]], dtype=torch.float64),
+            moments(branch)[1],
+            layers is not None,
+            layers=layers,
+            history=history,
+        )
+        for branch, layers, history in (
+            (one, frozenset({"b"}), frozenset({"a", "b"})),
+            (other, None, frozenset({"a"})),
+        )
     ]
-    predicted = Sum((False, True)).forward(*signals)
+    predicted = Sum().forward(*signals)
     assert_close(moments(one + other), (predicted.mean_square, predicted.r))
     assert not predicted.normal
-    assert Sum((False, False)).forward(signals[0], signals[0]).normal
+    assert predicted.layers is None
+    assert predicted.history == {"a", "b"}
+    fresh = replace(signals[0], layers=frozenset({"c"}), history=frozenset({"c"}))
+    both = Sum().forward(signals[0], fresh)
+    assert both.normal
+    assert both.layers == frozenset({"b", "c"})
+    assert both.history == {"a", "b", "c"}
     one.requires_grad_()
-    assert_backward(Sum((False, True)), one, one + other, correlated(draw, ROWS, UNITS, G, H))
+    assert_backward(Sum(), one, one + other, correlated(draw, ROWS, UNITS, G, H))
 
 
-@pytest.mark.parametrize("rows", [8, 32])
-def test_batch_norm(rows: int, draw: Draw) -> None:
-    inputs = correlated(draw, rows, UNITS, Q, R).requires_grad_()
-    after = F.batch_norm(inputs, None, None, training=True, eps=1e-12)
-    rule = BatchNorm("norm", rows)
+@pytest.mark.parametrize("eps", [1e-12, 0.3, 30.0])
+@pytest.mark.parametrize("rows", [32, 64])
+def test_batch_norm(rows: int, eps: float, draw: Draw) -> None:
+    inputs = correlated(draw, rows, UNITS // 4, Q, R).requires_grad_()
+    after = F.batch_norm(inputs, None, None, training=True, eps=eps)
+    rule = BatchNorm("norm", rows, eps)
     assert_forward(rule, inputs, after, normal=True)
-    assert_backward(rule, inputs, after, correlated(draw, rows, UNITS, G, 0.2))
+    assert_backward(rule, inputs, after, correlated(draw, rows, UNITS // 4, G, 0.2))
+
+
+def test_batch_norm_keeps_the_sizes_of_rows_apart(draw: Draw) -> None:
+    """Of which one half is four times as large as the other: only their mean becomes 1."""
+    rows = 300  # so many that the spread of one unit is that of all
+    inputs = correlated(draw, rows, 4000, Q, R) * torch.cat([torch.ones(rows // 2, 1), torch.full((rows // 2, 1), 2)])
+    after = F.batch_norm(inputs, None, None, training=True, eps=1e-12)
+    sizes, (_, r) = torch.tensor([Q, 4 * Q], dtype=torch.float64), moments(inputs)
+    predicted = BatchNorm("norm", rows).forward(Signal(sizes, r, normal=True))
+    found = [float(half.square().mean()) for half in after.split(rows // 2)]
+    assert predicted.q.tolist() == pytest.approx(found, rel=TOLERANCE)
+    assert predicted.mean_square == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize(("norm", "centres"), [(F.layer_norm, True), (F.rms_norm, False)], ids=["layer", "rms"])
-def test_layer_norm(norm: Callable[..., Tensor], centres: bool, draw: Draw) -> None:
+@pytest.mark.parametrize("eps", [0.0, 0.3, 30.0])
+def test_layer_norm(norm: Callable[..., Tensor], centres: bool, eps: float, draw: Draw) -> None:
     inputs = correlated(draw, ROWS, UNITS, Q, R).requires_grad_()
-    after = norm(inputs, (UNITS,), eps=0.0)
-    assert_forward(LayerNorm("norm", centres), inputs, after, normal=True)
-    assert_backward(LayerNorm("norm", centres), inputs, after, correlated(draw, ROWS, UNITS, G, H))
+    after = norm(inputs, (UNITS,), eps=eps)
+    assert_forward(LayerNorm("norm", centres, eps), inputs, after, normal=True)
+    assert_backward(LayerNorm("norm", centres, eps), inputs, after, correlated(draw, ROWS, UNITS, G, H))
+
+
+def test_layer_norm_divides_each_row_by_its_own_size(draw: Draw) -> None:
+    inputs = (correlated(draw, ROWS, UNITS, Q, R) * torch.tensor([[0.1], [0.1], [2.0], [2.0]])).requires_grad_()
+    after = F.layer_norm(inputs, (UNITS,), eps=0.01)
+    cotangent = correlated(draw, ROWS, UNITS, G, H)
+    (gradient,) = torch.autograd.grad(after, inputs, cotangent)
+    sizes, rule = torch.tensor([0.01 * Q, 4 * Q], dtype=torch.float64), LayerNorm("norm", True, 0.01)
+    signal = Signal(sizes, moments(inputs)[1], normal=True)
+    found = [float(half.square().mean()) for half in after.detach().split(2)]
+    assert rule.forward(signal).q.tolist() == pytest.approx(found, rel=TOLERANCE)
+    assert rule.backward(Gradient(G, H), signal).g == pytest.approx(moments(gradient)[0], rel=TOLERANCE)
 
 
 def test_norms_of_nothing() -> None:
     nothing = Signal(torch.zeros(2, dtype=torch.float64), 0.0, normal=True)
     assert math.isnan(nothing.correlation)
-    assert BatchNorm("norm", 8).forward(nothing) == nothing
+    for equal in (nothing, Signal(torch.full((2,), 3.0, dtype=torch.float64), 3.0, normal=True, mean=1.0)):
+        centred = BatchNorm("norm", 8).forward(equal)
+        assert (centred.q.tolist(), centred.r, centred.mean) == ([0.0, 0.0], 0.0, 0.0)
     assert LayerNorm("norm", True).backward(Gradient(G, H), nothing) == Gradient(0.0, 0.0)
 
 
 NORMAL, OTHER = (Signal(torch.ones(1, dtype=torch.float64), 0.5, normal=normal) for normal in (True, False))
+MADE = replace(NORMAL, layers=frozenset({"fc"}), history=frozenset({"fc"}))
 START = Gradient(G, H)
 REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "φ of φ": (lambda: Nonlinearity("act", Activation("relu"), True).forward(OTHER), "act acts on what is not normal"),
@@ -199,10 +244,14 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: BatchNorm("norm", 8).backward(START, Signal(NORMAL.q, 1.0, normal=True)),
         "norm normalizes fewer than 4 rows, or equal ones",
     ),
+    "uneven rows": (
+        lambda: BatchNorm("norm", 8).backward(START, Signal(torch.tensor([0.01, 4.0]), 0.5, normal=True)),
+        "norm normalizes rows of very different sizes together",
+    ),
     "border": (lambda: Linear("conv", LAW, 9, None).backward(START, NORMAL), "at the border of conv enter fewer"),
-    "sum of φs": (lambda: Sum((False, False)).forward(OTHER, OTHER), "a sum of what is not independent"),
-    "sum with oneself": (lambda: Sum((True, True)).forward(NORMAL, NORMAL), "a sum of what is not independent"),
-    "sum of three": (lambda: Sum((False,) * 3).forward(NORMAL, NORMAL, NORMAL), "a sum of what is not independent"),
+    "sum of φs": (lambda: Sum().forward(OTHER, OTHER), "a sum of what is not independent"),
+    "sum with oneself": (lambda: Sum().forward(MADE, MADE), "a sum of what is not independent"),
+    "sum of three": (lambda: Sum().forward(MADE, OTHER, OTHER), "a sum of what is not independent"),
     "shared": (lambda: rule_of_layer("fc", nn.Linear(3, 3), None), "fc shares its weights with another layer"),
     "dependent": (
         lambda: rule_of_layer("fc", nn.Linear(3, 3), WeightLaw(1.0, 0.0, False)),
@@ -229,3 +278,8 @@ def test_which_layers_have_which_fans() -> None:
     assert rule_of_layer("conv", nn.Conv2d(4, 6, 1, groups=2), LAW) == Linear("conv", LAW, 2, 3)
     circular = nn.Conv1d(2, 6, 5, padding=2, padding_mode="circular", stride=2)
     assert rule_of_layer("conv", circular, LAW) == Linear("conv", LAW, 10, 15)
+    for border in ({}, {"padding": 1}, {"padding": 3}, {"padding": 2, "dilation": 2}):  # too narrow, or too wide
+        layer = nn.Conv1d(2, 6, 5, padding_mode="circular", **border)  # type: ignore[arg-type]  # numbers by name
+        assert rule_of_layer("conv", layer, LAW) == Linear("conv", LAW, 10, None), border
+    same = nn.Conv1d(2, 6, 5, padding="same", padding_mode="circular", dilation=2)
+    assert rule_of_layer("conv", same, LAW) == Linear("conv", LAW, 10, 30)

@@ -1,8 +1,12 @@
 """What a probe says in words is true of the numbers."""
 
+import math
 import re
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pytest
 import torch
 from torch import nn
 
@@ -125,3 +129,107 @@ def test_one_network_among_several() -> None:
     broken = table.copy()
     broken.loc[(broken["member"] == 1) & (broken["position"] > 2), "pre_second_moment"] = float("nan")
     assert judge(broken) == Verdict("not trainable", "the signal is no finite number from 4 on in 1 of 4 networks")
+
+
+def test_saturation_is_named() -> None:
+    """Weights far too large for sigmoid and tanh: signal and gradient may keep their sizes, and the slopes are gone."""
+    for activation in (nn.Sigmoid, nn.Tanh):
+        found = verdict("normal", 5, activation, std=3.0)
+        assert found.outlook != "trainable"
+        share = re.search(
+            r"saturated: up to (\d+)\xa0?\s?% of what enters an activation lies where it is flat", found.reason
+        )
+        assert share
+        assert int(share[1]) > 60
+        assert "saturated" not in verdict("xavier", 5, activation).reason
+    assert "saturated" not in verdict("normal", 5, nn.ReLU, std=3.0).reason
+
+
+def test_biases_that_kill_most_networks() -> None:
+    table = initlab.probe_model(chain(20, *[20] * 4, 5), rows(32, 20), seed=0, scheme="xavier", seeds=4)
+    for dead, outlook in ((2, "hard to train"), (3, "not trainable")):
+        made = table.copy()
+        made.loc[(made["member"] < dead) & (made["position"] < 3), "gradient_second_moment"] = 0.0
+        found = judge(made)
+        assert found.outlook == outlook
+        assert f"no gradient reaches the first layer in {dead} of 4 networks" in found.reason
+
+
+STEPS = 50
+
+
+def made(*, gradient: float = 1.0, signal: float = 1.0, **columns: float) -> pd.DataFrame:
+    """A signal table of 51 hidden layers, over which gradient (on its way back) and signal change by these factors."""
+    place = np.arange(STEPS + 2)
+    known = {"correlation": 0.1, "dead": 0.0, "saturated": 0.0}
+    return pd.DataFrame(
+        {
+            "member": 0,
+            "position": place + 1,
+            "layer": [f"layer {number}" for number in place + 1],
+            "entries": 20,
+            "units": 20,
+            "distinct_units": 20,
+            "weight_norm": 1.0,
+            "weight_gradient_norm": 1.0,
+            "gradient_second_moment": gradient ** (1 - place / STEPS),
+            "pre_second_moment": signal ** (place / STEPS),
+            **known,
+            **columns,
+        }
+    )
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize(
+    ("what", "below", "above", "words"),
+    [
+        ("gradient", 1.019**STEPS, 1.021**STEPS, "the gradient keeps its size"),
+        ("signal", 1.019**STEPS, 1.021**STEPS, "the signal keeps its size"),
+    ],
+)
+def test_how_much_counts_as_kept(what: str, below: float, above: float, words: str, up: bool) -> None:
+    kept, changed = (judge(made(**{what: size if up else 1 / size})) for size in (below, above))
+    assert words in kept.reason
+    assert words not in changed.reason
+    assert (kept.outlook, changed.outlook) == ("trainable", "trainable")
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_how_much_of_the_signal_is_worth_a_word(up: bool) -> None:
+    few, many = (judge(made(signal=size if up else 1 / size)) for size in (98.0, 102.0))
+    word = f"the signal {'grows' if up else 'shrinks'} 1.1 × a layer"
+    assert word not in few.reason
+    assert word in many.reason
+    assert many.outlook == "trainable"
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize(
+    ("what", "size", "below", "above"),
+    [
+        ("gradient", math.exp(6), "trainable", "hard to train"),  # six depth scales
+        ("gradient", 1e6, "hard to train", "not trainable"),
+        ("signal", 1e6, "trainable", "hard to train"),
+    ],
+)
+def test_where_an_outlook_changes(what: str, size: float, below: str, above: str, up: bool) -> None:
+    for factor, outlook in ((0.95, below), (1.05, above)):
+        change = size * factor if up else 1 / (size * factor)
+        assert judge(made(**{what: change})).outlook == outlook
+
+
+@pytest.mark.parametrize(
+    ("column", "border", "words"),
+    [
+        ("correlation", 0.99, "different inputs look the same"),
+        ("dead", 0.5, "units are dead"),
+        ("saturated", 0.5, "saturated"),
+    ],
+)
+def test_where_a_doubt_begins(column: str, border: float, words: str) -> None:
+    without, with_it = (judge(made(**{column: border + off})) for off in (-0.004, 0.004))
+    assert without.outlook == "trainable"
+    assert words not in without.reason
+    assert with_it.outlook == "hard to train"
+    assert words in with_it.reason

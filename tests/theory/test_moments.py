@@ -323,3 +323,13 @@ def test_pairs_without_variance(name: str) -> None:
     if not FORMULAS[name].kinks:
         slope = float(FORMULAS[name].slope(zero)[0])
         assert derivative_cross_moments(activation, 0.0, known).tolist() == pytest.approx([slope**2] * 3, rel=1e-9)
+
+
+@pytest.mark.parametrize("variance", [1e2, 1e3, 1e4, 1e6, 1e9, 1e12])
+def test_the_fastest_sines_are_right_to_four_percent(variance: float) -> None:
+    """E[sin²(ωh)] is (1 - exp(-2ω²v))/2, so 1/2 here: to 1e-9 up to 1000 radians a standard deviation."""
+    sine = Activation("sine", {"omega": 30.0})
+    allowed = 1e-9 if 30 * variance**0.5 < 1000 else 0.04
+    assert second_moment(sine, variance=variance) == pytest.approx(0.5, rel=allowed)
+    slopes = derivative_moments(sine, torch.tensor([variance], dtype=torch.float64))
+    assert float(slopes) == pytest.approx(450, rel=allowed)

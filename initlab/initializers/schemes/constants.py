@@ -15,7 +15,7 @@ def zeros(weight: Tensor) -> None:
     nn.init.zeros_(weight)
 
 
-@register("ones", source="torch.nn.init.ones_", elementwise=True)
+@register("ones", source="torch.nn.init.ones_", elementwise=True, random=False)
 def ones(weight: Tensor) -> None:
     """Fill `weight` with 1.
 
@@ -25,7 +25,7 @@ def ones(weight: Tensor) -> None:
     nn.init.ones_(weight)
 
 
-@register("constant", source="torch.nn.init.constant_", elementwise=True)
+@register("constant", source="torch.nn.init.constant_", elementwise=True, random=False)
 def constant(weight: Tensor, *, value: float = 0.01) -> None:
     """Fill `weight` with one value.
 

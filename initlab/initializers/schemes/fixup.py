@@ -14,7 +14,8 @@ def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
     """Multiply the weights of residual branches by L^(−1/(2m−2)); the last of each branch and the classifier are 0.
 
     L is the number of branches in the network, m the number of layers in a branch. These are the first two of Fixup's
-    rules. The third, scalar biases and multipliers, is a matter of the network (`model.scalars=true`).
+    rules. The third, scalar biases and multipliers, is a matter of the network (`model.scalars=true`). Biases are 0, as
+    in the paper, unless the user sets them (`bias`).
 
     Args:
         model: A network with a method `residual_branches()`, which lists the layers of each branch in order. Its
@@ -46,6 +47,4 @@ def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
     if context.output in context.slots:  # else it has a rule of its own
         context.output.weight.zero_()
         notes[context.output.name] = "zero: the output layer"
-        if context.output.bias is not None:
-            context.output.bias.zero_()
     return notes

@@ -6,7 +6,7 @@ from initlab.initializers.kernels import centre_tap
 from initlab.initializers.registry import register
 
 
-@register("identity", aliases=("dirac",), source="torch.nn.init.eye_ and dirac_")
+@register("identity", aliases=("dirac",), source="torch.nn.init.eye_ and dirac_", random=False)
 def identity(weight: Tensor, *, gain: float = 1.0) -> None:
     """Fill `weight` with gain times the identity, in the centre tap of each group of a convolution; the rest is 0.
 

@@ -21,7 +21,12 @@ MEMBER = re.compile(r"\d+/")  # what begins a name in a file that initlab wrote
 SHOWN = 4  # names of each kind of mismatch
 
 
-@register("pretrained", level="model", source="a checkpoint: safetensors, or a state dict that torch.save wrote")
+@register(
+    "pretrained",
+    level="model",
+    source="a checkpoint: safetensors, or a state dict that torch.save wrote",
+    random=False,
+)
 def pretrained(
     model: nn.Module, *, context: Context, path: Path | None = None, prefix: str = "", member: int | None = None
 ) -> dict[str, str]:
@@ -186,13 +191,13 @@ def _prefix(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     """What to take off the names in a file so that they fit; empty if no prefix would do.
 
     Args:
-        expected: The network's tensors by name, at least one.
+        expected: The network's tensors by name; there are none where all are the output layer's own.
         given: The tensors in the file by name.
     """
-    first = next(iter(expected))
+    first = next(iter(expected), "")
     for name in given:
         prefix = name.removesuffix(first)
-        if prefix and prefix != name and all(prefix + other in given for other in expected):
+        if first and prefix and prefix != name and all(prefix + other in given for other in expected):
             return prefix
     return ""
 

@@ -9,7 +9,7 @@ from initlab.initializers.kernels import centre_tap
 from initlab.initializers.registry import register
 
 
-@register("zero_hadamard", source="Zhao et al. 2022, arXiv:2110.12661, algorithm 1")
+@register("zero_hadamard", source="Zhao et al. 2022, arXiv:2110.12661, algorithm 1", random=False)
 def zero_hadamard(weight: Tensor) -> None:
     """Fill `weight` with a partial identity, or c·I*·H·I* where it widens; convolutions at the centre tap (ZerO).
 
