@@ -52,6 +52,18 @@ def test_a_signal_of_zero_and_one_that_explodes(xavier: Probe) -> None:
     assert np.isnan(measured[2:]).all()
 
 
+def test_members_that_diverged_are_left_out_without_a_warning(xavier: Probe) -> None:
+    """Of infinite weights and gradients of 0 nothing is known; the others' means are drawn. Warnings are errors."""
+    lost = xavier.signal["member"] == 0
+    diverged = xavier.signal.assign(
+        weight_norm=xavier.signal["weight_norm"].mask(lost, np.inf),
+        gradient_second_moment=xavier.signal["gradient_second_moment"].mask(lost, 0.0),
+    )
+    measured = heights(signal_by_depth({"diverged": diverged}).axes[1])[0]
+    others = xavier.signal[~lost].pivot(index="member", columns="position", values="gradient_second_moment")
+    np.testing.assert_allclose(measured, np.exp(np.log(others.to_numpy(float)).mean(0)))
+
+
 def test_histograms(xavier: Probe) -> None:
     figure = activation_histograms({"xavier": xavier.histograms, "he": probed("he").histograms})
     panels = [panel for panel in figure.axes if panel.get_visible()]
