@@ -45,11 +45,6 @@ def _about_data(analysis: Analysis) -> list[str]:
     if kinds["metric"].nunique() > 1:
         names = listed([f"{data} ({METRICS[metric]})" for data, _, metric in kinds.to_numpy()])
         found.append(f"Their scores do not compare, and are kept apart: {names}.")
-    dropped = len(analysis.study.differing) - len(analysis.jobs)
-    if dropped:
-        found.append(
-            f"{counted(dropped, 'job')} differ from others in nothing but their seeds; those with the most seeds count."
-        )
     return found
 
 
@@ -78,16 +73,23 @@ def _about_seeds(analysis: Analysis) -> list[str]:
     found, counts = [], sorted(set(analysis.candidates["seeds"]))
     if len(counts) > 1:
         found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
-    short = {}
-    for key, table in analysis.candidates.groupby(CONDITION, sort=False):
+    short, hopeless = [], 0
+    for _, table in analysis.candidates.groupby(CONDITION, sort=False):
         needed = seeds_needed(count_pairs(len(table)), level=analysis.level)
-        if len(table) > 1 and needed > table["seeds"].max():
-            short[key] = needed
-    if short and max(counts) > 1 and len(analysis.conditions) > 1:
+        hopeless += needed is None
+        if len(table) > 1 and needed is not None and needed > table["seeds"].max():
+            short.append(needed)
+    several = len(analysis.conditions)
+    if short and max(counts) > 1 and several > 1:
         found.append(
-            f"Under {len(short)} of {len(analysis.conditions)} conditions there are so few seeds that not even the "
-            "clearest difference could be significant after the correction for all pairs: it takes at least "
-            f"{max(short.values())}, or fewer candidates at a time."
+            f"Under {len(short)} of {several} conditions there are so few seeds that not even the clearest difference "
+            f"could be significant after the correction for all pairs: it takes at least {max(short)}, or fewer "
+            "candidates at a time."
+        )
+    if hopeless and max(counts) > 1 and several > 1:
+        found.append(
+            f"Under {hopeless} of {several} conditions there are so many candidates that no number of seeds shows a "
+            "difference after the correction for all pairs: compare fewer at a time."
         )
     return found
 

@@ -43,6 +43,15 @@ def has_learned(candidate: pd.Series, baseline: float) -> bool:
     return above and not low <= baseline  # NaN where there is no interval
 
 
+def learned_candidates(analysis: Analysis) -> pd.Series:
+    """Of each row of `Analysis.candidates`, whether it has learned, as far as the baseline is known."""
+    learned = pd.Series(False, index=analysis.candidates.index)
+    for condition in analysis.conditions:
+        baseline, table = baseline_under(analysis, condition), analysis.candidates_under(condition)
+        learned[table.index] = [has_learned(row, baseline) for _, row in table.iterrows()]
+    return learned
+
+
 def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
     """Whether the networks of a job ended where knowing nothing of the inputs does, or all of them diverged.
 

@@ -198,6 +198,7 @@ def test_at_any_level_the_command_of_few_seeds_says_how_many_it_takes() -> None:
     for level in (0.5, 0.75, 0.9, 0.95, 0.99):
         for pairs in (1, 3, 6):
             needed = seeds_needed(pairs, level=level)
+            assert needed is not None
             least = [
                 float(sign_flip_p(np.ones((1, seeds)), rng=np.random.default_rng(0))[0]) * pairs
                 for seeds in (needed - 1, needed)
