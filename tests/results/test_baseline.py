@@ -10,6 +10,7 @@ from initlab.figures.curves import learning_curves
 from initlab.figures.seeds import seeds_as_dots
 from initlab.reporting.recommendation import recommendation_section, recommendation_words
 from initlab.reporting.scores import leaderboard
+from initlab.reporting.sections import compose_report
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.baseline import baseline_lines, baseline_under, has_learned
 from initlab.results.choice import choose_candidate
@@ -45,6 +46,8 @@ def test_nothing_here_learned_is_an_answer() -> None:
         (0.40, 0.26, False),
         (0.40, 0.35, True),
         (0.40, math.nan, True),
+        (0.300, 0.29, False),  # 4 % of the way from 0.271 to 1
+        (0.312, 0.29, True),  # 5.6 % of it
         (math.nan, math.nan, False),
     ],
 )
@@ -66,6 +69,43 @@ def test_among_equals_the_simplest_wins() -> None:
     assert "not shown to be worse, whose mean is within the interval of the best" in " ".join(
         recommendation_words(found, choice)
     )
+
+
+def test_what_does_not_show_that_it_learned_is_not_recommended_while_another_does() -> None:
+    """The higher mean of few that got lucky: 0.750 [0.000, 1.000] is no evidence, 0.700 of every seed is."""
+    found = analysed(0.389, orthogonal=[1.0, 0.97, 0.28], he=[0.7, 0.71, 0.69])
+    assert found.candidates["candidate"].tolist() == ["orthogonal", "he"]
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    assert choice.chosen["candidate"] == "he"
+    assert choice.near == ("he",)
+    text = " ".join(recommendation_words(found, choice))
+    assert text.startswith("Use he, at a learning rate of about 0.1: test accuracy 0.700")
+    assert "orthogonal has test accuracy 0.750 [0.000, 1.000] over 3 seeds, which is not clearly above" in text
+
+
+@pytest.mark.parametrize(
+    ("best", "end"), [(0.01, "the smallest rate tried"), (0.1, ""), (1.0, "the largest rate tried")]
+)
+def test_of_a_single_scheme_the_rate_is_tuned_and_its_place_and_training_are_said(best: float, end: str) -> None:
+    cells = [
+        Cell(
+            {"init.name": "he", "optim.lr": rate, "batch_size": 16, "trainer.max_epochs": 30},
+            (0.9 if rate == best else 0.7) + NOISE[0],
+            metadata={"baseline": 0.389},
+        )
+        for rate in (0.01, 0.1, 1.0)
+    ]
+    found = analyse(study_of(*cells), tune=True)
+    assert found.candidates["candidate"].tolist() == ["he"]
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    text = " ".join(recommendation_words(found, choice))
+    assert text.startswith(f"Use he, at a learning rate of about {best:g}{f' ({end})' if end else ''}: test accuracy")
+    assert "The learning rate is for the optimizer sgd, batches of 16 and 30 epochs: with others" in text
+    assert ("try further ones" in text) == bool(end)
+    assert compose_report(found, "he").sections  # the report of a single candidate
+    assert analyse(study_of(*cells)).axes.compared == ("optim.lr",)  # where nobody asked to tune, rates are compared
 
 
 def test_where_all_are_equal_it_does_not_matter() -> None:
