@@ -145,5 +145,6 @@ def _metadata(job: Job, run: str, *, status: str) -> dict[str, Any]:
             "data_checksum": data.checksum,
             "validates_on_test": data.validates_on_test,
             "baseline": data.baseline,
+            "validation_baseline": data.validation_baseline,
         }
     return describe_machine(job.config.trainer.accelerator) | known

@@ -14,6 +14,7 @@ from initlab.reporting.sections import compose_report
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.baseline import baseline_lines, baseline_under, has_learned
 from initlab.results.choice import choose_candidate
+from tests.helpers import make_job
 from tests.results.studies import Cell, study_of
 
 NOISE = np.random.default_rng(0).normal(0, 0.01, (4, 12))
@@ -21,7 +22,7 @@ SIMPLE = {"he", "orthogonal", "torch_default"}
 
 
 def analysed(baseline: float | None, **scores: object) -> Analysis:
-    metadata = {} if baseline is None else {"baseline": baseline}
+    metadata = {} if baseline is None else {"baseline": baseline, "validation_baseline": baseline + 0.025}
     cells = [Cell({"init.name": name}, values, metadata=metadata) for name, values in scores.items()]  # type: ignore[arg-type]
     return analyse(study_of(*cells))
 
@@ -121,13 +122,19 @@ def test_where_all_are_equal_it_does_not_matter() -> None:
     assert not choice.indifferent  # two seeds could not have shown a difference
 
 
+def test_each_split_has_a_baseline_of_its_own() -> None:
+    data = make_job("data=wine").dataset
+    assert (data.baseline, data.validation_baseline) == (14 / 36, 12 / 29)
+
+
 @pytest.mark.parametrize("baseline", [0.389, None])
 def test_it_is_a_line_in_tables_and_figures(baseline: float | None) -> None:
     found = analysed(baseline, he=0.42 + NOISE[0], zeros=0.38 + NOISE[1] / 10)
     (condition,) = found.conditions
     (table,) = leaderboard(found).parts
     names = [name.split(" ")[0] if not name.startswith("(") else name for name in table.shown["candidate"]]  # type: ignore[union-attr]
-    dots, curves = seeds_as_dots(found).axes[0], learning_curves(found).axes[0]
+    figure = learning_curves(found)
+    dots, curves = seeds_as_dots(found).axes[0], figure.axes[0]
     said = [text.get_text().strip() for panel in (dots, curves) for text in panel.texts]
     if baseline is None:
         assert math.isnan(baseline_under(found, condition))
@@ -137,6 +144,11 @@ def test_it_is_a_line_in_tables_and_figures(baseline: float | None) -> None:
     else:
         assert names == ["he", "(the commonest class)", "zeros"]
         assert baseline_lines(found.study) == ["wine: Knowing only the commonest class scores 0.389."]
-        assert said.count("the commonest class") == 2
-        assert any(np.allclose(line.get_ydata(), 0.389) for line in curves.get_lines())
+        assert said.count("the commonest class") == 1  # in the other figure the legend has it, clear of all curves
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["he", "zeros", "the commonest class"]
+        levels = [
+            np.asarray(line.get_ydata()) for line in curves.get_lines() if line.get_label() == "the commonest class"
+        ]
+        np.testing.assert_allclose(levels, [[0.414, 0.414]])  # of the validation rows, whose scores are drawn
         assert any(np.allclose(line.get_xdata(), 0.389) for line in dots.get_lines())
