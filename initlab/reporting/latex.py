@@ -107,7 +107,7 @@ def to_latex(table: Table) -> str:
         ]
     else:
         begin, end = f"\\begin{{tabular}}{{{layout.columns}}}", r"\end{tabular}"
-        inside = [r"\centering", *size, caption, label, begin, *top, *body, r"\bottomrule", end]
+        inside = [r"\centering", caption, label, *size, begin, *top, *body, r"\bottomrule", end]
         lines = [r"\begin{table}", *inside, r"\end{table}"]
     return "\n".join([f"% \\usepackage{{{', '.join(packages)}}}", *lines, ""])
 

@@ -46,8 +46,8 @@ def test_a_wide_table_fits_the_line_in_cells_of_several_lines() -> None:
     shown = pd.DataFrame({"candidate": ["xavier_normal"], **{name: [interval] for name in headings}})
     lines = to_latex(Table("candidates", "Mean.", shown, shown)).splitlines()
     assert lines[0] == r"% \usepackage{array, booktabs}"
-    assert lines[3] == r"\scriptsize"
-    assert lines[4] == r"\setlength{\tabcolsep}{4pt}"
+    assert lines[5] == r"\scriptsize"
+    assert lines[6] == r"\setlength{\tabcolsep}{4pt}"
     widths = [float(width) for width in re.findall(r"p\{([\d.]+)\\linewidth\}", lines[7])]
     assert len(widths) == 5
     assert sum(widths) < 1 - 4 * 0.02  # the rest is the space between the columns
