@@ -20,6 +20,7 @@ def remarks(analysis: Analysis) -> list[str]:
     found = [
         *_about_data(analysis),
         *_about_rates(analysis),
+        *_about_recipes(analysis),
         *_about_seeds(analysis),
         *_about_members(analysis),
         *_about_machines(analysis),
@@ -60,6 +61,23 @@ def _about_rates(analysis: Analysis) -> list[str]:
     return [
         f"The best learning rate is the first or last that was tried, so that a better one may lie outside, in "
         f"{len(edges)} of {counted(len(table), 'case')}: {listed(names, 4)}."
+    ]
+
+
+def _about_recipes(analysis: Analysis) -> list[str]:
+    """That data sets share a grid of learning rates, though their recipes train by different optimizers."""
+    if not analysis.axes.tuned:
+        return []
+    names = [analysis.study.configs.get(str(job), {}).get("optim.name") for job in analysis.jobs.index]
+    jobs = analysis.jobs.assign(optimizer=names).dropna(subset=["optimizer"]).groupby("data", sort=False)
+    optimizers = {str(data): tuple(dict.fromkeys(rows["optimizer"])) for data, rows in jobs}
+    grids = {tuple(sorted(set(rows["rate"]))) for _, rows in jobs}
+    if len(set(optimizers.values())) < 2 or len(grids) == len(optimizers):
+        return []
+    recipes = [f"{data} trains by {listed(list(several))}" for data, several in optimizers.items()]
+    return [
+        f"{listed(recipes)}, at the same learning rates: what is a fine grid for one optimizer may be too high or too "
+        "low for another."
     ]
 
 

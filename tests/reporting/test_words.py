@@ -205,6 +205,22 @@ def test_a_learning_rate_at_the_edge_is_said() -> None:
     assert "in 2 of 2 cases: he on wine (1) and zeros on wine (1)" in line
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "rates", "said_so"),
+    [("adam", (0.01, 0.1), True), ("sgd", (0.01, 0.1), False), ("adam", (0.001, 0.01), False)],
+)
+def test_one_grid_for_different_optimizers_is_said(optimizer: str, rates: tuple[float, ...], said_so: bool) -> None:
+    cells = [
+        Cell({"data.name": data, "init.name": init, "optim": {"name": name, "lr": rate}}, [0.5 + rate] * 2)
+        for data, name, grid in (("wine", "sgd", (0.01, 0.1)), ("digits", optimizer, rates))
+        for init in ("he", "zeros")
+        for rate in grid
+    ]
+    found = [line for line in remarks(analyse(study_of(*cells))) if "trains by" in line]
+    assert bool(found) == said_so
+    assert all(line.startswith("wine trains by sgd and digits trains by adam, at the same learning") for line in found)
+
+
 def test_what_does_not_compare_is_said() -> None:
     study = study_of(Cell({}, [0.5, 0.6]), Cell({"data.name": "teacher"}, [0.5, 0.6], metric="r2"))
     assert "Their scores do not compare, and are kept apart: wine (accuracy) and teacher (R²)." in remarks(
