@@ -39,9 +39,11 @@ def save_pdf(figure: Figure, path: Path) -> None:
         figure.savefig(path, format="pdf", metadata={"CreationDate": None})
 
 
-def in_lines(text: str) -> str:
-    """A title of a panel as matplotlib draws it, no wider than the panel: long ones have two lines, and then an end."""
-    letters, lines = TITLE
+def in_lines(text: str, letters: int = TITLE[0], lines: int = TITLE[1]) -> str:
+    """Text as matplotlib draws it, in lines of so many letters at most: as a title no wider than its panel.
+
+    What does not fit the last line is left out, and three dots say so.
+    """
     return "\n".join(map(literal, textwrap.wrap(text, letters, max_lines=lines, placeholder=" …")))
 
 
