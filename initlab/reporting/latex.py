@@ -85,7 +85,7 @@ def to_latex(table: Table) -> str:
     """
     shown = table.shown.astype(str)
     layout = _layout(shown)
-    head, *rows = (_row(cells, layout) for cells in (shown.columns, *shown.itertuples(index=False, name=None)))
+    head, *rows = (_row(list(cells), layout) for cells in (shown.columns, *shown.to_numpy()))
     long = len(rows) > MOST_ROWS
     packages = [*(["array"] if layout.wrapped else []), "booktabs", *(["longtable"] if long else [])]
     caption, label = f"\\caption{{{escape_latex(' '.join(table.caption.split()))}}}", f"\\label{{tab:{table.name}}}"

@@ -69,7 +69,8 @@ def _about_recipes(analysis: Analysis) -> list[str]:
     if not analysis.axes.tuned:
         return []
     names = [analysis.study.configs.get(str(job), {}).get("optim.name") for job in analysis.jobs.index]
-    jobs = analysis.jobs.assign(optimizer=names).dropna(subset=["optimizer"]).groupby("data", sort=False)
+    optimizer = pd.Series(names, index=analysis.jobs.index, dtype=object)
+    jobs = analysis.jobs.assign(optimizer=optimizer).dropna(subset=["optimizer"]).groupby("data", sort=False)
     optimizers = {str(data): tuple(dict.fromkeys(rows["optimizer"])) for data, rows in jobs}
     grids = {tuple(sorted(set(rows["rate"]))) for _, rows in jobs}
     if len(set(optimizers.values())) < 2 or len(grids) == len(optimizers):

@@ -160,7 +160,7 @@ def _overview(analysis: Analysis) -> str:
     taught = above_0 & table.groupby(CONDITION, sort=False)["learned"].transform("any")
     sentences = [what]
     if not taught[several].all():
-        keys = table.loc[several & ~taught, CONDITION].drop_duplicates().to_numpy()
+        keys = table.loc[several & ~taught, CONDITION].drop_duplicates().to_numpy().tolist()
         where = listed([analysis.title(key) for key in keys], 4)
         count = f"{len(keys)} of {counted(conditions, 'condition')}"
         sentences.append(f"Under {count} no candidate learned, and they do not count: {where}.")

@@ -54,11 +54,10 @@ def has_learned(candidate: pd.Series, baseline: float) -> bool:
 
 def learned_candidates(analysis: Analysis) -> pd.Series:
     """Of each row of `Analysis.candidates`, whether it has learned, as far as the baseline is known."""
-    learned = pd.Series(False, index=analysis.candidates.index)
-    for condition in analysis.conditions:
-        baseline, table = baseline_under(analysis, condition), analysis.candidates_under(condition)
-        learned[table.index] = [has_learned(row, baseline) for _, row in table.iterrows()]
-    return learned
+    baselines = {condition: baseline_under(analysis, condition) for condition in analysis.conditions}
+    table = analysis.candidates
+    learned = [has_learned(row, baselines[row["data"], row["metric"], row["setting"]]) for _, row in table.iterrows()]
+    return pd.Series(learned, index=table.index, dtype=bool)
 
 
 def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
