@@ -109,7 +109,7 @@ def test_all_views_show_the_same(analysis: Analysis, report: Report) -> None:
         text = interval_text(row["score"], row["score_low"], row["score_high"])
         assert "[" in text
         for name, view in views.items():
-            assert text in view.replace("\\[", "[").replace("\\]", "]"), name
+            assert text in view.replace("\\[", "[").replace("\\]", "]").replace("~", " "), name
     for _, row in analysis.pairs.iterrows():
         text = difference_text(row["difference"], row["low"], row["high"])
         assert text in set(tables["pairs"].shown["a − b"])
