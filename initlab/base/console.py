@@ -5,10 +5,8 @@ import contextlib
 import io
 import logging
 import sys
-import textwrap
 import warnings
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -53,24 +51,14 @@ def open_console() -> Console:
     return console if console.is_terminal else Console(width=160)
 
 
-def say(console: Console, text: str, *, to_paste: bool = False) -> None:
-    """Print text as it is: no markup, no colours; in a terminal lines that are too long are broken between words.
+def say(console: Console, text: str) -> None:
+    """Print text unchanged: no markup, no colours, no line breaks added, so that it can be copied.
 
     Args:
         console: Where to print, as `open_console` makes it.
-        text: One message; line breaks in it are kept, and its further lines are indented like the first.
-        to_paste: Whether it is a command or code, which no line break may be added to.
+        text: One message; line breaks in it are kept.
     """
-    if console.is_terminal and not to_paste:
-        text = "\n".join(_wrapped(line, console.width) for line in text.split("\n"))
     console.print(text, soft_wrap=True, highlight=False, markup=False)
-
-
-def _wrapped(line: str, width: int) -> str:
-    """A line broken between words; what is longer than the width, as a path may be, is left whole."""
-    indent = line[: len(line) - len(line.lstrip())]
-    words = partial(textwrap.fill, break_long_words=False, break_on_hyphens=False)
-    return words(line, width, subsequent_indent=indent) if len(line) > width else line
 
 
 def quiet_libraries() -> None:

@@ -52,9 +52,9 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
     say(console, f"In {folder}: {written}, a folder a job")
     if not with_report:
-        say(console, f"python -m initlab.report {folder}", to_paste=True)
+        say(console, f"python -m initlab.report {folder}")
     if has_logs(folder):
-        say(console, f"tensorboard --logdir {folder}", to_paste=True)
+        say(console, f"tensorboard --logdir {folder}")
 
 
 def _say_baselines(study: Study, console: Console) -> None:

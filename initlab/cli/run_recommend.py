@@ -218,8 +218,7 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
             case Paragraph(text):
                 say(console, f"\n{text}")
             case Code(text):
-                code = "\n".join(f"    {line}" for line in text.splitlines())
-                say(console, f"\n{code}\n", to_paste=True)
+                say(console, "\n" + "\n".join(f"    {line}" for line in text.splitlines()) + "\n")
     say(console, f"In {folder}: report.html with the evidence, figures/, tables/, a folder a job")
 
 

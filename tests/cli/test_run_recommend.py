@@ -35,7 +35,7 @@ def recommended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     )
     with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as output:
         said: list[str] = []
-        output.setattr("initlab.cli.run_recommend.say", lambda _, text, **_more: said.append(text))
+        output.setattr("initlab.cli.run_recommend.say", lambda _, text: said.append(text))
         assert recommend(command, patch, folder) == 0
     return folder / "outputs" / "recommend" / "study", "\n".join(said)
 
