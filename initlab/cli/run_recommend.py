@@ -233,7 +233,7 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
     study = read_study(folder)
     if study.members.empty:
         return
-    analysis = analyse(study)
+    analysis = analyse(study, tune=True)
     schemes = study.members.drop_duplicates("job").set_index("job")["init"]
     names = {str(name): str(schemes[job]) for name, job in analysis.candidates[["candidate", "job"]].to_numpy()}
     simple = {name for name, scheme in names.items() if find_scheme(scheme).level == "weight"}

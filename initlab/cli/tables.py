@@ -131,6 +131,8 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
     for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
         ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         columns[title] = [escape(interval_text(*row)) for row in ends]
+        if column == "test_score" and summary["diverged"].any():  # what jobs are compared by
+            columns["diverged as 0"] = [interval_text(score) for score in summary["counted_score"]]
     thresholds = list(summary["threshold"])
     several = len(set(thresholds)) > 1
     medians = summary["epochs_to_threshold"].to_numpy(np.float64)

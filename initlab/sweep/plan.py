@@ -105,11 +105,15 @@ def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
     """
     candidates = count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs}))
     pairs, seeds = count_pairs(candidates), max((len(job.seeds) for job in jobs), default=0)
-    if not 1 < seeds < seeds_needed(pairs) or not pairs:
+    needed = seeds_needed(pairs)
+    if seeds < 2 or not pairs or (needed is not None and seeds >= needed):
         return []
+    many = f"{candidates} candidates make {counted(pairs, 'pair')}"
+    if needed is None:
+        return [f"{many}: no number of seeds shows a difference among so many; compare fewer candidates at a time"]
     return [
-        f"{candidates} candidates make {counted(pairs, 'pair')}: {seeds} seeds are too few for a difference between "
-        f"them to be significant; seeds={seeds_needed(pairs)} is the least"
+        f"{many}: {seeds} seeds are too few for a difference between them to be significant; seeds={needed} is the "
+        "least"
     ]
 
 
