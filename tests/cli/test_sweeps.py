@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest
 
 import initlab
 from initlab.base.errors import UserError
+from initlab.cli.apps import probe, recommend
+from initlab.cli.apps import train as train_command
 from initlab.initializers.api import initialize
 from initlab.sweep.cost import cost_of
 from initlab.tables.store import read_config
@@ -98,6 +101,30 @@ def test_hydras_own_folders_are_honoured(command: str, folder: str, monkeypatch:
     assert (study / "summary.csv").exists()
     assert not (tmp_path / "outputs").exists()
     assert read_config(study / "init=he")["name"] == study.name
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        (probe, "init=he,zeros hydra.run.dir={}/p seeds=2 report=false"),
+        (train_command, "-m init=he,zeros hydra.run.dir={}/p " + QUICK.replace("name=study", "")),
+        (train_command, "init=he hydra.sweep.dir={}/p " + QUICK.replace("name=study", "")),
+        (recommend, "init=he,zeros hydra.run.dir={}/p recommend.rates=1 " + QUICK.replace("name=study", "")),
+    ],
+)
+def test_hydras_folder_of_the_other_mode_is_honoured_too(
+    program: Callable[[], None], typed: str, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    """A probe and a recommendation always sweep, which who types `hydra.run.dir` does not see."""
+    assert run(typed.format(tmp_path), monkeypatch, tmp_path, program=program) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+    assert list((tmp_path / "p").glob("init=he*/config.yaml"))
+
+
+def test_of_hydras_two_folders_the_one_of_the_mode_counts(monkeypatch: Patch, tmp_path: Path) -> None:
+    typed = f"init=he hydra.run.dir={tmp_path}/p hydra.sweep.dir={tmp_path}/q seeds=2 report=false"
+    assert run(typed, monkeypatch, tmp_path, program=probe) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["q"]
 
 
 def test_a_jobs_own_folder_is_ours(monkeypatch: Patch, tmp_path: Path, capsys: Said) -> None:
