@@ -96,7 +96,7 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     names = ", ".join(one.job.init.scheme for one in promising)
     if promising:
         say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
-    # What raised something does so at every rate: at one of them the study keeps the traceback, and counts it as failed.
+    # What raised something does so at every rate; at one of them it stands in the study, as failed.
     chosen += [with_rate(job, grid[0], swept) for job in faulty]
     run_study(chosen, conclude=partial(_conclude, screened=rows))
 
