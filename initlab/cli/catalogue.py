@@ -13,8 +13,9 @@ from rich.table import Table
 
 from initlab.activations import ACTIVATIONS, Activation
 from initlab.base.errors import UserError, nearest
+from initlab.config.defaults import NAMED_GAINS
 from initlab.initializers import Scheme
-from initlab.initializers.gains import NAMED_GAINS, gain_value
+from initlab.initializers.gains import gain_value
 from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns
 
 WIDE = 110  # characters of a terminal in which each scheme's source has a column of its own

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import UserError
+from initlab.config.defaults import check_typed
 from initlab.config.names import without_leftovers
 from initlab.config.schema import Config, parse_config
 
@@ -51,7 +52,9 @@ def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | No
         resolved["plugins"] = [resolved["plugins"]]
     if folder is not None:
         resolved |= {"output_dir": str(folder.parent), "name": folder.name}
-    return PlainConfig(resolved, parse_config(resolved), tuple(overrides))
+    config_record = parse_config(resolved)
+    check_typed(resolved, overrides)
+    return PlainConfig(resolved, config_record, tuple(overrides))
 
 
 def hydras_folder(config: DictConfig, mode: str) -> Path | None:
