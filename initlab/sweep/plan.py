@@ -135,16 +135,21 @@ class Schedule:
     def member_epoch_seconds(self) -> dict[str, float]:
         """By `Job.program`, what a member-epoch is expected to take, roughly."""
         return {
-            cohort.shares[0].job.program: self.costs[cohort.shares[0].job.program].seconds(cohort.members)
-            / cohort.member_epochs
+            cohort.shares[0].job.program: _seconds(cohort, self.costs) / cohort.member_epochs
             for cohort in reversed(self.cohorts)
         }
 
     @property
     def seconds(self) -> float:
         """What all of it is expected to take, very roughly: machines differ."""
-        each = [self.costs[cohort.shares[0].job.program].seconds(cohort.members) for cohort in self.cohorts]
+        each = [_seconds(cohort, self.costs) for cohort in self.cohorts]
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
+
+
+def _seconds(cohort: Cohort, costs: Mapping[str, Cost]) -> float:
+    """A rough guess of the seconds that a cohort takes on one core."""
+    first = cohort.shares[0].job
+    return costs[first.program].seconds(cohort.members, jobs=len({share.job.name for share in cohort.shares}))
 
 
 def make_schedule(jobs: Sequence[Job]) -> Schedule:
@@ -170,7 +175,7 @@ def make_schedule(jobs: Sequence[Job]) -> Schedule:
     workers = _choose_workers(jobs, costs)
     cohorts += form_cohorts(shares, workers=workers, most=most_members(jobs, costs, workers))
     if workers > 1:  # the longest first, so that none is left alone in the end
-        cohorts.sort(key=lambda cohort: -costs[cohort.shares[0].job.program].seconds(cohort.members))
+        cohorts.sort(key=lambda cohort: -_seconds(cohort, costs))
     return Schedule(cohorts, min(workers, max(1, len(cohorts))), costs)
 
 

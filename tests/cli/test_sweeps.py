@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shlex
 import signal
@@ -250,6 +251,13 @@ def test_a_dry_run_knows_how_many_train_at_a_time(
 def test_a_dry_run_estimates_its_time(monkeypatch: Patch, tmp_path: Path, capsys: Said) -> None:
     assert run("-m init=he,zeros dry_run=true", monkeypatch, tmp_path) == 0
     assert ", one after another, ≈ 1 s; nothing was trained" in capsys.readouterr().out
+    assert (
+        run("-m batch_size=linspace(8,97,90) seeds=2 trainer.max_epochs=1 n_jobs=1 dry_run=true", monkeypatch, tmp_path)
+        == 0
+    )
+    said = re.search(r"90 jobs, .* in 90 cohorts, .* ≈ (\d+) s", " ".join(capsys.readouterr().out.split()))
+    assert said is not None
+    assert int(said[1]) == pytest.approx(18, rel=0.3)  # it took so long, and nearly nothing of it was training
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
