@@ -14,6 +14,8 @@ from initlab.base.spellings import our_key, our_value
 from initlab.config.files import CONF
 from initlab.config.names import GROUPS, key_of
 
+NUMBERS = re.compile(r"[-+\d.,eE]*")  # of a sweep
+
 
 def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
     """One line that says what in the command line or a configuration file was wrong; None if it is no such error.
@@ -36,7 +38,11 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
         return UserError(f"{error.override}: {_one_line(error.message)}")
     if isinstance(error, HydraException) and "Ambiguous value for argument" in str(error):
         argument = str(error).split("'")[1]
-        return UserError(f"{argument}: to sweep over several values, put -m before the first argument")
+        key, _, value = argument.partition("=")
+        one = (
+            "" if key in GROUPS or NUMBERS.fullmatch(value) else f"; if it is one value, quote it: '{key}=\"{value}\"'"
+        )
+        return UserError(f"{argument}: to sweep over several values, put -m before the first argument{one}")
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return UserError(f"{error}; choose by name, e.g. init=he")
     if isinstance(error, ValueError) and str(error).startswith(("Only one of --run", "The --resolve flag")):
