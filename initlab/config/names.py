@@ -71,7 +71,7 @@ def check_targets(swept: Collection[str], jobs: Sequence[Sequence[str]]) -> None
     Raises:
         UserError: it does.
     """
-    for group in sorted(GROUPS & swept):
+    for group in sorted(GROUPS & set(swept)):
         target = next((text for text in jobs[0] if key_of(text) == f"{group}._target_"), None)
         if target is None or f"{group}._target_" in swept:
             continue

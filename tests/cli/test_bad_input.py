@@ -71,7 +71,7 @@ BAD_INPUT = {
     "~data.name": "data.name: missing",
     "init=xavier,he": "init=xavier,he: to sweep over several values, put -m before the first argument\n",
     "optim.lr=0.1,1e-2": "optim.lr=0.1,1e-2: to sweep over several values, put -m before the first argument\n",
-    "data=csv data.path=a,b.csv": "put -m before the first argument; if it is one value, quote it: 'data.path=\"a,b.csv\"'",
+    "data=csv data.path=a,b.csv": "if it is one value, quote it: 'data.path=\"a,b.csv\"'",
     "-m optim=sgd,adam optim._target_=torch.optim.RMSprop": (
         "optim._target_=torch.optim.RMSprop: replaces what optim= names, so that optim=sgd and optim=adam would be the "
         "same; leave one out"
