@@ -8,7 +8,7 @@ from typing import Any, Literal
 from initlab.base.errors import UserError
 from initlab.base.spellings import our_key
 from initlab.config.calls import check_call, conforms
-from initlab.initializers.gains import check_gain
+from initlab.config.defaults import check_gain
 from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, find_scheme
 
 COMMON = ("name", "bias", "output", "output_layer")

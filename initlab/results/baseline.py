@@ -93,6 +93,6 @@ def baseline_lines(study: Study) -> list[str]:
         value, metric = baseline_of_job(study, str(job)), str(rows["metric"].iloc[0])
         if math.isfinite(value):
             what = "Knowing only the commonest class" if metric == "accuracy" else "Predicting the mean"
-            line = f"{what} scores {interval_text(value)}"
+            line = f"{what} scores {'' if metric == 'accuracy' else 'an R² of '}{interval_text(value)}"
             found.setdefault(str(rows["data"].iloc[0]), line)
     return [f"{data}: {line}." for data, line in found.items()]

@@ -12,6 +12,8 @@ from torch import nn
 import initlab
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
+from initlab.base.wording import counted
+from initlab.cli.apps import recommend
 from initlab.tables.store import read_config, read_failure
 from tests.helpers import QUICK, run
 
@@ -143,3 +145,33 @@ def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
     assert read_failure(error.parent) == reason
     assert "raise ArithmeticError('not this seed')" in error.read_text()  # the user's own line
     assert len(list((tmp_path / "outputs" / "other").glob("*/members.parquet"))) == 1
+
+
+@pytest.mark.parametrize(("others", "jobs"), [(",he,zeros", 7), ("", 1)])
+def test_one_that_fails_fails_a_recommendation_as_it_does_a_sweep(
+    others: str,
+    jobs: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    own_scheme: str,
+) -> None:
+    """The others are looked at, trained and compared all the same, if there are others: torch's own alone is none."""
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('bad', source='our own')\n"
+        "def bad(weight):\n"
+        "    'Fill `weight`, or not.'\n"
+        "    raise ArithmeticError('never')\n"
+    )
+    command = f"plugins={own_scheme} init=bad{others} recommend.rates=2 {QUICK}"
+    assert run(command, monkeypatch, tmp_path, program=recommend) == 1
+    said = capsys.readouterr()
+    study = tmp_path / "outputs" / "recommend" / "study"
+    assert f"1 of {counted(jobs, 'job')} failed; the traceback is in" in said.err
+    (error,) = study.glob("*/error.txt")
+    assert error.parent.name.startswith("init=bad")
+    assert "raise ArithmeticError('never')" in error.read_text()
+    assert "bad: failed, after" in said.out
+    assert (study / "report.html").exists() is bool(others)
+    assert len(list(study.glob("*/members.parquet"))) == (6 if others else 0)
