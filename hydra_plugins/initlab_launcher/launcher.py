@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from initlab.base.errors import own_work
 from initlab.base.wording import counted
 from initlab.config.hydra_errors import explain, missing_key
-from initlab.config.names import short_name, swept_keys
+from initlab.config.names import check_targets, short_name, swept_keys
 from initlab.config.plain import hydras_folder, plain_config
 
 # Plain numbers that many jobs of a sweep differ in. Composing a job takes Hydra 0.17 s, setting a number nothing.
@@ -70,6 +70,7 @@ class VectorizedLauncher(Launcher):
         folder = hydras_folder(self._config, "sweep")
         typed = [list(filter_overrides(overrides)) for overrides in job_overrides]
         swept = swept_keys(typed)
+        check_targets(swept, typed)
         composed, left_out = self._compose_all(job_overrides, typed, swept)
         # First all of it, so that the commonest mistakes are told before torch is imported.
         plain = [plain_config(config, named, folder) for config, named in composed]

@@ -5,6 +5,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
+BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")  # within which a comma separates nothing else
+
 
 def interval_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
     """A mean and its interval in as many digits as are of use.
@@ -95,13 +97,19 @@ def counted(number: int, what: str) -> str:
 def listed(items: Sequence[str], most: int = 6) -> str:
     """Things in a row of words: `a, b and c`; of many only the first ones, `a, b and 7 more`.
 
+    Example:
+        >>> listed(["he", "lsuv", "zeros"]), listed(["tanh, init.std=1", "tanh, init.std=3"])
+        ('he, lsuv and zeros', 'tanh, init.std=1; and tanh, init.std=3')
+
     Args:
-        items: The entries, in the order to list them.
+        items: The entries, in the order to list them; where one holds a comma, semicolons stand between them.
         most: How many entries the list may have; beyond that the last entry says how many are left out.
     """
+    apart = any("," in BRACKETS.sub("", item) for item in items)
+    between, last = ("; ", "; and ") if apart else (", ", " and ")
     if len(items) > most:
-        return f"{', '.join(items[: most - 1])} and {len(items) - most + 1} more"
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+        return f"{between.join(items[: most - 1])}{last}{len(items) - most + 1} more"
+    return last.join(filter(None, [between.join(items[:-1]), *items[-1:]]))
 
 
 def typed_list(key: str, names: Sequence[str]) -> str:

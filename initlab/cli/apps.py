@@ -94,10 +94,10 @@ def _job(config: DictConfig) -> "Job":
     typed = list(HydraConfig.get().overrides.task)
     whole: Any = HydraConfig.instance().cfg
     folder = hydras_folder(whole, "run" if single else "sweep")
-    if single:
+    plain = plain_config(config, typed, folder)
+    if single:  # what follows takes seconds
         sys.stdout.write("checking 1 job\n")
         sys.stdout.flush()
-    plain = plain_config(config, typed, folder)
     from initlab.jobs.compose import job_from
 
     return job_from(plain, swept=() if single else swept())

@@ -134,9 +134,16 @@ def _what_to_quote(text: str) -> str:
         return f"{text}: {key} is no key; expected KEY=VALUE"
     for quoted in (_quoted_parts(value), _quoted(value)):
         if _reads(f"{key}={quoted}"):
-            shell = "'" if "'" not in quoted else ""
-            return f"{text}: quote what is no plain word, for the shell and for Hydra: {shell}{key}={quoted}{shell}"
+            typed = _for_shell(f"{key}={quoted}")
+            return f"{text}: quote what is no plain word, for the shell and for Hydra: {typed}"
     return f"{text}: cannot be read; quote the value: '{key}=\"…\"'"
+
+
+def _for_shell(text: str) -> str:
+    """A word as it is typed, so that the shell hands on every quote in it."""
+    if "'" not in text:
+        return f"'{text}'"
+    return '"' + re.sub(r'(["\\$`])', r"\\\1", text) + '"'
 
 
 def _quoted_parts(value: str) -> str:

@@ -1,5 +1,7 @@
 """What Hydra's commands have in common: when and how they were given, what names their jobs, and how errors leave."""
 
+import atexit
+import gc
 import os
 import sys
 import time
@@ -58,6 +60,8 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
         config_name: The configuration that it starts from.
     """
     survive_any_encoding()
+    # Python's last collection would go through all that torch, pandas and others hold: seconds after the last word.
+    atexit.register(gc.freeze)
     if not {"", str(Path.cwd())} & set(sys.path):
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us

@@ -15,6 +15,8 @@ from initlab.reporting.words import answer
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
 from initlab.results.baseline import baseline_lines, failure_lines
+from initlab.results.candidates import CONDITION, arrange, find_axes
+from initlab.results.pooling import pool_seeds
 from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize, write_summary
 from initlab.tracking.dashboard import has_logs, write_dashboard
@@ -39,14 +41,15 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
     if with_report:
         analysis = analyse(found)
         best = set(analysis.candidates["job"]) if analysis.axes.tuned else None
-        console.print(summary_table(analysis.summary, width=console.width, best=best))
+        places = _condition_places(found)
+        console.print(summary_table(analysis.summary, width=console.width, best=best, conditions=places))
         _say_below_table(found, console)
         for paragraph in answer(analysis):
             say(console, paragraph)
         publish(folder, found, analysis.summary, compose_report(analysis, title_of([folder.name], analysis)))
     else:
         summary = summarize(found)
-        console.print(summary_table(summary, width=console.width))
+        console.print(summary_table(summary, width=console.width, conditions=_condition_places(found)))
         _say_below_table(found, console)
         publish(folder, found, summary, None)
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
@@ -55,6 +58,12 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         say_as_is(console, f"python -m initlab.report {folder}")
     if has_logs(folder):
         say_as_is(console, f"tensorboard --logdir {folder}")
+
+
+def _condition_places(study: Study) -> dict[str, int]:
+    """By job, the place of its condition among all of the study."""
+    jobs = arrange(study, find_axes(pool_seeds(study).differing))
+    return {str(job): int(place) for job, place in jobs.groupby(CONDITION, sort=False).ngroup().items()}
 
 
 def _say_below_table(study: Study, console: Console) -> None:

@@ -25,7 +25,7 @@ NUMBERS: Mapping[str, str] = MappingProxyType(
     }
 )
 SHARES = ("dead", "saturated")
-EXPENDABLE = ("theory  ", "dead", "saturated", "correlation", "theory ", "theory")  # the first is left out first
+EXPENDABLE = ("theory  ", "dead", "correlation", "theory ", "theory", "saturated")  # the first is left out first
 STYLES: Mapping[str, str] = MappingProxyType({"trainable": "green", "hard to train": "yellow", "not trainable": "red"})
 
 

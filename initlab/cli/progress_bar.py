@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.table import Column
 from rich.text import Text
 
 from initlab.base.console import say
@@ -14,6 +15,11 @@ from initlab.sweep.cohorts import Cohort
 
 LEAST_SHARE = 0.02  # of the work, and
 LEAST_SECONDS = 3.0  # of it, before it is said how long the rest takes
+LEAST_BAR = 4  # characters
+LEAST_NAME = 8  # characters of a name that say anything
+ROOM = len("100 %") + len("≈ 100.5 h left") + 3  # characters that a line needs beside title and bar, with the gaps
+ROOM_FOR_SPEED = len("1,000,000 member-epochs/s") + 1
+WIDE = 100  # characters of a terminal in which the speed has room
 
 
 class Pace:
@@ -49,11 +55,74 @@ class Pace:
         return None if rate is None else max(0.0, self._total - self._done) / rate
 
 
+def bar_width(width: int) -> int:
+    """Characters of a bar in a terminal of so many columns: a tenth, and never none."""
+    return max(LEAST_BAR, width // 10)
+
+
+def title_within(width: int, place: str, what: str = "", how_many: str = "") -> str:
+    """What a bar is called, in so many characters: the middle of the longest part goes first, then whole parts do.
+
+    Example:
+        >>> title_within(40, "cohort 9 of 9", "data=arrays,init=torch_default,optim.lr=0.0316", "4 members")
+        'cohort 9 of 9: data=ar…0.0316, 4 members'
+        >>> title_within(20, "cohort 9 of 9", "data=arrays,init=torch_default,optim.lr=0.0316", "4 members")
+        'cohort 9 of 9'
+
+    Args:
+        width: The most characters.
+        place: Which one of several it is.
+        what: What it is at work on, of any length.
+        how_many: How much of it.
+    """
+    before = f"{place}: " if place and what else place
+    for behind in (f", {how_many}" if how_many else "", ""):
+        left = width - len(before) - len(behind)
+        if what and left >= min(LEAST_NAME, len(what)):
+            return f"{before}{_without_middle(what, left)}{behind}"
+    return _without_middle(place or what, width)
+
+
+def _without_middle(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    tail = max(0, width - 1) // 2
+    return f"{text[: max(0, width - 1 - tail)]}…{text[len(text) - tail :]}"
+
+
+class Title(ProgressColumn):
+    """What trains now, in the room that the rest of the line leaves: a bar is one line, however long a name is.
+
+    Args:
+        console: Where the bar is shown; the task's fields are the arguments of `title_within`.
+        others: Characters of all other columns, with a space before each.
+    """
+
+    def __init__(self, console: Console, others: int) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._console, self._others = console, others
+
+    def render(self, task: Task) -> Text:
+        """The title, as long as there is room for it now."""
+        fields = {key: str(task.fields.get(key, "")) for key in ("place", "what", "how_many")}
+        return Text(title_within(self._console.width - self._others, **fields))
+
+
+class _Percent(ProgressColumn):
+    """How much is done; 100 % is all of it, and not a little less."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{int(task.percentage):>3} %")
+
+
 class _Speed(ProgressColumn):
     """Members × epochs a second."""
 
     def __init__(self, pace: Pace) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self._pace = pace
 
     def render(self, task: Task) -> Text:  # noqa: ARG002
@@ -65,11 +134,11 @@ class _Remaining(ProgressColumn):
     """How long the rest takes, once that can be said."""
 
     def __init__(self, pace: Pace) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self._pace = pace
 
     def render(self, task: Task) -> Text:
-        seconds = self._pace.remaining()
+        seconds = None if task.finished else self._pace.remaining()
         known = f"≈ {duration_text(seconds)} left" if seconds is not None else ""
         return Text(known or f"{duration_text(task.elapsed or 0)} so far", style="cyan")
 
@@ -86,12 +155,16 @@ def progress_bar(
         seconds: By `Job.program`, what a member-epoch is expected to take, in any unit: a convolutional network's
             counts more than a small one's.
     """
+    member_epochs = Pace(sum(cohort.member_epochs for cohort in cohorts))
     total = sum(cohort.member_epochs * seconds[cohort.program] for cohort in cohorts)
-    member_epochs, work = Pace(sum(cohort.member_epochs for cohort in cohorts)), Pace(total)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    work = Pace(total)
+    bar_of, speed = bar_width(console.width), [_Speed(member_epochs)] if console.width >= WIDE else []
+    others = bar_of + ROOM + (ROOM_FOR_SPEED if speed else 0)
     with Progress(
-        *columns,
-        _Speed(member_epochs),
+        Title(console, others),
+        BarColumn(bar_of),
+        _Percent(),
+        *speed,
         _Remaining(work),
         console=console,
         transient=True,
@@ -116,16 +189,17 @@ class SweepProgress:
         self._console, self._bar, self._seconds = console, bar, seconds
         self._member_epochs, self._work = member_epochs, work
         self._cohorts, self._finished, self._started = cohorts, 0, time.monotonic()
-        self._task = bar.add_task(self._title, total=total)
+        self._task = bar.add_task("", total=total, place=self._count)
 
     @property
-    def _title(self) -> str:
+    def _count(self) -> str:
         return f"{self._finished} of {counted(self._cohorts, 'cohort')}"
 
     def start(self, cohort: Cohort) -> None:
         """Name the cohort that trains now, where it is a single one."""
-        place = "" if self._cohorts == 1 else f"cohort {self._finished + 1} of {self._cohorts}: "
-        self._bar.update(self._task, description=f"{place}{cohort.description}")
+        place = "" if self._cohorts == 1 else f"cohort {self._finished + 1} of {self._cohorts}"
+        what, _, how_many = cohort.description.rpartition(", ")
+        self._bar.update(self._task, place=place, what=what, how_many=how_many)
 
     def advance(self, cohort: Cohort, member_epochs: float) -> None:
         """Count work done on a cohort."""
@@ -138,7 +212,7 @@ class SweepProgress:
         """Count a cohort."""
         self._finished += 1
         self._cohorts = max(self._cohorts, self._finished)  # some may have been halved
-        self._bar.update(self._task, description=self._title)
+        self._bar.update(self._task, place=self._count, what="", how_many="")
         if not self._console.is_terminal:
             seconds = time.monotonic() - self._started
             line = f"cohort {self._finished} of {self._cohorts}: {cohort.description}, after {seconds:.1f} s"

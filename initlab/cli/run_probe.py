@@ -27,7 +27,7 @@ from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.propagation.verdict import Verdict, judge
-from initlab.reporting.probing import ProbedJob, compose_probe_report
+from initlab.reporting.probing import ProbedJob, compose_probe_report, probe_title
 from initlab.reporting.write import write_report
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import check_jobs, distinct_jobs, prepare_folder
@@ -228,4 +228,4 @@ def _write_report(study_folder: Path, found: Sequence[_Probed]) -> None:
         for probed in found
     ]
     in_order = sorted(jobs, key=lambda job: job.name)  # as `read_probe` finds them
-    write_report(compose_probe_report(in_order, study_folder.name), study_folder)
+    write_report(compose_probe_report(in_order, probe_title([study_folder.name], in_order)), study_folder)

@@ -13,13 +13,13 @@ from rich.console import Console
 
 from initlab.activations import Activation
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say, say_as_is
-from initlab.base.errors import OwnCodeError, UserError, first_line
+from initlab.base.errors import UserError, first_line
 from initlab.base.wording import counted, shortest
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
 from initlab.cli.screening import screening_bar, split_by_cost
-from initlab.cli.tables import failure_table, show_refused
+from initlab.cli.tables import show_refused
 from initlab.config.files import keys_of_all
 from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
@@ -87,14 +87,17 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     for line in lines:
         say(console, line)
     show_refused(left_out, console)
-    screened = _look_at(by_scheme, baseline, console)
+    screened, faulty = _look_at(by_scheme, baseline, console)
     promising = choose_promising(screened, settings.schemes)
     swept = swept_keys([job.typed for job in jobs])
     chosen = [with_rate(one.job, rate, swept) for one in promising for rate in grid]
     trained = {one.job.name for one in promising}
     rows = [Screened(one.job.init.scheme, one.outlook, one.reason, one.job.name in trained) for one in screened]
     names = ", ".join(one.job.init.scheme for one in promising)
-    say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
+    if promising:
+        say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
+    # What raised something does so at every rate; at one of them it stands in the study, as failed.
+    chosen += [with_rate(job, grid[0], swept) for job in faulty]
     run_study(chosen, conclude=partial(_conclude, screened=rows))
 
 
@@ -108,7 +111,7 @@ def as_torch_does(job: Job) -> Job:
     return Job(short_name(typed, ()), parse_config(resolved), resolved, typed)
 
 
-def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> list[ScreenedJob]:
+def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> tuple[list[ScreenedJob], list[Job]]:
     """Check jobs and look at their untrained networks, one scheme after another; those that do not fit are said.
 
     Args:
@@ -116,12 +119,16 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> lis
         baseline: What these are compared with, if nobody asked for it.
         console: The terminal.
 
+    Returns:
+        What the jobs that can train look like, none if that is nobody but torch's own; and the jobs in which code of
+        the user's own raised something.
+
     Raises:
-        UserError: a job that cannot work, or none can of those that were asked for.
+        UserError: a job that cannot work, or none fits of those that were asked for.
     """
     screened: list[ScreenedJob] = []
     refused: dict[str, list[str]] = {}
-    faulty: dict[str, OwnCodeError] = {}
+    faulty: set[str] = set()
     notes: list[str] = []
     every = [*jobs, *([baseline] if baseline else [])]
     with screening_bar(console, len(every)) as progress:
@@ -130,18 +137,19 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> lis
             checked = check_jobs([job])
             for reason, names in checked.refused.items():
                 refused.setdefault(reason, []).extend(names)
-            faulty |= checked.faulty
+            faulty |= checked.faulty.keys()
             notes += checked.notes
             screened += [_screen(one) for one in checked.usable]
-            progress.finish(job.init.scheme, screened[-1].outlook if checked.usable else "left out")
+            without = "failed" if checked.faulty else "left out"
+            progress.finish(job.init.scheme, screened[-1].outlook if checked.usable else without)
     if all(one.job is baseline for one in screened):
-        raise next(iter(faulty.values()), None) or UserError("; ".join(refused))
+        if not faulty:
+            raise UserError("; ".join(refused))
+        screened = []  # torch's own, alone, is no recommendation
     for note in dict.fromkeys(notes):
         say(console, note)
     show_refused(refused, console)
-    if faulty:
-        console.print(failure_table({name: str(error) for name, error in faulty.items()}))
-    return screened
+    return screened, [job for job in every if job.name in faulty]
 
 
 def split_jobs(jobs: Sequence[Job]) -> tuple[list[Job], list[float]]:
@@ -233,7 +241,7 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
     study = read_study(folder)
     if study.members.empty:
         return
-    analysis = analyse(study)
+    analysis = analyse(study, tune=True)
     schemes = study.members.drop_duplicates("job").set_index("job")["init"]
     names = {str(name): str(schemes[job]) for name, job in analysis.candidates[["candidate", "job"]].to_numpy()}
     simple = {name for name, scheme in names.items() if find_scheme(scheme).level == "weight"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from initlab.base.console import open_console, say, stop, survive_any_encoding
 from initlab.base.errors import UserError
+from initlab.base.wording import listed
 from initlab.results.confidence import LEVEL
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def run_report(
         UserError: a folder holds no results, or the report cannot be written.
     """
     from initlab.reporting.document import Files, Paragraph, Points  # pandas and matplotlib: --help does without
-    from initlab.reporting.probing import compose_probe_report, read_probe
+    from initlab.reporting.probing import compose_probe_report, probe_title, read_probe
     from initlab.reporting.sections import compose_report, title_of
     from initlab.reporting.write import write_report
     from initlab.results.analysis import analyse
@@ -136,13 +137,16 @@ def run_report(
     target = output or (folders[0] if len(folders) == 1 else Path("report"))
     names = [folder.resolve().name for folder in folders]
     if study is None:
-        written = compose_probe_report(probed, title or ", ".join(names))
+        written = compose_probe_report(probed, title or probe_title(names, probed))
     else:
         analysis = analyse(select_jobs(study, select) if select else study, level=level)
         written = compose_report(analysis, title or title_of(names, analysis))
     kinds = Files(("svg", "png", *(["pdf"] if pdf else [])), ("csv", *(["tex"] if latex else [])))
     write_report(written, target, kinds)
     console = open_console()
+    ignored = [*(["--select"] if select else []), *(["--level"] if level != LEVEL else [])]
+    if study is None and ignored:
+        say(console, f"{listed(ignored)}: without effect on a probe, whose jobs are all shown, without intervals")
     for part in written.sections[0].parts:
         match part:
             case Paragraph(text):

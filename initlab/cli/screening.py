@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from initlab.base.console import plain_warnings, say
 from initlab.base.errors import UserError
 from initlab.base.threads import intra_op_threads
 from initlab.base.wording import counted, duration_text
+from initlab.cli.progress_bar import Title, bar_width
 from initlab.cohort.run import threads_to_build
 from initlab.initializers import find_scheme
 from initlab.jobs.job import Job
@@ -77,7 +78,9 @@ def split_by_cost(jobs: Sequence[Job], networks: int, max_minutes: float | None)
 @contextmanager
 def screening_bar(console: Console, schemes: int) -> Iterator["ScreeningProgress"]:
     """A bar over the schemes that are looked at; where the output is no terminal, a line a scheme."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar_of = bar_width(console.width)
+    others = bar_of + 2 * len(str(schemes)) + len("/") + len("0:00:00") + 3
+    columns = (Title(console, others), BarColumn(bar_of), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield ScreeningProgress(console, bar, schemes)
 
@@ -87,12 +90,12 @@ class ScreeningProgress:
 
     def __init__(self, console: Console, bar: Progress, schemes: int) -> None:
         self._console, self._bar = console, bar
-        self._task = bar.add_task("looking", total=schemes)
+        self._task = bar.add_task("", total=schemes, place="looking")
         self._started = time.perf_counter()
 
     def start(self, scheme: str) -> None:
         """Name the scheme that is looked at now."""
-        self._bar.update(self._task, description=f"looking at {scheme}")
+        self._bar.update(self._task, place=f"looking at {scheme}")
         self._started = time.perf_counter()
 
     def finish(self, scheme: str, outlook: str) -> None:

@@ -1,23 +1,68 @@
 """Tables for the terminal: a plan, a summary, what failed and what was left out."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from initlab.base.console import say
 from initlab.base.wording import interval_text, shortest
 from initlab.jobs.job import Job
+from initlab.results.confidence import LEVEL, percent
 from initlab.sweep.plan import Schedule
 from initlab.tables.schema import METRICS
 
 MOST_ROWS = 40  # of the table in the terminal; summary.csv has all
-LEAST_ROWS = 3  # of each data set
+LEAST_ROWS = 3  # of each condition
+
+
+@dataclass(frozen=True)
+class JobName:
+    """A job's name in a cell, which goes on in the next line behind a comma, and not in the midst of a number.
+
+    Attributes:
+        text: The name, as a folder has it.
+    """
+
+    text: str
+
+    def lines(self, width: int) -> list[str]:
+        """The name in lines of so many characters, as far as its parts are not longer."""
+        lines = [""]
+        for part in re.split(r"(?<=,)", self.text):
+            if lines[-1] and len(lines[-1]) + len(part) > width:
+                lines.append("")
+            lines[-1] += part
+        return lines
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Between its longest part and all of it."""
+        return Measurement(max(map(len, self.lines(1))), len(self.text))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As many lines as its column's width asks for."""
+        yield Text("\n".join(self.lines(options.max_width)), overflow="fold")
+
+
+def in_order(name: str) -> list[tuple[str, bool, float, str]]:
+    """The key by which job names are sorted: numbers by their size, `optim.lr=3.16e-05` before `optim.lr=0.001`."""
+    parts = (part.partition("=") for part in name.split(","))
+    return [(key, *_as_number(value)) for key, _, value in parts]
+
+
+def _as_number(value: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(value), ""
+    except ValueError:
+        return True, 0.0, value
 
 
 def failure_table(reasons: Mapping[str, str]) -> Table:
@@ -26,7 +71,7 @@ def failure_table(reasons: Mapping[str, str]) -> Table:
     table.add_column("failed", overflow="fold", style="red")
     table.add_column("reason", overflow="fold")
     for name, reason in reasons.items():
-        table.add_row(escape(name), escape(reason))
+        table.add_row(JobName(name), escape(reason))
     return table
 
 
@@ -53,8 +98,8 @@ def plan_tables(finished: Sequence[Job], schedule: Schedule) -> list[Table]:
     for number, cohort in enumerate(schedule.cohorts, start=1):
         for share in cohort.shares:
             rows.setdefault(share.job.name, (len(share.job.seeds), []))[1].append(str(number))
-    for name, (members, places) in sorted(rows.items()):
-        jobs.add_row(escape(name), str(members), ", ".join(places))
+    for name, (members, places) in sorted(rows.items(), key=lambda row: in_order(row[0])):
+        jobs.add_row(JobName(name), str(members), ", ".join(places))
     for name in ("cohort", "jobs", "members", "members × epochs", "engine", "memory"):
         sizes.add_column(name, justify="right")
     for number, cohort in enumerate(schedule.cohorts, start=1):
@@ -65,7 +110,13 @@ def plan_tables(finished: Sequence[Job], schedule: Schedule) -> list[Table]:
     return [jobs, sizes]
 
 
-def summary_table(summary: pd.DataFrame, *, width: int, best: Collection[str] | None = None) -> Table:
+def summary_table(
+    summary: pd.DataFrame,
+    *,
+    width: int,
+    best: Collection[str] | None = None,
+    conditions: Mapping[str, int] | None = None,
+) -> Table:
     """The summary as a table that fits a terminal, best first: whole columns are left out before one is broken.
 
     Args:
@@ -73,14 +124,20 @@ def summary_table(summary: pd.DataFrame, *, width: int, best: Collection[str] | 
         width: Of the terminal, in characters.
         best: Names of the jobs to show, such as each candidate's at its best learning rate; None: all. What is not
             shown stands in summary.csv.
+        conditions: By job, the place of the condition under which it is compared; None: the data set makes it. Those
+            of one stand together, since the others do not compare.
     """
     chosen = summary if best is None else summary[summary["job"].isin(list(best))]
-    rows = _best_of_each_data_set(chosen)
+    places = pd.Series(_data_places(summary) if conditions is None else [conditions[job] for job in summary["job"]])
+    places.index = summary.index
+    chosen = chosen.loc[places.loc[chosen.index].sort_values(kind="stable").index]
+    rows = _best_of_each(chosen, places)
     told_apart = _told_apart(rows)
     numbers = _number_columns(rows)
     columns = fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
     same_seeds = rows["seeds"].nunique() == 1
-    caption = f"mean \\[95 % interval] over {rows['seeds'].iloc[0] if same_seeds else 'the'} seeds; epochs: median"
+    seeds = f"{rows['seeds'].iloc[0]} seeds" if same_seeds else "the seeds"
+    caption = f"mean \\[{percent(LEVEL)} interval] over {seeds}; epochs: median"
     if (rows["seeds"] == 1).all():
         caption = "one seed each: no interval, and nothing to conclude"
     left = [] if best is None or len(chosen) == len(summary) else ["each at its best learning rate"]
@@ -94,18 +151,25 @@ def summary_table(summary: pd.DataFrame, *, width: int, best: Collection[str] | 
     for name in columns:
         words = name in told_apart
         table.add_column(name, overflow="fold", no_wrap=not words, justify="left" if words else "right")
-    data = columns.get("data", [])
+    of_row = list(places.loc[rows.index])
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*cells, end_section=data[place : place + 1] != data[place + 1 : place + 2])
+        table.add_row(*cells, end_section=of_row[place : place + 1] != of_row[place + 1 : place + 2])
     return table
 
 
-def _best_of_each_data_set(summary: pd.DataFrame) -> pd.DataFrame:
-    """At most `MOST_ROWS` rows, of each data set the best."""
-    if len(summary) <= MOST_ROWS or "data" not in summary:
-        return summary.head(MOST_ROWS)
-    each = max(LEAST_ROWS, MOST_ROWS // summary["data"].nunique())
-    return summary.groupby("data", sort=False).head(each)
+def _data_places(summary: pd.DataFrame) -> list[int]:
+    """Of each row, the place of its data set among all."""
+    if "data" not in summary:
+        return [0] * len(summary)
+    return [int(code) for code in pd.factorize(summary["data"])[0]]
+
+
+def _best_of_each(summary: pd.DataFrame, places: pd.Series) -> pd.DataFrame:
+    """At most about `MOST_ROWS` rows, of each condition the best."""
+    if len(summary) <= MOST_ROWS:
+        return summary
+    of_row = places.loc[summary.index]
+    return summary.groupby(of_row, sort=False).head(max(LEAST_ROWS, MOST_ROWS // of_row.nunique()))
 
 
 def _told_apart(summary: pd.DataFrame) -> dict[str, list[str]]:
@@ -131,6 +195,8 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
     for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
         ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         columns[title] = [escape(interval_text(*row)) for row in ends]
+        if column == "test_score" and summary["diverged"].any():  # what jobs are compared by
+            columns["diverged as 0"] = [interval_text(score) for score in summary["counted_score"]]
     thresholds = list(summary["threshold"])
     several = len(set(thresholds)) > 1
     medians = summary["epochs_to_threshold"].to_numpy(np.float64)

@@ -26,7 +26,9 @@ def default_of(group: str, choice: str, key: str, config: Mapping[str, Any]) -> 
     Raises:
         KeyError: there is no such file, as of a plug-in, or it has no such key.
     """
-    own, common = _choices(group)[choice], _common()[group]
+    own, common = _choices(group)[choice], _common().get(group, {})
+    if group == "data":  # whose files set keys of other groups, too
+        own = own.get("data", {})
     value = own[key] if key in own else common[key]
     found = SELECT.fullmatch(value) if isinstance(value, str) else None
     return config.get(found[1], yaml.safe_load(found[2])) if found else value

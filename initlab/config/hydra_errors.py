@@ -15,6 +15,7 @@ from initlab.config.files import CONF
 from initlab.config.names import GROUPS, key_of
 
 ALREADY_THERE = re.compile(r"An item is already at '(?P<key>[^']+)'.*?remove \+ prefix: '(?P<plain>.*?)'\n", re.DOTALL)
+NUMBERS = re.compile(r"[-+\d.,eE]*")  # of a sweep
 
 
 def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
@@ -38,7 +39,11 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
         return UserError(f"{error.override}: {_one_line(error.message)}")
     if isinstance(error, HydraException) and "Ambiguous value for argument" in str(error):
         argument = str(error).split("'")[1]
-        return UserError(f"{argument}: to sweep over several values, put -m before the first argument")
+        key, _, value = argument.partition("=")
+        one = (
+            "" if key in GROUPS or NUMBERS.fullmatch(value) else f"; if it is one value, quote it: '{key}=\"{value}\"'"
+        )
+        return UserError(f"{argument}: to sweep over several values, put -m before the first argument{one}")
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return UserError(f"{error}; choose by name, e.g. init=he")
     if isinstance(error, ValueError) and str(error).startswith(("Only one of --run", "The --resolve flag")):

@@ -7,6 +7,8 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
+from initlab.base.errors import UserError
+
 # Keys that say where and how to run, not what: they do not name a job's folder.
 NOT_IDENTITY: Final = frozenset(
     {
@@ -57,6 +59,26 @@ def swept_keys(jobs: Sequence[Sequence[str]]) -> frozenset[str]:
         for text in overrides:
             values.setdefault(key_of(text), set()).add(text)
     return frozenset(key for key, found in values.items() if len(found) > 1)
+
+
+def check_targets(swept: Collection[str], jobs: Sequence[Sequence[str]]) -> None:
+    """See that no `_target_` stands beside several choices of its group, which all would be that target.
+
+    Args:
+        swept: Keys in whose values the jobs differ.
+        jobs: Of each job its overrides, `key=value` each.
+
+    Raises:
+        UserError: it does.
+    """
+    for group in sorted(GROUPS & set(swept)):
+        target = next((text for text in jobs[0] if key_of(text) == f"{group}._target_"), None)
+        if target is None or f"{group}._target_" in swept:
+            continue
+        choices = list(dict.fromkeys(text for job in jobs for text in job if key_of(text) == group))
+        raise UserError(
+            f"{target}: replaces what {group}= names, so that {' and '.join(choices)} would be the same; leave one out"
+        )
 
 
 def short_name(overrides: Sequence[str], swept: Collection[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from initlab.base.errors import UserError
+from initlab.config.defaults import check_typed
 from initlab.config.names import without_leftovers
 from initlab.config.schema import Config, parse_config
 
@@ -51,15 +52,20 @@ def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | No
         resolved["plugins"] = [resolved["plugins"]]
     if folder is not None:
         resolved |= {"output_dir": str(folder.parent), "name": folder.name}
-    return PlainConfig(resolved, parse_config(resolved), tuple(overrides))
+    config_record = parse_config(resolved)
+    check_typed(resolved, overrides)
+    return PlainConfig(resolved, config_record, tuple(overrides))
 
 
 def hydras_folder(config: DictConfig, mode: str) -> Path | None:
     """The study's folder that Hydra was told, as by `hydra.sweep.dir=…`; None if initlab's own keys say it.
 
+    Who types `hydra.run.dir` does not see that `probe` and `recommend` always sweep: what was not told for the mode
+    that is on counts as told for the other one.
+
     Args:
         config: A composed configuration with Hydra's node.
-        mode: `"run"` for a single job, `"sweep"` for several.
+        mode: `"run"` for a single job, `"sweep"` for several; if both folders were told, this one's counts.
 
     Raises:
         UserError: `hydra.sweep.subdir` was set: jobs are found again by the names that initlab gives them.
@@ -68,6 +74,7 @@ def hydras_folder(config: DictConfig, mode: str) -> Path | None:
     assert isinstance(raw, dict)
     if mode == "sweep" and raw["sweep"]["subdir"] != DEFAULT_JOB_FOLDER:
         raise UserError("hydra.sweep.subdir: jobs are named by what varies; set name=NAME or hydra.sweep.dir=DIR")
-    if raw[mode]["dir"] == DEFAULT_FOLDERS[mode]:
-        return None
-    return Path(str(config.hydra[mode].dir)).expanduser()
+    for one in sorted(DEFAULT_FOLDERS, key=lambda other: other != mode):
+        if raw[one]["dir"] != DEFAULT_FOLDERS[one]:
+            return Path(str(config.hydra[one].dir)).expanduser()
+    return None

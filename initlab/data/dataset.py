@@ -135,7 +135,15 @@ class Dataset:
 
         It is an accuracy, or for numbers to fit an R², their mean over the targets.
         """
-        known, asked = self.train.targets, self.test.targets
+        return self._baseline_on(self.test)
+
+    @property
+    def validation_baseline(self) -> float:
+        """The same on the validation rows, whose classes may be of other shares."""
+        return self._baseline_on(self.val)
+
+    def _baseline_on(self, split: Split) -> float:
+        known, asked = self.train.targets, split.targets
         if self.classes is not None:
             majority = known.bincount(minlength=self.classes).argmax()
             return float((asked == majority).double().mean())

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -35,17 +36,21 @@ def learning_curves(analysis: Analysis, *, seed: int = 0) -> Figure:
     """
     figure, panels = panel_grid(analysis)
     rng = np.random.default_rng(seed)
+    baselines: dict[str, Line2D] = {}
     for condition, panel in panels:
-        _draw_panel(panel, analysis, condition, rng)
+        line = _draw_panel(panel, analysis, condition, rng)
+        if line is not None:
+            baselines.setdefault(str(line.get_label()), line)
     left = " that have not diverged" if analysis.candidates["diverged"].any() else ""
     figure.supxlabel(
         f"epoch (mean and {percent(analysis.level)} interval over {seeds_text(analysis)}{left})", fontsize=10
     )
-    add_legend(figure, analysis)
+    add_legend(figure, analysis, more=list(baselines.values()))
     return figure
 
 
-def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> None:
+def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.random.Generator) -> Line2D | None:
+    """Draw a condition; returned is the line of what knowing nothing of the inputs scores, where that is known."""
     looks, metric = styles(analysis), condition[1]
     drawn, lines = [], {}
     for candidate, job in analysis.candidates_under(condition)[["candidate", "job"]].to_numpy():
@@ -66,12 +71,11 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
         drawn.append(mean)
     if not any(np.isfinite(mean).any() for mean in drawn):
         nothing_to_see(panel, "every network diverged")
-        return
-    baseline = baseline_under(analysis, condition)
-    if np.isfinite(baseline):
-        panel.axhline(baseline, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
-        end = panel.get_xlim()[1]
-        panel.text(end, baseline, f"{baseline_name(metric)} ", ha="right", va="bottom", fontsize=7, color="0.3")
+        return None
+    baseline, of_nothing = baseline_under(analysis, condition, "val"), None
+    if np.isfinite(baseline):  # named beside the panels, where its name lies on no line
+        name = baseline_name(metric)
+        of_nothing = panel.axhline(baseline, color="0.3", linestyle=":", linewidth=1.2, zorder=1, label=name)
     panel.set_ylabel(f"validation {METRICS[metric]}")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.margins(x=0.01)
@@ -79,6 +83,7 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition, rng: np.r
     score_axis(panel, metric)
     if metric == "r2":
         _clip_bottom(panel, drawn)
+    return of_nothing
 
 
 def _clip_bottom(panel: Axes, means: list[NDArray[np.float64]]) -> None:

@@ -4,17 +4,25 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from initlab.figures.looks import Look, looks_of
-from initlab.figures.style import literal
+from initlab.figures.panels import nothing_to_see
+from initlab.figures.style import in_lines, literal
 
 MOST_LAYERS = 6
+LABEL = 20, 3  # letters that a row has room for, side by side, and lines
+SMALLEST = 1e-25  # a span below which there is none
+EQUAL = 3e-6  # of the largest value: bins that span less are of values that are all the same
+TOWERS = 4.0  # times the next highest: a bar at 0 that flattens the others
 MOST_ROWS = 8
 
 
 def activation_histograms(tables: Mapping[str, pd.DataFrame], looks: Mapping[str, Look] | None = None) -> Figure:
     """Draw histograms of what some layers hand on: a row a job, up to 8; up to 6 layers from the first to the output.
+
+    A bar at 0 that would flatten the others is cut, and the panel says what share of the values it holds.
 
     Example:
         >>> from pathlib import Path
@@ -41,15 +49,32 @@ def activation_histograms(tables: Mapping[str, pd.DataFrame], looks: Mapping[str
         for panel in row[len(chosen) :]:
             panel.set_visible(False)
         for panel, number in zip(row, chosen, strict=False):
-            bins = layers[int(number)]
-            edges = [*bins["left"], bins["right"].iloc[-1]]
-            panel.stairs(bins["density"], edges, fill=True, color=looks[label].color)
-            panel.set_ylim(bottom=0)
-            panel.set_yticks([])
-            panel.tick_params(axis="x", labelsize=7)
-            panel.locator_params(axis="x", nbins=3)
-            panel.spines[["top", "right", "left"]].set_visible(False)
-            panel.set_title(str(bins["layer"].iloc[0]), fontsize=8)
-        row[0].set_ylabel(literal(label), fontsize=9)
+            _draw(panel, layers[int(number)], looks[label])
+        row[0].set_ylabel(in_lines(label, *LABEL), fontsize=8)
     figure.supxlabel("what a layer hands on, of one network; density, each panel on its own scale", fontsize=9)
     return figure
+
+
+def _draw(panel: Axes, bins: pd.DataFrame, look: Look) -> None:
+    """The histogram of one layer; of values that are all the same their value."""
+    panel.set_title(literal(str(bins["layer"].iloc[0])), fontsize=8)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.set_yticks([])
+    left, right = bins["left"].to_numpy(np.float64), bins["right"].to_numpy(np.float64)
+    edges = np.append(left, right[-1])
+    if np.ptp(edges) <= max(EQUAL * float(np.abs(edges).max()), SMALLEST):
+        panel.stairs([1.0], [-0.5, 0.5], fill=True, color=look.color)
+        panel.set(xlim=(-10, 10), ylim=(0, 4))
+        nothing_to_see(panel, f"all are {0.0 if abs(edges[0]) <= SMALLEST else edges[0]:.3g}".replace("-", "−"))
+        return
+    density = bins["density"].to_numpy(np.float64)
+    panel.stairs(density, edges.tolist(), fill=True, color=look.color)
+    panel.set_ylim(bottom=0)
+    panel.tick_params(axis="x", labelsize=7)
+    panel.locator_params(axis="x", nbins=3)
+    at_0 = (left <= 0) & (right > 0)
+    highest = float(density[~at_0].max(initial=0.0))
+    if at_0.any() and 0 < TOWERS * highest < density[at_0].max():  # as under ReLU
+        panel.set_ylim(top=1.3 * highest)
+        share = float((density * (right - left))[at_0].sum())
+        panel.text(0.98, 0.98, f"cut: {share:.0%} at 0", transform=panel.transAxes, ha="right", va="top", fontsize=7)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from initlab.base.wording import shortest
 from initlab.figures.looks import OTHERS, Look, looks_of
 from initlab.figures.panels import COLUMNS, MOST_LABELLED, MOST_PANELS, grid_of, score_axis
-from initlab.figures.style import literal
+from initlab.figures.style import in_lines, literal
 from initlab.results.confidence import percent
 from initlab.results.numeric_axes import NumericAxis
 from initlab.tables.schema import METRICS
@@ -88,6 +88,6 @@ def _draw(panel: Axes, found: NumericAxis, name: str, looks: Mapping[str, Look])
     metric = str(points["metric"].iloc[0])
     panel.set_ylabel(f"test {METRICS[metric]}")
     score_axis(panel, metric)
-    panel.set_title(literal(name), fontsize=10)
+    panel.set_title(in_lines(name), fontsize=10)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)

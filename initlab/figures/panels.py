@@ -1,6 +1,6 @@
 """A panel for each condition of a study, and the same look for a candidate in all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from initlab.figures.looks import LOOKS, OTHERS, Look, looks_of
-from initlab.figures.style import literal
+from initlab.figures.style import in_lines, literal
 from initlab.results.analysis import Analysis, Condition
 
 MOST_PANELS = 12  # conditions in a figure
@@ -35,7 +35,7 @@ def panel_grid(
     figure, panels = grid_of(len(conditions), (scale * width, scale * height), beside=(1.6, 0.4))
     found = list(zip(conditions, panels, strict=True))
     for condition, panel in found:
-        panel.set_title(literal(analysis.title(condition)), fontsize=10)
+        panel.set_title(in_lines(analysis.title(condition)), fontsize=10)
         panel.grid(alpha=0.25)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
@@ -87,8 +87,14 @@ def styles(analysis: Analysis) -> dict[str, Look]:
     return {name: looks[names[name]] for name in labelled}
 
 
-def add_legend(figure: Figure, analysis: Analysis) -> None:
-    """Name the candidates beside the panels, best overall first."""
+def add_legend(figure: Figure, analysis: Analysis, *, more: Sequence[Line2D] = ()) -> None:
+    """Name the candidates beside the panels, best overall first.
+
+    Args:
+        figure: With its panels.
+        analysis: Whose candidates are named.
+        more: Further lines that have labels, to be named below them.
+    """
     looks = styles(analysis)
     lost = analysis.candidates.groupby("candidate")[["diverged", "seeds"]].sum()
     remarks = {
@@ -102,10 +108,11 @@ def add_legend(figure: Figure, analysis: Analysis) -> None:
         )
         for name, look in looks.items()
     ]
-    more = len(analysis.by_overall_rank) - len(looks)
-    if more:
-        handles.append(Line2D([], [], color=OTHERS.color, linestyle=OTHERS.dash, label=f"{more} more"))
+    others = len(analysis.by_overall_rank) - len(looks)
+    if others:
+        handles.append(Line2D([], [], color=OTHERS.color, linestyle=OTHERS.dash, label=f"{others} more"))
     title = "best mean rank first" if len(analysis.conditions) > 1 else "best on test rows first"
+    handles += more
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small", title=title)
 
 

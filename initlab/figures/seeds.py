@@ -19,6 +19,7 @@ from initlab.tables.schema import METRICS
 MOST_ROWS = 20  # candidates in a panel
 SPREAD = 0.28  # of the dots of a row, to either side
 LEAST_SPAN = 0.01  # of scores that a panel shows
+LEAST_SHARE = 1e-6  # that its span is of them: an R² may be as low as numbers go
 SQUEEZED = 6  # times the span of the better half: a panel that shows all shows nothing
 
 
@@ -112,8 +113,9 @@ def _limits(panel: Axes, table: pd.DataFrame, scores: list[NDArray[np.float64]])
     left, right = panel.get_xlim()
     if not len(better):
         return
-    span = max(float(np.ptp(better)), LEAST_SPAN)
+    least = max(LEAST_SPAN, LEAST_SHARE * float(np.abs(better).max()))
+    span = max(float(np.ptp(better)), least)
     if right - left > SQUEEZED * span:
         panel.set_xlim(float(better.min()) - span, float(better.max()) + 0.3 * span)
-    elif right - left < LEAST_SPAN:
-        panel.set_xlim(left - LEAST_SPAN, right + LEAST_SPAN)
+    elif right - left < least:
+        panel.set_xlim(left - least, right + least)

@@ -116,9 +116,9 @@ def _is_rounding(table: pd.DataFrame) -> NDArray[np.bool_]:
         frame.pivot(index="member", columns="position", values=name).to_numpy(np.float64) for name in ("size", "most")
     )
     noise = np.zeros(sizes.shape, bool)
-    for layer in range(sizes.shape[1] - 2, -1, -1):
-        bound = most[:, layer + 1] * sizes[:, layer + 1]
-        with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # of members that diverged: infinite weights, zero gradients
+        for layer in range(sizes.shape[1] - 2, -1, -1):
+            bound = most[:, layer + 1] * sizes[:, layer + 1]
             noise[:, layer] = (sizes[:, layer] < ROUNDING * bound) | (
                 noise[:, layer + 1] & (sizes[:, layer] <= 2 * bound)
             )

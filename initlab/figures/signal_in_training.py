@@ -1,6 +1,6 @@
 """What training makes of the signal: sizes of signal and gradient, dead and saturated units, over epochs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,7 @@ def signal_in_training(
         panel.set_xlabel("epoch")
         mark_equal(panel, lines, least_span=np.log(LEAST_FACTOR) if factors else 1.0, factors=factors)
         if not lines:
-            nothing_to_see(panel, "nothing recorded")
+            nothing_to_see(panel, _why_empty(tables.values(), column, factors=factors))
             continue
         if factors:
             panel.set_yscale("log")
@@ -77,6 +77,15 @@ def signal_in_training(
     if title:
         figure.suptitle(literal(title))
     return figure
+
+
+def _why_empty(tables: Iterable[pd.DataFrame], column: str, *, factors: bool) -> str:
+    """Why no table has anything to draw of a column."""
+    if factors and any((table[column] == 0).any() for table in tables):
+        return "zero in every layer"
+    if column == "saturated" and any(table["dead"].notna().any() for table in tables):
+        return "does not apply to ReLU\nand its kin"  # whose flat side is counted as dead
+    return "nothing recorded"
 
 
 def over_epochs(table: pd.DataFrame, column: str, *, factors: bool) -> tuple[NDArray[np.float64], ...]:

@@ -1,5 +1,6 @@
 """How every figure looks: drawn without a display, and written as the same file each time."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 RESOLUTION = 150
 LONGEST_LABEL = 36
+TITLE = 30, 2  # letters that the title of a panel has side by side, and its lines: more would touch its neighbours
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -35,6 +37,14 @@ def save_pdf(figure: Figure, path: Path) -> None:
     """Write a figure as PDF, with text that can be searched: equal figures give equal files."""
     with rc_context({"pdf.fonttype": 42}):
         figure.savefig(path, format="pdf", metadata={"CreationDate": None})
+
+
+def in_lines(text: str, letters: int = TITLE[0], lines: int = TITLE[1]) -> str:
+    """Text as matplotlib draws it, in lines of so many letters at most: as a title no wider than its panel.
+
+    What does not fit the last line is left out, and three dots say so.
+    """
+    return "\n".join(map(literal, textwrap.wrap(text, letters, max_lines=lines, placeholder=" …")))
 
 
 def literal(text: str) -> str:

@@ -6,9 +6,8 @@ from torch import nn
 
 from initlab.activations import ACTIVATIONS, Activation
 from initlab.base.errors import UserError
+from initlab.config.defaults import check_gain
 from initlab.theory.moments import derivative_moment, second_moment
-
-NAMED_GAINS = ("kaiming", "moment", "derivative")
 
 
 def gain_value(gain: float | str, activation: Activation) -> float:
@@ -52,17 +51,3 @@ def _making_up_for(moment: float, formula: str, activation: Activation, gain: st
     if not 0 < moment < math.inf:
         raise UserError(f"init.gain={gain}: {formula} of {activation.name} is {moment:g}; use a number")
     return 1 / math.sqrt(moment)
-
-
-def check_gain(gain: float | str) -> None:
-    """Refuse a gain that is neither a number nor the name of a rule.
-
-    Args:
-        gain: What the user set: a finite number above 0, or one of `NAMED_GAINS`.
-
-    Raises:
-        UserError: the gain is neither; the message says what is allowed.
-    """
-    number = isinstance(gain, int | float) and not isinstance(gain, bool) and 0 < gain < math.inf
-    if gain not in NAMED_GAINS and not number:
-        raise UserError(f"init.gain={gain}: expected a positive number or one of {', '.join(NAMED_GAINS)}")

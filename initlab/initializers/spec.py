@@ -10,7 +10,7 @@ from torch import nn
 from initlab.base.errors import UserError
 from initlab.base.spellings import our_key
 from initlab.config.calls import check_call, conforms
-from initlab.initializers.gains import check_gain
+from initlab.config.defaults import check_gain
 from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, Scheme, find_scheme
 
 COMMON = ("name", "bias", "output", "output_layer", "embedding", "rules")

@@ -16,6 +16,7 @@ from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
 from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section, Table
 from initlab.reporting.repeat import how_to_repeat
+from initlab.reporting.sections import MOMENT
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.results.study import Study
 from initlab.tables.schema import describe_columns
@@ -65,6 +66,22 @@ def read_probe(folder: Path) -> list[ProbedJob]:
         except UserError:  # damaged, or of another version
             continue
     return found
+
+
+def probe_title(names: Sequence[str], jobs: Sequence[ProbedJob]) -> str:
+    """The heading of a probe's report: the probes' names, or what was probed where they are called after a moment.
+
+    Args:
+        names: Of the probes' folders.
+        jobs: One or more, as `read_probe` returns them.
+    """
+    if not all(MOMENT.fullmatch(name) for name in names):
+        return ", ".join(names)
+    differing = differing_keys({job.name: flat_config(job.config) for job in jobs})
+    labels = [label_of(differing, job.name, without=["data"]) for job in jobs]
+    data = [str(job.config["data"]["name"]) for job in jobs]
+    what, where = (listed(list(dict.fromkeys(several)), 4) for several in (labels, data))
+    return f"{what} on {where}, before training"
 
 
 def compose_probe_report(jobs: Sequence[ProbedJob], title: str) -> Report:
@@ -120,7 +137,7 @@ def _signal(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
         share = column in ("dead", "saturated")
         shown[heading] = [_cell(value, share=share) for value in means[column].to_numpy(np.float64, na_value=np.nan)]
     known = describe_columns("signal")
-    legend = Points([f"{column}: {known[column]}" for column in SHOWN if not column.startswith("predicted")])
+    legend = Points([f"{name}: {known[key]}" for key, name in SHOWN.items() if not key.startswith("predicted")])
     return Section(
         "Signal by depth",
         [
@@ -161,10 +178,16 @@ def _gaps(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section | None:
     """The section on what was not measured or predicted; None if there is no such thing."""
     found: dict[str, list[str]] = {}
     for job in jobs:
-        reasons = job.tables["signal"].groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
+        signal = job.tables["signal"]
+        reasons = signal.groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
         for reason, row in reasons.iterrows():
             where = f"from {row['first']} on" if row["nunique"] > 1 else f"for {row['first']}"
             found.setdefault(f"No prediction {where}: {reason}", []).append(labels[job.name])
+        # Where the signal is not predicted, the gradient is not either.
+        back = signal[signal["no_prediction"].isna()].groupby("no_gradient_prediction", sort=False)["layer"].unique()
+        for reason, layers in back.items():
+            where = f"in {listed(list(map(str, layers)), 4)}"
+            found.setdefault(f"No prediction of the gradient {where}: {reason}", []).append(labels[job.name])
         for weight, reason in job.metadata.get("unseen", {}).items():
             found.setdefault(f"Not measured: {weight}: {reason}", []).append(labels[job.name])
     if not found:

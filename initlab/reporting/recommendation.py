@@ -9,7 +9,7 @@ from initlab.base.wording import counted, difference_text, interval_text, listed
 from initlab.reporting.document import Code, Paragraph, Part, Section, Table
 from initlab.reporting.words import score_words
 from initlab.results.analysis import Analysis
-from initlab.results.baseline import baseline_under
+from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import WITHIN
 from initlab.results.choice import TORCH, Choice, any_learned
 
@@ -66,20 +66,57 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     chosen, table = found.chosen, analysis.candidates
     name = str(chosen["candidate"])
     low, high = float(chosen["lowest"]), float(chosen["highest"])
-    rates = f" (from {rate_text(low)} to {rate_text(high)} the validation score is within 1 %)" if low < high else ""
+    remarks = [_end_of_grid(analysis, chosen)] if bool(chosen["at_edge"]) else []
+    if low < high:
+        remarks.append(f"from {rate_text(low)} to {rate_text(high)} the validation score is within 1 %")
+    rates = f" ({'; '.join(remarks)})" if remarks else ""
     what = "Keep torch's own initialization" if name == TORCH else f"Use {name}"
     score = score_words(chosen, str(chosen["metric"]), tuned=False)
     sentences = ["It does not matter here which of these is used."] if found.indifferent else []
     sentences += [
         f"{what}, at a learning rate of about {rate_text(float(chosen['rate']))}{rates}: {score}.",
+        *_training(analysis, chosen),
         *_standing(table),
+        *_not_learned(analysis, name),
         *(_alike(table) if found.indifferent else _why(table, found)),
     ]
     if name != TORCH and (table["candidate"] == TORCH).any():
         sentences.append(_beside_torch(analysis, name))
     if bool(chosen["at_edge"]):
-        sentences.append("That is the first or last learning rate that was tried: try further ones.")
+        sentences.append("A better learning rate may lie beyond those tried: try further ones.")
     return sentences
+
+
+def _end_of_grid(analysis: Analysis, chosen: pd.Series) -> str:
+    """Which end of the learning rates that were tried the chosen one is."""
+    jobs = analysis.jobs
+    rates = jobs.loc[jobs["candidate"] == chosen["candidate"], "rate"]
+    return f"the {'largest' if chosen['rate'] == rates.max() else 'smallest'} rate tried"
+
+
+def _training(analysis: Analysis, chosen: pd.Series) -> list[str]:
+    """With what the learning rate goes, as far as the job's configuration is known."""
+    config = analysis.study.configs.get(str(chosen["job"]), {})
+    optimizer, rows, epochs = (config.get(key) for key in ("optim.name", "batch_size", "trainer.max_epochs"))
+    known = [
+        *([f"the optimizer {optimizer}"] if optimizer else []),
+        *([f"batches of {rows}"] if rows else []),
+        *([counted(int(epochs), "epoch")] if epochs else []),
+    ]
+    return [f"The learning rate is for {listed(known)}: with others it may be another."] if known else []
+
+
+def _not_learned(analysis: Analysis, name: str) -> list[str]:
+    """Which candidates have a higher mean than the chosen one, but did not show that they learned."""
+    table, (condition, *_) = analysis.candidates, analysis.conditions
+    place = list(table["candidate"]).index(name)
+    above = table.iloc[:place][~learned_candidates(analysis).iloc[:place]]
+    baseline = interval_text(baseline_under(analysis, condition))
+    return [
+        f"{row['candidate']} has {score_words(row, condition[1], tuned=False)}, which is not clearly above "
+        f"{baseline_name(condition[1])} ({baseline})."
+        for _, row in above.iterrows()
+    ]
 
 
 def _standing(table: pd.DataFrame) -> list[str]:
@@ -110,7 +147,7 @@ def _why(table: pd.DataFrame, found: Choice) -> list[str]:
     name, width = str(found.chosen["candidate"]), float(found.chosen["decades"])
     tests = table.set_index("candidate")["test"]
     about = "whose mean is within 1 % of the best"
-    if (tests[list(found.near)] < (1 - WITHIN) * tests.max()).any():
+    if (tests[list(found.near)] < (1 - WITHIN) * tests[list(found.near)].max()).any():
         about = "not shown to be worse, whose mean is within the interval of the best"
     whose = f"Of the {len(found.near)} {about}"
     if len(found.simple) == 1 and len(found.near) > 1:

@@ -20,6 +20,7 @@ def remarks(analysis: Analysis) -> list[str]:
     found = [
         *_about_data(analysis),
         *_about_rates(analysis),
+        *_about_recipes(analysis),
         *_about_seeds(analysis),
         *_about_members(analysis),
         *_about_machines(analysis),
@@ -45,11 +46,6 @@ def _about_data(analysis: Analysis) -> list[str]:
     if kinds["metric"].nunique() > 1:
         names = listed([f"{data} ({METRICS[metric]})" for data, _, metric in kinds.to_numpy()])
         found.append(f"Their scores do not compare, and are kept apart: {names}.")
-    dropped = len(analysis.study.differing) - len(analysis.jobs)
-    if dropped:
-        found.append(
-            f"{counted(dropped, 'job')} differ from others in nothing but their seeds; those with the most seeds count."
-        )
     return found
 
 
@@ -68,6 +64,24 @@ def _about_rates(analysis: Analysis) -> list[str]:
     ]
 
 
+def _about_recipes(analysis: Analysis) -> list[str]:
+    """That data sets share a grid of learning rates, though their recipes train by different optimizers."""
+    if not analysis.axes.tuned:
+        return []
+    names = [analysis.study.configs.get(str(job), {}).get("optim.name") for job in analysis.jobs.index]
+    optimizer = pd.Series(names, index=analysis.jobs.index, dtype=object)
+    jobs = analysis.jobs.assign(optimizer=optimizer).dropna(subset=["optimizer"]).groupby("data", sort=False)
+    optimizers = {str(data): tuple(dict.fromkeys(rows["optimizer"])) for data, rows in jobs}
+    grids = {tuple(sorted(set(rows["rate"]))) for _, rows in jobs}
+    if len(set(optimizers.values())) < 2 or len(grids) == len(optimizers):
+        return []
+    recipes = [f"{data} trains by {listed(list(several))}" for data, several in optimizers.items()]
+    return [
+        f"{listed(recipes)}, at the same learning rates: what is a fine grid for one optimizer may be too high or too "
+        "low for another."
+    ]
+
+
 def _candidates_and_conditions(analysis: Analysis, rows: pd.DataFrame) -> list[str]:
     """`he on wine, tanh` for each row."""
     columns = ["candidate", *CONDITION]
@@ -78,16 +92,23 @@ def _about_seeds(analysis: Analysis) -> list[str]:
     found, counts = [], sorted(set(analysis.candidates["seeds"]))
     if len(counts) > 1:
         found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
-    short = {}
-    for key, table in analysis.candidates.groupby(CONDITION, sort=False):
+    short, hopeless = [], 0
+    for _, table in analysis.candidates.groupby(CONDITION, sort=False):
         needed = seeds_needed(count_pairs(len(table)), level=analysis.level)
-        if len(table) > 1 and needed > table["seeds"].max():
-            short[key] = needed
-    if short and max(counts) > 1 and len(analysis.conditions) > 1:
+        hopeless += needed is None
+        if len(table) > 1 and needed is not None and needed > table["seeds"].max():
+            short.append(needed)
+    several = len(analysis.conditions)
+    if short and max(counts) > 1 and several > 1:
         found.append(
-            f"Under {len(short)} of {len(analysis.conditions)} conditions there are so few seeds that not even the "
-            "clearest difference could be significant after the correction for all pairs: it takes at least "
-            f"{max(short.values())}, or fewer candidates at a time."
+            f"Under {len(short)} of {several} conditions there are so few seeds that not even the clearest difference "
+            f"could be significant after the correction for all pairs: it takes at least {max(short)}, or fewer "
+            "candidates at a time."
+        )
+    if hopeless and max(counts) > 1 and several > 1:
+        found.append(
+            f"Under {hopeless} of {several} conditions there are so many candidates that no number of seeds shows a "
+            "difference after the correction for all pairs: compare fewer at a time."
         )
     return found
 

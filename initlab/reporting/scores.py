@@ -19,7 +19,7 @@ from initlab.reporting.cells import (
 )
 from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis
-from initlab.results.baseline import baseline_name, baseline_under
+from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.confidence import percent, significance
 
 
@@ -27,8 +27,12 @@ def leaderboard(analysis: Analysis) -> Section:
     """The section with all candidates, best first under each condition."""
     table = analysis.candidates
     shown = condition_columns(analysis, table)
+    learned = learned_candidates(analysis)
     marks = table["standing"].map({"best": " ●", "tied": " ●", "open": " ○", "worse": ""})
-    shown["candidate"] = table["candidate"] + marks
+    shown["candidate"] = table["candidate"] + marks.where(learned | (marks != " ●"), "")
+    shown[score_name(analysis)] = intervals(table, "score")  # behind the name, in sight in a narrow window, too
+    if table["diverged"].any():
+        shown["diverged as 0"] = table["test"].map(interval_text)
     if analysis.axes.tuned:
         shown["learning rate"] = [shortest(float(f"{rate:.3g}")) for rate in table["rate"]]
     same_seeds = table["seeds"].nunique() == 1
@@ -38,7 +42,7 @@ def leaderboard(analysis: Analysis) -> Section:
         shown["diverged"] = [
             f"{lost} of {seeds}" if lost else "0" for lost, seeds in zip(table["diverged"], table["seeds"], strict=True)
         ]
-    names = {"score": score_name(analysis), "median": "median", "iqm": "interquartile mean", "loss": "test loss"}
+    names = {"median": "median", "iqm": "interquartile mean", "loss": "test loss"}
     for name, heading in names.items():
         shown[heading] = intervals(table, name)
     shown = _with_baselines(analysis, shown, score_name(analysis))
@@ -46,6 +50,10 @@ def leaderboard(analysis: Analysis) -> Section:
     caption = (
         f"Mean [{percent(analysis.level)} interval] over {over}. ● is best, or not shown to be worse than the best."
     )
+    if not learned.all():
+        caption = caption.removesuffix(".") + ", and clearly above what knowing nothing of the inputs scores."
+    if table["diverged"].any():
+        caption += " Candidates are compared by their means with what diverged as 0."
     if (table["standing"] == "open").any():
         caption += " ○: too few seeds to tell."
     return Section("Leaderboard", [Table("candidates", caption, with_level(analysis, table), shown)])

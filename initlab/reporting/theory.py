@@ -1,14 +1,17 @@
 """Sections of a report on the reasons for the scores: the signal in every layer, and what theory says of it."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from initlab.base.errors import UserError
+from initlab.base.wording import listed, rate_text
 from initlab.figures.panels import styles
 from initlab.figures.signal import signal_by_depth
 from initlab.figures.signal_in_training import signal_in_training
 from initlab.figures.trainability import trainability
 from initlab.reporting.document import Part, Picture, Section
-from initlab.results.analysis import Analysis
+from initlab.results.analysis import Analysis, Condition
 from initlab.results.trainability import trainability_map
 from initlab.tables.store import read_table
 
@@ -62,10 +65,19 @@ def _training_pictures(analysis: Analysis) -> list[Part]:
             caption = (
                 f"{analysis.title(condition)}: means over seeds and hidden layers, of sizes the geometric one; bands "
                 "reach from the least layer to the greatest."
-            )
+            ) + _at_which_rates(analysis, condition, tables)
             figure = signal_in_training(tables, looks, title=analysis.title(condition))
             parts.append(Picture("training" if number == 0 else f"training_{number + 1}", caption, figure))
     return parts
+
+
+def _at_which_rates(analysis: Analysis, condition: Condition, shown: Collection[str]) -> str:
+    """At which learning rate each candidate of a picture trained, as a sentence to append; empty if none is tuned."""
+    if not analysis.axes.tuned:
+        return ""
+    table = analysis.candidates_under(condition)
+    rates = [f"{name} {rate_text(rate)}" for name, rate in table[["candidate", "rate"]].to_numpy() if name in shown]
+    return f" Each at its best learning rate: {listed(rates, len(rates))}."
 
 
 def _signal_at_start(analysis: Analysis, job: str) -> pd.DataFrame | None:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs, seeds_needed
 from initlab.results.confidence import significance
@@ -12,6 +13,7 @@ from initlab.tables.schema import METRICS
 
 VERDICTS = ("better", "worse", "tie", "equal", "open")
 MOST_CONDITIONS = 12  # that get a sentence of their own
+SAME = 1e-9  # means that differ by less differ by rounding
 
 
 def answer(analysis: Analysis) -> list[str]:
@@ -47,10 +49,14 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
         return f"{where}, {name} has {score}; there is nothing to compare it with."
     if (table["seeds"] == 1).all():
         return f"{where}, {name} has the highest test score, {score}: one seed each, so there is nothing to conclude."
-    of_best = pairs[pairs["a"] == name]
+    of_best = pairs[pairs["a"] == name].assign(counted=lambda rows: rows["b"].map(_counted_as_0(table)))
     parts = {verdict: of_best[of_best["verdict"] == verdict] for verdict in VERDICTS}
-    beats_all = len(parts["better"]) == len(of_best)
+    learned = bool(learned_candidates(analysis)[table.index].any())
+    beats_all = learned and len(parts["better"]) == len(of_best)
     sentences = [f"{where}, {name} {'is best' if beats_all else 'ranks first'}: {score}."]
+    if not learned:
+        baseline = interval_text(baseline_under(analysis, condition))
+        sentences.append(f"No candidate is clearly above {baseline_name(condition[1])}, which scores {baseline}.")
     if len(parts["equal"]):
         sentences.append(f"{listed(_others(parts['equal'], brief=True))} scored the same on every seed.")
     if len(parts["tie"]):
@@ -82,20 +88,29 @@ def score_words(best: pd.Series, metric: str, *, tuned: bool) -> str:
     if diverged:
         over = f"over the {seeds - diverged} of {seeds} seeds that did not diverge"
     score = interval_text(best["score"], best["score_low"], best["score_high"])
-    if abs(float(best["score"]) - float(best["test"])) > 1e-9:
+    if abs(float(best["score"]) - float(best["test"])) > SAME:
         over += f" (mean {float(best['test']):.3f} of all, with what diverged or is negative as 0)"
     rate = f", at learning rate {rate_text(best['rate'])}" if tuned else ""
     return f"test {METRICS[metric]} {score} {over}{rate}"
 
 
+def _counted_as_0(table: pd.DataFrame) -> dict[str, str]:
+    """By candidate, which of its networks count as 0 where it is compared; empty where none does."""
+    words = {}
+    for name, score, test, diverged, seeds in table[["candidate", "score", "test", "diverged", "seeds"]].to_numpy():
+        lost = f"the {diverged} of {seeds} that diverged" if diverged else "a negative R²"
+        words[str(name)] = "" if abs(score - test) <= SAME else f"counting {lost} as 0"
+    return words
+
+
 def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
-    """Whom the best is compared with, and the differences."""
-    names = pairs["b"].astype(str)
-    if brief:
-        return list(names)
-    differences = zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
-    texts = [f"{by}{text}" if by else f" ({text})" for text in (difference_text(*ends) for ends in differences)]
-    return [f"{name}{text}" for name, text in zip(names, texts, strict=True)]
+    """Whom the best is compared with, what counts as 0 of them, and the differences."""
+    texts = []
+    for name, counting, *ends in pairs[["b", "counted", "difference", "low", "high"]].to_numpy():
+        difference = "" if brief else difference_text(*ends)
+        remark = "; ".join(filter(None, [counting, "" if by else difference]))
+        texts.append(f"{name}{f' ({remark})' if remark else ''}{by}{difference if by else ''}")
+    return texts
 
 
 def _too_few(unknown: pd.DataFrame, candidates: int, level: float, *, brief: bool) -> str:
@@ -116,16 +131,19 @@ def _too_few(unknown: pd.DataFrame, candidates: int, level: float, *, brief: boo
     elif len(known):
         counts, pairs = sorted(set(known["seeds"])), count_pairs(candidates)
         seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else counted(int(counts[0]), "seed")
+        needed = seeds_needed(pairs, level=level)
+        takes = (
+            f"that takes at least {needed} seeds" if needed else "no number of seeds suffices, but fewer candidates do"
+        )
         sentences.append(
-            f"With {seeds} no difference can be called significant, however large: among {counted(pairs, 'pair')} that "
-            f"takes at least {seeds_needed(pairs, level=level)} seeds. So far it is ahead of "
-            f"{listed(_others(known, brief=False, by=' by '))}."
+            f"With {seeds} no difference can be called significant, however large: among {counted(pairs, 'pair')} "
+            f"{takes}. So far it is ahead of {listed(_others(known, brief=False, by=' by '))}."
         )
     return " ".join(sentences)
 
 
 def _overview(analysis: Analysis) -> str:
-    """How often each candidate is among the best of the conditions."""
+    """How often each candidate is among the best of the conditions in which any learned."""
     table = analysis.candidates
     conditions = len(analysis.conditions)
     several = table.groupby(CONDITION, sort=False)["candidate"].transform("size") > 1
@@ -135,20 +153,45 @@ def _overview(analysis: Analysis) -> str:
             "within any of them, and scores on different data do not compare."
         )
     what = f"{counted(table['candidate'].nunique(), 'candidate').capitalize()} under {_conditions(analysis)}."
-    learned = table[several & (table.groupby(CONDITION, sort=False)["test"].transform("max") > 0)]
-    if learned.empty:
+    table = table.assign(learned=learned_candidates(analysis))
+    above_0 = table.groupby(CONDITION, sort=False)["test"].transform("max") > 0
+    if not (several & above_0).any():
         return f"{what} None of them scores above 0 anywhere: there is nothing to compare."
-    groups = learned.groupby("candidate", sort=False)["leading"].agg(["sum", "size"])
+    taught = above_0 & table.groupby(CONDITION, sort=False)["learned"].transform("any")
+    sentences = [what]
+    if not taught[several].all():
+        keys = table.loc[several & ~taught, CONDITION].drop_duplicates().to_numpy().tolist()
+        where = listed([analysis.title(key) for key in keys], 4)
+        count = f"{len(keys)} of {counted(conditions, 'condition')}"
+        sentences.append(f"Under {count} no candidate learned, and they do not count: {where}.")
+    if (several & taught).any():
+        sentences += _leaders(analysis, table[several & taught])
+        if analysis.axes.tuned:
+            sentences.append("Each at its own best learning rate, chosen on validation rows.")
+    return " ".join(sentences)
+
+
+def _leaders(analysis: Analysis, table: pd.DataFrame) -> list[str]:
+    """Who is among the best how often, and whom too few seeds leave open.
+
+    Args:
+        analysis: As `analyse` returns it.
+        table: Rows of its candidates, of conditions in which somebody learned; with a column `learned`.
+    """
+    if table["standing"].isin(["best", "open"]).all():
+        return ["There are too few seeds to tell any of them from the best."]
+    among_best = table["learned"] & table["standing"].isin(["best", "tied"])
+    facts = table.assign(among_best=among_best, open=table["standing"] == "open")
+    groups = facts.groupby("candidate", sort=False)[["among_best", "open"]].sum()
+    groups["size"] = facts.groupby("candidate", sort=False).size()
     groups = groups.loc[[name for name in analysis.by_overall_rank if name in groups.index]]
-    groups = groups.sort_values("sum", ascending=False, kind="stable")
-    counts = [f"{name} in {int(row['sum'])} of {int(row['size'])}" for name, row in groups.iterrows()]
-    if learned["standing"].isin(["best", "open"]).all():
-        sentence = f"{what} There are too few seeds to tell any of them from the best."
-    else:
-        sentence = f"{what} Best, or not shown to be worse than the best: {listed(counts, 8)}."
-    if analysis.axes.tuned:
-        sentence += " Each at its own best learning rate, chosen on validation rows."
-    return sentence
+    groups = groups.sort_values("among_best", ascending=False, kind="stable")
+    counts = [f"{name} in {row['among_best']} of {row['size']}" for name, row in groups.iterrows()]
+    sentences = [f"Best, or not shown to be worse than the best: {listed(counts, 8)}."]
+    left_open = [f"{name} in {row['open']}" for name, row in groups.iterrows() if row["open"]]
+    if left_open:
+        sentences.append(f"Too few seeds to tell: {listed(left_open, 8)}.")
+    return sentences
 
 
 def _conditions(analysis: Analysis) -> str:

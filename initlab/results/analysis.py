@@ -118,7 +118,7 @@ def _rows_under(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
     return table[(table[CONDITION] == list(condition)).all(axis=1)]
 
 
-def analyse(study: Study, *, seed: int = 0, level: float = LEVEL) -> Analysis:
+def analyse(study: Study, *, seed: int = 0, level: float = LEVEL, tune: bool = False) -> Analysis:
     """Compare the candidates of a study, each at its best learning rate.
 
     Example:
@@ -133,10 +133,11 @@ def analyse(study: Study, *, seed: int = 0, level: float = LEVEL) -> Analysis:
         study: As `read_study` returns it, with at least one finished job.
         seed: Seed of bootstrap and permutations; equal tables and seeds give equal numbers.
         level: Confidence level of all intervals and tests, in (0, 1).
+        tune: Whether the learning rate is tuned even if nothing else differs: then its values are no candidates.
     """
     rng = np.random.default_rng(seed)
     study = pool_seeds(study)
-    axes = find_axes(study.differing)
+    axes = find_axes(study.differing, tune=tune)
     jobs = arrange(study, axes)
     candidates = choose_rates(jobs, axes)
     summary = summarize(study, seed=seed, level=level)

@@ -1,6 +1,7 @@
 """What knowing nothing of the inputs scores, and which candidates have learned more than that."""
 
 import math
+from typing import Literal
 
 import pandas as pd
 
@@ -9,18 +10,26 @@ from initlab.results.analysis import Analysis, Condition
 from initlab.results.differences import RATE
 from initlab.results.study import Study
 
+Split = Literal["test", "val"]
 LEARNED = 0.05  # the share of the way from the baseline to a perfect score that counts as having learned
 
 
-def baseline_of_job(study: Study, job: str) -> float:
-    """Test score of the commonest training class, or of the mean, on a job's data; NaN where an old job has not it."""
-    known = study.metadata.get(job, {}).get("baseline")
+def baseline_of_job(study: Study, job: str, split: Split = "test") -> float:
+    """Score of the commonest training class, or of the mean, on rows of a job; NaN where an old job has not it.
+
+    Args:
+        study: As `read_study` returns it.
+        job: Name of the job.
+        split: Whose rows: those to test or those to validate on.
+    """
+    known = study.metadata.get(job, {}).get("baseline" if split == "test" else "validation_baseline")
     return float(known) if isinstance(known, int | float) else math.nan
 
 
-def baseline_under(analysis: Analysis, condition: Condition) -> float:
+def baseline_under(analysis: Analysis, condition: Condition, split: Split = "test") -> float:
     """The same for the data of a condition."""
-    known = [baseline_of_job(analysis.study, str(job)) for job in analysis.candidates_under(condition)["job"]]
+    jobs = analysis.candidates_under(condition)["job"]
+    known = [baseline_of_job(analysis.study, str(job), split) for job in jobs]
     return next((value for value in known if math.isfinite(value)), math.nan)
 
 
@@ -41,6 +50,14 @@ def has_learned(candidate: pd.Series, baseline: float) -> bool:
     mean, low = float(candidate["score"]), float(candidate["score_low"])
     above = mean - baseline > LEARNED * (1 - baseline)
     return above and not low <= baseline  # NaN where there is no interval
+
+
+def learned_candidates(analysis: Analysis) -> pd.Series:
+    """Of each row of `Analysis.candidates`, whether it has learned, as far as the baseline is known."""
+    baselines = {condition: baseline_under(analysis, condition) for condition in analysis.conditions}
+    table = analysis.candidates
+    learned = [has_learned(row, baselines[row["data"], row["metric"], row["setting"]]) for _, row in table.iterrows()]
+    return pd.Series(learned, index=table.index, dtype=bool)
 
 
 def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
@@ -76,6 +93,6 @@ def baseline_lines(study: Study) -> list[str]:
         value, metric = baseline_of_job(study, str(job)), str(rows["metric"].iloc[0])
         if math.isfinite(value):
             what = "Knowing only the commonest class" if metric == "accuracy" else "Predicting the mean"
-            line = f"{what} scores {interval_text(value)}"
+            line = f"{what} scores {'' if metric == 'accuracy' else 'an R² of '}{interval_text(value)}"
             found.setdefault(str(rows["data"].iloc[0]), line)
     return [f"{data}: {line}." for data, line in found.items()]

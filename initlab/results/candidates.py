@@ -32,15 +32,16 @@ class Axes:
     tuned: tuple[str, ...]
 
 
-def find_axes(differing: pd.DataFrame) -> Axes:
+def find_axes(differing: pd.DataFrame, *, tune: bool = False) -> Axes:
     """Say of each key in which a study's jobs differ whether it is compared, tuned, or has to agree.
 
     Args:
         differing: One row a job, one column a key, as `differing_keys` returns it.
+        tune: Whether the learning rate is tuned even if nothing else differs, so that there is one candidate.
     """
     keys = [str(key) for key in differing if key != "data"]
     others = [key for key in keys if key != RATE]
-    compared = [key for key in others if key.partition(".")[0] == "init"] or others or keys
+    compared = [key for key in others if key.partition(".")[0] == "init"] or others or ([] if tune else keys)
     tuned = [key for key in keys if key not in compared and key == RATE]
     return Axes(tuple(compared), tuple(key for key in others if key not in compared), tuple(tuned))
 
@@ -98,7 +99,7 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     differing = study.differing.loc[table.index]
     for column, keys in {"setting": axes.conditions, "candidate": axes.compared}.items():
         table[column] = [label_of(differing[list(keys)], str(job)) if keys else "" for job in table.index]
-    if not axes.compared:  # one and the same on several data sets
+    if not axes.compared:  # one and the same on several data sets, or at several learning rates
         table["candidate"] = of_job["init"].first()
     table["seeds"] = of_job.size()
     for column, score in {"validation": "val_score", "test": "test_score"}.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from initlab.results.analysis import Analysis
-from initlab.results.baseline import baseline_under, has_learned
+from initlab.results.baseline import learned_candidates
 from initlab.results.candidates import WITHIN
 
 TORCH = "torch_default"
@@ -19,8 +19,8 @@ class Choice:
 
     Attributes:
         chosen: The candidate's row in `Analysis.candidates`.
-        near: Names of the candidates that it was chosen among: the best, and those not shown to be worse whose mean
-            test score is within 1 % of the best.
+        near: Names of the candidates that it was chosen among: the best of those that learned, and those not shown to
+            be worse whose mean test score is about as good.
         simple: Those of `near` that only draw weights, without looking at data or gradients.
         indifferent: Whether these are all that trained, so that it does not matter which is used.
     """
@@ -34,10 +34,11 @@ class Choice:
 def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | None:
     """Choose a candidate that is about as good as the best, simple, and easy to tune.
 
-    Near the best are those that were not shown to be worse, and whose mean is within 1 % of its mean, or, where there
-    are seeds enough to tell, within its interval. Where all are near it, torch's own is kept, the simplest of all. Else
-    the simple ones go first. Of these it is the one with the widest range of learning
-    rates within 1 % of its best validation score; of equal ranges, the one with the best test score.
+    Only those count that learned: the best is the first of them. Near it are those that were not shown to be worse,
+    and whose mean is within 1 % of its mean, or, where seeds were enough to show a difference, within its interval.
+    Where all are near it, torch's own is kept, the simplest of all. Else the simple ones go first. Of these it is the
+    one with the widest range of learning rates within 1 % of its best validation score; of equal ranges, the one with
+    the best test score.
 
     Args:
         analysis: A study with one condition, as `analyse` returns it.
@@ -50,10 +51,11 @@ def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | No
     table = analysis.candidates
     if not (table["validation"] > _untrained_score(analysis)).any() or not any_learned(analysis):
         return None
-    best = table.iloc[0]
-    alike = table["test"] >= (1 - WITHIN) * table["test"].max()
-    alike |= (table["standing"] == "tied") & (table["test"] >= float(best["score_low"]))
-    near = table[table["leading"] & alike]
+    able = table[learned_candidates(analysis)]
+    best = able.iloc[0]
+    alike = able["test"] >= (1 - WITHIN) * able["test"].max()
+    alike |= (able["standing"] == "tied") & (able["test"] >= float(best["score_low"]))
+    near = able[(able["leading"] & alike) | (able["candidate"] == best["candidate"])]
     names = tuple(map(str, near["candidate"]))
     known = tuple(name for name in names if name in simple)
     among = near[near["candidate"].isin(known)] if known else near
@@ -67,8 +69,7 @@ def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | No
 
 def any_learned(analysis: Analysis) -> bool:
     """Whether any candidate of a study with one condition is clearly above the baseline, as far as that is known."""
-    baseline = baseline_under(analysis, analysis.conditions[0])
-    return any(has_learned(row, baseline) for _, row in analysis.candidates.iterrows())
+    return bool(learned_candidates(analysis).any())
 
 
 def _untrained_score(analysis: Analysis) -> float:

@@ -94,14 +94,19 @@ def holm(p: FloatArray) -> FloatArray:
     return adjusted
 
 
-def seeds_needed(comparisons: int, *, level: float = LEVEL) -> int:
+def seeds_needed(comparisons: int, *, level: float = LEVEL) -> int | None:
     """The least number of seeds with which the clearest of so many Holm-corrected comparisons can be significant.
 
     Args:
         comparisons: How many there are to correct for.
         level: Confidence level of the tests, in (0, 1).
+
+    Returns:
+        The number; None where none suffices, since above 16 seeds p is sampled, which ends at `least_p`.
     """
-    return int(np.floor(2 + np.log2(max(comparisons, 1) / significance(level))))
+    several = max(comparisons, 1)
+    seeds = int(np.floor(2 + np.log2(several / significance(level))))
+    return seeds if several * least_p(seeds, several, level=level) < significance(level) else None
 
 
 def superiority(differences: FloatArray, *, level: float = LEVEL) -> tuple[float, float, float]:

@@ -31,7 +31,8 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
 
     Returns:
         job, the differing keys, seeds (how many), diverged (how many), metric; of test_score and test_loss the _mean,
-        and _low and _high, the ends of its interval; threshold; epochs_to_threshold, the median over all members,
+        and _low and _high, the ends of its interval; counted_score, the mean of `counted_scores` over all members, by
+        which jobs are compared; threshold; epochs_to_threshold, the median over all members,
         where those that never reached it count as later than all others: NaN unless more than half did; and reached,
         how many did, whatever became of them later.
     """
@@ -53,6 +54,7 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
             values = np.where(finished, values, np.nan)
             mean, low, high = mean_and_interval(values, rng=rng, limits=limits, level=level)
             row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
+        row["counted_score"] = float(counted_scores(members).mean())
         epochs = epochs_to_threshold(members)
         median, _, _ = median_epochs(epochs)
         row |= {
@@ -61,11 +63,10 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
             "reached": int(np.isfinite(epochs).sum()),
         }
         row["_data"] = data_sets.index(members["data"].iloc[0])
-        row["_order"] = counted_scores(members).mean()
         rows.append(row)
-    order = {"_data": True, "metric": True, "_order": False, "test_loss_mean": True}
+    order = {"_data": True, "metric": True, "counted_score": False, "test_loss_mean": True}
     table = pd.DataFrame(rows).sort_values(list(order), ascending=list(order.values()), kind="stable")
-    return table.drop(columns=["_data", "_order"]).reset_index(drop=True)
+    return table.drop(columns="_data").reset_index(drop=True)
 
 
 def write_summary(folder: Path, table: pd.DataFrame) -> Path:

@@ -136,5 +136,6 @@ def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[s
             "data_checksum": data.checksum,
             "validates_on_test": data.validates_on_test,
             "baseline": data.baseline,
+            "validation_baseline": data.validation_baseline,
         }
     return describe_machine(job.config.trainer.accelerator, command) | known

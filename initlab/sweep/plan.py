@@ -105,11 +105,15 @@ def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
     """
     candidates = count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs}))
     pairs, seeds = count_pairs(candidates), max((len(job.seeds) for job in jobs), default=0)
-    if not 1 < seeds < seeds_needed(pairs) or not pairs:
+    needed = seeds_needed(pairs)
+    if seeds < 2 or not pairs or (needed is not None and seeds >= needed):
         return []
+    many = f"{candidates} candidates make {counted(pairs, 'pair')}"
+    if needed is None:
+        return [f"{many}: no number of seeds shows a difference among so many; compare fewer candidates at a time"]
     return [
-        f"{candidates} candidates make {counted(pairs, 'pair')}: {seeds} seeds are too few for a difference between "
-        f"them to be significant; seeds={seeds_needed(pairs)} is the least"
+        f"{many}: {seeds} seeds are too few for a difference between them to be significant; seeds={needed} is the "
+        "least"
     ]
 
 
@@ -138,15 +142,20 @@ class Schedule:
     def member_epoch_seconds(self) -> dict[str, float]:
         """By `Job.program`, what a member-epoch is expected to take, roughly."""
         return {
-            cohort.program: self.costs[cohort.program].seconds(cohort.members) / cohort.member_epochs
-            for cohort in reversed(self.cohorts)
+            cohort.program: _seconds(cohort, self.costs) / cohort.member_epochs for cohort in reversed(self.cohorts)
         }
 
     @property
     def seconds(self) -> float:
         """What all of it is expected to take, very roughly: machines differ."""
-        each = [self.costs[cohort.program].seconds(cohort.members) for cohort in self.cohorts]
+        each = [_seconds(cohort, self.costs) for cohort in self.cohorts]
         return max(sum(each) / self.workers, *each, 0.0) if each else 0.0
+
+
+def _seconds(cohort: Cohort, costs: Mapping[str, Cost]) -> float:
+    """A rough guess of the seconds that a cohort takes on one core."""
+    jobs = len({share.job.name for share in cohort.shares})
+    return costs[cohort.program].seconds(cohort.members, jobs=jobs)
 
 
 def make_schedule(
@@ -187,7 +196,7 @@ def make_schedule(
                 missing[share.job.name].difference_update(share.seeds)
     cohorts += form(shares_of((job, seed) for job in left for seed in sorted(missing[job.name])))
     if workers > 1:  # the longest first, so that none is left alone in the end
-        cohorts.sort(key=lambda cohort: -costs[cohort.program].seconds(cohort.members))
+        cohorts.sort(key=lambda cohort: -_seconds(cohort, costs))
     cores = cores_of_process(min(workers, len(whole)), backend=config.backend)
     return Schedule(cohorts, min(at_a_time, len(cohorts)), cores, costs)
 

@@ -1,5 +1,7 @@
 """What was typed, as Hydra is to read it, and what is said of what it cannot read."""
 
+import subprocess
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -62,6 +64,16 @@ def test_what_must_be_quoted_is_said_and_how(typed: str) -> None:
     value = OverridesParser.create().parse_override(QUOTED[typed])
     if not value.is_sweep_override():  # as it says, it is meant
         assert str(value.value()).replace("'", "").replace(", ", ",") == typed.partition("=")[2]
+
+
+@pytest.mark.parametrize("typed", ["name=it's", "name=$it's `so`", 'data.target=it\'s "new"', "name=a#b"])
+def test_what_is_said_to_type_is_read_as_it_is_meant(typed: str) -> None:
+    """By the shell first, which takes quotes away, and then by Hydra."""
+    with pytest.raises(UserError) as caught:
+        read(typed)
+    suggested = str(caught.value).partition("for the shell and for Hydra: ")[2]
+    word = subprocess.run(["sh", "-c", f"printf %s {suggested}"], capture_output=True, text=True, check=True).stdout
+    assert OverridesParser.create().parse_override(word).value() == typed.partition("=")[2]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,13 @@ BAD_INPUT = {
     "logger._target_=nowhere.X": "logger._target_=nowhere.X: cannot import it",
     "trainer._target_=nowhere.X": "trainer._target_=nowhere.X: cannot import it",
     "~data.name": "data.name: missing",
-    "init=xavier,he": "init=xavier,he: to sweep over several values, put -m before the first argument",
+    "init=xavier,he": "init=xavier,he: to sweep over several values, put -m before the first argument\n",
+    "optim.lr=0.1,1e-2": "optim.lr=0.1,1e-2: to sweep over several values, put -m before the first argument\n",
+    "data=csv data.path=a,b.csv": "if it is one value, quote it: 'data.path=\"a,b.csv\"'",
+    "-m optim=sgd,adam optim._target_=torch.optim.RMSprop": (
+        "optim._target_=torch.optim.RMSprop: replaces what optim= names, so that optim=sgd and optim=adam would be the "
+        "same; leave one out"
+    ),
     "model=null": "choose by name",
     "-m threads=1,2": "do not sweep where or how to run",
     "-m output_dir=a,b": "a sweep writes to one folder",

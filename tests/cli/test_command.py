@@ -126,3 +126,17 @@ def test_the_configuration_of_one_job_is_shown(
         assert run(typed, monkeypatch, tmp_path, program=program) == 2
         (said,) = capsys.readouterr().err.splitlines()
         assert said.startswith(f"initlab: {line}")
+
+
+def test_it_ends_with_its_last_word(tmp_path: Path) -> None:
+    """Python's last collection finds nothing to go through; over all that torch and pandas hold it took seconds."""
+    script = (
+        "import atexit, gc\n"
+        "atexit.register(lambda: print('objects', len(gc.get_objects())))\n"
+        "from initlab.cli.apps import train\n"
+        "train()\n"
+    )
+    command = [sys.executable, "-c", script, "init=xaver"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert int(done.stdout.split()[-1]) < 1000

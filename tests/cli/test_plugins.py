@@ -15,6 +15,8 @@ import initlab
 from initlab.activations import Activation
 from initlab.base.errors import UserError
 from initlab.base.plugins import load_plugins
+from initlab.base.wording import counted
+from initlab.cli.apps import recommend
 from initlab.tables.store import read_config, read_failure
 from tests.helpers import QUICK, make_job, run
 
@@ -211,3 +213,33 @@ def test_other_names_of_activations_train_as_what_they_stand_for(
     study = tmp_path / "outputs" / "study"
     meant = Activation(name)
     assert read_config(study / f"activation={name}")["activation"] == {"name": meant.name, **meant.parameters}
+
+
+@pytest.mark.parametrize(("others", "jobs"), [(",he,zeros", 7), ("", 1)])
+def test_one_that_fails_fails_a_recommendation_as_it_does_a_sweep(
+    others: str,
+    jobs: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    own_scheme: str,
+) -> None:
+    """The others are looked at, trained and compared all the same, if there are others: torch's own alone is none."""
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('bad', source='our own')\n"
+        "def bad(weight):\n"
+        "    'Fill `weight`, or not.'\n"
+        "    raise ArithmeticError('never')\n"
+    )
+    command = f"plugins={own_scheme} init=bad{others} recommend.rates=2 {QUICK}"
+    assert run(command, monkeypatch, tmp_path, program=recommend) == 1
+    said = capsys.readouterr()
+    study = tmp_path / "outputs" / "recommend" / "study"
+    assert f"1 of {counted(jobs, 'job')} failed; the traceback is in" in said.err
+    (error,) = study.glob("*/error.txt")
+    assert error.parent.name.startswith("init=bad")
+    assert "raise ArithmeticError('never')" in error.read_text()
+    assert "bad: failed, after" in said.out
+    assert (study / "report.html").exists() is bool(others)
+    assert len(list(study.glob("*/members.parquet"))) == (6 if others else 0)

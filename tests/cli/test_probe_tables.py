@@ -53,6 +53,14 @@ def test_whole_columns_are_left_out_until_the_rest_fits() -> None:
     }  # fmt: skip
 
 
+def test_whether_units_are_saturated_is_seen_in_80_columns() -> None:
+    signal = signal_of(9, saturated=0.5).assign(
+        pre_second_moment=1.2345e-7, gradient_second_moment=1.2345e-7, predicted_gradient_second_moment=1.2345e-7
+    )
+    assert words(signal, 80)[-1] == "saturated"
+    assert "theory" in words(signal, 80)
+
+
 def test_it_is_said_what_is_left_out() -> None:
     assert drawn(signal_of(30), 160)[-1].strip() == "12 of 30 layers; all in tables/layers.csv"
     assert drawn(signal_of(9), 75)[-1].strip() == "more columns in a wider terminal; all in tables/layers.csv"

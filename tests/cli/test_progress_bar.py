@@ -4,6 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from initlab.base.wording import duration_text
 from initlab.cli.progress_bar import Pace, progress_bar
@@ -63,6 +64,57 @@ def test_dear_cohorts_first_do_not_make_the_rest_dear(monkeypatch: pytest.Monkey
             progress.advance(cohorts[0], 1)
         assert progress._work.remaining() == pytest.approx(9)
         assert progress._bar.tasks[0].percentage == pytest.approx(100 * 10 / 19)
+
+
+LONG = ("data=wine", "init=torch_default", "optim.lr=0.0316", "model.hidden=[64,64,64,64,64,64]", "seeds=4")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_bar_is_one_line_in_any_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a job's name is, and at every stage; a bar is seen, and how much is done, and how long it takes."""
+    monkeypatch.setattr("initlab.cli.progress_bar.LEAST_SECONDS", -1.0)
+    job = make_job(*LONG, "trainer.max_epochs=10")
+    cohorts = [Cohort((Share(job, job.seeds),)) for _ in range(12)]
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    seconds = {cohorts[0].program: 1.0}
+    frames: list[str] = []
+
+    def look(bar: Progress) -> None:
+        lines = console.render_lines(bar.get_renderable(), pad=False)
+        assert len(lines) == 1
+        frames.append("".join(segment.text for segment in lines[0]))
+
+    with progress_bar(console, cohorts, seconds) as progress:
+        bar = progress._bar
+        look(bar)
+        for cohort in cohorts:
+            progress.start(cohort)
+            look(bar)
+            for _ in range(4):
+                progress.advance(cohort, 10)
+                look(bar)
+            progress.finish(cohort)
+            look(bar)
+    assert all(" %" in frame for frame in frames)
+    assert frames[-1].count("━") == max(4, width // 10)
+    assert all(len(frame) <= width for frame in frames)
+    assert "cohort 9 of 12" in frames[1 + 8 * 6]
+    assert " 72 %" in frames[1 + 8 * 6 + 3]
+    assert " left" in frames[1 + 8 * 6 + 3]
+    assert "100 %" in frames[-1]
+    assert "left" not in frames[-1]
+    assert ("4 members" in frames[1]) is (width >= 60)
+    assert ("member-epochs/s" in frames[-1]) is (width >= 100)
+
+
+def test_99_percent_and_a_half_are_not_all() -> None:
+    job = make_job("seeds=1", "trainer.max_epochs=1000")
+    cohort = Cohort((Share(job, job.seeds),))
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    with progress_bar(console, [cohort], {cohort.program: 1.0}) as progress:
+        progress.advance(cohort, 996)
+        (line,) = console.render_lines(progress._bar.get_renderable(), pad=False)
+    assert " 99 %" in "".join(segment.text for segment in line)
 
 
 def test_a_block_of_steps_tells_of_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

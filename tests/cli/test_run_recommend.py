@@ -252,7 +252,7 @@ def test_what_is_better_is_taken_however_hard_to_tune() -> None:
     chosen = choose_candidate(found, {"he", "torch_default"})
     assert chosen is not None
     text = " ".join(recommendation_words(found, chosen))
-    assert text.startswith("Use he, at a learning rate of about 0.001: test accuracy 0.9")
+    assert text.startswith("Use he, at a learning rate of about 0.001 (the smallest rate tried): test accuracy 0.9")
     assert "he is better than the 1 other." in text
     assert "It is better than torch's own by 0.4" in text
     assert "try further ones" in text

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from initlab.activations import ACTIVATIONS
+from initlab.cli.catalogue import in_words, rule_by_default
 from initlab.cli.run_schemes import main
-from initlab.initializers import list_initializers
+from initlab.initializers import find_scheme, list_initializers
 from initlab.tables.schema import TABLES, describe_columns
 
 
@@ -80,10 +81,42 @@ def test_one_scheme_tells_what_a_user_can_set_and_nothing_else(capsys: pytest.Ca
     for name, scheme in list_initializers().items():
         main([name])
         said = capsys.readouterr().out
-        assert scheme.summary in " ".join(said.split())
+        assert in_words(scheme.summary).rstrip(".") in " ".join(said.split())
+        assert "`" not in said
+        assert '"' not in said
         for word in ("generator:", "context:", "Returns:", "Raises:"):
             assert word not in said, name
         for parameter in scheme.defaults:
             assert f"init.{parameter}=" in said
     main(["he"])
-    assert "mode: Which fan" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Fill the weights from N(0, gain²/fan). By default: N(0, 2/fan_in)." in said
+    assert "init.gain=1.414 √2, for ReLU; or kaiming (torch's table), moment or derivative (any activation)." in said
+    assert "init.mode=fan_in Which fan: fan_in keeps the signal's variance" in said
+    assert "init.truncated=false Whether to cut the normal at two σ" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("he_normal", "N(0, 2/fan_in)"),
+        ("he_uniform", "U(±1.414 · sqrt(3/fan_in))"),
+        ("xavier_normal", "N(0, 2/(fan_in + fan_out))"),
+        ("xavier_uniform", "U(±sqrt(6/(fan_in + fan_out)))"),
+        ("lecun_normal", "N(0, 1/fan_in)"),
+        ("lecun_uniform", "U(±sqrt(3/fan_in))"),
+        ("normal", "N(0, 0.0025)"),
+        ("uniform", "U(-0.05, 0.05)"),
+        ("torch_default", None),
+        ("siren", None),
+        ("lsuv", None),
+    ],
+)
+def test_the_rule_by_default_is_a_formula(name: str, rule: str | None) -> None:
+    assert rule_by_default(find_scheme(name)) == rule
+
+
+def test_zeros_say_why_they_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["zeros"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "It fails by symmetry: in a network with hidden layers no weight gets a gradient" in said

@@ -75,3 +75,14 @@ def test_a_terminal_has_a_bar() -> None:
     assert "looking at metainit" in out.getvalue()
     assert "1/2" in out.getvalue()
     assert "after" not in out.getvalue()
+
+
+def test_its_bar_is_one_line_in_a_narrow_terminal() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=40)
+    with screening_bar(console, 33) as progress:
+        progress.start("delta_orthogonal")
+        (line,) = console.render_lines(progress._bar.get_renderable(), pad=False)
+    text = "".join(segment.text for segment in line)
+    assert text.startswith("looking")
+    assert "orthogonal" not in text
+    assert " 0/33 -:--:--" in text

@@ -100,7 +100,7 @@ def test_a_mixed_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert "wine: 113 rows to train on, 29 to validate, 36 to test on.\n" in said
     assert said.count("Knowing only the commonest class scores 0.389.") == 1  # below the scores
-    assert said.count("Predicting the mean scores -0.0") == 1
+    assert said.count("Predicting the mean scores an R² of -0.0") == 1
     assert "test score" in said
     assert [line.split()[2] for line in said.splitlines() if line.startswith((" wine ", " teacher "))] == [
         "R²", "R²", "accuracy", "accuracy",

@@ -1,5 +1,7 @@
 """The curves are the history's means."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -8,6 +10,7 @@ from matplotlib.figure import Figure
 from initlab.figures.curves import LOWEST_R2, learning_curves
 from initlab.figures.looks import LOOKS
 from initlab.figures.panels import MOST_LABELLED, MOST_PANELS
+from initlab.figures.style import pixels
 from initlab.results.analysis import analyse
 from initlab.results.study import Study
 from tests.results.studies import Cell, inits, study_of
@@ -46,6 +49,23 @@ def test_a_panel_a_condition_and_one_look_a_candidate() -> None:
     assert [panel.get_title() for panel in panels] == ["digits, relu", "digits, tanh", "wine, relu", "wine, tanh"]
     looks = [{line.get_label(): (line.get_color(), line.get_linestyle()) for line in p.get_lines()} for p in panels]
     assert looks[0] == looks[1] == looks[2] == looks[3]
+
+
+def test_a_long_title_touches_neither_its_neighbours_nor_the_legend() -> None:
+    setting = {"model.depth": 20, "optim.weight_decay": 0.0001}
+    cells = [
+        Cell(
+            {"init.name": init, "activation.name": name, **{key: value + k for key, value in setting.items()}},
+            [0.5] * 3,
+        )
+        for k, name in enumerate(("relu", "tanh", "leaky_relu"))
+        for init in ("he", "zeros")
+    ]
+    figure = draw(study_of(*cells))
+    assert len(figure.axes) == 3
+    pixels(figure)
+    boxes = [panel.title.get_window_extent() for panel in figure.axes] + [figure.legends[0].get_window_extent()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_each_candidate_is_drawn_at_its_best_learning_rate() -> None:

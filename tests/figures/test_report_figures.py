@@ -135,6 +135,13 @@ def test_no_dot_is_hidden_without_a_word() -> None:
     assert [text.get_text().strip() for text in seeds_as_dots(found).axes[0].texts] == ["← 1 of 10, mean 0.820"]
 
 
+def test_a_score_may_be_as_low_as_numbers_go() -> None:
+    """Equal seeds of a huge negative R² have a panel of their own width. Warnings are errors."""
+    found = analyse(study_of(*(Cell({"init.name": init}, [-1e37] * 8, metric="r2") for init in ("he", "zeros"))))
+    left, right = seeds_as_dots(found).axes[0].get_xlim()
+    assert left < -1e37 < right
+
+
 def test_an_axis_may_have_any_values() -> None:
     cells = [
         Cell({"init.name": init, "activation.name": activation}, [0.5, 0.6])

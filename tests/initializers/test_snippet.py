@@ -7,8 +7,8 @@ import torch
 
 import initlab
 from initlab.activations import ACTIVATIONS
+from initlab.config.defaults import NAMED_GAINS
 from initlab.initializers import list_initializers
-from initlab.initializers.gains import NAMED_GAINS
 from initlab.initializers.snippet import code_for
 from initlab.jobs.job import Job
 from tests.helpers import make_job

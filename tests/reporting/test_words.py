@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from initlab.reporting.document import Table
 from initlab.reporting.remarks import remarks
+from initlab.reporting.scores import leaderboard
 from initlab.reporting.words import across_data, answer, condition_words
 from initlab.results.analysis import analyse
 from initlab.results.study import Study
@@ -66,6 +68,29 @@ def test_some_diverged() -> None:
     assert any(line.startswith("2 of 20 networks diverged; they count as score 0") for line in remarks(analyse(study)))
 
 
+def test_what_counts_as_0_is_said_where_it_is_compared() -> None:
+    """That survivors have the better mean makes no candidate better: sentences and tables say what is compared."""
+    study = inits(relu=0.7 + NOISE[0], leaky_relu=[*(0.95 + NOISE[1][:4]), *[np.nan] * 6])
+    (row,) = analyse(study).pairs.to_dict("records")
+    difference = f"{row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    assert f"It ties with leaky_relu (counting the 6 of 10 that diverged as 0; {difference}):" in said(study)
+    (table,) = leaderboard(analyse(study)).parts
+    assert isinstance(table, Table)
+    shown = table.shown.set_index("candidate")["diverged as 0"]
+    assert shown["leaky_relu ●"] == f"{np.sum(0.95 + NOISE[1][:4]) / 10:.3f}"
+    assert "compared by their means with what diverged as 0" in table.caption
+    text = said(inits(he=0.7 + NOISE[0], zeros=[*(0.7 + NOISE[1][:8]), np.nan, np.nan]))
+    assert "It is better than zeros (counting the 2 of 10 that diverged as 0) by 0.154 [" in text
+
+
+def test_a_negative_score_counts_as_0_and_that_is_said() -> None:
+    cells = [
+        Cell({"init.name": init}, values, metric="r2")
+        for init, values in {"he": [0.9] * 8, "normal": [-3.0, *[0.2] * 7]}.items()
+    ]
+    assert "better than normal (counting a negative R² as 0) by 0.7" in said(study_of(*cells))
+
+
 def test_a_single_candidate() -> None:
     assert said(inits(he=[0.9] * 3)).endswith("there is nothing to compare it with.")
 
@@ -104,6 +129,58 @@ def data_sets(count: int, **scores: float) -> Study:
     )
 
 
+def of_two_activations(seeds: int, **tanh: float) -> Study:
+    """Under sigmoid nothing learns, and under tanh what is given scores that."""
+    cells = [
+        Cell(
+            {"init.name": init, "activation.name": activation},
+            [(score if activation == "tanh" else 0.389) + 0.001 * (k % 2) for k in range(seeds)],
+            metadata={"baseline": 0.389},
+        )
+        for activation in ("sigmoid", "tanh")
+        for init, score in tanh.items()
+    ]
+    return study_of(*cells)
+
+
+def test_open_is_not_best_and_where_nobody_learned_nobody_is() -> None:
+    few = of_two_activations(5, xavier=0.989, he=0.972, normal=0.389)
+    assert said(few) == (
+        "3 candidates under 2 conditions (1 data set × 2 settings of activation). Under 1 of 2 conditions no candidate "
+        "learned, and they do not count: wine, sigmoid. There are too few seeds to tell any of them from the best."
+    )
+    enough = of_two_activations(10, xavier=0.989, he=0.972, normal=0.389)
+    assert "Best, or not shown to be worse than the best: xavier in 1 of 1, he in 0 of 1 and normal in 0 of 1." in said(
+        enough
+    )
+    text = condition_words(analyse(enough), ("wine", "accuracy", "sigmoid"))
+    assert "No candidate is clearly above the commonest class, which scores 0.389." in text
+    assert "is best" not in text
+
+
+def test_the_leaderboard_marks_only_what_learned() -> None:
+    (table,) = leaderboard(analyse(of_two_activations(10, xavier=0.989, he=0.389))).parts
+    assert isinstance(table, Table)
+    named = dict(
+        zip(
+            zip(table.shown["setting"], table.shown["candidate"].str[:3], strict=True),
+            table.shown["candidate"],
+            strict=True,
+        )
+    )
+    assert named[("tanh", "xav")] == "xavier ●"
+    assert named[("sigmoid", "xav")] == "xavier"
+    assert named[("sigmoid", "he")] == "he"
+    assert "clearly above what knowing nothing of the inputs scores" in table.caption
+    assert list(table.shown)[:3] == ["setting", "candidate", "test accuracy"]  # the score in sight in a narrow window
+
+
+def test_so_many_candidates_that_no_number_of_seeds_suffices() -> None:
+    """110 candidates make 5,995 pairs."""
+    few = inits(**{f"s{k}": [0.001 * k, 0.001 * k] for k in range(110)})
+    assert "among 5995 pairs no number of seeds suffices, but fewer candidates do" in said(few)
+
+
 def test_few_data_sets_show_nothing_and_it_says_so() -> None:
     text = across_data(analyse(data_sets(2, he=0.9, xavier=0.5, zeros=0.1)))
     assert "So few data sets could not tell any two apart" in text
@@ -126,6 +203,22 @@ def test_a_learning_rate_at_the_edge_is_said() -> None:
     ]
     (line,) = [line for line in remarks(analyse(study_of(*cells))) if "learning rate" in line]
     assert "in 2 of 2 cases: he on wine (1) and zeros on wine (1)" in line
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rates", "said_so"),
+    [("adam", (0.01, 0.1), True), ("sgd", (0.01, 0.1), False), ("adam", (0.001, 0.01), False)],
+)
+def test_one_grid_for_different_optimizers_is_said(optimizer: str, rates: tuple[float, ...], said_so: bool) -> None:
+    cells = [
+        Cell({"data.name": data, "init.name": init, "optim": {"name": name, "lr": rate}}, [0.5 + rate] * 2)
+        for data, name, grid in (("wine", "sgd", (0.01, 0.1)), ("digits", optimizer, rates))
+        for init in ("he", "zeros")
+        for rate in grid
+    ]
+    found = [line for line in remarks(analyse(study_of(*cells))) if "trains by" in line]
+    assert bool(found) == said_so
+    assert all(line.startswith("wine trains by sgd and digits trains by adam, at the same learning") for line in found)
 
 
 def test_what_does_not_compare_is_said() -> None:

@@ -10,9 +10,11 @@ from initlab.figures.curves import learning_curves
 from initlab.figures.seeds import seeds_as_dots
 from initlab.reporting.recommendation import recommendation_section, recommendation_words
 from initlab.reporting.scores import leaderboard
+from initlab.reporting.sections import compose_report
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.baseline import baseline_lines, baseline_under, has_learned
 from initlab.results.choice import choose_candidate
+from tests.helpers import make_job
 from tests.results.studies import Cell, study_of
 
 NOISE = np.random.default_rng(0).normal(0, 0.01, (4, 12))
@@ -20,7 +22,7 @@ SIMPLE = {"he", "orthogonal", "torch_default"}
 
 
 def analysed(baseline: float | None, **scores: object) -> Analysis:
-    metadata = {} if baseline is None else {"baseline": baseline}
+    metadata = {} if baseline is None else {"baseline": baseline, "validation_baseline": baseline + 0.025}
     cells = [Cell({"init.name": name}, values, metadata=metadata) for name, values in scores.items()]  # type: ignore[arg-type]
     return analyse(study_of(*cells))
 
@@ -45,6 +47,8 @@ def test_nothing_here_learned_is_an_answer() -> None:
         (0.40, 0.26, False),
         (0.40, 0.35, True),
         (0.40, math.nan, True),
+        (0.300, 0.29, False),  # 4 % of the way from 0.271 to 1
+        (0.312, 0.29, True),  # 5.6 % of it
         (math.nan, math.nan, False),
     ],
 )
@@ -68,6 +72,43 @@ def test_among_equals_the_simplest_wins() -> None:
     )
 
 
+def test_what_does_not_show_that_it_learned_is_not_recommended_while_another_does() -> None:
+    """The higher mean of few that got lucky: 0.750 [0.000, 1.000] is no evidence, 0.700 of every seed is."""
+    found = analysed(0.389, orthogonal=[1.0, 0.97, 0.28], he=[0.7, 0.71, 0.69])
+    assert found.candidates["candidate"].tolist() == ["orthogonal", "he"]
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    assert choice.chosen["candidate"] == "he"
+    assert choice.near == ("he",)
+    text = " ".join(recommendation_words(found, choice))
+    assert text.startswith("Use he, at a learning rate of about 0.1: test accuracy 0.700")
+    assert "orthogonal has test accuracy 0.750 [0.000, 1.000] over 3 seeds, which is not clearly above" in text
+
+
+@pytest.mark.parametrize(
+    ("best", "end"), [(0.01, "the smallest rate tried"), (0.1, ""), (1.0, "the largest rate tried")]
+)
+def test_of_a_single_scheme_the_rate_is_tuned_and_its_place_and_training_are_said(best: float, end: str) -> None:
+    cells = [
+        Cell(
+            {"init.name": "he", "optim.lr": rate, "batch_size": 16, "trainer.max_epochs": 30},
+            (0.9 if rate == best else 0.7) + NOISE[0],
+            metadata={"baseline": 0.389},
+        )
+        for rate in (0.01, 0.1, 1.0)
+    ]
+    found = analyse(study_of(*cells), tune=True)
+    assert found.candidates["candidate"].tolist() == ["he"]
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    text = " ".join(recommendation_words(found, choice))
+    assert text.startswith(f"Use he, at a learning rate of about {best:g}{f' ({end})' if end else ''}: test accuracy")
+    assert "The learning rate is for the optimizer sgd, batches of 16 and 30 epochs: with others" in text
+    assert ("try further ones" in text) == bool(end)
+    assert compose_report(found, "he").sections  # the report of a single candidate
+    assert analyse(study_of(*cells)).axes.compared == ("optim.lr",)  # where nobody asked to tune, rates are compared
+
+
 def test_where_all_are_equal_it_does_not_matter() -> None:
     found = analysed(0.3, lsuv=0.9 + NOISE[0], he=0.9 + NOISE[1], torch_default=0.9 + NOISE[2])
     choice = choose_candidate(found, SIMPLE)
@@ -81,13 +122,19 @@ def test_where_all_are_equal_it_does_not_matter() -> None:
     assert not choice.indifferent  # two seeds could not have shown a difference
 
 
+def test_each_split_has_a_baseline_of_its_own() -> None:
+    data = make_job("data=wine").dataset
+    assert (data.baseline, data.validation_baseline) == (14 / 36, 12 / 29)
+
+
 @pytest.mark.parametrize("baseline", [0.389, None])
 def test_it_is_a_line_in_tables_and_figures(baseline: float | None) -> None:
     found = analysed(baseline, he=0.42 + NOISE[0], zeros=0.38 + NOISE[1] / 10)
     (condition,) = found.conditions
     (table,) = leaderboard(found).parts
     names = [name.split(" ")[0] if not name.startswith("(") else name for name in table.shown["candidate"]]  # type: ignore[union-attr]
-    dots, curves = seeds_as_dots(found).axes[0], learning_curves(found).axes[0]
+    figure = learning_curves(found)
+    dots, curves = seeds_as_dots(found).axes[0], figure.axes[0]
     said = [text.get_text().strip() for panel in (dots, curves) for text in panel.texts]
     if baseline is None:
         assert math.isnan(baseline_under(found, condition))
@@ -97,6 +144,11 @@ def test_it_is_a_line_in_tables_and_figures(baseline: float | None) -> None:
     else:
         assert names == ["he", "(the commonest class)", "zeros"]
         assert baseline_lines(found.study) == ["wine: Knowing only the commonest class scores 0.389."]
-        assert said.count("the commonest class") == 2
-        assert any(np.allclose(line.get_ydata(), 0.389) for line in curves.get_lines())
+        assert said.count("the commonest class") == 1  # in the other figure the legend has it, clear of all curves
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["he", "zeros", "the commonest class"]
+        levels = [
+            np.asarray(line.get_ydata()) for line in curves.get_lines() if line.get_label() == "the commonest class"
+        ]
+        np.testing.assert_allclose(levels, [[0.414, 0.414]])  # of the validation rows, whose scores are drawn
         assert any(np.allclose(line.get_xdata(), 0.389) for line in dots.get_lines())

@@ -91,6 +91,13 @@ def test_an_edge_is_said(best: float, edge: bool) -> None:
     assert candidates(study).set_index("candidate").loc["he", "at_edge"] == edge
 
 
+def test_two_rates_have_no_middle_that_could_be_better() -> None:
+    study = study_of(*rates({0.01: 0.5, 0.1: 0.9}, init="he"), *rates({0.1: 0.5}, init="zeros"))
+    row = candidates(study).set_index("candidate").loc["he"]
+    assert row["rate"] == 0.1
+    assert not row["at_edge"]
+
+
 def test_what_never_learns_has_no_range_and_no_edge() -> None:
     nan = np.nan
     cells = [Cell({"init.name": "ones", "optim.lr": rate}, [nan, nan]) for rate in (0.01, 0.1, 1.0)]

@@ -82,11 +82,19 @@ def test_one_standard_deviation_is_found_with_20_seeds() -> None:
 @pytest.mark.parametrize("pairs", [1, 6, 15, 153])
 def test_seeds_needed_are_the_least(pairs: int) -> None:
     seeds = seeds_needed(pairs)
+    assert seeds is not None
     assert pairs * 2.0 ** (1 - seeds) <= 0.05 < pairs * 2.0 ** (2 - seeds)
 
 
 def test_five_seeds_never_suffice() -> None:
     assert seeds_needed(1) == 6
+
+
+@pytest.mark.parametrize(("pairs", "level", "seeds"), [(4_999, 0.95, 18), (5_000, 0.95, None), (5_995, 0.95, None)])
+def test_where_no_number_of_seeds_suffices(pairs: int, level: float, seeds: int | None) -> None:
+    """Above 16 seeds p is sampled, and 1 in 100,000 is its least: 5,000 times that is not below 0.05."""
+    assert seeds_needed(pairs, level=level) == seeds
+    assert all((pairs * least_p(count, pairs, level=level) < 0.05) == (seeds == 18) for count in (18, 100, 1000))
 
 
 def test_superiority() -> None:

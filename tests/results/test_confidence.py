@@ -109,7 +109,7 @@ def test_all_views_show_the_same(analysis: Analysis, report: Report) -> None:
         text = interval_text(row["score"], row["score_low"], row["score_high"])
         assert "[" in text
         for name, view in views.items():
-            assert text in view.replace("\\[", "[").replace("\\]", "]"), name
+            assert text in view.replace("\\[", "[").replace("\\]", "]").replace("~", " "), name
     for _, row in analysis.pairs.iterrows():
         text = difference_text(row["difference"], row["low"], row["high"])
         assert text in set(tables["pairs"].shown["a − b"])
@@ -198,6 +198,7 @@ def test_at_any_level_the_command_of_few_seeds_says_how_many_it_takes() -> None:
     for level in (0.5, 0.75, 0.9, 0.95, 0.99):
         for pairs in (1, 3, 6):
             needed = seeds_needed(pairs, level=level)
+            assert needed is not None
             least = [
                 float(sign_flip_p(np.ones((1, seeds)), rng=np.random.default_rng(0))[0]) * pairs
                 for seeds in (needed - 1, needed)

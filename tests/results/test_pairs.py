@@ -145,6 +145,7 @@ def test_many_candidates_can_differ_if_there_are_seeds_enough() -> None:
 @pytest.mark.parametrize("count", [4, 9, 25])
 def test_the_seeds_that_are_said_to_be_needed_suffice(count: int) -> None:
     seeds = seeds_needed(count * (count - 1) // 2)
+    assert seeds is not None
     for given, verdict in ((seeds, "better"), (seeds - 1, "open")):
         scores = {f"s{k:02d}": np.linspace(0.9, 0.91, given) - 0.03 * k for k in range(count)}
         assert set(verdicts(inits(**scores)).values()) == {verdict}

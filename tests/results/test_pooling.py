@@ -46,6 +46,20 @@ def test_ten_seeds_three_times_are_no_thirty() -> None:
     assert members.groupby("job")["member"].apply(list).tolist() == [list(range(12))] * 2
 
 
+@pytest.mark.parametrize("largest", [0, 1, 2])
+def test_the_job_with_most_seeds_stands_for_all_and_its_numbers_count(largest: int) -> None:
+    """A seed that several trained is taken from the job with more seeds, wherever that stands."""
+    counts = [9 if place == largest else 3 for place in range(3)]
+    cells = [
+        Cell({"init.name": "he", "seed": 0, "seeds": count, "name": f"run{place}"}, [0.1 * (place + 1)] * count)
+        for place, count in enumerate(counts)
+    ]
+    pooled = pool_seeds(study_of(*cells))
+    assert pooled.members["job"].unique().tolist() == [cells[largest].name]
+    assert pooled.members["test_score"].tolist() == [0.1 * (largest + 1)] * 9
+    assert pooled.history["job"].unique().tolist() == [cells[largest].name]
+
+
 def test_seeds_with_a_gap_are_one_candidate_too() -> None:
     study = study_of(cell("he", 0, 5), cell("he", 20, 5), cell("zeros", 0, 5))
     summary = summarize(study).set_index("init")

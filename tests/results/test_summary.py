@@ -138,8 +138,9 @@ def test_interval_text(values: tuple[float, float, float], text: str) -> None:
 def test_the_table_counts_diverged_members() -> None:
     table = summary_table(summarize(study(a=[0.9, np.nan], b=[0.8, 0.7])), width=160)
     headers = [column.header for column in table.columns]
-    assert headers == ["init", "diverged", "test accuracy", "test loss", "epochs to 0.9"]
+    assert headers == ["init", "diverged", "test accuracy", "diverged as 0", "test loss", "epochs to 0.9"]
     assert list(table.columns[1].cells) == ["0", "[red]1 of 2[/red]"]
+    assert list(table.columns[3].cells) == ["0.750", "0.450"]  # what they are compared by
 
 
 def test_the_table_names_what_it_scores() -> None:
