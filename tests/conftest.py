@@ -36,6 +36,12 @@ def _same_numbers_each_time() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed is not wrapped to the width that pytest-xdist tells its processes."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _started_anew() -> Iterator[None]:
     """A command that ran in this process without a name leaves its moment in the environment: not for the next."""
     yield

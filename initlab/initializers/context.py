@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.utils.hooks import RemovableHandle
 
 from initlab.activations import Activation
@@ -155,7 +154,7 @@ def per_channel(slot: Slot, output: Tensor) -> Tensor:
         slot: The layer's only weight; if it is a convolution's, channels are the second dimension, else the last.
         output: What the layer returned, with the batch first.
     """
-    axis = 1 if isinstance(slot.layer, _ConvNd) else -1
+    axis = 1 if slot.stored.has_kernel(slot.weight) else -1
     return output.movedim(axis, 0).flatten(1)
 
 

@@ -46,6 +46,10 @@ class Stored:
             found[word] *= size
         return found
 
+    def has_kernel(self, weight: Tensor) -> bool:
+        """Whether a weight has places that it adds up over, as a convolution's, whose output has channels second."""
+        return "kernel" in self._words(weight.dim() if self.shape is None else len(self.shape))
+
     def fan(self, weight: Tensor) -> Fan:
         """The fans of one map: fan_in = in · ∏kernel and fan_out = out · ∏kernel; fan_in is 1 for one-hot inputs."""
         sizes = self.sizes(weight)

@@ -103,6 +103,8 @@ def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
     Returns:
         At most one sentence.
     """
+    if not jobs:
+        return []
     candidates = count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs}))
     pairs, seeds = count_pairs(candidates), max((len(job.seeds) for job in jobs), default=0)
     needed = seeds_needed(pairs)

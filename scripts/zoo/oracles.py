@@ -246,7 +246,8 @@ def measured_faults(model: nn.Module, batch: Any, report: Any) -> Iterator[tuple
             if not math.isclose(float(said[1]), std, rel_tol=0.02, abs_tol=2e-3):
                 yield "false note", f"{row.name}: {row.note}; it is {std:.4g}"
         if "channel of variance 1" in row.note and "×" not in row.note and row.fan_in is not None:
-            axis = 1 if len(row.shape) > 2 else -1
+            kind = type(model.get_submodule(row.name.rpartition(".")[0])).__name__
+            axis = 1 if len(row.shape) > 2 or kind == "CondConv2d" else -1  # whose weight is stored flat
             variance = output.double().movedim(axis, 0).flatten(1).var(1, correction=0)
             wrong = (variance - 1).abs()[variance > 1e-12]
             if len(wrong) and float(wrong.max()) > 0.05:

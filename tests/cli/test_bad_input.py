@@ -11,7 +11,7 @@ from tests.helpers import QUICK, run
 
 BAD_INPUT = {
     "init=xaver": "init=xaver: unknown init; did you mean xavier",
-    "-m init=he,hee": "init=hee: unknown init; did you mean he?",
+    "-m init=he,hee": "init=hee: unknown init; did you mean he",
     "activation=rellu": "activation=rellu: unknown activation; did you mean relu",
     "data=winee": "data=winee: unknown data; did you mean wine? known: arrays, cifar10, csv, digits",
     "experiment=classic": "experiment=classic: unknown experiment",
@@ -19,7 +19,7 @@ BAD_INPUT = {
     "optim.lrr=3": "optim.lrr: unknown key of optim=sgd, which data=wine brings; did you mean lr?",
     "+optim.foo=1": "optim.foo: unknown key; known: dampening",
     "+model.with=3": "model.with: unknown key; did you mean width? known: bias, depth, dropout, hidden, norm, width",
-    "+init.foo=1": "init.foo: init=he_normal has no such parameter; it has bias, gain, mode",
+    "+init.foo=1": "init.foo: init=he_normal has no such parameter; it has bias, embedding, gain, mode",
     "+trainer.gradient_clip_val=1": "trainer.gradient_clip_val: unknown key; known: accelerator",
     "optim.lr=abc": "optim.lr=abc: expected a positive number",
     "optim.lr=-1": "optim.lr=-1: expected a positive number",
@@ -44,7 +44,7 @@ BAD_INPUT = {
     "seeds": "seeds: ",
     "init=constant init.value=x": "init.value=x: expected a number",
     "init.bias=none": "init.bias=none: expected a number, torch_default, or null for the scheme's own rule",
-    "init=normal init.gain=2": "init.gain: init=normal has no such parameter; known: bias, name, output",
+    "init=normal init.gain=2": "init.gain: init=normal has no such parameter; known: bias, embedding, name, output",
     "-m init=he,zeros init.std=0.1": "init.std: init=he_normal has no such parameter",
     "init=fixup": "init=fixup works on residual branches, and MLP names none; choose a residual network",
     "init=pretrained": "init=pretrained: name the checkpoint, init.path=FILE",

@@ -103,7 +103,7 @@ def test_a_bar_is_one_line_in_any_terminal(width: int, monkeypatch: pytest.Monke
     assert " left" in frames[1 + 8 * 6 + 3]
     assert "100 %" in frames[-1]
     assert "left" not in frames[-1]
-    assert ("4 members" in frames[1]) is (width >= 60)
+    assert ("4 members" in frames[1]) is (width >= 80)
     assert ("member-epochs/s" in frames[-1]) is (width >= 100)
 
 

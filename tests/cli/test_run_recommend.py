@@ -65,7 +65,9 @@ def test_schemes_are_looked_at_and_a_few_train(recommended: tuple[Path, str]) ->
 
 
 def test_by_default_all_schemes_are_swept() -> None:
-    assert yaml.safe_load((CONF / "recommend.yaml").read_text())["hydra"]["sweeper"]["params"] == {"init": "glob(*)"}
+    assert yaml.safe_load((CONF / "recommend.yaml").read_text())["hydra"]["sweeper"]["params"] == {
+        "init": "glob(*,exclude=keep)"
+    }
 
 
 def test_it_says_which_to_use_with_the_evidence_and_two_lines(recommended: tuple[Path, str]) -> None:

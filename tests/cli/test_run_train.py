@@ -160,8 +160,8 @@ def test_what_an_initializer_does_not_reach_is_one_line(
     assert run(command, monkeypatch, tmp_path) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("initlab: ")
-    assert "init=lsuv: the output of hidden.0 has standard deviation" in line
-    assert line.endswith("(and 8 more like this in its networks)")
+    assert "init=lsuv: the output's standard deviation is not 1 in hidden.0 (" in line
+    assert line.endswith("(and 2 more like this in its networks)")  # one a network
 
 
 def test_a_diverged_job_is_a_row(

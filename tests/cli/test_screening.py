@@ -84,5 +84,5 @@ def test_its_bar_is_one_line_in_a_narrow_terminal() -> None:
         (line,) = console.render_lines(progress._bar.get_renderable(), pad=False)
     text = "".join(segment.text for segment in line)
     assert text.startswith("looking")
-    assert "orthogonal" not in text
+    assert "…" in text  # for the middle of what it is called
     assert " 0/33 -:--:--" in text

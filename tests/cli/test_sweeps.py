@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,9 +240,8 @@ def test_a_dry_run_knows_how_many_train_at_a_time(
     typed: str, at_a_time: int, monkeypatch: Patch, tmp_path: Path, capsys: Said
 ) -> None:
     monkeypatch.setattr("initlab.base.threads.usable_cores", lambda: 5)
-    monkeypatch.setattr("initlab.sweep.plan.workers_of", lambda _: 1)
     settings = f"data=digits batch_size=512 n_jobs=1 {typed}"
-    cost = cost_of(make_job(*settings.split()))
+    cost = replace(cost_of(make_job(*settings.split())), one_queue=False)
     expected = [f"≈ {cost.memory(4, threads=threads) / 2**20:,.0f} MiB" for threads in (1, 3, 4)]
     assert len(set(expected)) == 3
     assert run(f"-m {settings} seeds=4 logger=none dry_run=true", monkeypatch, tmp_path) == 0

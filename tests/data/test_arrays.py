@@ -193,7 +193,7 @@ def test_a_network_on_tokens_trains(engine: str, precision: str, tmp_path: Path)
     np.savez(tmp_path / "texts.npz", x=TOKENS, y=TOKENS[:, 0] > 14)
     job = make_job(
         *("data=arrays", f"data.path={tmp_path}/texts.npz", "data.tokens=true", "model._target_=own_arrays.Embedded"),
-        *(f"engine={engine}", f"trainer.precision={precision}", "trainer.max_epochs=15", "optim.lr=0.02", "seeds=2"),
+        *(f"engine={engine}", f"trainer.precision={precision}", "trainer.max_epochs=25", "optim.lr=0.02", "seeds=2"),
     )
     module = train(job)
     losses = [record.values["loss"] for record in module.history if record.split == "train"]
