@@ -75,7 +75,11 @@ def test_a_parameter_that_only_some_initializers_have(monkeypatch: Patch, tmp_pa
         ("data=digits model.depth=4", "model.depth: unknown key of model=cnn, which data=digits brings; "),
         ("model.channels=[8]", "model.channels: unknown key of model=mlp, which data=wine brings; "),
         ("data=digits model=mlp model.kernel=4", "model.kernel: unknown key of model=mlp; "),
-        ("experiment=trainability_map model.channels=[3]", "model=mlp, which experiment=trainability_map brings; "),
+        pytest.param(
+            "experiment=trainability_map model.channels=[3]",
+            "model=mlp, which experiment=trainability_map brings; ",
+            marks=pytest.mark.slow,
+        ),
         ("data=digits model.chanels=[4]", "did you mean channels? known: bias, channels, dense"),
     ],
 )
@@ -260,7 +264,9 @@ def test_a_dry_run_estimates_its_time(monkeypatch: Patch, tmp_path: Path, capsys
     assert int(said[1]) == pytest.approx(18, rel=0.3)  # 20 of them took 3.8 s, and nearly nothing of it was training
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+@pytest.mark.parametrize(
+    "encoding", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("latin-1", "cp1252")), "ascii"]
+)
 def test_any_encoding_is_survived(encoding: str, tmp_path: Path) -> None:
     """Where files would be written in it, too, and the report is in UTF-8 all the same."""
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}

@@ -37,6 +37,7 @@ def ray_cluster() -> Iterator[Any]:
     cluster.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_a_ray_cluster_of_two_nodes_of_which_one_loses_its_worker(
     ray_cluster: Any, here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -109,6 +109,7 @@ sys.exit(not (fine == jobs[1:] and faulty is jobs[0] and "on purpose" in str(err
 """
 
 
+@pytest.mark.slow
 def test_jobs_whose_data_cannot_be_had_are_found_without_assertions_too() -> None:
     assert subprocess.run([sys.executable, "-O", "-c", SPLIT], check=False).returncode == 0
 
