@@ -15,7 +15,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from initlab.activations import nonlinearity_of
 from initlab.base.errors import UserError
 from initlab.initializers.norms import is_norm
-from initlab.initializers.slots import Slot, find_slots, is_weight_shaped
+from initlab.initializers.slots import Slot, find_slots, is_weight_shaped, why_not_filled
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
 from initlab.propagation.saturation import saturation_limit
@@ -166,11 +166,11 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
         if slot.layer_name not in called
     }
     known = {name for slot in slots for name in slot.names}
-    unseen.update(
-        (name, f"initlab does not know what {type(model.get_submodule(name.rpartition('.')[0])).__name__} does with it")
-        for name, parameter in model.named_parameters()
-        if is_weight_shaped(parameter) and name not in known and not _in_known(model, name)
-    )
+    for name, parameter in model.named_parameters():
+        matrix = is_weight_shaped(parameter) or (parameter.dim() > 1 and not parameter.numel())
+        if matrix and name not in known and not _in_known(model, name):
+            kind = type(model.get_submodule(name.rpartition(".")[0])).__name__
+            unseen[name] = why_not_filled(parameter) or f"initlab does not know what {kind} does with it"
     layers = tuple(_layers_of(events, weights, model))
     if not layers:
         raise UserError(

@@ -25,7 +25,7 @@ that a refusal leaves everything bit for bit as it was.
 As of {date}, with {versions} and Python {python}:
 
     pip install -e ".[zoo]"
-    python -m scripts.zoo --out outputs/zoo.jsonl --table docs/zoo.md
+    python -m scripts.zoo --out outputs/zoo.jsonl --table docs/zoo.md{schemes}
 """
 MEANING: Final = """
 *refused*: one line that says why, and nothing changed. *traceback*: any other exception. *changed*: something else than
@@ -43,12 +43,14 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         records: One a run, as `trial.Outcome.record` makes them.
     """
     names = {record["architecture"] for record in records}
+    tried = [run for run in RUNS if any(record["run"] == run for record in records)]
     head = HEAD.format(
         architectures=len(names),
         runs=len(records),
         date=datetime.now(UTC).date(),
         versions=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
         python=platform.python_version(),
+        schemes="" if set(tried) == set(RUNS) else f' --schemes "{",".join(tried)}"',
     )
     parts = [head, "## By family\n", _table("family", records, lambda record: str(record["family"])), MEANING]
     parts += ["## By scheme\n", _table("run", records, lambda record: str(record["run"]), order=RUNS)]

@@ -454,6 +454,22 @@ def test_sparse_leaves_no_unit_and_no_input_without_a_weight(layer: nn.Module) -
     assert not initlab.initialize(layer, "sparse", sparsity=1.0, seed=0)["weight"].std
 
 
+def test_every_scheme_fills_a_map_of_one_output_that_is_stored_by_its_inputs() -> None:
+    class Scored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.score, self.output = nn.Parameter(torch.zeros(8, 1)), nn.Linear(8, 2)
+
+        def initlab_weights(self) -> dict[str, str]:
+            return {"score": "in out"}
+
+    for name, scheme in initlab.list_initializers().items():
+        if scheme.level == "weight" and name not in ("delta_orthogonal",):
+            report = initlab.initialize(Scored(), name, activation="tanh", seed=0)
+            assert report["score"].fan_in == 8
+            assert report["score"].rule == name
+
+
 class Standardized(nn.Conv2d):
     """A convolution that divides its weight by its standard deviation, as in timm and Big Transfer."""
 

@@ -38,18 +38,18 @@ def sparse(
     check_not_negative(std=std)
     check_choice("per", per, "input", "unit")
     weight.normal_(0.0, std, generator=generator)
-    matrix = weight.flatten(1)
+    drawn = weight.flatten(1)
+    matrix = drawn.clone()
     axis = 0 if per == "input" else 1
     length = matrix.shape[axis]
     wanted = math.ceil(sparsity * length)
     zeros = wanted if sparsity == 1 else min(wanted, length - 1)
     order = torch.rand(matrix.shape, generator=generator, dtype=torch.float32, device="cpu").argsort(axis)
-    drawn = matrix.clone()
     matrix.scatter_(axis, order.narrow(axis, 0, zeros), 0.0)
     empty = (matrix == 0).all(1 - axis, keepdim=True).expand_as(matrix) if sparsity < 1 else None
     if empty is not None and bool(empty.any()):
         matrix.copy_(torch.where(empty, drawn, matrix))
-    weight.copy_(matrix.view(weight.shape))  # flattening a transposed weight has copied it
+    weight.copy_(matrix.view(weight.shape))
     count = int((matrix == 0).sum())
     fewer = count < wanted * matrix.shape[1 - axis]
     return (
