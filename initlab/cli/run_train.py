@@ -92,7 +92,7 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     for note in plan.notes:
         say(console, note)
     for job in plan.finished:
-        if job.sources:  # of several results with other code of the user's, those that are asked for now count
+        if job.made_of:  # of several results with other files of the user's, those that are asked for now count
             (job.folder / "metadata.json").touch()
     run = Run(uuid.uuid4().hex, command=typed_command())
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say

@@ -23,7 +23,7 @@ from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
 from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
-from initlab.jobs.sources import sources_of
+from initlab.jobs.sources import data_sources_of, sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
@@ -146,6 +146,11 @@ class Job:
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
     @cached_property
+    def made_of(self) -> dict[str, str]:
+        """`sources`, and the files that its data are made of: what can be named where one of them has changed."""
+        return {**self.sources, **data_sources_of(self.config.data)}
+
+    @cached_property
     def sources(self) -> dict[str, str]:
         """By its name, the hash of each file of the user's own that decides its results, beside the data.
 
@@ -156,7 +161,7 @@ class Job:
 
     def __getstate__(self) -> dict[str, Any]:
         # Networks are derived again in another process; the fingerprint is not, as it needs the data.
-        kept = {*self.__dataclass_fields__, "fingerprint", "sources"}
+        kept = {*self.__dataclass_fields__, "fingerprint", "sources", "made_of"}
         return {key: value for key, value in self.__dict__.items() if key in kept}
 
     def members(self) -> list[Member]:

@@ -1,6 +1,6 @@
 """Which files of the user's own decide a job's results."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,40 @@ def sources_of(resolved: Mapping[str, Any], init: InitSpec) -> dict[str, str]:
     modules = {find_scheme(name).function.__module__ for name in _schemes(init)}
     modules |= {path.rpartition(".")[0] for path in _targets(resolved)}
     modules.add(Activation(resolved["activation"]["name"]).kind.build.__module__)
-    found = {f"{name.replace('.', '/')}.py": digest for name, digest in own_sources(sorted(modules)).items()}
-    for path in _words(resolved["init"]):
-        file = Path(path).expanduser()
-        if "." in path and _is_file(file):
-            found[path] = file_hash(file)
-    return dict(sorted(found.items()))
+    return dict(sorted({**_modules(modules), **_files(resolved["init"])}.items()))
+
+
+def data_sources_of(data: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the files that a data set is made of: by them it can be said why its rows are other ones now.
+
+    Args:
+        data: The group `data` of a configuration, as plain data.
+
+    Returns:
+        By name, SHA-256 in hexadecimal: files by their paths as they were given, and the user's own modules.
+    """
+    called = {word.rpartition(".")[0] for word in (data.get("call"), data.get("_target_")) if isinstance(word, str)}
+    return dict(sorted({**_modules(called - {""}), **_files(data)}.items()))
+
+
+def _modules(names: Iterable[str]) -> dict[str, str]:
+    """The user's own files among some modules and what they import, by their names, with their hashes."""
+    return {f"{name.replace('.', '/')}.py": digest for name, digest in own_sources(sorted(names)).items()}
+
+
+def _files(group: Any) -> dict[str, str]:
+    """The files that a group of a configuration names, with their hashes."""
+    paths = {path: Path(path).expanduser() for path in _words(group) if "." in path}
+    return {path: file_hash(file) for path, file in paths.items() if _is_file(file)}
 
 
 def _schemes(spec: InitSpec) -> Iterator[str]:
-    """The schemes of a rule, of the output layer and of what it starts from."""
+    """The schemes of a rule, and of those that it holds for some layers and for what it starts from."""
     yield spec.scheme
     base = find_scheme(spec.scheme).base
     if spec.base is None and base is not None:
         yield base
-    for part in (spec.output, spec.base):
+    for part in (spec.output, spec.base, spec.embedding, *(rule.spec for rule in spec.rules)):
         if part is not None:
             yield from _schemes(part)
 

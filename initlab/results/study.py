@@ -121,14 +121,13 @@ def _superseded(
 ) -> dict[str, str]:
     """Jobs that were run again with other code of the user's own, or other files, each with a reason to leave it out.
 
-    Of jobs with one configuration and one data set the one that was last asked for counts: `metadata.json` is written,
-    or touched, then.
+    Of jobs with one configuration the one that was last asked for counts: `metadata.json` is written, or touched, then.
+    Other studies may be of other data under the same name; they count by themselves.
     """
     groups: dict[str, list[str]] = {}
     for name, config in configs.items():
         own = {key: value for key, value in config.items() if names_folders(key)}
-        what = [own, metadata[name].get("data_checksum")]
-        groups.setdefault(json.dumps(what, sort_keys=True, default=str), []).append(name)
+        groups.setdefault(json.dumps(own, sort_keys=True, default=str), []).append(name)
     found = {}
     for names in groups.values():
         if not any(metadata[name].get("sources") for name in names):
@@ -137,7 +136,8 @@ def _superseded(
         now = metadata[last].get("sources") or {}
         for name in older:
             changed = changed_sources(metadata[name].get("sources") or {}, now)
-            if changed:
+            same_data = metadata[name].get("data_checksum") == metadata[last].get("data_checksum")
+            if changed and (same_data or folders[name].parent == folders[last].parent):
                 found[name] = f"made with another {listed(changed)}, so that {last} counts in its place"
     return found
 

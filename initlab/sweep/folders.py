@@ -38,7 +38,7 @@ def state_of(job: Job) -> tuple[State, str]:
     metadata = read_metadata(job.folder)
     found = metadata.get("fingerprint")
     if found is not None and found != job.fingerprint:
-        changed = changed_sources(metadata.get("sources"), job.sources)
+        changed = changed_sources(metadata.get("sources"), job.made_of)
         return "other", f"the results of another {listed(changed)}" if changed else OTHER
     try:
         for name in ("members", "history"):
@@ -132,7 +132,7 @@ def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[s
         data = job.dataset
         known |= {
             "fingerprint": job.fingerprint,
-            "sources": job.sources,
+            "sources": job.made_of,
             "data_checksum": data.checksum,
             "validates_on_test": data.validates_on_test,
             "baseline": data.baseline,

@@ -126,7 +126,7 @@ def _new_place(job: Job, taken: Collection[str]) -> Placed:
         return Placed(job, state)
     beside = free_beside(job, lambda other: state_of(other)[0] != "other" and other.name not in taken)
     state, _ = state_of(beside)
-    changed = changed_sources(read_metadata(job.folder).get("sources"), job.sources)
+    changed = changed_sources(read_metadata(job.folder).get("sources"), job.made_of)
     if changed and reason != OTHER:
         have = "has" if len(changed) == 1 else "have"
         where = "its results of now are in" if state == "finished" else "it is trained anew in"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from initlab.base.own_code import is_own, own_sources
 from initlab.config.names import NOT_IDENTITY, without_keys
-from initlab.jobs.job import RESULTS_VERSION, Job
+from initlab.jobs.job import RESULTS_VERSION, Job, _load_dataset
 from initlab.results.study import read_study
 from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, make_job, run
@@ -121,3 +122,44 @@ def test_jobs_of_initlabs_own_things_keep_their_fingerprints() -> None:
     job = make_job("init=he", "data=spirals")
     what = [without_keys(job.resolved, NOT_IDENTITY), job.dataset.checksum, RESULTS_VERSION]
     assert job.fingerprint == hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("kind", ["csv", "function"])
+def test_changed_data_are_named_and_do_not_stand_beside_the_old(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the table and below it only what is of the data as they are now."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / ("rows.csv" if kind == "csv" else "rows_of_mine.py")
+    data = (
+        "data=csv data.path=rows.csv data.target=target"
+        if kind == "csv"
+        else "data=function data.call=rows_of_mine.make"
+    )
+
+    def write(cut: int) -> None:
+        rows = "a,b,target\n" + "".join(f"{n}.5,{n % 7},{'high' if n % 5 > cut else 'low'}\n" for n in range(60))
+        code = (
+            "import numpy as np\n"
+            "def make():\n"
+            "    x = np.arange(120.0).reshape(60, 2)\n"
+            f"    return x, (np.arange(60) % 5 > {cut}).astype(int)\n"
+        )
+        edit(file, rows if kind == "csv" else code)
+        _load_dataset.cache_clear()  # as in another process
+
+    write(1)
+    command = f"{data} init=he {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    (former,) = re.findall(r"commonest class scores (0\.\d+)", capsys.readouterr().out)
+    write(0)
+    assert run(command, monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert f"{file.name} has changed since; it is trained anew in" in said
+    assert "not in the table: " in said
+    assert f"made with another {file.name}" in said
+    (now,) = re.findall(r"commonest class scores (0\.\d+)", said)
+    assert now != former
+    study = read_study(tmp_path / "outputs" / "study")
+    assert len(study.configs) == 1
