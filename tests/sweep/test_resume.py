@@ -80,7 +80,7 @@ def test_another_configuration_of_the_same_name_is_told_apart(
         capsys.readouterr()
         assert run(command, monkeypatch, tmp_path) == 0
         said = capsys.readouterr().out
-        assert said.count("stays as it is") == 2 * (attempt == 0)  # then found by fingerprint
+        assert said.count("table.csv has changed since") == 2 * (attempt == 0)  # then found by fingerprint
         assert ("2 of 2 jobs are finished already" in said) == (attempt == 1)
     assert before.items() <= written(study).items()
     assert len(written(study)) == 4
