@@ -110,6 +110,7 @@ def test_what_is_new_in_a_study_trains_together(jobs: list[Job], tmp_path: Path)
     assert members_of(schedule) == sorted((job.name, seed) for job in (new, more) for seed in job.seeds)
 
 
+@pytest.mark.slow
 def test_the_last_cohort_of_a_sweep_ends_the_same_in_the_main_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
