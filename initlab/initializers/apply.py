@@ -90,7 +90,8 @@ def fill_model(
     with slow_bar("filling weights", len(plans)) as advance:
         for position, plan in enumerate(plans):
             if plan.refusal is not None:
-                treatments[plan.slot.name] = Treatment.left_alone(plan.refusal)
+                left = Treatment.left_alone(plan.refusal)
+                treatments.update((name, left) for name, _ in plan.slot.parameters)
             elif plan.spec is not None:
                 treatments.update(fill_weight(plan, filling, first=position == 0))
             advance()
@@ -108,9 +109,8 @@ def fill_model(
             generator=known.stream_of(seed, scheme.name),
         )
         _refine(model, scheme, context, spec.parameters, treatments)
-    for plan in plans:
-        if not plan.slot.computed:
-            treatments.setdefault(plan.slot.name, Treatment.left_alone(f"init={scheme.name} leaves it"))
+    for name in (name for plan in plans for name, _ in plan.slot.parameters):
+        treatments.setdefault(name, Treatment.left_alone(f"init={scheme.name} leaves it"))
     bad = [plan.slot.name for plan in plans if plan.slot.name in treatments and not _finite(plan.slot.weight)]
     if bad:
         raise UserError(f"init={scheme.name} makes weights that are not finite: {', '.join(bad[:3])}")

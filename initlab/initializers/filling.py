@@ -215,8 +215,7 @@ def _write_weight(slot: Slot, drawn: Tensor, treatment: Treatment, keeper: Snaps
         keeping.keep_buffers(chain)
         for tensor in chain.parameters():
             keeping.keep(tensor)
-    prefix = f"{slot.layer_name}." if slot.layer_name else ""
-    names = [f"{prefix}parametrizations.{own}.{name}" for name, _ in chain.named_parameters()]
+    names = [name for name, _ in slot.parameters]
     try:
         setattr(slot.layer, own, drawn.to(slot.weight, copy=True))  # it becomes part of the network
     except Exception as error:  # whatever a parametrization says to what it cannot be

@@ -57,7 +57,7 @@ def make_plans(
             chosen = spec.embedding
         else:
             chosen = common
-        refusal = selection.refusal(slot.names, frozen=not slot.weight.requires_grad and not slot.computed)
+        refusal = selection.refusal(slot.names, frozen=slot.frozen)
         if rule is not None and rule.spec is None:
             refusal = refusal or f"rule {rule} leaves it"
         names = (slot.name, *(name for name, _ in slot.biases))

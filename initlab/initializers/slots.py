@@ -71,6 +71,22 @@ class Slot:
         return self.stored.one_hot
 
     @property
+    def parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """What the network registers of it, by name: the weight itself, or the parameters that it is computed from."""
+        if not self.computed:
+            assert isinstance(self.weight, nn.Parameter)
+            return [(self.name, self.weight)]
+        own = self.name.rpartition(".")[2]
+        chain: nn.Module = self.layer.parametrizations[own]  # type: ignore[index, assignment]  # torch has no type
+        place = f"{self.layer_name}.parametrizations.{own}".removeprefix(".")
+        return [(f"{place}.{name}", parameter) for name, parameter in chain.named_parameters()]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing of it is trained."""
+        return not any(parameter.requires_grad for _, parameter in self.parameters)
+
+    @property
     def biases(self) -> list[tuple[str, nn.Parameter]]:
         """All biases that belong to the weight, as pairs of name and parameter."""
         own = [] if self.bias is None or self.bias_name is None else [(self.bias_name, self.bias)]

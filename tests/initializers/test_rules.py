@@ -556,3 +556,16 @@ def test_networks_that_are_distributed_get_the_same_numbers(tmp_path: Path) -> N
                 call()
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("why", ["frozen", "excluded", "init=keep leaves it"])
+def test_computed_weights_that_are_to_be_left_are_left_and_the_reason_is_said(why: str) -> None:
+    model = nn.Sequential(nn.Linear(8, 8), torch.nn.utils.parametrizations.weight_norm(nn.Linear(8, 8)))
+    if why == "frozen":
+        model[1].requires_grad_(False)
+    before = state_of(model[1])
+    scheme, exclude = ("keep" if "keep" in why else "he"), ("1" if why == "excluded" else ())
+    report = initlab.initialize(model, scheme, exclude=exclude, seed=0)  # without a warning
+    assert_unchanged(model[1], before)
+    assert report.left["1.parametrizations.weight.original1"] == why
+    assert not report.unasked
