@@ -102,7 +102,7 @@ def fill_model(
         context = Context(
             slots=[plan.slot for plan in own],
             output=output_slots(slots, spec.output_layer)[-1],
-            apart=frozenset(names_apart(model, plans)),
+            apart=frozenset(names_apart(model, plans, known.selection)),
             batch=rows,
             loss=known.loss,
             activation=known.activation,

@@ -26,7 +26,7 @@ class Plan:
         rule: The rule apart that hit it, if one did.
         by_scheme: Whether the scheme for the whole network may change it.
         refusal: Why it is left alone; None if it is not.
-        names: Names of the weight and of all its biases.
+        names: Names of the parameters that the weight is, or is computed from, and of all its biases.
     """
 
     slot: Slot
@@ -60,7 +60,7 @@ def make_plans(
         refusal = selection.refusal(slot.names, frozen=slot.frozen)
         if rule is not None and rule.spec is None:
             refusal = refusal or f"rule {rule} leaves it"
-        names = (slot.name, *(name for name, _ in slot.biases))
+        names = tuple(name for name, _ in (*slot.parameters, *slot.biases))
         trimmed = _with_biases(
             slot, [(name, bias) for name, bias in slot.biases if _free(name, bias, spec, selection, model)]
         )
@@ -97,11 +97,12 @@ def other_rules(model: nn.Module, rules: Sequence[Rule], of_slots: set[str]) -> 
     return found
 
 
-def names_apart(model: nn.Module, plans: Sequence[Plan]) -> Iterator[str]:
+def names_apart(model: nn.Module, plans: Sequence[Plan], selection: Selection) -> Iterator[str]:
     """Names of all parameters that a scheme for the whole network must leave as they are."""
-    free = {name for plan in plans if plan.by_scheme and plan.refusal is None for name in plan.names}
-    listed = {name for plan in plans for name in plan.names}
-    yield from (name for name, _ in model.named_parameters() if name in listed - free)
+    kept = {name for plan in plans if not plan.by_scheme or plan.refusal is not None for name in plan.names}
+    for name, parameter in model.named_parameters():
+        if name in kept or selection.refusal([name], frozen=not parameter.requires_grad) is not None:
+            yield name
 
 
 def base_of(spec: InitSpec, scheme: Scheme) -> InitSpec | None:

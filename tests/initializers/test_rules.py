@@ -569,3 +569,19 @@ def test_computed_weights_that_are_to_be_left_are_left_and_the_reason_is_said(wh
     assert_unchanged(model[1], before)
     assert report.left["1.parametrizations.weight.original1"] == why
     assert not report.unasked
+
+
+def test_a_checkpoint_is_loaded_into_what_is_selected_alone(tmp_path: Path) -> None:
+    """Norms and parameters of one's own among the rest, too."""
+    source, model = Language(), Language()
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.fill_(3.0)
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
+    before = state_of(model)
+    initlab.initialize(model, "pretrained", path=str(tmp_path / "weights.pt"), only="blocks.0", seed=0)
+    for name, value in model.named_parameters():
+        assert bool((value == 3).all()) == name.startswith("blocks.0.") or torch.equal(value, before[name]), name
+    assert torch.equal(model.positions, before["positions"])
+    assert torch.equal(model.get_parameter("blocks.1.norm.weight"), before["blocks.1.norm.weight"])
+    assert model.get_parameter("blocks.0.norm.weight").tolist() == [3.0] * 64
