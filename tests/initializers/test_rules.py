@@ -14,10 +14,13 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.utils import prune
 
 import initlab
+from initlab.activations import Activation
 from initlab.base.errors import InitializationWarning, UserError
 from initlab.initializers import layers
+from initlab.initializers.schemes import mean_field
 from initlab.initializers.stored import Stored
 from initlab.modules.wrappers import whole_tensor
+from initlab.theory.mean_field import CriticalPoint, critical_point
 
 
 class Block(nn.Module):
@@ -585,3 +588,18 @@ def test_a_checkpoint_is_loaded_into_what_is_selected_alone(tmp_path: Path) -> N
     assert torch.equal(model.positions, before["positions"])
     assert torch.equal(model.get_parameter("blocks.1.norm.weight"), before["blocks.1.norm.weight"])
     assert model.get_parameter("blocks.0.norm.weight").tolist() == [3.0] * 64
+
+
+def test_the_edge_of_chaos_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GELU has none at the first of the usual variances, which every block of a network would find out again."""
+    asked: list[float] = []
+
+    def counted(activation: Activation, variance: float) -> CriticalPoint:
+        asked.append(variance)
+        return critical_point(activation, variance)
+
+    monkeypatch.setattr(mean_field, "critical_point", counted)
+    mean_field._usual_point.cache_clear()
+    initlab.initialize(nn.Sequential(nn.Conv2d(30, 30, 3, groups=30), nn.GELU()), "mean_field", seed=0)
+    assert asked == sorted(set(asked))
+    assert len(asked) > 1

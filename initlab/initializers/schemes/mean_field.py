@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from functools import lru_cache
 
 from torch import Generator, Tensor
 
@@ -54,7 +55,7 @@ def mean_field(
         raise UserError("init.sigma_w: set init.sigma_b, too")
     try:
         if sigma_b is None:
-            point = _usual_point(activation)
+            point = _usual_point(activation.name, tuple(activation.parameters.items()))
         elif sigma_w is None:
             point = critical_point(activation, sigma_b**2)
         else:
@@ -66,15 +67,18 @@ def mean_field(
         bias.normal_(0.0, math.sqrt(point.bias_variance), generator=generator)
 
 
-def _usual_point(activation: Activation) -> CriticalPoint:
-    """The critical point at the first of the usual σ_b² that has one.
+@lru_cache(maxsize=64)
+def _usual_point(name: str, parameters: tuple[tuple[str, object], ...]) -> CriticalPoint:
+    """The critical point at the first of the usual σ_b² that has one; found once, as every block of a network asks.
 
     Args:
-        activation: The nonlinearity φ. If it is positively homogeneous, like ReLU, the only candidate is σ_b² = 0.
+        name: Of the nonlinearity φ. If it is positively homogeneous, like ReLU, the only candidate is σ_b² = 0.
+        parameters: Its parameters, as pairs of name and value.
 
     Raises:
         UserError: none of them has a critical point.
     """
+    activation = Activation(name, dict(parameters))
     if positively_homogeneous(activation):
         return critical_point(activation, 0.0)
     for variance in USUAL_BIAS_VARIANCES[:-1]:
