@@ -212,33 +212,27 @@ def descendants(process: psutil.Process, word: str) -> list[psutil.Process]:
     return found
 
 
+# Two cohorts, each of which waits in the middle of its training for `released`.
+WAITING = f"-m {FAILING} +model.how=waits init=he batch_size=16,32 seeds=2 trainer.max_epochs=20 logger=none"
+
+
 @contextmanager
-def stopped_at_work(find: Callable[[], list[psutil.Process]], study: Path) -> Iterator[list[psutil.Process]]:
-    """Two workers, stopped while each is in the middle of a cohort, of which it has left a checkpoint.
+def waiting_workers(find: Callable[[], list[psutil.Process]], study: Path) -> Iterator[list[psutil.Process]]:
+    """Two workers that train `WAITING`, each in the middle of a cohort, of which it has left a checkpoint.
+
+    They go on after the `with` block.
 
     Args:
         find: The workers that there are.
         study: Where they work.
     """
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        workers = find() if len(list(study.glob(".cohorts/*/checkpoint.ckpt"))) == 2 else []
-        for worker in workers:
-            with suppress(psutil.NoSuchProcess):
-                worker.suspend()
-        try:
-            while any(worker.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) for worker in workers):
-                time.sleep(0.001)
-            folders = [path.parent for path in study.glob(".cohorts/*/checkpoint.ckpt")]
-            if len(workers) == len(folders) == 2:  # still
-                told = [json.loads((folder / "progress.json").read_text()) for folder in folders]
-                assert not any(progress["finished"] for progress in told)
-                assert len(list(study.glob("*/members.parquet"))) < 2
-                yield workers
-                return
-        finally:
-            for worker in workers:
-                with suppress(psutil.NoSuchProcess):
-                    worker.resume()
-        time.sleep(0.005)
-    raise TimeoutError(study)
+    try:
+        while len(workers := find()) != 2 or len(list(study.glob(".cohorts/*/checkpoint.ckpt"))) != 2:
+            if time.monotonic() > deadline:
+                raise TimeoutError(study)
+            time.sleep(0.02)
+        assert not list(study.glob("*/members.parquet"))
+        yield workers
+    finally:
+        (study.parents[1] / "go").touch()

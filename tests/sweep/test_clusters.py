@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.helpers import run
-from tests.sweep.helpers import assert_same_tables, descendants, stopped_at_work, tables_of
+from tests.sweep.helpers import WAITING, assert_same_tables, descendants, tables_of, waiting_workers
 
 COMMAND = (
     "-m data=digits model.channels=[4,4] init=he optim.lr=0.01,0.003 seeds=2 trainer.max_epochs=8 checkpoint_seconds=0"
@@ -40,7 +40,7 @@ def ray_cluster() -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_a_ray_cluster_of_two_nodes_of_which_one_loses_its_worker(
-    ray_cluster: Any, here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ray_cluster: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", ray_cluster.address)
     study, killed = tmp_path / "outputs" / "study", list[int]()
@@ -49,18 +49,20 @@ def test_a_ray_cluster_of_two_nodes_of_which_one_loses_its_worker(
         return descendants(psutil.Process(), "PoolActor")
 
     def kill() -> None:
-        with stopped_at_work(actors, study) as workers:
+        with waiting_workers(actors, study) as workers:
             assert len({worker.ppid() for worker in workers}) == 2  # a node each
             workers[0].kill()
             killed.append(workers[0].pid)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    assert run(f"{COMMAND} name=study backend=ray", monkeypatch, tmp_path) == 0
+    command = f"{WAITING} checkpoint_seconds=0"
+    assert run(f"{command} name=study backend=ray", monkeypatch, tmp_path) == 0
     killer.join()
     assert len(killed) == 1
     assert len(tables_of(study)) == 2
-    assert_same_tables(study, here, rtol=1e-4)
+    assert run(f"{command} name=undisturbed n_jobs=1", monkeypatch, tmp_path) == 0
+    assert_same_tables(study, tmp_path / "outputs" / "undisturbed", rtol=1e-4)
 
 
 def test_a_ray_cluster_that_is_not_there(

@@ -14,7 +14,15 @@ import pytest
 from initlab.sweep.pool import own_gpu
 from tests.helpers import interruptible, run
 from tests.sweep import failing
-from tests.sweep.helpers import FAILING, assert_same_tables, descendants, first_epochs, stopped_at_work, tables_of
+from tests.sweep.helpers import (
+    FAILING,
+    WAITING,
+    assert_same_tables,
+    descendants,
+    first_epochs,
+    tables_of,
+    waiting_workers,
+)
 
 COMMAND = "-m data=digits model.channels=[4,4] init=he optim.lr=0.01,0.003,0.001 seeds=2 logger=none"
 
@@ -55,15 +63,14 @@ def loky_workers(process: psutil.Process) -> list[psutil.Process]:
     return descendants(process, "LokyProcess")
 
 
-# Four cohorts, two at a time.
-LONG = COMMAND.replace("0.01,0.003,0.001", "0.01,0.003") + " trainer.max_epochs=10 checkpoint_seconds=0"
+LONG = f"{WAITING} checkpoint_seconds=0"
 
 
 def test_a_killed_worker_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     study, killed = tmp_path / "outputs" / "study", list[int]()
 
     def kill() -> None:
-        with stopped_at_work(lambda: loky_workers(psutil.Process()), study) as workers:
+        with waiting_workers(lambda: loky_workers(psutil.Process()), study) as workers:
             workers[0].kill()
             killed.append(workers[0].pid)
 
@@ -88,7 +95,7 @@ def test_the_end_of_the_main_process(how: signal.Signals, monkeypatch: pytest.Mo
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
     main = psutil.Process(process.pid)
-    with stopped_at_work(lambda: loky_workers(main), study) as workers:
+    with waiting_workers(lambda: loky_workers(main), study) as workers:
         process.send_signal(how)
         if how is signal.SIGKILL:
             process.wait(timeout=60)
