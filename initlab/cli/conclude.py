@@ -16,19 +16,21 @@ from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
 from initlab.results.baseline import baseline_lines, failure_lines
 from initlab.results.candidates import CONDITION, arrange, find_axes
+from initlab.results.confidence import MARGIN
 from initlab.results.pooling import pool_seeds
 from initlab.results.study import Study, read_study
-from initlab.results.summary import summarize, write_summary
+from initlab.results.summary import write_summary
 from initlab.tracking.dashboard import has_logs, write_dashboard
 
 
-def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None:
-    """Say what the finished jobs of a study show: a table in the terminal, summary.csv, and the report.
+def conclude_study(folder: Path, console: Console, *, with_report: bool, margin: float = MARGIN) -> None:
+    """Say what the finished jobs of a study show: a table and the answer in the terminal, summary.csv, and the report.
 
     Args:
         folder: The study's, whose finished jobs are read.
         console: The terminal that the table goes to.
-        with_report: Write the report, too, and say its answer.
+        with_report: Write the report, too.
+        margin: A difference of scores that does not matter.
 
     Raises:
         UserError: the files cannot be written, as the disk is full, say.
@@ -38,20 +40,16 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool) -> None
         say(console, f"not in the table: {line}")
     if found.members.empty:
         return
-    if with_report:
-        analysis = analyse(found)
-        best = set(analysis.candidates["job"]) if analysis.axes.tuned else None
-        places = _condition_places(found)
-        console.print(summary_table(analysis.summary, width=console.width, best=best, conditions=places))
-        _say_below_table(found, console)
-        for paragraph in answer(analysis):
-            say(console, paragraph)
-        publish(folder, found, analysis.summary, compose_report(analysis, title_of([folder.name], analysis)))
-    else:
-        summary = summarize(found)
-        console.print(summary_table(summary, width=console.width, conditions=_condition_places(found)))
-        _say_below_table(found, console)
-        publish(folder, found, summary, None)
+    analysis = analyse(found, margin=margin)
+    best = set(analysis.candidates["job"]) if analysis.axes.tuned and with_report else None
+    table = summary_table(analysis.summary, width=console.width, best=best, conditions=_condition_places(found))
+    console.print(table)
+    for line in [*baseline_lines(found), *failure_lines(found)]:  # what scores have to be above, and why some are not
+        say(console, line)
+    for paragraph in answer(analysis):
+        say(console, paragraph)
+    report = compose_report(analysis, title_of([folder.name], analysis)) if with_report else None
+    publish(folder, found, analysis.summary, report)
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
     say(console, f"In {folder}: {written}, a folder a job")
     if not with_report:
@@ -64,12 +62,6 @@ def _condition_places(study: Study) -> dict[str, int]:
     """By job, the place of its condition among all of the study."""
     jobs = arrange(study, find_axes(pool_seeds(study).differing))
     return {str(job): int(place) for job, place in jobs.groupby(CONDITION, sort=False).ngroup().items()}
-
-
-def _say_below_table(study: Study, console: Console) -> None:
-    """Say what the scores have to be above, and why some are not."""
-    for line in [*baseline_lines(study), *failure_lines(study)]:
-        say(console, line)
 
 
 def publish(folder: Path, study: Study, summary: pd.DataFrame, report: Report | None) -> None:

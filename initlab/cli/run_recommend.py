@@ -98,7 +98,7 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
         say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
     # What raised something does so at every rate; at one of them it stands in the study, as failed.
     chosen += [with_rate(job, grid[0], swept) for job in faulty]
-    run_study(chosen, conclude=partial(_conclude, screened=rows))
+    run_study(chosen, conclude=partial(_conclude, screened=rows, margin=jobs[0].config.margin))
 
 
 def as_torch_does(job: Job) -> Job:
@@ -232,7 +232,7 @@ def with_rate(job: Job, rate: float, swept: Collection[str] = ()) -> Job:
     return Job(short_name(typed, {*swept, "optim.lr"}), parse_config(resolved), resolved, typed)
 
 
-def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -> None:
+def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened], margin: float) -> None:
     """Write the report of a study with the recommendation first, and print that.
 
     Raises:
@@ -241,7 +241,7 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened]) -
     study = read_study(folder)
     if study.members.empty:
         return
-    analysis = analyse(study, tune=True)
+    analysis = analyse(study, tune=True, margin=margin)
     schemes = study.members.drop_duplicates("job").set_index("job")["init"]
     names = {str(name): str(schemes[job]) for name, job in analysis.candidates[["candidate", "job"]].to_numpy()}
     simple = {name for name, scheme in names.items() if find_scheme(scheme).level == "weight"}

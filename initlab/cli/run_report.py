@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from initlab.base.console import open_console, say, stop, survive_any_encoding
 from initlab.base.errors import UserError
 from initlab.base.wording import listed
-from initlab.results.confidence import LEVEL
+from initlab.results.confidence import LEVEL, MARGIN
 
 if TYPE_CHECKING:
     from initlab.results.study import Study
@@ -28,7 +28,8 @@ def main() -> None:
             latex=arguments.latex,
             pdf=arguments.pdf,
             title=arguments.title,
-            level=_level(arguments.level),
+            level=_share("--level", arguments.level),
+            margin=_share("--margin", arguments.margin),
         )
     except UserError as error:
         stop(error)
@@ -60,26 +61,34 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="confidence level of all intervals and tests, between 0 and 1; by default %(default)s",
     )
+    parser.add_argument(
+        "--margin",
+        default=str(MARGIN),
+        metavar="SHARE",
+        help="a difference of accuracy or R² that does not matter: closer candidates are equivalent; by default "
+        "%(default)s",
+    )
     parser.add_argument("--title", help="the heading; by default the names of the studies")
     parser.add_argument("--latex", action="store_true", help="every table as tables/NAME.tex, too (booktabs)")
     parser.add_argument("--pdf", action="store_true", help="every figure as figures/NAME.pdf, too")
     return parser
 
 
-def _level(text: str) -> float:
-    """The confidence level that `--level` was given.
+def _share(option: str, text: str) -> float:
+    """The share that an option was given.
 
     Raises:
         UserError: no number between 0 and 1.
     """
     try:
-        level = float(text)
+        share = float(text)
     except ValueError:
-        level = math.nan
-    if 0 < level < 1:
-        return level
-    meant = f"; for {text} % type --level {level / 100:g}" if 1 < level < 100 else ""
-    raise UserError(f"--level {text}: expected a number between 0 and 1, e.g. --level 0.99{meant}")
+        share = math.nan
+    if 0 < share < 1:
+        return share
+    meant = f"; for {text} % type {option} {share / 100:g}" if 1 < share < 100 else ""
+    example = {"--level": 0.99, "--margin": 0.02}[option]
+    raise UserError(f"{option} {text}: expected a number between 0 and 1, e.g. {option} {example}{meant}")
 
 
 def _selection(words: Sequence[str]) -> dict[str, list[str]]:
@@ -106,6 +115,7 @@ def run_report(
     pdf: bool = False,
     title: str | None = None,
     level: float = LEVEL,
+    margin: float = MARGIN,
 ) -> Path:
     """Read studies, or probes, and write their report; the answer is printed, too.
 
@@ -117,6 +127,7 @@ def run_report(
         pdf: Whether figures are written as PDF, too.
         title: Heading of the report; None: the names of the studies, or what they compare where they have none.
         level: Confidence level of all intervals and tests, in (0, 1); a probe's report has neither.
+        margin: A difference of scores that does not matter, in (0, 1); a probe's report has none.
 
     Returns:
         Path of report.html.
@@ -139,12 +150,13 @@ def run_report(
     if study is None:
         written = compose_probe_report(probed, title or probe_title(names, probed))
     else:
-        analysis = analyse(select_jobs(study, select) if select else study, level=level)
+        analysis = analyse(select_jobs(study, select) if select else study, level=level, margin=margin)
         written = compose_report(analysis, title or title_of(names, analysis))
     kinds = Files(("svg", "png", *(["pdf"] if pdf else [])), ("csv", *(["tex"] if latex else [])))
     write_report(written, target, kinds)
     console = open_console()
-    ignored = [*(["--select"] if select else []), *(["--level"] if level != LEVEL else [])]
+    given = {"--select": bool(select), "--level": level != LEVEL, "--margin": margin != MARGIN}
+    ignored = [option for option, typed in given.items() if typed]
     if study is None and ignored:
         say(console, f"{listed(ignored)}: without effect on a probe, whose jobs are all shown, without intervals")
     for part in written.sections[0].parts:

@@ -81,7 +81,7 @@ def run_study(
             remove_partial(placed[0].job.folder if beside_others and placed else folder)
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
                 plan = make_plan(placed, left_out, without_data)
-            conclude = conclude or partial(conclude_study, with_report=config.report)
+            conclude = conclude or partial(conclude_study, with_report=config.report, margin=config.margin)
             _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude)
     finally:
         remove_bare(folder, made)

@@ -138,6 +138,8 @@ def summary_table(
     same_seeds = rows["seeds"].nunique() == 1
     seeds = f"{rows['seeds'].iloc[0]} seeds" if same_seeds else "the seeds"
     caption = f"mean \\[{percent(LEVEL)} interval] over {seeds}; epochs: median"
+    if "verdict" in columns:
+        caption += "; verdict: beside the best"
     if (rows["seeds"] == 1).all():
         caption = "one seed each: no interval, and nothing to conclude"
     left = [] if best is None or len(chosen) == len(summary) else ["each at its best learning rate"]
@@ -195,6 +197,8 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
     for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
         ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         columns[title] = [escape(interval_text(*row)) for row in ends]
+        if column == "test_score" and "standing" in summary and summary["standing"].ne("best").any():
+            columns["verdict"] = list(summary["standing"])
         if column == "test_score" and summary["diverged"].any():  # what jobs are compared by
             columns["diverged as 0"] = [interval_text(score) for score in summary["counted_score"]]
     thresholds = list(summary["threshold"])

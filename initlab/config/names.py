@@ -14,7 +14,7 @@ NOT_IDENTITY: Final = frozenset(
     {
         *("name", "output_dir", "data.dir", "data.download", "logger", "plugins"),
         *("threads", "n_jobs", "backend", "max_members", "checkpoint_seconds", "resume", "fail_fast"),
-        *("dry_run", "report", "recommend", "save"),
+        *("dry_run", "report", "recommend", "save", "margin"),
     }
 )
 # Groups that say what is trained; each has a folder of choices.

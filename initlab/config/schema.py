@@ -161,6 +161,7 @@ class Config:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     save: Literal["none", "best", "all"] = "none"
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    margin: float = 0.01
     recommend: RecommendConfig | None = None
 
     def __post_init__(self) -> None:
@@ -176,6 +177,8 @@ class Config:
             raise UserError(f"gradient_clip={self.gradient_clip}: expected a positive norm, or null for none")
         if not 0 < self.threshold <= 1:
             raise UserError(f"threshold={self.threshold}: expected a score in (0, 1]")
+        if not 0 < self.margin < 1:
+            raise UserError(f"margin={self.margin}: expected a difference of accuracy or R² between 0 and 1, e.g. 0.01")
         for key in ("threads", "max_members"):
             value = getattr(self, key)
             if value != "auto" and value < 1:

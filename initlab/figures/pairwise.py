@@ -9,15 +9,13 @@ from initlab.figures.panels import nothing_to_see, panel_grid
 from initlab.figures.style import LONGEST_LABEL, literal
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.candidates import CONDITION
-from initlab.results.confidence import significance
 from initlab.results.pairs import MOST_COMPARED
 
 
 def pairwise_matrix(analysis: Analysis) -> Figure:
     """Draw for each pair of candidates the mean test score of the row's less that of the column's.
 
-    Purple: the row is better, orange: the column is. Bold with a star: significant after Holm's correction; grey
-    numbers on white: no difference was shown.
+    Purple: the row is better, orange: the column is, bold with a star. An equals sign: equivalent. Grey: undecided.
 
     Example:
         >>> from pathlib import Path
@@ -38,7 +36,7 @@ def pairwise_matrix(analysis: Analysis) -> Figure:
         _draw_panel(panel, analysis, condition)
     figure.supxlabel(
         "test score of the row less that of the column\n"
-        f"* significant (p by Holm < {significance(analysis.level):g}), grey: no difference shown",
+        f"* better, = equivalent (within ±{analysis.margin:g}), grey: undecided",
         fontsize=9,
     )
     return figure
@@ -52,11 +50,13 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
         return
     places = {name: place for place, name in enumerate(names)}
     differences, certain = np.full((len(names),) * 2, np.nan), np.zeros((len(names),) * 2, dtype=bool)
+    alike = np.zeros_like(certain)
     columns = ["a", "b", "difference", "verdict"]
     for a, b, difference, verdict in analysis.pairs_under(condition)[columns].to_numpy():
         i, j = places[a], places[b]
         differences[i, j], differences[j, i] = difference, -difference
         certain[i, j] = certain[j, i] = verdict in ("better", "worse")
+        alike[i, j] = alike[j, i] = verdict == "equivalent"
     largest = max(float(np.nanmax(np.abs(differences), initial=0.0)), 1e-6)
     # The middle of the colour map is light in grey, too; sign and star say the rest.
     shown = np.where(certain, differences, 0.0)
@@ -66,8 +66,9 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
         if np.isfinite(value):
             text = f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")
             text = "0" if value == 0 else "≈ 0" if abs(value) < 0.0005 else text
-            weight, color = ("bold", "black") if certain[i, j] else ("normal", "0.45")
-            text += "*" if certain[i, j] else ""
+            weight = "bold" if certain[i, j] else "normal"
+            color = "black" if certain[i, j] or alike[i, j] else "0.45"
+            text += "*" if certain[i, j] else " =" if alike[i, j] else ""
             panel.text(j, i, text, ha="center", va="center", fontsize=8, fontweight=weight, color=color)
     labels = [literal(name) for name in names]
     panel.set_xticks(range(len(names)), labels, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)

@@ -127,7 +127,7 @@ def _standing(table: pd.DataFrame) -> list[str]:
     if (others["standing"] == "worse").all():
         return [f"{best} is better than {'each of ' if len(others) > 1 else ''}the {counted(len(others), 'other')}."]
     sentences = [f"{best} ranks first of the {len(table)} that trained."]
-    for standing, words in {"tied": "not shown to be worse", "open": "too few seeds to tell"}.items():
+    for standing, words in {"equivalent": "equivalent to it", "undecided": "undecided beside it"}.items():
         names = list(others.loc[others["standing"] == standing, "candidate"].astype(str))
         if names:
             sentences.append(f"{words.capitalize()}: {listed(names, 8)}.")
@@ -137,7 +137,7 @@ def _standing(table: pd.DataFrame) -> list[str]:
 def _alike(table: pd.DataFrame) -> list[str]:
     """How little all that trained differ."""
     span = float(table["test"].max() - table["test"].min())
-    return [f"The means of all {len(table)} are within {difference_text(span)}, and no difference was shown."]
+    return [f"The means of all {len(table)} are within {difference_text(span)}, and each is equivalent to the best."]
 
 
 def _why(table: pd.DataFrame, found: Choice) -> list[str]:
@@ -148,7 +148,7 @@ def _why(table: pd.DataFrame, found: Choice) -> list[str]:
     tests = table.set_index("candidate")["test"]
     about = "whose mean is within 1 % of the best"
     if (tests[list(found.near)] < (1 - WITHIN) * tests[list(found.near)].max()).any():
-        about = "not shown to be worse, whose mean is within the interval of the best"
+        about = "equivalent to the best, or whose mean is within 1 % of it"
     whose = f"Of the {len(found.near)} {about}"
     if len(found.simple) == 1 and len(found.near) > 1:
         return [f"{whose}, {name} alone only draws weights, without looking at data."]
@@ -173,10 +173,12 @@ def _beside_torch(analysis: Analysis, name: str) -> str:
     difference = difference_text(sign * float(row["difference"]), *ends)
     if row["verdict"] in ("better", "worse"):
         better = (row["verdict"] == "better") == (sign == 1)
-        return f"It is {'better' if better else 'worse'} than torch's own by {difference} ({p_words(row['p_holm'])})."
-    if row["verdict"] == "open":
-        return f"There are too few seeds to tell it from torch's own: {difference}."
-    return f"From torch's own no difference was shown: {difference}."
+        return (
+            f"It is {'better' if better else 'worse'} than torch's own by {difference} ({p_words(row['p_adjusted'])})."
+        )
+    if row["verdict"] == "equivalent":
+        return f"It is equivalent to torch's own: {difference}, less than {analysis.margin:g}."
+    return f"It is undecided whether it is better than torch's own: {difference}."
 
 
 def screening_section(screened: Sequence[Screened]) -> Section:

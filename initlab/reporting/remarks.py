@@ -9,8 +9,7 @@ from initlab.base.wording import counted, listed, rate_text
 from initlab.results.analysis import Analysis
 from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
-from initlab.results.comparison import count_pairs, seeds_needed
-from initlab.results.confidence import percent, significance
+from initlab.results.confidence import percent
 from initlab.results.differences import RATE
 from initlab.tables.schema import METRICS
 
@@ -92,24 +91,6 @@ def _about_seeds(analysis: Analysis) -> list[str]:
     found, counts = [], sorted(set(analysis.candidates["seeds"]))
     if len(counts) > 1:
         found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
-    short, hopeless = [], 0
-    for _, table in analysis.candidates.groupby(CONDITION, sort=False):
-        needed = seeds_needed(count_pairs(len(table)), level=analysis.level)
-        hopeless += needed is None
-        if len(table) > 1 and needed is not None and needed > table["seeds"].max():
-            short.append(needed)
-    several = len(analysis.conditions)
-    if short and max(counts) > 1 and several > 1:
-        found.append(
-            f"Under {len(short)} of {several} conditions there are so few seeds that not even the clearest difference "
-            f"could be significant after the correction for all pairs: it takes at least {max(short)}, or fewer "
-            "candidates at a time."
-        )
-    if hopeless and max(counts) > 1 and several > 1:
-        found.append(
-            f"Under {hopeless} of {several} conditions there are so many candidates that no number of seeds shows a "
-            "difference after the correction for all pairs: compare fewer at a time."
-        )
     return found
 
 
@@ -161,19 +142,23 @@ def method(analysis: Analysis) -> Sequence[str]:
         "compared are its test scores."
     ]
     return [
-        "Means and intervals are over seeds, of the networks that did not diverge. A seed draws the weights and the "
-        "order of the data; the rows for training, validation and test stay the same, so that the intervals say "
-        "nothing of other rows or other data.",
-        f"{percent(analysis.level)} intervals: BCa bootstrap of mean and interquartile mean, widened for small "
-        "samples, percentile bootstrap of the median; of the mean of fewer than 10 seeds, Student's. Of shares: "
-        "Clopper and Pearson's. They know no more than the seeds show: where all score the same, they have no width, "
-        "and where one network in ten fails outright, ten seeds may show none.",
-        "Differences are paired by seed: two-sided sign-flip permutation test of the mean difference, Holm's "
-        f"correction over all pairs of a condition; what is below {significance(analysis.level):g} is shown. A tie is "
-        "a difference that was not shown, which is not the same as none: its interval tells what is still possible. "
-        "That interval is for the mean of one difference by itself: "
-        "it may leave out 0 where the test, corrected for all pairs, shows nothing, and hold 0 where a few seeds are "
-        "far off the others. The test takes it that without a difference either sign is as likely on each seed.",
+        "Means are over seeds and test rows, of the networks that did not diverge. A seed draws the weights, the order "
+        "of the data, and the split, where a data set has no official test rows.",
+        f"{percent(analysis.level)} intervals of mean scores and of differences take seeds and rows for samples both: "
+        "the variance of seeds and that of rows are told apart by the results of each member on each row (moments of "
+        "crossed random effects; Gao and Owen 2017), Student's t, degrees of freedom by Satterthwaite. Rows that test "
+        "some networks and train others count more than once. docs/guides/statistics.md shows by simulation how often "
+        "they hold.",
+        "Of median and interquartile mean: bootstrap over seeds, and so for losses; of shares: Clopper and Pearson's.",
+        "Differences are paired by seed. Their intervals hold for all pairs of a condition together (Tukey's range, for "
+        "unequal variances). Better: the interval leaves out 0. Equivalent: all of it is within the margin of "
+        f"{analysis.margin:g}. Undecided: neither; nothing is said then."
+        + (
+            f" The study could be looked at {analysis.study.looks} times before seeds were added, and each look may be "
+            "wrong in its share of the cases only."
+            if analysis.study.looks > 1
+            else ""
+        ),
         "P(a beats b): share of seeds on which a scores higher, an equal score counting half, with Wilson's interval. "
         "d: difference in standard deviations over seeds (Cohen).",
         "For the order, the choice of learning rates and all comparisons a network that diverged counts as score 0, "

@@ -20,7 +20,7 @@ from initlab.reporting.cells import (
 from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
-from initlab.results.confidence import percent, significance
+from initlab.results.confidence import percent
 
 
 def leaderboard(analysis: Analysis) -> Section:
@@ -28,9 +28,11 @@ def leaderboard(analysis: Analysis) -> Section:
     table = analysis.candidates
     shown = condition_columns(analysis, table)
     learned = learned_candidates(analysis)
-    marks = table["standing"].map({"best": " ●", "tied": " ●", "open": " ○", "worse": ""})
+    marks = table["standing"].map({"best": " ●", "equivalent": " ●", "undecided": " ○", "worse": ""})
     shown["candidate"] = table["candidate"] + marks.where(learned | (marks != " ●"), "")
     shown[score_name(analysis)] = intervals(table, "score")  # behind the name, in sight in a narrow window, too
+    if len(table) > len(analysis.conditions):
+        shown["beside the best"] = table["standing"]
     if table["diverged"].any():
         shown["diverged as 0"] = table["test"].map(interval_text)
     if analysis.axes.tuned:
@@ -48,14 +50,16 @@ def leaderboard(analysis: Analysis) -> Section:
     shown = _with_baselines(analysis, shown, score_name(analysis))
     over = counted(int(table["seeds"].iloc[0]), "seed") if same_seeds else "seeds"
     caption = (
-        f"Mean [{percent(analysis.level)} interval] over {over}. ● is best, or not shown to be worse than the best."
+        f"Mean [{percent(analysis.level)} interval] over {over}. ● is best, or equivalent to the best: less than "
+        f"{analysis.margin:g} apart."
     )
     if not learned.all():
         caption = caption.removesuffix(".") + ", and clearly above what knowing nothing of the inputs scores."
     if table["diverged"].any():
         caption += " Candidates are compared by their means with what diverged as 0."
-    if (table["standing"] == "open").any():
-        caption += " ○: too few seeds to tell."
+    if (table["standing"] == "undecided").any():
+        caption += " ○: undecided."
+    caption += " The interquartile mean, the median and the loss have intervals over seeds alone."
     return Section("Leaderboard", [Table("candidates", caption, with_level(analysis, table), shown)])
 
 
@@ -100,25 +104,20 @@ def pairs_section(analysis: Analysis) -> Section | None:
         return None
     shown = condition_columns(analysis, pairs)
     shown["a"], shown["b"] = pairs["a"], pairs["b"]
-    shown["verdict"] = pairs["verdict"].map(
-        {
-            "better": "a is better",
-            "worse": "b is better",
-            "tie": "tie",
-            "equal": "equal on every seed",
-            "open": "too few seeds",
-        }
-    )
+    words = {"better": "a is better", "worse": "b is better"}
+    shown["verdict"] = pairs["verdict"].map(lambda verdict: words.get(verdict, verdict))
     columns = zip(pairs["difference"], pairs["low"], pairs["high"], strict=True)
     shown["a − b"] = [difference_text(*row) for row in columns]
     columns = zip(pairs["superiority"], pairs["superiority_low"], pairs["superiority_high"], strict=True)
     shown["P(a beats b)"] = [interval_text(*row) for row in columns]
     shown["d"] = [f"{value:.2f}" if np.isfinite(value) else "∞" for value in pairs["effect"]]
-    shown["p"], shown["p, Holm"] = pairs["p"].map(p_text), pairs["p_holm"].map(p_text)
+    shown["p"], shown["p, corrected"] = pairs["p"].map(p_text), pairs["p_adjusted"].map(p_text)
     shown["seeds"] = pairs["seeds"].astype(str)
+    if (pairs["verdict"] == "undecided").any():
+        shown["seeds to decide"] = pairs["seeds_needed"].map(_seeds_text)
     caption = (
-        f"Test scores compared seed by seed: differences and shares with their {percent(analysis.level)} intervals; "
-        f"what has p, Holm < {significance(analysis.level):g} is better."
+        f"Test scores compared seed by seed. The {percent(analysis.level)} intervals of a − b hold for all pairs of a "
+        f"condition together; equivalent: the whole interval is within ±{analysis.margin:g}."
     )
     return Section(
         "Pair by pair",
@@ -127,6 +126,13 @@ def pairs_section(analysis: Analysis) -> Section | None:
             Table("pairs", caption, with_level(analysis, pairs), shown),
         ],
     )
+
+
+def _seeds_text(needed: float) -> str:
+    """How many seeds would probably decide a pair; empty where it is decided, or nothing tells."""
+    if math.isnan(needed):
+        return ""
+    return "more rows" if math.isinf(needed) else str(int(needed))
 
 
 def all_jobs(analysis: Analysis) -> Section:

@@ -1,18 +1,30 @@
 """What a study says, in sentences. Each is true of the tables, and says no more than they do."""
 
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 
 from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import CONDITION
-from initlab.results.comparison import count_pairs, seeds_needed
+from initlab.results.comparison import count_pairs
 from initlab.results.confidence import significance
 from initlab.results.ranks import data_sets_needed
 from initlab.tables.schema import METRICS
 
-VERDICTS = ("better", "worse", "tie", "equal", "open")
+VERDICTS = ("better", "worse", "equivalent", "undecided")
 MOST_CONDITIONS = 12  # that get a sentence of their own
+# What the intervals of a candidate hold for, by its column `covers`.
+COVERS: Mapping[str, str] = MappingProxyType(
+    {
+        "splits": "Intervals{where} are for other seeds, splits and rows: a seed draws weights, order and split.",
+        "rows": "Intervals{where} are for other seeds and other test rows; the training rows stay.",
+        "seeds": "Intervals{where} are for other seeds on these very test rows, whose results were not kept by row.",
+    }
+)
 SAME = 1e-9  # means that differ by less differ by rounding
 
 
@@ -23,9 +35,10 @@ def answer(analysis: Analysis) -> list[str]:
     and what ranks across data sets say.
     """
     conditions = analysis.conditions
+    covers = [coverage_words(analysis)] if (analysis.candidates["seeds"] > 1).any() else []
     if len(conditions) == 1:
-        return [condition_words(analysis, conditions[0])]
-    paragraphs = [_overview(analysis)]
+        return [condition_words(analysis, conditions[0]), *covers]
+    paragraphs = [_overview(analysis), *covers]
     if analysis.ranks is not None:
         paragraphs.append(across_data(analysis))
     return paragraphs
@@ -57,21 +70,21 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
     if not learned:
         baseline = interval_text(baseline_under(analysis, condition))
         sentences.append(f"No candidate is clearly above {baseline_name(condition[1])}, which scores {baseline}.")
-    if len(parts["equal"]):
-        sentences.append(f"{listed(_others(parts['equal'], brief=True))} scored the same on every seed.")
-    if len(parts["tie"]):
-        sentences.append(f"It ties with {listed(_others(parts['tie'], brief=brief))}: no difference was shown.")
-    if len(parts["open"]):
-        sentences.append(_too_few(parts["open"], len(table), analysis.level, brief=brief))
     if len(parts["worse"]):
         sentences.append(
             f"On the seeds that both have, it is worse than {listed(_others(parts['worse'], brief=True))}."
         )
     if len(parts["better"]):
-        beaten, p = _others(parts["better"], brief=brief, by=" by "), float(parts["better"]["p_holm"].max())
+        beaten, p = _others(parts["better"], brief=brief, by=" by "), float(parts["better"]["p_adjusted"].max())
         largest = f"{'' if len(beaten) == 1 else 'largest '}{p_words(p)}"
-        how = "" if brief else f", paired by seed, Holm-corrected over {counted(count_pairs(len(table)), 'pair')}"
+        pairs_made = count_pairs(len(table))
+        how = "" if brief or pairs_made == 1 else f", corrected for {counted(pairs_made, 'pair')}"
         sentences.append(f"It is better than {listed(beaten)} ({largest}{how}).")
+    if len(parts["equivalent"]):
+        names = listed(_others(parts["equivalent"], brief=brief))
+        sentences.append(f"It is equivalent to {names}: less than {analysis.margin:g} apart.")
+    if len(parts["undecided"]):
+        sentences += _undecided(parts["undecided"], brief=brief)
     return " ".join(sentences)
 
 
@@ -113,32 +126,43 @@ def _others(pairs: pd.DataFrame, *, brief: bool, by: str = "") -> list[str]:
     return texts
 
 
-def _too_few(unknown: pd.DataFrame, candidates: int, level: float, *, brief: bool) -> str:
-    """That with so few seeds no difference can be called significant, and how large the differences are.
+def _undecided(pairs: pd.DataFrame, *, brief: bool) -> list[str]:
+    """Between whom it is undecided, and what would probably decide it.
 
     Args:
-        unknown: The pairs whose verdict is open, the best being a.
-        candidates: How many the condition has.
-        level: Confidence level of the tests.
+        pairs: The pairs whose verdict is undecided, the best being a.
         brief: Without the differences.
     """
-    apart, known = unknown[unknown["seeds"] == 0], unknown[unknown["seeds"] > 0]
+    apart, known = pairs[pairs["seeds"] == 0], pairs[pairs["seeds"] > 0]
     sentences = []
     if len(apart):
         sentences.append(f"It shares no seed with {listed(_others(apart, brief=True))}, and is not compared.")
-    if len(known) and brief:
-        sentences.append(f"Too few seeds to decide between it and {listed(_others(known, brief=True))}.")
-    elif len(known):
-        counts, pairs = sorted(set(known["seeds"])), count_pairs(candidates)
-        seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else counted(int(counts[0]), "seed")
-        needed = seeds_needed(pairs, level=level)
-        takes = (
-            f"that takes at least {needed} seeds" if needed else "no number of seeds suffices, but fewer candidates do"
-        )
-        sentences.append(
-            f"With {seeds} no difference can be called significant, however large: among {counted(pairs, 'pair')} "
-            f"{takes}. So far it is ahead of {listed(_others(known, brief=False, by=' by '))}."
-        )
+    if len(known):
+        sentences.append(f"Undecided between it and {listed(_others(known, brief=brief))}.")
+    if brief:
+        return sentences
+    by_seeds, by_rows = known[known["seeds_needed"] < math.inf], known[known["seeds_needed"] == math.inf]
+    if len(by_seeds):
+        needed = int(by_seeds["seeds_needed"].max())
+        which = "it" if len(by_seeds) == len(known) else listed(list(by_seeds["b"]))
+        sentences.append(f"About {counted(needed, 'seed')} would probably decide {which}.")
+    if len(by_rows):
+        which = "it" if len(by_rows) == len(known) else listed(list(by_rows["b"]))
+        takes = "that takes more test rows" if by_rows["share_of_rows"].notna().all() else "they are too close"
+        sentences.append(f"For {which} no number of seeds would do: {takes}.")
+    return sentences
+
+
+def coverage_words(analysis: Analysis) -> str:
+    """What the intervals hold for, and which share of the uncertainty of the best candidates is seeds and which rows."""
+    table = analysis.candidates[analysis.candidates["seeds"] > 1]
+    sentences = []
+    for covers, rows in table.groupby("covers", sort=False):
+        of_these = "" if table["covers"].nunique() == 1 else f" on {listed(list(dict.fromkeys(rows['data'])), 4)}"
+        shares = rows["share_of_rows"].dropna()
+        share = f" Of the variance of a mean, rows make {shares.median():.0%}" if len(shares) else ""
+        share += ", seeds the rest." if len(shares) == 1 else " (median), seeds the rest." if share else ""
+        sentences.append(f"{COVERS[str(covers)].format(where=of_these)}{share.replace('%', ' %')}")
     return " ".join(sentences)
 
 
@@ -172,25 +196,25 @@ def _overview(analysis: Analysis) -> str:
 
 
 def _leaders(analysis: Analysis, table: pd.DataFrame) -> list[str]:
-    """Who is among the best how often, and whom too few seeds leave open.
+    """Who is among the best how often, and of whom it is undecided.
 
     Args:
         analysis: As `analyse` returns it.
         table: Rows of its candidates, of conditions in which somebody learned; with a column `learned`.
     """
-    if table["standing"].isin(["best", "open"]).all():
-        return ["There are too few seeds to tell any of them from the best."]
-    among_best = table["learned"] & table["standing"].isin(["best", "tied"])
-    facts = table.assign(among_best=among_best, open=table["standing"] == "open")
-    groups = facts.groupby("candidate", sort=False)[["among_best", "open"]].sum()
+    if table["standing"].isin(["best", "undecided"]).all():
+        return ["It is undecided which of them is best anywhere."]
+    among_best = table["learned"] & table["standing"].isin(["best", "equivalent"])
+    facts = table.assign(among_best=among_best, undecided=table["standing"] == "undecided")
+    groups = facts.groupby("candidate", sort=False)[["among_best", "undecided"]].sum()
     groups["size"] = facts.groupby("candidate", sort=False).size()
     groups = groups.loc[[name for name in analysis.by_overall_rank if name in groups.index]]
     groups = groups.sort_values("among_best", ascending=False, kind="stable")
     counts = [f"{name} in {row['among_best']} of {row['size']}" for name, row in groups.iterrows()]
-    sentences = [f"Best, or not shown to be worse than the best: {listed(counts, 8)}."]
-    left_open = [f"{name} in {row['open']}" for name, row in groups.iterrows() if row["open"]]
+    sentences = [f"First, or equivalent to the first: {listed(counts, 8)}."]
+    left_open = [f"{name} in {row['undecided']}" for name, row in groups.iterrows() if row["undecided"]]
     if left_open:
-        sentences.append(f"Too few seeds to tell: {listed(left_open, 8)}.")
+        sentences.append(f"Undecided, beside the first: {listed(left_open, 8)}.")
     return sentences
 
 

@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from initlab.results.candidates import CONDITION, Axes, arrange, candidate_names, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
-from initlab.results.confidence import LEVEL
+from initlab.results.confidence import LEVEL, MARGIN
 from initlab.results.intervals import bootstrap_intervals, interquartile_mean, share_and_interval
 from initlab.results.pairs import compare_pairs
 from initlab.results.pooling import pool_seeds
@@ -33,12 +33,15 @@ class Analysis:
         jobs: One row a job, as `candidates.arrange` returns it.
         candidates: One row a candidate and condition, best first: the columns of `candidates.choose_rates`, statistics
             on test rows over the members that did not diverge (`score`, `median`, `iqm`, `loss` with `_low` and
-            `_high`), and `standing`: how it stands to the best of its condition.
+            `_high`), `covers` and `share_of_rows` of `summarize`, and `standing`: how it stands to the best of its
+            condition: `best`, `equivalent`, `worse` or `undecided`.
         pairs: One row a pair of candidates and condition, as `pairs.compare_pairs` returns it.
-        summary: One row a job, as `summary.summarize` returns it; the candidates' means and intervals are from there.
+        summary: One row a job, as `summary.summarize` returns it, with `standing`, which is empty for jobs that are no
+            candidates; the candidates' means and intervals are from there.
         ranked: Names of the candidates that every condition has, in the order in which `ranks` has them.
         ranks: Ranks across data sets; None where there are fewer than two of these, or of such candidates.
         level: Confidence level of all its intervals and tests, in (0, 1).
+        margin: A difference of scores that does not matter.
     """
 
     study: Study
@@ -50,6 +53,7 @@ class Analysis:
     ranked: tuple[str, ...] = ()
     ranks: Ranks | None = None
     level: float = LEVEL
+    margin: float = MARGIN
 
     @cached_property
     def conditions(self) -> list[Condition]:
@@ -118,7 +122,9 @@ def _rows_under(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
     return table[(table[CONDITION] == list(condition)).all(axis=1)]
 
 
-def analyse(study: Study, *, seed: int = 0, level: float = LEVEL, tune: bool = False) -> Analysis:
+def analyse(
+    study: Study, *, seed: int = 0, level: float = LEVEL, margin: float = MARGIN, tune: bool = False
+) -> Analysis:
     """Compare the candidates of a study, each at its best learning rate.
 
     Example:
@@ -127,12 +133,13 @@ def analyse(study: Study, *, seed: int = 0, level: float = LEVEL, tune: bool = F
         >>> from initlab.results.study import read_study
         >>> analysis = analyse(read_study(Path("outputs/study")))  # doctest: +SKIP
         >>> analysis.candidates[["data", "setting", "candidate", "score", "standing"]]  # doctest: +SKIP
-        >>> analysis.pairs[["a", "b", "difference", "p_holm", "verdict"]]  # doctest: +SKIP
+        >>> analysis.pairs[["a", "b", "difference", "p_adjusted", "verdict"]]  # doctest: +SKIP
 
     Args:
         study: As `read_study` returns it, with at least one finished job.
-        seed: Seed of bootstrap and permutations; equal tables and seeds give equal numbers.
+        seed: Seed of the bootstrap and of what ranks are shuffled by; equal tables and seeds give equal numbers.
         level: Confidence level of all intervals and tests, in (0, 1).
+        margin: A difference of scores that does not matter: candidates closer than that are equivalent.
         tune: Whether the learning rate is tuned even if nothing else differs: then its values are no candidates.
     """
     rng = np.random.default_rng(seed)
@@ -145,11 +152,12 @@ def analyse(study: Study, *, seed: int = 0, level: float = LEVEL, tune: bool = F
     of_job = summary.set_index("job")
     described = [_describe(groups[job], of_job.loc[job], seed, level) for job in candidates["job"]]
     candidates = candidates.join(pd.DataFrame(described, index=candidates.index))
-    pairs = compare_pairs(study, candidates, rng=rng, level=level)
+    pairs = compare_pairs(study, candidates, level=level, margin=margin, looks=study.looks)
     candidates["standing"] = _standing(candidates, pairs)
     candidates["leading"] = candidates["standing"] != "worse"
+    summary["standing"] = summary["job"].map(candidates.set_index("job")["standing"]).fillna("")
     ranked, ranks = _across_data(candidates, rng, level)
-    return Analysis(study, axes, jobs, candidates, pairs, summary, ranked, ranks, level)
+    return Analysis(study, axes, jobs, candidates, pairs, summary, ranked, ranks, level, margin)
 
 
 def _describe(members: pd.DataFrame, summary: pd.Series, seed: int, level: float) -> dict[str, Any]:
@@ -166,6 +174,7 @@ def _describe(members: pd.DataFrame, summary: pd.Series, seed: int, level: float
     _, row["diverged_low"], row["diverged_high"] = share_and_interval(diverged, seeds, level=level)
     for name, column in {"score": "test_score", "loss": "test_loss"}.items():
         row |= {f"{name}{end}": float(summary[f"{column}{end or '_mean'}"]) for end in ("", "_low", "_high")}
+    row |= {name: summary[name] for name in ("covers", "share_of_rows")}
     finished = (members["status"] == "finished").to_numpy()
     scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[finished]
     rng = np.random.default_rng([seed, seeds])
@@ -185,8 +194,9 @@ def _describe(members: pd.DataFrame, summary: pd.Series, seed: int, level: float
 
 
 def _standing(candidates: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    """How each candidate stands to the best of its condition: `best`, `tied`, `worse`, or `open`: too few seeds."""
-    words = {"better": "worse", "worse": "tied", "tie": "tied", "equal": "tied", "open": "open"}
+    """How each candidate stands to the best of its condition: `best`, `equivalent`, `worse` or `undecided`."""
+    # The best mean may be of other seeds: that on common ones it is worse than another decides nothing.
+    words = {"better": "worse", "worse": "undecided", "equivalent": "equivalent", "undecided": "undecided"}
     columns = zip(*(pairs[name] for name in [*CONDITION, "a", "b"]), strict=True)
     found = {key: words[verdict] for key, verdict in zip(columns, pairs["verdict"], strict=True)}
     best = candidates.groupby(CONDITION, sort=False)["candidate"].transform("first")

@@ -19,8 +19,8 @@ class Choice:
 
     Attributes:
         chosen: The candidate's row in `Analysis.candidates`.
-        near: Names of the candidates that it was chosen among: the best of those that learned, and those not shown to
-            be worse whose mean test score is about as good.
+        near: Names of the candidates that it was chosen among: the best of those that learned, and those that are
+            equivalent to it, or about as good as far as it is decided.
         simple: Those of `near` that only draw weights, without looking at data or gradients.
         indifferent: Whether these are all that trained, so that it does not matter which is used.
     """
@@ -34,8 +34,8 @@ class Choice:
 def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | None:
     """Choose a candidate that is about as good as the best, simple, and easy to tune.
 
-    Only those count that learned: the best is the first of them. Near it are those that were not shown to be worse,
-    and whose mean is within 1 % of its mean, or, where seeds were enough to show a difference, within its interval.
+    Only those count that learned: the best is the first of them. Near it are those equivalent to it, and those of which
+    it is undecided whose mean is within 1 % of its mean.
     Where all are near it, torch's own is kept, the simplest of all. Else the simple ones go first. Of these it is the
     one with the widest range of learning rates within 1 % of its best validation score; of equal ranges, the one with
     the best test score.
@@ -54,12 +54,12 @@ def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | No
     able = table[learned_candidates(analysis)]
     best = able.iloc[0]
     alike = able["test"] >= (1 - WITHIN) * able["test"].max()
-    alike |= (able["standing"] == "tied") & (able["test"] >= float(best["score_low"]))
+    alike |= able["standing"] == "equivalent"
     near = able[(able["leading"] & alike) | (able["candidate"] == best["candidate"])]
     names = tuple(map(str, near["candidate"]))
     known = tuple(name for name in names if name in simple)
     among = near[near["candidate"].isin(known)] if known else near
-    indifferent = len(near) == len(table) > 1 and not (table["standing"] == "open").any()
+    indifferent = len(near) == len(table) > 1 and not (table["standing"] == "undecided").any()
     own = near[near["candidate"] == TORCH]
     if indifferent and len(own):
         return Choice(own.iloc[0], names, known, indifferent)

@@ -1,6 +1,7 @@
-"""How sure is sure enough: the one confidence level that all intervals and tests of a report share."""
+"""How sure is sure enough, and how small too small: level and margin that all intervals of a report share."""
 
 LEVEL = 0.95  # where no other is asked for
+MARGIN = 0.01  # of accuracy or R²: differences that do not matter, where no other margin is asked for
 
 
 def significance(level: float) -> float:

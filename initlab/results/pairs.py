@@ -1,139 +1,199 @@
-"""All pairs of candidates under one condition, compared by seed."""
+"""All pairs of candidates under one condition, compared by seed and by test row."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.random import Generator
 
 from initlab.results.candidates import CONDITION
-from initlab.results.comparison import (
-    FloatArray,
-    all_pairs,
-    effect_size,
-    holm,
-    least_p,
-    sign_flip_p,
-    superiority,
-)
-from initlab.results.confidence import LEVEL, significance
-from initlab.results.intervals import bootstrap_intervals
-from initlab.results.scores import DIGITS, counted_scores
+from initlab.results.comparison import FloatArray, all_pairs, effect_size, superiority
+from initlab.results.confidence import LEVEL, MARGIN, significance
+from initlab.results.crossed import ROWS_OF_A_DIFFERENCE, Estimate, RowScores, estimate, of_seeds_alone, paired
+from initlab.results.multiplicity import adjusted_p, pairwise_significance
+from initlab.results.scores import DIGITS, counted_rows, counted_scores
 from initlab.results.study import Study
 
-MOST_COMPARED = 20  # candidates; of more only the pairs with the best are shown, corrected for all
+MOST_COMPARED: Final = 20  # candidates; of more only the pairs with the best are shown, corrected for all
+MOST_SEEDS: Final = 10_000  # that anyone would train to decide a pair
+COLUMNS: Final = [
+    *("a", "b", "seeds", "difference", "low", "high"),
+    *("superiority", "superiority_low", "superiority_high", "effect"),
+    *("p", "p_adjusted", "verdict", "seeds_needed", "share_of_rows"),
+]
+
+# Of a, beside b: `worse` is b better than a.
+Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
 
-def compare_pairs(study: Study, candidates: pd.DataFrame, *, rng: Generator, level: float = LEVEL) -> pd.DataFrame:
+def compare_pairs(
+    study: Study, candidates: pd.DataFrame, *, level: float = LEVEL, margin: float = MARGIN, looks: int = 1
+) -> pd.DataFrame:
     """Compare the candidates of each condition pair by pair, on the seeds that both have.
 
-    Members of equal seed are paired: under one condition they see the data in the same order. Scores are
-    `counted_scores` on test rows. Holm's correction is over all pairs of a condition.
+    Members of equal seed are paired: under one condition they see the same rows in the same order. Scores are
+    `counted_scores` on test rows. Intervals hold for all pairs of a condition, and all looks, together; a verdict says
+    what its interval says.
 
     Args:
         study: Finished jobs, as `read_study` returns them.
         candidates: One row a candidate and condition, as `choose_rates` returns it; of a pair the earlier one is a.
-        rng: Draws permutations and resamples; an equal state gives equal numbers.
-        level: Confidence level of intervals and tests, in (0, 1).
+        level: Confidence level of all intervals of a condition together, in (0, 1).
+        margin: A difference of the scores that does not matter.
+        looks: How often a study may be looked at before more seeds are added.
 
     Returns:
         data, metric, setting, a, b, seeds, difference (a's mean less b's) with low and high, superiority (the
-        probability that a beats b on a seed) with superiority_low and superiority_high, effect (Cohen's d), p, p_holm,
-        verdict: `better` or `worse` (a, significantly), `equal` (the same scores on every seed), `tie` (no difference
-        was shown), or `open` (so few seeds could not show any).
+        probability that a beats b on a seed) with superiority_low and superiority_high, effect (Cohen's d), p,
+        p_adjusted (for the number of pairs and looks), verdict (`better` or `worse` for a, where the interval leaves
+        out 0; `equivalent` where it lies within the margin; else `undecided`), seeds_needed (how many would probably
+        decide what is undecided; infinite where only more test rows do), and share_of_rows, of the variance.
     """
-    scores = study.members.assign(counted=counted_scores(study.members)).set_index("seed")
-    by_seed = {str(job): rows[["counted", "test_score"]] for job, rows in scores.groupby("job", sort=False)}
+    counted = study.members.assign(counted=counted_scores(study.members)).set_index("seed").sort_index()
+    by_job = {str(job): rows for job, rows in counted.groupby("job", sort=False)}
     parts = []
     for (data, metric, setting), group in candidates.groupby(CONDITION, sort=False):
         if len(group) > 1:
-            pairs = _pairs_of(list(group["candidate"]), [by_seed[job] for job in group["job"]], rng, level)
+            entries = [
+                _Candidate(str(row["candidate"]), by_job[row["job"]], _counted_rows(study, by_job, str(row["job"])))
+                for _, row in group.iterrows()
+            ]
+            pairs = _pairs_of(entries, significance(level) / looks, margin, counts=metric == "accuracy")
+            pairs["p_adjusted"] = np.minimum(1.0, pairs["p_adjusted"] * looks)
             parts.append(pairs.assign(data=str(data), metric=str(metric), setting=str(setting)))
     if not parts:
         return pd.DataFrame(columns=[*CONDITION, *COLUMNS])
     return pd.concat(parts, ignore_index=True)[[*CONDITION, *COLUMNS]]
 
 
-COLUMNS = [
-    *("a", "b", "seeds", "difference", "low", "high"),
-    *("superiority", "superiority_low", "superiority_high", "effect", "p", "p_holm", "verdict"),
-]
+@dataclass(frozen=True)
+class _Candidate:
+    """What is known of a candidate under a condition.
+
+    Attributes:
+        name: As the tables call it.
+        members: Its members by seed, with `counted`, the score that each is compared by.
+        by_row: Their counted results by test row; None where these are not known.
+    """
+
+    name: str
+    members: pd.DataFrame
+    by_row: RowScores | None
 
 
-def _pairs_of(names: Sequence[str], scores: Sequence[pd.DataFrame], rng: Generator, level: float) -> pd.DataFrame:
-    """All pairs of one condition, or of many candidates those with the first."""
-    pairs = all_pairs(len(names))
-    p = np.ones(len(pairs))
-    for places, a, b in _by_common_seeds(pairs, [entry["counted"] for entry in scores]):
-        if a.shape[1]:
-            p[places] = sign_flip_p(_differences(a, b), rng=rng, level=level)
-    shown = [place for place, (i, _) in enumerate(pairs) if i == 0 or len(names) <= MOST_COMPARED]
-    rows: dict[int, dict[str, Any]] = {}
-    for places, a, b in _by_common_seeds([pairs[place] for place in shown], [entry["counted"] for entry in scores]):
-        ends = np.full((2, len(places)), np.nan)
-        if a.shape[1] > 1:
-            ends = np.clip(bootstrap_intervals(_differences(a, b), level=level, rng=rng), -1, 1)
-        low, high = ends
-        rows |= {place: _row(a[k], b[k], level) | {"low": low[k], "high": high[k]} for k, place in enumerate(places)}
-    table = pd.DataFrame([rows[place] for place in range(len(shown))])
-    table["a"], table["b"] = ([names[pairs[place][side]] for place in shown] for side in (0, 1))
-    table["p"], table["p_holm"] = p[shown], holm(p)[shown]
-    below = significance(level)
-    possible = [least_p(seeds, len(pairs), level=level) * len(pairs) < below for seeds in table["seeds"]]
-    equal = [_equal(scores[pairs[place][0]], scores[pairs[place][1]]) for place in shown]
-    facts = zip(table["difference"], equal, table["p_holm"] < below, possible, strict=True)
-    table["verdict"] = [_verdict(*fact) for fact in facts]
+def _counted_rows(study: Study, members: dict[str, pd.DataFrame], job: str) -> RowScores | None:
+    known = study.row_scores(job)
+    return None if known is None else counted_rows(known, members[job])
+
+
+def _pairs_of(entries: Sequence[_Candidate], error: float, margin: float, *, counts: bool) -> pd.DataFrame:
+    """All pairs of one condition, or of many candidates those with the first.
+
+    Args:
+        entries: The candidates, at least two.
+        error: How seldom any of the pairs may be wrong.
+        margin: A difference that does not matter.
+        counts: Whether a row is right or wrong.
+    """
+    of_pair = pairwise_significance(error, len(entries))
+    shown = [pair for pair in all_pairs(len(entries)) if pair[0] == 0 or len(entries) <= MOST_COMPARED]
+    table = pd.DataFrame([_row(entries[i], entries[j], of_pair, margin, counts=counts) for i, j in shown])
+    table["p_adjusted"] = adjusted_p(table["p"].to_numpy(np.float64), len(entries))
     return table
 
 
-def _differences(a: FloatArray, b: FloatArray) -> FloatArray:
-    """A less b, where what differs by rounding only is equal."""
-    return np.asarray((a - b).round(DIGITS))
-
-
-def _equal(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether two jobs have the same scores on all of their seeds, as they are."""
-    return bool(a["test_score"].round(DIGITS).equals(b["test_score"].round(DIGITS)))
-
-
-def _by_common_seeds(
-    pairs: Sequence[tuple[int, int]], scores: Sequence[pd.Series]
-) -> Iterator[tuple[list[int], FloatArray, FloatArray]]:
-    """The places of the pairs that share the same seeds, with both sides' scores, shape (pairs, seeds)."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    common: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] = {}
-    seeds = [tuple(series.index) for series in scores]
-    for place, (i, j) in enumerate(pairs):
-        both = seeds[i], seeds[j]
-        if both not in common:
-            common[both] = tuple(sorted(set(both[0]) & set(both[1])))
-        groups.setdefault(common[both], []).append(place)
-    for shared, places in groups.items():
-        of_all = {i: scores[i].loc[list(shared)].to_numpy(np.float64) for place in places for i in pairs[place]}
-        a, b = (np.stack([of_all[pairs[place][side]] for place in places]) for side in (0, 1))
-        yield places, a, b
-
-
-def _row(a: FloatArray, b: FloatArray, level: float) -> dict[str, Any]:
-    if not len(a):
-        nothing = ("difference", "superiority", "superiority_low", "superiority_high", "effect")
-        return {"seeds": 0, **dict.fromkeys(nothing, np.nan)}
-    differences = _differences(a, b)
-    share, low, high = superiority(differences, level=level)
-    return {
-        "seeds": len(a),
+def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, *, counts: bool) -> dict[str, Any]:
+    seeds = a.members.index.intersection(b.members.index)
+    row: dict[str, Any] = {"a": a.name, "b": b.name, "seeds": len(seeds)}
+    if not len(seeds):
+        numbers = [name for name in COLUMNS if name not in (*row, "verdict")]
+        return row | dict.fromkeys(numbers, np.nan) | {"p": 1.0, "verdict": "undecided"}
+    first, second = (side.members.loc[seeds] for side in (a, b))
+    differences = _differences(first["counted"], second["counted"])
+    found = _estimate(a, b, differences, counts=counts)
+    if len(seeds) > 1 and _same_networks(first, second):
+        found = replace(found, of_seeds=0.0, of_rows=0.0)
+    share, share_low, share_high = superiority(differences)
+    low, high = _ends(found, of_pair)
+    verdict = verdict_of(low, high, margin)
+    return row | {
         "difference": float(differences.mean()),
+        "low": low,
+        "high": high,
         "superiority": share,
-        "superiority_low": low,
-        "superiority_high": high,
-        "effect": effect_size(a, b),
+        "superiority_low": share_low,
+        "superiority_high": share_high,
+        "effect": effect_size(first["counted"].to_numpy(np.float64), second["counted"].to_numpy(np.float64)),
+        "p": found.p(),
+        "verdict": verdict,
+        "seeds_needed": seeds_to_decide(found, of_pair, margin) if verdict == "undecided" else np.nan,
+        "share_of_rows": found.share_of_rows,
     }
 
 
-def _verdict(difference: float, equal: bool, shown: bool, possible: bool) -> str:
-    if shown:
-        return "better" if difference > 0 else "worse"
-    if equal:
-        return "equal"
-    return "tie" if possible else "open"
+def _estimate(a: _Candidate, b: _Candidate, differences: FloatArray, *, counts: bool) -> Estimate:
+    """Mean difference and its variance, by rows too where both are known by row."""
+    if a.by_row is not None and b.by_row is not None:
+        by_row = paired(a.by_row, b.by_row)
+        if by_row is not None and len(by_row.seeds) == len(differences):
+            return estimate(by_row, weight_of_rows=ROWS_OF_A_DIFFERENCE, counts=counts)
+    return of_seeds_alone(differences)
+
+
+def _ends(found: Estimate, error: float) -> tuple[float, float]:
+    low, high = found.interval(1 - error)
+    return max(-1.0, low), min(1.0, high)  # NaN stays NaN
+
+
+def verdict_of(low: float, high: float, margin: float) -> Verdict:
+    """What the interval of a difference says.
+
+    Args:
+        low: Its lower end; NaN where there is none.
+        high: Its upper end.
+        margin: A difference that does not matter.
+    """
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "equivalent" if -margin <= low and high <= margin else "undecided"
+
+
+def seeds_to_decide(found: Estimate, error: float, margin: float) -> float:
+    """With how many seeds a pair would probably be decided: if its difference and variances are as they look now.
+
+    Args:
+        found: Its difference, of at least 2 seeds.
+        error: How seldom its interval may be wrong.
+        margin: A difference that does not matter.
+
+    Returns:
+        Infinite where no number of seeds decides it, or none below 10,000; NaN for a single seed.
+    """
+    if found.seeds < 2:
+        return np.nan
+
+    def decided(seeds: int) -> bool:
+        then = replace(found, of_seeds=found.of_seeds * found.seeds / seeds, seeds=seeds)
+        return verdict_of(*_ends(then, error), margin) != "undecided"
+
+    if not decided(MOST_SEEDS):
+        return np.inf
+    least, most = found.seeds, MOST_SEEDS
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if decided(middle) else (middle + 1, most)
+    return float(most)
+
+
+def _differences(a: pd.Series, b: pd.Series) -> FloatArray:
+    """A less b, where what differs by rounding only is equal."""
+    return np.asarray((a.to_numpy(np.float64) - b.to_numpy(np.float64)).round(DIGITS))
+
+
+def _same_networks(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether two jobs ended with the same networks on these seeds: losses and scores are the same to the last digit."""
+    columns = ["test_score", "test_loss"]
+    return bool(a[columns].round(DIGITS).equals(b[columns].round(DIGITS)))

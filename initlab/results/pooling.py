@@ -30,8 +30,10 @@ def pool_seeds(study: Study) -> Study:
     members, history = study.members, study.history
     configs, metadata = dict(study.configs), dict(study.metadata)
     gone: set[str] = set()
+    pooled = dict(study.pooled)
     for jobs in several:
         first = jobs[0]
+        pooled[first] = [study.folders[job] for job in jobs if job in study.folders]
         members, history, seeds = _pooled(members, history, jobs)
         gone.update(jobs[1:])
         if first in configs:
@@ -46,6 +48,7 @@ def pool_seeds(study: Study) -> Study:
         configs={job: config for job, config in configs.items() if job not in gone},
         folders={job: folder for job, folder in study.folders.items() if job not in gone},
         metadata={job: described for job, described in metadata.items() if job not in gone},
+        pooled=pooled,
     )
 
 

@@ -11,7 +11,9 @@ import pandas as pd
 from initlab.base.errors import UserError
 from initlab.base.wording import listed
 from initlab.config.names import names_folders
+from initlab.results.crossed import RowScores
 from initlab.results.differences import differing_keys, flat_config, label_of
+from initlab.results.rows import read_row_scores
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import changed_sources, finished_jobs, read_config, read_failure, read_metadata, read_table
 
@@ -30,6 +32,7 @@ class Study:
         failed: By the name of each job that failed, the reason in one line.
         unreadable: A line for each job that was left out: its tables are damaged, of a later version, or read already.
         whole: `differing` of the study that these jobs were selected from; None where none was.
+        pooled: By the name of a job that several count as, the folders of all; else its folder is in `folders`.
     """
 
     members: pd.DataFrame
@@ -41,6 +44,18 @@ class Study:
     failed: Mapping[str, str] = field(default_factory=dict)
     unreadable: Sequence[str] = ()
     whole: pd.DataFrame | None = None
+    pooled: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+
+    @property
+    def looks(self) -> int:
+        """How often its sweep may look at what it has before it adds seeds: 1 unless it was one with `seeds=auto`."""
+        return max((int(described.get("looks") or 1) for described in self.metadata.values()), default=1)
+
+    def row_scores(self, job: str) -> RowScores | None:
+        """What the members of a job scored by test row; None where that was not kept."""
+        folders = self.pooled.get(job) or ([self.folders[job]] if job in self.folders else [])
+        trained_on = self.metadata.get(job, {}).get("training_rows")
+        return read_row_scores(folders, trained_on=int(trained_on)) if folders and trained_on else None
 
     @property
     def common(self) -> dict[str, Any]:

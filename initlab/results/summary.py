@@ -8,6 +8,7 @@ import pandas as pd
 
 from initlab.base.files import write_whole
 from initlab.results.confidence import LEVEL
+from initlab.results.crossed import ROWS_OF_A_MEAN, RowScores, estimate
 from initlab.results.intervals import mean_and_interval
 from initlab.results.pooling import pool_seeds
 from initlab.results.scores import counted_scores
@@ -31,7 +32,9 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
 
     Returns:
         job, the differing keys, seeds (how many), diverged (how many), metric; of test_score and test_loss the _mean,
-        and _low and _high, the ends of its interval; counted_score, the mean of `counted_scores` over all members, by
+        and _low and _high, the ends of its interval; covers, what the interval of the test score holds for: `splits`
+        (other seeds, splits and rows), `rows` (other seeds and test rows) or `seeds` (other seeds on these test rows);
+        share_of_rows, which share of its variance rows make; counted_score, the mean of `counted_scores` over all members, by
         which jobs are compared; threshold; epochs_to_threshold, the median over all members,
         where those that never reached it count as later than all others: NaN unless more than half did; and reached,
         how many did, whatever became of them later.
@@ -54,6 +57,7 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
             values = np.where(finished, values, np.nan)
             mean, low, high = mean_and_interval(values, rng=rng, limits=limits, level=level)
             row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
+        row |= _by_row(study.row_scores(str(job)), members[finished], str(row["metric"]), level)
         row["counted_score"] = float(counted_scores(members).mean())
         epochs = epochs_to_threshold(members)
         median, _, _ = median_epochs(epochs)
@@ -67,6 +71,27 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
     order = {"_data": True, "metric": True, "counted_score": False, "test_loss_mean": True}
     table = pd.DataFrame(rows).sort_values(list(order), ascending=list(order.values()), kind="stable")
     return table.drop(columns="_data").reset_index(drop=True)
+
+
+def _by_row(known: RowScores | None, finished: pd.DataFrame, metric: str, level: float) -> dict[str, Any]:
+    """The interval of the mean test score over seeds and rows, and what it covers; without the first if not known.
+
+    Args:
+        known: Results of all members by test row.
+        finished: The members that did not diverge, of the members table.
+        metric: What the scores are, a name of `schema.METRICS`.
+        level: Confidence level of the interval.
+    """
+    if known is None or finished.empty:
+        return {"covers": "seeds", "share_of_rows": np.nan}
+    found = estimate(
+        known.of_seeds(np.sort(finished["seed"].to_numpy(np.int64))),
+        weight_of_rows=ROWS_OF_A_MEAN,
+        counts=metric == "accuracy",
+    )
+    low, high = found.interval(level, LIMITS[metric])
+    covers = "rows" if known.rows is None else "splits"
+    return {"test_score_low": low, "test_score_high": high, "covers": covers, "share_of_rows": found.share_of_rows}
 
 
 def write_summary(folder: Path, table: pd.DataFrame) -> Path:

@@ -4,6 +4,9 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
+
+from scipy.special import stdtrit
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -15,7 +18,7 @@ from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.results.candidates import count_candidates
-from initlab.results.comparison import count_pairs, seeds_needed
+from initlab.results.confidence import LEVEL
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.checks import check_jobs
@@ -26,6 +29,8 @@ from initlab.tables.job_tables import JobTables
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
+FEW_SEEDS: Final = 5
+ENOUGH_SEEDS: Final = 10  # as conf/train.yaml has it
 PROCESS_MEMORY = 700 * 2**20  # of a worker, before it trains
 
 
@@ -78,7 +83,7 @@ def make_plan(
         raise UserError(f"{next(iter(refused))}{others}")
     notes = [one.note for one in placed if one.note] + [line for job in usable for line in _notes(job)]
     notes += checked.notes
-    notes += too_few_seeds(jobs)
+    notes += few_seeds(jobs)
     if finished:
         are = "is" if len(finished) == 1 else "are"
         notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")
@@ -94,8 +99,8 @@ def make_plan(
     return Plan(usable, finished, whole, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
 
 
-def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
-    """Say it beforehand if no difference between so many candidates can be significant with so few seeds.
+def few_seeds(jobs: Sequence[Job]) -> list[str]:
+    """Say it beforehand if so few seeds tell little of the differences between candidates.
 
     Args:
         jobs: All jobs of a command, those that are finished included.
@@ -103,20 +108,20 @@ def too_few_seeds(jobs: Sequence[Job]) -> list[str]:
     Returns:
         At most one sentence.
     """
-    if not jobs:
+    if not jobs or count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs})) < 2:
         return []
-    candidates = count_candidates(differing_keys({job.name: flat_config(job.resolved) for job in jobs}))
-    pairs, seeds = count_pairs(candidates), max((len(job.seeds) for job in jobs), default=0)
-    needed = seeds_needed(pairs)
-    if seeds < 2 or not pairs or (needed is not None and seeds >= needed):
+    seeds = max(len(job.seeds) for job in jobs)
+    if seeds >= FEW_SEEDS:
         return []
-    many = f"{candidates} candidates make {counted(pairs, 'pair')}"
-    if needed is None:
-        return [f"{many}: no number of seeds shows a difference among so many; compare fewer candidates at a time"]
-    return [
-        f"{many}: {seeds} seeds are too few for a difference between them to be significant; seeds={needed} is the "
-        "least"
-    ]
+    if seeds == 1:
+        return [f"One seed tells nothing of how sure a difference is; seeds={ENOUGH_SEEDS} does"]
+    times = _width_of_intervals(seeds) / _width_of_intervals(ENOUGH_SEEDS)
+    return [f"{seeds} seeds tell little: their intervals are {times:.1f} times as wide as those of {ENOUGH_SEEDS}"]
+
+
+def _width_of_intervals(seeds: int) -> float:
+    """Of the mean over so many seeds, in standard deviations, by Student's t."""
+    return float(stdtrit(seeds - 1, (1 + LEVEL) / 2) / seeds**0.5)
 
 
 @dataclass(frozen=True)
