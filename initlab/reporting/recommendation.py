@@ -172,10 +172,8 @@ def _beside_torch(analysis: Analysis, name: str) -> str:
     ends = sorted((sign * float(row["low"]), sign * float(row["high"])))
     difference = difference_text(sign * float(row["difference"]), *ends)
     if row["verdict"] in ("better", "worse"):
-        better = (row["verdict"] == "better") == (sign == 1)
-        return (
-            f"It is {'better' if better else 'worse'} than torch's own by {difference} ({p_words(row['p_adjusted'])})."
-        )
+        word = "better" if (row["verdict"] == "better") == (sign == 1) else "worse"
+        return f"It is {word} than torch's own by {difference} ({p_words(row['p_adjusted'])})."
     if row["verdict"] == "equivalent":
         return f"It is equivalent to torch's own: {difference}, less than {analysis.margin:g}."
     return f"It is undecided whether it is better than torch's own: {difference}."

@@ -144,17 +144,21 @@ def _undecided(pairs: pd.DataFrame, *, brief: bool) -> list[str]:
     by_seeds, by_rows = known[known["seeds_needed"] < math.inf], known[known["seeds_needed"] == math.inf]
     if len(by_seeds):
         needed = int(by_seeds["seeds_needed"].max())
-        which = "it" if len(by_seeds) == len(known) else listed(list(by_seeds["b"]))
+        which = _it(known) if len(by_seeds) == len(known) else listed(list(by_seeds["b"]))
         sentences.append(f"About {counted(needed, 'seed')} would probably decide {which}.")
     if len(by_rows):
-        which = "it" if len(by_rows) == len(known) else listed(list(by_rows["b"]))
+        which = _it(known) if len(by_rows) == len(known) else listed(list(by_rows["b"]))
         takes = "that takes more test rows" if by_rows["share_of_rows"].notna().all() else "they are too close"
         sentences.append(f"For {which} no number of seeds would do: {takes}.")
     return sentences
 
 
+def _it(pairs: pd.DataFrame) -> str:
+    return "it" if len(pairs) == 1 else "them"
+
+
 def coverage_words(analysis: Analysis) -> str:
-    """What the intervals hold for, and which share of the uncertainty of the best candidates is seeds and which rows."""
+    """What the intervals hold for, and which share of the uncertainty is seeds and which rows."""
     table = analysis.candidates[analysis.candidates["seeds"] > 1]
     sentences = []
     for covers, rows in table.groupby("covers", sort=False):

@@ -194,6 +194,6 @@ def _differences(a: pd.Series, b: pd.Series) -> FloatArray:
 
 
 def _same_networks(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether two jobs ended with the same networks on these seeds: losses and scores are the same to the last digit."""
+    """Whether two jobs ended with the same networks on these seeds: the same losses and scores, to the last digit."""
     columns = ["test_score", "test_loss"]
     return bool(a[columns].round(DIGITS).equals(b[columns].round(DIGITS)))

@@ -34,10 +34,10 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
         job, the differing keys, seeds (how many), diverged (how many), metric; of test_score and test_loss the _mean,
         and _low and _high, the ends of its interval; covers, what the interval of the test score holds for: `splits`
         (other seeds, splits and rows), `rows` (other seeds and test rows) or `seeds` (other seeds on these test rows);
-        share_of_rows, which share of its variance rows make; counted_score, the mean of `counted_scores` over all members, by
-        which jobs are compared; threshold; epochs_to_threshold, the median over all members,
-        where those that never reached it count as later than all others: NaN unless more than half did; and reached,
-        how many did, whatever became of them later.
+        share_of_rows, which share of its variance rows make; counted_score, the mean of `counted_scores` over all
+        members, by which jobs are compared; threshold; epochs_to_threshold, the median over all members, where those
+        that never reached it count as later than all others: NaN unless more than half did; and reached, how many did,
+        whatever became of them later.
     """
     study = pool_seeds(study)
     rows = []
