@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import FloatArray, all_pairs, effect_size, superiority
@@ -20,7 +21,7 @@ MOST_SEEDS: Final = 10_000  # that anyone would train to decide a pair
 COLUMNS: Final = [
     *("a", "b", "seeds", "difference", "low", "high"),
     *("superiority", "superiority_low", "superiority_high", "effect"),
-    *("p", "p_adjusted", "verdict", "seeds_needed", "share_of_rows"),
+    *("p", "p_adjusted", "verdict", "seeds_needed", "share_of_rows", "of_seeds", "of_rows", "rows"),
 ]
 
 # Of a, beside b: `worse` is b better than a.
@@ -48,7 +49,8 @@ def compare_pairs(
         probability that a beats b on a seed) with superiority_low and superiority_high, effect (Cohen's d), p,
         p_adjusted (for the number of pairs and looks), verdict (`better` or `worse` for a, where the interval leaves
         out 0; `equivalent` where it lies within the margin; else `undecided`), seeds_needed (how many would probably
-        decide what is undecided; infinite where only more test rows do), and share_of_rows, of the variance.
+        decide what is undecided; infinite where only more test rows do), share_of_rows (of the variance), and the parts
+        of that: of_seeds, of_rows, and rows (how many different ones; 0 where they are not known).
     """
     counted = study.members.assign(counted=counted_scores(study.members)).set_index("seed").sort_index()
     by_job = {str(job): rows for job, rows in counted.groupby("job", sort=False)}
@@ -129,6 +131,9 @@ def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, *, counts:
         "verdict": verdict,
         "seeds_needed": seeds_to_decide(found, of_pair, margin) if verdict == "undecided" else np.nan,
         "share_of_rows": found.share_of_rows,
+        "of_seeds": found.of_seeds,
+        "of_rows": found.of_rows,
+        "rows": found.rows,
     }
 
 
@@ -186,6 +191,25 @@ def seeds_to_decide(found: Estimate, error: float, margin: float) -> float:
         middle = (least + most) // 2
         least, most = (least, middle) if decided(middle) else (middle + 1, most)
     return float(most)
+
+
+def chance_to_be_decided(found: Estimate, error: float, margin: float, seeds: int) -> float:
+    """How probably a pair is decided once there are so many seeds, by what is known now.
+
+    With more seeds the difference moves by no more than what its variance then lacks of today's.
+
+    Args:
+        found: Its difference, of at least 2 seeds.
+        error: How seldom its interval may be wrong.
+        margin: A difference that does not matter.
+        seeds: How many there will be, at least as many as now.
+    """
+    then = replace(found, of_seeds=found.of_seeds * found.seeds / seeds, seeds=seeds)
+    half = then.half_width(error)
+    law = stats.norm(found.mean, np.sqrt(max(found.variance - then.variance, 1e-300)))
+    better = law.sf(half) + law.cdf(-half)
+    equivalent = law.cdf(margin - half) - law.cdf(half - margin) if half < margin else 0.0
+    return float(min(1.0, better + equivalent))
 
 
 def _differences(a: pd.Series, b: pd.Series) -> FloatArray:
