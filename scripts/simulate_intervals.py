@@ -28,6 +28,7 @@ from initlab.data.synthetic import spirals, teacher
 from initlab.results.confidence import LEVEL
 from initlab.results.crossed import ROWS_OF_A_DIFFERENCE, ROWS_OF_A_MEAN, Estimate, RowScores, estimate, paired
 from initlab.results.multiplicity import pairwise_significance
+from initlab.results.sequential import look_sizes
 
 POOL = 1_000_000  # rows of a problem
 SEEDS = (10, 20, 50)
@@ -37,6 +38,7 @@ TEST_SHARE = 0.2
 WIDTH, STEPS, BATCH, MOMENTUM = 16, 60, 32, 0.9
 AT_ONCE = 4_000_000  # predictions in memory
 FLIPS = 999
+MOST_SEEDS = 200
 ROWS_AT_ONCE = 400_000  # of data sets, in memory
 PAIRS = tuple(combinations(range(len(SCALES)), 2))
 
@@ -73,11 +75,18 @@ class Case:
         problem: `spirals` (classification) or `teacher` (regression).
         tested: Test rows of a member.
         resplit: Whether each seed has a split of its own; else all share one.
+        looks: Whether a study is looked at again and again, as with `seeds=auto`.
     """
 
     problem: str
     tested: int
     resplit: bool
+    looks: bool = False
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """How many seeds a study has, one number after the other."""
+        return look_sizes(MOST_SEEDS) if self.looks else SEEDS
 
     @property
     def rows(self) -> int:
@@ -194,7 +203,7 @@ def score_rows(problem: Problem, parameters: Sequence[Tensor], tested: Tensor) -
 
 def run_studies(problem: Problem, case: Case, studies: int, rng: np.random.Generator) -> Studies:
     """Draw data sets and train all candidates on them."""
-    seeds = max(SEEDS)
+    seeds = max(case.seeds)
     places, tested, trained = draw_rows(case, studies, seeds, rng)
     test_rows, training_rows = (torch.from_numpy(rows).flatten(0, 1) for rows in (tested, trained))
     scores = []
@@ -230,7 +239,7 @@ def conclude(case: Case, found: Studies, *, counts: bool) -> Iterator[Answer]:
         found: What the studies measured.
         counts: Whether a row is right or wrong.
     """
-    for study, seeds in product(range(len(found.scores)), SEEDS):
+    for study, seeds in product(range(len(found.scores)), case.seeds):
         rows = None if found.rows is None else found.rows[study, :seeds]
         candidates = [
             RowScores(np.arange(seeds), scores[:seeds].astype(np.float64), rows, case.rows - case.tested)
@@ -267,12 +276,14 @@ def simulate(case: Case, studies: int, *, seed: int) -> list[dict[str, Any]]:
     """Simulate a case and count; one row for each number of seeds."""
     rng = np.random.default_rng([seed, case.tested, case.resplit])
     problem = load_problem(case.problem)
-    started, at_once = time.perf_counter(), max(1, ROWS_AT_ONCE // case.rows)
+    started, at_once = time.perf_counter(), max(1, ROWS_AT_ONCE * max(SEEDS) // (case.rows * max(case.seeds)))
     answers: list[Answer] = []
     for start in range(0, studies, at_once):
         found = run_studies(problem, case, min(at_once, studies - start), rng)
         answers += conclude(case, found, counts=problem.counts)
-    truth = np.mean([answer.members.mean(1) for answer in answers if answer.seeds == max(SEEDS)], axis=0)
+    truth = np.mean([answer.members.mean(1) for answer in answers if answer.seeds == max(case.seeds)], axis=0)
+    if case.looks:
+        return [_over_all_looks(case, answers, truth) | {"seconds": round(time.perf_counter() - started)}]
     alone, together = 1 - LEVEL, pairwise_significance(1 - LEVEL, len(SCALES))
     lines = []
     for seeds in SEEDS:
@@ -303,15 +314,41 @@ def simulate(case: Case, studies: int, *, seed: int) -> list[dict[str, Any]]:
     return lines
 
 
+def _over_all_looks(case: Case, answers: Sequence[Answer], truth: FloatArray) -> dict[str, Any]:
+    """In which studies any interval of any look leaves out the truth.
+
+    Whatever a look then says, better or equivalent, is right in all others, whenever the study ends.
+    """
+    looks = len(case.seeds)
+    together = pairwise_significance((1 - LEVEL) / looks, len(SCALES))
+    wrong = [
+        any(
+            off > one.half_width(together) for off, one in zip(off_by(each.of_pairs, truth), each.of_pairs, strict=True)
+        )
+        for each in answers
+    ]
+    by_study = np.array(wrong).reshape(-1, looks)
+    numbers = {"seeds": max(case.seeds), "studies": len(by_study), "truth": [round(float(value), 4) for value in truth]}
+    return {**asdict(case), **numbers, "wrong": float(by_study.any(1).mean())}
+
+
 def table_of(lines: Sequence[dict[str, Any]]) -> str:
     """The results as a table in Markdown."""
     head = ["problem", "test rows", "split", "seeds", "means", "differences", "family-wise error", "as before"]
     rows = [head, ["---"] * len(head)]
     for line in lines:
         split = "one a seed" if line["resplit"] else "the same"
-        shares = [line["means"], line["differences"], line["wrong"], line["wrong_before"]]
+        shares = [line.get(name) for name in ("means", "differences", "wrong", "wrong_before")]
         numbers = ["" if share is None else f"{100 * share:.1f} %" for share in shares]
-        rows.append([line["problem"], f"{line['tested']:,}", split, str(line["seeds"]), *numbers])
+        rows.append(
+            [
+                line["problem"],
+                f"{line['tested']:,}",
+                split,
+                f"{'10 to ' if line.get('looks') else ''}{line['seeds']}",
+                *numbers,
+            ]
+        )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
@@ -326,8 +363,10 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="where the table goes, as Markdown")
     arguments = parser.parse_args()
     done = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
-    for case in (Case(*key) for key in product(("spirals", "teacher"), TESTED, (True, False))):
-        if any(all(line[key] == value for key, value in asdict(case).items()) for line in done):
+    cases = [Case(*key) for key in product(("spirals", "teacher"), TESTED, (True, False))]
+    cases += [Case(*key, looks=True) for key in product(("spirals", "teacher"), TESTED[:2], (True, False))]
+    for case in cases:
+        if any(all(line.get(key, False) == value for key, value in asdict(case).items()) for line in done):
             continue
         lines = simulate(case, arguments.studies, seed=arguments.seed)
         done += lines

@@ -2,8 +2,8 @@
 
 Looking at a study again and again until a difference shows finds one sooner or later, where there is none. So the looks
 are set beforehand, each may be wrong in its share of the cases only, and the intervals of a study with `seeds=auto` are
-as wide as that takes: they hold at all looks together (repeated confidence intervals, Jennison & Turnbull 1989), so that
-it may end at any of them.
+as wide as that takes: they hold at all looks together (repeated confidence intervals, Jennison & Turnbull 1989). So it
+may end at any of them.
 
 Source: Lan & DeMets 1983 on spending the error over looks; by Bonferroni's inequality, which holds however looks depend
 on each other, as they do through the test rows.
