@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def train(problem: Problem, trained: Tensor, scale: float, generator: torch.Gene
     networks, features = len(trained), problem.inputs.shape[1]
     sizes = [features, WIDTH, problem.outputs]
     parameters = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         spread = scale / fan_in**0.5
         parameters.append(torch.randn(networks, fan_in, fan_out, generator=generator) * spread)
         parameters.append(torch.zeros(networks, 1, fan_out))
@@ -363,8 +363,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="where the table goes, as Markdown")
     arguments = parser.parse_args()
     done = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
-    cases = [Case(*key) for key in product(("spirals", "teacher"), TESTED, (True, False))]
-    cases += [Case(*key, looks=True) for key in product(("spirals", "teacher"), TESTED[:2], (True, False))]
+    cases = [Case(*key, False) for key in product(("spirals", "teacher"), TESTED, (True, False))]
+    cases += [Case(*key, True) for key in product(("spirals", "teacher"), TESTED[:2], (True, False))]
     for case in cases:
         if any(all(line.get(key, False) == value for key, value in asdict(case).items()) for line in done):
             continue
