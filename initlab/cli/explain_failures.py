@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from initlab.base.console import plain_warnings
@@ -36,7 +35,7 @@ def explain_failures(jobs: Sequence[Job]) -> None:
         members = read_table(job.folder, "members")
         if "outlook" in metadata or not learned_nothing(members, metadata.get("baseline")):
             continue
-        key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim", "seeds"}), sort_keys=True)
+        key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
         if key not in known:
             if time.monotonic() - started > SECONDS:
                 return
@@ -53,9 +52,7 @@ def _verdict(job: Job) -> dict[str, str]:
         if sum(parameter.numel() for parameter in job.build_model().parameters()) > MOST_WEIGHTS:
             return {}
         with plain_warnings():
-            found = judge(
-                probe_job(replace(job, config=replace(job.config, seeds=min(SEEDS, job.config.seeds)))).signal
-            )
+            found = judge(probe_job(job.with_seeds(job.seeds[:SEEDS])).signal)
     except Exception:  # whatever cannot be looked at has trained all the same
         return {}
     return {"outlook": found.outlook, "reason": found.reason}

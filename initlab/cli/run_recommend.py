@@ -35,7 +35,6 @@ from initlab.results.baseline import baseline_lines
 from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
 from initlab.sweep.checks import check_jobs, distinct_jobs
-from initlab.sweep.naming import with_seeds
 from initlab.tables.store import finished_jobs, read_config
 
 SCREENING_SEEDS = 3
@@ -79,7 +78,7 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     assert settings is not None  # conf/recommend.yaml has it
     _refuse_other_results(by_scheme[0])
     grid = rates or rates_around(by_scheme[0].learning_rate, settings.rates)
-    networks = 1 + SCREENING_SEEDS + len(grid) * by_scheme[0].config.seeds
+    networks = 1 + SCREENING_SEEDS + len(grid) * len(by_scheme[0].seeds)
     baseline = None if any(job.init.scheme == TORCH for job in by_scheme) else as_torch_does(by_scheme[0])
     beside = "" if baseline is None else f", and at {TORCH}, which they are compared with"
     say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training{beside}")
@@ -176,9 +175,9 @@ def _refuse_other_results(job: Job) -> None:
     Raises:
         UserError: it does.
     """
-    own = without_keys(job.resolved, {*FREE, "seeds"})
+    own = without_keys(job.resolved, FREE)
     for folder in finished_jobs(job.study_folder):
-        if without_keys(read_config(folder), {*FREE, "seeds"}) != own:
+        if without_keys(read_config(folder), FREE) != own:
             raise UserError(f"{folder}: has another network or other data; choose another name=NAME")
 
 
@@ -186,7 +185,7 @@ def _screen(job: Job) -> ScreenedJob:
     """Probe a few of a job's networks; one that cannot be measured may train all the same."""
     try:
         with plain_warnings():
-            signal = probe_job(with_seeds(job, range(job.config.seed, job.config.seed + SCREENING_SEEDS))).signal
+            signal = probe_job(job.with_seeds(range(job.config.seed, job.config.seed + SCREENING_SEEDS))).signal
     except Exception as error:  # whatever its network or initializer brings about, training says, too
         return ScreenedJob(job, "not measured", first_line(error), math.inf)
     verdict = judge(signal)

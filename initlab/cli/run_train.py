@@ -25,9 +25,19 @@ from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
-from initlab.sweep.folders import outcome, reason_of, remove_unfinished, write_failure, write_job
+from initlab.sweep.folders import (
+    adopt,
+    finish_writing,
+    forget_failure,
+    outcome,
+    reason_of,
+    remove_unfinished,
+    seeds_of_run,
+    write_failure,
+    write_job,
+)
 from initlab.sweep.naming import place_jobs, split_faulty
-from initlab.sweep.plan import Plan, Schedule, make_plan, make_schedule
+from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
 from initlab.tables.job_tables import JobTables, joined
@@ -73,12 +83,17 @@ def run_study(
         prepare_folder(folder)
         with contextlib.ExitStack() as held:
             held.enter_context(locked(folder / ".lock", shared=beside_others))
+            own = folder
+            if beside_others and distinct:
+                job = place_jobs(distinct)[0].job
+                own = job.folder
+                prepare_folder(own)
+                held.callback(remove_unfinished, [job])
+                # Where another process trains other seeds of the same job, what it leaves is extended.
+                held.enter_context(locked(own / ".lock", wait=True))
+            finish_writing(own)
+            remove_partial(own)
             placed = place_jobs(distinct)
-            if beside_others and placed:
-                prepare_folder(placed[0].job.folder)
-                held.callback(remove_unfinished, [placed[0].job])
-                held.enter_context(locked(placed[0].job.folder / ".lock"))
-            remove_partial(placed[0].job.folder if beside_others and placed else folder)
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
                 plan = make_plan(placed, left_out, without_data)
             conclude = conclude or partial(conclude_study, with_report=config.report, margin=config.margin)
@@ -92,12 +107,15 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
     for note in plan.notes:
         say(console, note)
     for job in plan.finished:
+        forget_failure(job)
         if job.made_of:  # of several results with other files of the user's, those that are asked for now count
             (job.folder / "metadata.json").touch()
     run = Run(uuid.uuid4().hex, command=typed_command())
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
-        _train_jobs(plan, folder, run, console)
+        if plan.jobs and not plan.jobs[0].config.resume:
+            journal.forget_jobs(folder, plan.jobs)
+        train_seeds(plan, {job.name: job.seeds for job in plan.whole}, run, console)
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
@@ -130,23 +148,37 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         raise problems[0]
 
 
-def _train_jobs(plan: Plan, folder: Path, run: Run, console: Console) -> None:
-    """Train the jobs of a plan, or take from the journal what is there of them.
+def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, console: Console) -> None:
+    """Train given seeds of some jobs of a plan, as far as they are not there; what came out is in the jobs' folders.
+
+    It may be called again, within one command, for more seeds of some of the jobs: each time those are trained that are
+    missing, and a job's tables hold all that it has then. What an earlier run kept in the journal is taken from there.
+
+    Args:
+        plan: What the command has found; its process holds the study's lock.
+        wanted: By the name of a job of `plan.whole`, all the seeds that it is to have. Whoever trains beside whom
+            follows from this, so that an interrupted command that is given again does the same.
+        run: The same for all calls of a command.
+        console: The terminal.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
-    jobs = plan.jobs
+    whole = [job.with_seeds(wanted[job.name]) for job in plan.whole if wanted.get(job.name)]
+    found = {job.name: plan.trained.get(job.name, frozenset()) | seeds_of_run(job, run.identity) for job in whole}
+    jobs = lacking(whole, found)
     if not jobs:
         return
-    if not jobs[0].config.resume:
-        journal.forget_jobs(folder, jobs)
+    for job in jobs:
+        if job.name in plan.elsewhere and not seeds_of_run(job, run.identity):
+            adopt(job, [*plan.elsewhere[job.name], job.folder], run.identity, run.command)
+    folder = jobs[0].study_folder
     kept = journal.kept_results(folder, jobs)
     left = _write_kept(jobs, kept, run)
     if not left:
         return
     with open_backend(left[0].config) as backend:  # a cluster that starts here starts once
-        schedule = make_schedule(plan.whole, left, kept, most_workers=backend.most_workers)
+        schedule = make_schedule(whole, left, kept, most_workers=backend.most_workers)
         _train_cohorts(schedule, backend, run, console)
     in_parts = [job for job in left if outcome(job, run.identity) is None]
     if in_parts:
@@ -186,11 +218,11 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
 
 
 def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], run: Run) -> list[Job]:
-    """Write the jobs whose members' results are all kept in the journal; the others are returned."""
+    """Write the jobs of whose seeds all results are kept in the journal; the others are returned."""
     left = []
     for job in jobs:
         parts = kept.get(job.name, [])
-        if sum(len(part.members) for part in parts) < len(job.seeds):
+        if not set(job.seeds) <= {seed for part in parts for seed in part.seeds}:
             left.append(job)
             continue
         try:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from initlab.base.errors import UserError
 
-# Keys that say where and how to run, not what: they do not name a job's folder.
-NOT_IDENTITY: Final = frozenset(
+SEEDS: Final = frozenset({"seed", "seeds"})  # how often a job is trained: more of them extend it
+# Keys that say where, how and how often to run, not what: a job is the same whatever they are.
+NOT_IDENTITY: Final = SEEDS | frozenset(
     {
         *("name", "output_dir", "data.dir", "data.download", "logger", "plugins"),
         *("threads", "n_jobs", "backend", "max_members", "checkpoint_seconds", "resume", "fail_fast"),
@@ -21,7 +22,6 @@ NOT_IDENTITY: Final = frozenset(
 GROUPS: Final = frozenset(
     {"experiment", "data", "model", "activation", "init", "optim", "loss", "scheduler", "trainer"}
 )
-SEEDS: Final = frozenset({"seed", "seeds"})  # they say how often, and name a job only where nothing else would
 LONGEST_NAME: Final = 120
 DEFAULTS: Final = "defaults"
 # The environment variable that tells every process of a command the keys in which its jobs differ, which name their
@@ -84,8 +84,7 @@ def check_targets(swept: Collection[str], jobs: Sequence[Sequence[str]]) -> None
 def short_name(overrides: Sequence[str], swept: Collection[str]) -> str:
     """Name a new job's folder by what varies: the keys that its command sweeps, and the choices that were typed.
 
-    What is constant stands in the job's configuration. Seeds do not name a folder: jobs that differ in them alone are
-    one candidate.
+    What is constant stands in the job's configuration.
 
     Example:
         >>> short_name(["init=he", "optim.lr=0.1", "batch_size=16", "seeds=3"], swept={"optim.lr"})
@@ -95,7 +94,7 @@ def short_name(overrides: Sequence[str], swept: Collection[str]) -> str:
         overrides: What was typed for this job, `key=value` each.
         swept: Keys in which the jobs of the command differ.
     """
-    naming = {*GROUPS, *swept} - SEEDS
+    naming = {*GROUPS, *swept}
     return job_name([text for text in overrides if key_of(text) in naming])
 
 
@@ -132,9 +131,9 @@ NAMED_AFTER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
 def job_name(overrides: Sequence[str]) -> str:
     """Name a job's folder after overrides: readable, the same for the same command, never too long.
 
-    Keys that say where and how to run rather than what, such as `n_jobs`, are left out; where nothing else was
-    overridden the name is `defaults`. Characters that a file system or a shell treats specially become `_`. A name that
-    was changed or cut ends with a hash of the whole, so that two jobs never share a folder.
+    Keys that say where, how and how often to run rather than what, such as `n_jobs` and `seeds`, are left out; where
+    nothing else was overridden the name is `defaults`. Characters that a file system or a shell treats specially become
+    `_`. A name that was changed or cut ends with a hash of the whole, so that two jobs never share a folder.
 
     Example:
         >>> job_name(["optim.lr=0.1", "init=he", "n_jobs=4"])
@@ -152,8 +151,8 @@ def extended_name(name: str, overrides: Sequence[str]) -> str:
     """A folder's name with more overrides in it.
 
     Example:
-        >>> extended_name("init=he", ["seeds=5"])
-        'init=he,seeds=5'
+        >>> extended_name("init=he", ["batch_size=5"])
+        'init=he,batch_size=5'
     """
     return _as_folder(",".join([*([name] if name != DEFAULTS else []), *sorted(overrides)]))
 
@@ -235,7 +234,7 @@ def _own_name(data: Mapping[str, Any]) -> str | None:
 
 
 def hashed(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration enters a job's fingerprint: all that decides its results.
+    """What of a configuration enters a job's fingerprint: all that decides the results of a seed.
 
     A table that is named after its file is hashed as it was when all were called csv.
     """

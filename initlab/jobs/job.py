@@ -3,8 +3,8 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from initlab.activations import Activation
 from initlab.base.errors import OwnCodeError, RefusedError, UserError, first_line
 from initlab.base.own_code import own_fault
 from initlab.base.randomness import stream
-from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, without_keys
+from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, key_of, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
@@ -28,7 +28,10 @@ from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
 # Raised when the same configuration and data give other results than before.
-RESULTS_VERSION: Final = 3
+RESULTS_VERSION: Final = 4
+# Of fingerprints that had the seeds in them. What it trained from a seed is what version 4 trains from it.
+VERSION_WITH_SEEDS: Final = 3
+COSTLY: Final = ("fingerprint", "sources", "made_of")  # of a job: they read files, and do not depend on seeds
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,60 @@ class Member:
     learning_rate: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One cell of the benchmark: one configuration, trained with several seeds.
+
+    What it is does not depend on its seeds: jobs that differ in nothing else are equal, have one fingerprint and share
+    a folder, whose tables hold the seeds of all that was ever asked for.
 
     Attributes:
         name: Name of its folder within the study: of `config.names`, and in a study as `sweep.naming` finds it.
         config: The configuration, checked against the schema.
         resolved: The same as plain data, as it is written beside the results.
         typed: What was typed for it, `key=value` each: what may tell it apart from others of its study.
+        seeds: Of its members, ascending: those that are asked for. By default those of its configuration: `seed`,
+            `seed` + 1, …, `seeds` of them.
     """
 
     name: str
     config: Config
     resolved: Mapping[str, Any]
     typed: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take the seeds from the configuration where they are not given."""
+        if not self.seeds:
+            asked = range(self.config.seed, self.config.seed + self.config.seeds)
+            object.__setattr__(self, "seeds", tuple(asked))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another object is this job, with whatever seeds."""
+        return isinstance(other, Job) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        """Of its name and configuration, but for its seeds."""
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, str, tuple[str, ...]]:
+        return self.name, self.but_for_seeds, tuple(text for text in self.typed if key_of(text) not in SEEDS)
+
+    def named(self, name: str) -> "Job":
+        """The same job under another name."""
+        other = replace(self, name=name)
+        other.__dict__.update({key: value for key, value in self.__dict__.items() if key in COSTLY})
+        return other
+
+    def with_seeds(self, seeds: Iterable[int]) -> "Job":
+        """The same job with other seeds, at least one; its configuration names the least of them, and how many."""
+        chosen = tuple(sorted(set(seeds)))
+        config = replace(self.config, seed=chosen[0], seeds=len(chosen))
+        resolved = {**self.resolved, "seed": chosen[0], "seeds": len(chosen)}
+        other = replace(self, config=config, resolved=resolved, seeds=chosen)
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name in COSTLY})
+        return other
 
     @property
     def study_folder(self) -> Path:
@@ -73,11 +115,6 @@ class Job:
     def folder(self) -> Path:
         """Where its tables go: a folder of its own within the study's."""
         return self.study_folder / self.name
-
-    @property
-    def seeds(self) -> range:
-        """Seeds of its members: `seed`, `seed` + 1, … in the configuration."""
-        return range(self.config.seed, self.config.seed + self.config.seeds)
 
     @property
     def key_columns(self) -> dict[str, str | float]:
@@ -127,7 +164,7 @@ class Job:
 
         It is a text, and two jobs can share a cohort if their texts are equal.
         """
-        return json.dumps(without_keys(self.resolved, {"init", "seeds", "seed", "optim.lr"}), sort_keys=True)
+        return json.dumps(without_keys(self.resolved, {"init", *SEEDS, "optim.lr"}), sort_keys=True)
 
     @property
     def but_for_seeds(self) -> str:
@@ -136,12 +173,24 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that decides its results: configuration, data, `RESULTS_VERSION`, and `sources`.
+        """A hash of all that decides what a seed of it trains: configuration, data, `RESULTS_VERSION`, and `sources`.
 
-        Keys that change no result, such as `n_jobs`, do not enter. A finished job is not trained again while its
-        fingerprint stays the same.
+        Keys that change no result, such as `n_jobs`, do not enter, nor do the seeds. What was trained is not trained
+        again while the fingerprint stays the same.
         """
-        what: list[Any] = [hashed(self.resolved), self.dataset.checksum, RESULTS_VERSION]
+        return self._fingerprint(hashed(self.resolved), RESULTS_VERSION)
+
+    def fingerprint_with_seeds(self, seed: int, seeds: int) -> str:
+        """The fingerprint that its results had before seeds were left out of it.
+
+        Args:
+            seed: The first seed that it had then.
+            seeds: How many it had.
+        """
+        return self._fingerprint({**hashed(self.resolved), "seed": seed, "seeds": seeds}, VERSION_WITH_SEEDS)
+
+    def _fingerprint(self, config: Mapping[str, Any], version: int) -> str:
+        what: list[Any] = [config, self.dataset.checksum, version]
         what += [self.sources] if self.sources else []  # of initlab's own things the fingerprint stays what it was
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -161,12 +210,16 @@ class Job:
 
     def __getstate__(self) -> dict[str, Any]:
         # Networks are derived again in another process; the fingerprint is not, as it needs the data.
-        kept = {*self.__dataclass_fields__, "fingerprint", "sources", "made_of"}
+        kept = {*self.__dataclass_fields__, *COSTLY}
         return {key: value for key, value in self.__dict__.items() if key in kept}
 
     def members(self) -> list[Member]:
         """Its members, one for each seed."""
-        return [Member(self.name, seed, self.init, self.learning_rate) for seed in self.seeds]
+        return [self.member(seed) for seed in self.seeds]
+
+    def member(self, seed: int) -> Member:
+        """Its member of a seed, whether that is asked for or not."""
+        return Member(self.name, seed, self.init, self.learning_rate)
 
     @cached_property
     def build_model(self) -> Callable[[], nn.Module]:
@@ -200,7 +253,7 @@ class Job:
         """Build one member's network with its initial weights; torch's global random state stays as it was.
 
         Args:
-            member: One of those that `members()` lists.
+            member: One of those that `member` makes.
 
         Returns:
             The network; and what was done to each of its parameters, by name, but for those that were left alone.
@@ -237,10 +290,10 @@ class Job:
     def rows_to_look_at(self) -> Batch:
         """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer.
 
-        They are the same for all jobs with the same data set and first seed.
+        They are the same for all jobs with the same data set, whatever their seeds: more seeds extend what was seen.
         """
         rows, count = self.dataset.train, self.config.signal.rows
-        chosen = torch.randperm(len(rows), generator=stream(self.config.seed, "rows to look at"))[:count]
+        chosen = torch.randperm(len(rows), generator=stream(0, "rows to look at"))[:count]
         return Batch(rows.inputs[chosen], rows.targets[chosen])
 
     @property

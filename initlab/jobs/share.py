@@ -13,20 +13,20 @@ class Share:
 
     Attributes:
         job: The job that these members belong to.
-        seeds: The seeds of these members, a part of the job's, without gaps.
+        seeds: The seeds of these members, ascending: the job's, or some of them.
     """
 
     job: Job
-    seeds: range
+    seeds: Sequence[int]
 
     @property
     def complete(self) -> bool:
         """Whether these are all of the job's members."""
-        return self.seeds == self.job.seeds
+        return tuple(self.seeds) == self.job.seeds
 
     def members(self) -> list[Member]:
         """The members, one for each seed."""
-        return [member for member in self.job.members() if member.seed in self.seeds]
+        return [self.job.member(seed) for seed in self.seeds]
 
 
 def rows_of(shares: Sequence[Share]) -> list[slice]:

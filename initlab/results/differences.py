@@ -8,7 +8,7 @@ import pandas as pd
 
 from initlab.base.wording import shortest
 from initlab.config.files import default_of
-from initlab.config.names import NOT_IDENTITY, SEEDS, UNSET
+from initlab.config.names import NOT_IDENTITY, UNSET
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -24,7 +24,6 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 RATE = "optim.lr"
 SELF_EXPLAINING = tuple(name.removesuffix(".name") for name in NAMES if name not in UNSET)
-NOT_COMPARED = NOT_IDENTITY | SEEDS
 
 
 def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -50,8 +49,8 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     Returns:
         One row a job, indexed by its name; one column a key, `init` for `init.name`. Where nothing differs, `init`.
     """
-    keys = {key for config in configs.values() for key in config} - {*NAMES, *NOT_COMPARED}
-    others = sorted(key for key in keys if key.partition(".")[0] not in NOT_COMPARED)
+    keys = {key for config in configs.values() for key in config} - {*NAMES, *NOT_IDENTITY}
+    others = sorted(key for key in keys if key.partition(".")[0] not in NOT_IDENTITY)
     shown: dict[str, list[Any]] = {}
     for key in [*NAMES, *others]:
         by = NAMES.get(key, _explained_by(key))

@@ -77,7 +77,8 @@ class Study:
 def read_study(*study_folders: Path) -> Study:
     """Read the tables of all finished jobs of a study, or of several studies as one.
 
-    A job that several studies hold is read once. Where different jobs share a name, the study's name goes before it.
+    A job that several studies hold is read once, unless it has other seeds there. Where different jobs share a name,
+    the study's name goes before it.
 
     Example:
         >>> from pathlib import Path
@@ -92,7 +93,7 @@ def read_study(*study_folders: Path) -> Study:
     folders = _named([(job, study_folder) for study_folder in study_folders for job in finished_jobs(study_folder)])
     members, history, configs, unreadable, kept = [], [], {}, [], {}
     metadata: dict[str, dict[str, Any]] = {}
-    known: set[str] = set()
+    known: dict[str, set[int]] = {}  # by fingerprint, the seeds that were read
     for name, folder in folders.items():
         try:
             tables = [read_table(folder, table) for table in ("members", "history")]
@@ -101,16 +102,16 @@ def read_study(*study_folders: Path) -> Study:
             unreadable.append(str(error))
             continue
         described = read_metadata(folder)
-        fingerprint = described.get("fingerprint")
-        if fingerprint in known:
+        fingerprint, seeds = described.get("fingerprint"), set(tables[0]["seed"])
+        if fingerprint in known and seeds <= known[fingerprint]:
             unreadable.append(f"{folder}: the same job as another's; counted once")
             continue
         if fingerprint is not None:
-            known.add(str(fingerprint))
+            known.setdefault(str(fingerprint), set()).update(seeds)
         members.append(tables[0].assign(job=name))
         history.append(tables[1].assign(job=name))
         configs[name], metadata[name], kept[name] = config, described, folder
-    for name, reason in _superseded(configs, metadata, kept).items():
+    for name, reason in {**_outdated(configs, metadata, kept), **_superseded(configs, metadata, kept)}.items():
         unreadable.append(f"{kept[name]}: {reason}")
         place = list(configs).index(name)
         del members[place], history[place], configs[name], metadata[name], kept[name]
@@ -131,6 +132,27 @@ def read_study(*study_folders: Path) -> Study:
     )
 
 
+def _outdated(
+    configs: Mapping[str, Mapping[str, Any]], metadata: Mapping[str, Mapping[str, Any]], folders: Mapping[str, Path]
+) -> dict[str, str]:
+    """Jobs that a later version of initlab has trained anew in the same study, each with a reason to leave it out.
+
+    What the later one has taken over is left to `pooling`, which counts each seed once.
+    """
+    found = {}
+    for names in _alike(configs):
+        for name in names:
+            version, seeds = metadata[name].get("results_version", 0), set(metadata[name].get("seeds", ()))
+            later = [
+                other
+                for other in names
+                if folders[other].parent == folders[name].parent and metadata[other].get("results_version", 0) > version
+            ]
+            if later and not any(seeds <= set(metadata[other].get("seeds", ())) for other in later):
+                found[name] = f"made by an earlier version of initlab, so that {later[0]} counts in its place"
+    return found
+
+
 def _superseded(
     configs: Mapping[str, Mapping[str, Any]], metadata: Mapping[str, Mapping[str, Any]], folders: Mapping[str, Path]
 ) -> dict[str, str]:
@@ -139,12 +161,8 @@ def _superseded(
     Of jobs with one configuration the one that was last asked for counts: `metadata.json` is written, or touched, then.
     Other studies may be of other data under the same name; they count by themselves.
     """
-    groups: dict[str, list[str]] = {}
-    for name, config in configs.items():
-        own = {key: value for key, value in config.items() if names_folders(key)}
-        groups.setdefault(json.dumps(own, sort_keys=True, default=str), []).append(name)
     found = {}
-    for names in groups.values():
+    for names in _alike(configs):
         if not any(metadata[name].get("sources") for name in names):
             continue
         *older, last = sorted(names, key=lambda name: (folders[name] / "metadata.json").stat().st_mtime_ns)
@@ -155,6 +173,15 @@ def _superseded(
             if changed and (same_data or folders[name].parent == folders[last].parent):
                 found[name] = f"made with another {listed(changed)}, so that {last} counts in its place"
     return found
+
+
+def _alike(configs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """The names of jobs, those together that have the same configuration but for seeds, and where and how they ran."""
+    groups: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        own = {key: value for key, value in config.items() if names_folders(key)}
+        groups.setdefault(json.dumps(own, sort_keys=True, default=str), []).append(name)
+    return list(groups.values())
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> dict[str, Path]:

@@ -64,7 +64,7 @@ def check_jobs(jobs: Sequence[Job]) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
-    that differ in nothing but learning rate and number of seeds, one is checked for all.
+    that differ in nothing but learning rate and seeds, one is checked for all.
 
     Raises:
         UserError: a job cannot work for any other reason.
@@ -75,7 +75,7 @@ def check_jobs(jobs: Sequence[Job]) -> Checked:
     notes: list[str] = []
     checked: dict[str, str | OwnCodeError | None] = {}
     for job in jobs:
-        key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim.lr", "seeds"}), sort_keys=True)
+        key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim.lr"}), sort_keys=True)
         if key not in checked:
             checked[key] = None
             try:

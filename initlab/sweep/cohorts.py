@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import ceil
 from typing import Any
 
@@ -41,13 +41,12 @@ class Cohort:
 
     @property
     def manifest(self) -> list[dict[str, Any]]:
-        """Its members as plain data: of each share the job's name and fingerprint, the first seed, and how many."""
+        """Its members as plain data: of each share the job's name and fingerprint, and the seeds."""
         return [
             {
                 "job": share.job.name,
                 "fingerprint": share.job.fingerprint,
-                "first_seed": share.seeds.start,
-                "seeds": len(share.seeds),
+                "seeds": list(share.seeds),
             }
             for share in self.shares
         ]
@@ -60,7 +59,7 @@ class Cohort:
     @property
     def description(self) -> str:
         """The cohort in a few words: `4 jobs, 40 members`, or the job's name in place of `1 job`."""
-        names = {share.job.name for share in self.shares}  # a job with a gap in its seeds has several shares
+        names = {share.job.name for share in self.shares}
         whose = self.shares[0].job.name if len(names) == 1 else counted(len(names), "job")
         return f"{whose}, {counted(self.members, 'member')}"
 
@@ -79,14 +78,11 @@ def cut(shares: Iterable[Share], most: int) -> list[Cohort]:
 
 
 def shares_of(members: Iterable[tuple[Job, int]]) -> list[Share]:
-    """Put members, each a job and a seed, into shares: one for each run of consecutive seeds of a job."""
-    shares: list[Share] = []
-    for job, seed in members:
-        if shares and shares[-1].job is job and shares[-1].seeds.stop == seed:
-            shares[-1] = Share(job, range(shares[-1].seeds.start, seed + 1))
-        else:
-            shares.append(Share(job, range(seed, seed + 1)))
-    return shares
+    """Put members, each a job and a seed, into shares: one for each run of members of a job."""
+    return [
+        Share(run[0][0], tuple(seed for _, seed in run))
+        for run in (list(group) for _, group in groupby(members, key=lambda member: member[0].name))
+    ]
 
 
 def form_cohorts(

@@ -17,8 +17,8 @@ from initlab.base.errors import UserError
 from initlab.base.files import write_text_whole
 from initlab.jobs.job import Job
 from initlab.sweep.cohorts import Cohort, shares_of
-from initlab.tables.job_tables import JobTables
-from initlab.tables.store import read_table, write_table
+from initlab.tables.job_tables import JobTables, read_tables
+from initlab.tables.store import read_metadata, write_table
 
 FOLDER = ".cohorts"
 
@@ -59,12 +59,12 @@ def keep_results(cohort: Cohort, tables: Sequence[JobTables]) -> None:
         cohort: The cohort whose folder is written to.
         tables: Those of its shares, in any order: their rows name job and member.
     """
-    folder = folder_of(cohort)
-    signals = [part.signal for part in tables if part.signal is not None]
-    if signals:
-        write_table(folder, "signal", pd.concat(signals, ignore_index=True))
-    write_table(folder, "history", pd.concat([part.history for part in tables], ignore_index=True))
-    write_table(folder, "members", pd.concat([part.members for part in tables], ignore_index=True))
+    found: dict[str, list[pd.DataFrame]] = {}
+    for part in tables:
+        for name, table in part.named().items():
+            found.setdefault(name, []).append(table)
+    for name in sorted(found, key=lambda name: name == "members"):  # the members last: with them it is kept
+        write_table(folder_of(cohort), name, pd.concat(found[name], ignore_index=True))
 
 
 def forget(folder: Path) -> None:
@@ -88,29 +88,19 @@ def kept_results(study_folder: Path, jobs: Sequence[Job]) -> dict[str, list[JobT
         if not (folder / "members.parquet").exists():
             continue
         try:
-            members, history = (read_table(folder, name) for name in ("members", "history"))
-            signal = read_table(folder, "signal") if (folder / "signal.parquet").exists() else None
+            tables = read_tables(folder)
         except UserError:  # damaged, or of another version: trained again
             continue
         for entry in manifest:
             job = wanted.get(entry["job"])
             if job is None or job.fingerprint != entry["fingerprint"]:
                 continue
-            first = entry["first_seed"] - job.config.seed
-            ours = range(first, first + entry["seeds"])
-            own = JobTables(
-                _rows_of(members, job.name, ours),
-                _rows_of(history, job.name, ours),
-                None if signal is None else _rows_of(signal, job.name, ours),
-            )
+            of_job = {name: table[table["job"] == job.name] for name, table in tables.named().items()}
+            own = JobTables(**of_job).of_seeds(entry["seeds"])
             parts = kept.setdefault(job.name, [])
-            if not any(part.members["member"].isin(ours).any() for part in parts):
+            if not any(set(part.seeds) & set(own.seeds) for part in parts):
                 parts.append(own)
     return kept
-
-
-def _rows_of(table: pd.DataFrame, job: str, members: range) -> pd.DataFrame:
-    return table[(table["job"] == job) & table["member"].isin(members)]
 
 
 def interrupted_cohorts(study_folder: Path, missing: Mapping[str, tuple[Job, Collection[int]]]) -> list[Cohort]:
@@ -131,10 +121,10 @@ def interrupted_cohorts(study_folder: Path, missing: Mapping[str, tuple[Job, Col
             (missing[entry["job"]][0], seed)
             for entry in manifest
             if entry["job"] in missing and missing[entry["job"]][0].fingerprint == entry["fingerprint"]
-            for seed in range(entry["first_seed"], entry["first_seed"] + entry["seeds"])
+            for seed in entry["seeds"]
         ]
         names = {(job.name, seed) for job, seed in members}
-        complete = len(names) == sum(entry["seeds"] for entry in manifest)
+        complete = len(names) == sum(len(entry["seeds"]) for entry in manifest)
         if complete and not names & taken and all(seed in missing[name][1] for name, seed in names):
             taken |= names
             cohorts.append(Cohort(tuple(shares_of(members))))
@@ -142,7 +132,7 @@ def interrupted_cohorts(study_folder: Path, missing: Mapping[str, tuple[Job, Col
 
 
 def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) -> None:
-    """Remove the folders of cohorts whose jobs are all finished.
+    """Remove the folders of cohorts whose members are all in the tables of finished jobs.
 
     Args:
         study_folder: The folder of the study, in which the journal is.
@@ -150,7 +140,11 @@ def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) 
         beside_others: Other processes may be at work on other jobs of this study: leave what may be theirs.
     """
     for folder, manifest in _manifests(study_folder):
-        if all(entry["job"] in finished for entry in manifest):
+        if all(
+            entry["job"] in finished
+            and set(entry["seeds"]) <= set(read_metadata(study_folder / entry["job"]).get("seeds", ()))
+            for entry in manifest
+        ):
             forget(folder)
     _remove_bare(study_folder, beside_others=beside_others)
 
@@ -196,8 +190,11 @@ def _manifests(study_folder: Path) -> list[tuple[Path, list[dict[str, Any]]]]:
     found = []
     for path in sorted((study_folder / FOLDER).glob("*/manifest.json")):
         try:
-            found.append((path.parent, json.loads(path.read_text(encoding="utf-8"))))
-        except ValueError:  # damaged
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            if any(isinstance(entry["seeds"], int) for entry in manifest):  # of an earlier version
+                raise ValueError(path)
+            found.append((path.parent, manifest))
+        except ValueError:  # damaged, or nothing that could go on
             forget(path.parent)
         except OSError:  # another process has just removed it
             continue

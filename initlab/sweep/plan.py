@@ -4,9 +4,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
-
-from scipy.special import stdtrit
+from pathlib import Path
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -39,9 +37,11 @@ class Plan:
     """What a command asks for, and what of it is left to do.
 
     Attributes:
-        jobs: Jobs that are to be trained, each named after its folder.
-        finished: Jobs that were found finished in the study's folder.
-        whole: Both, in the order of the command.
+        jobs: Jobs that are to be trained, each named after its folder, with the seeds that it lacks.
+        finished: Jobs that were found finished in the study's folder, with all the seeds that are asked for.
+        whole: Both, in the order of the command, each with all the seeds that are asked for.
+        trained: By the name of a job, the seeds whose results were found, asked for or not.
+        elsewhere: By the name of a job, other folders that have seeds which its own lacks, as `naming.Placed` has it.
         refused: Names of jobs whose parts do not fit, or that lack a key, by the reason.
         faulty: Jobs in which code of the user's own raised something when they were checked, each with the error.
         notes: What a reader of the results must know: about data, folders, seeds and jobs left out.
@@ -50,6 +50,8 @@ class Plan:
     jobs: list[Job]
     finished: list[Job]
     whole: list[Job]
+    trained: Mapping[str, frozenset[int]]
+    elsewhere: Mapping[str, Sequence[Path]]
     refused: Mapping[str, Sequence[str]]
     faulty: Sequence[tuple[Job, OwnCodeError]]
     notes: Sequence[str]
@@ -73,8 +75,9 @@ def make_plan(
     jobs = [one.job for one in placed]
     faulty = list(without_data)
     resume = all(job.config.resume for job in jobs)
-    finished = [one.job for one in placed if one.state == "finished" and resume]
-    open_jobs = [one.job for one in placed if one.state != "finished" or not resume]
+    trained = {one.job.name: one.trained for one in placed if resume}
+    open_jobs = lacking(jobs, trained)
+    finished = [job for job in jobs if set(job.seeds) <= trained.get(job.name, frozenset())]
     checked = check_jobs(open_jobs)
     usable, refused = checked.usable, checked.refused
     faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
@@ -83,10 +86,15 @@ def make_plan(
         raise UserError(f"{next(iter(refused))}{others}")
     notes = [one.note for one in placed if one.note] + [line for job in usable for line in _notes(job)]
     notes += checked.notes
+<<<<<<< HEAD
     notes += few_seeds(jobs)
+=======
+    notes += too_few_seeds([job.with_seeds([*job.seeds, *trained.get(job.name, ())]) for job in jobs])
+>>>>>>> extend
     if finished:
         are = "is" if len(finished) == 1 else "are"
         notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")
+    notes += _extended([job for job in usable if trained.get(job.name)], trained)
     if refused:
         unfit = sum(map(len, refused.values()))
         notes.append(
@@ -96,7 +104,35 @@ def make_plan(
         notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
     able = {job.name for job in (*usable, *finished)}
     whole = [job for job in jobs if job.name in able]
-    return Plan(usable, finished, whole, {**refused, **left_out}, faulty, list(dict.fromkeys(notes)))
+    elsewhere = {one.job.name: one.elsewhere for one in placed if one.elsewhere and resume}
+    return Plan(
+        usable, finished, whole, trained, elsewhere, {**refused, **left_out}, faulty, list(dict.fromkeys(notes))
+    )
+
+
+def lacking(jobs: Sequence[Job], trained: Mapping[str, Collection[int]]) -> list[Job]:
+    """Jobs that lack seeds which are asked for, each with those seeds alone.
+
+    Args:
+        jobs: With all the seeds that are asked for.
+        trained: By the name of a job, the seeds that it has.
+    """
+    left = [(job, set(job.seeds).difference(trained.get(job.name, ()))) for job in jobs]
+    return [job.with_seeds(seeds) for job, seeds in left if seeds]
+
+
+def _extended(jobs: Sequence[Job], trained: Mapping[str, Collection[int]]) -> list[str]:
+    """That some jobs are extended by more seeds, in a line.
+
+    Args:
+        jobs: With the seeds that they lack.
+        trained: By the name of a job, the seeds that it has.
+    """
+    if not jobs:
+        return []
+    new, kept = sum(len(job.seeds) for job in jobs), sum(len(trained[job.name]) for job in jobs)
+    more = f"{counted(new, 'network')} with new seeds {'is' if new == 1 else 'are'} added to {kept} that are kept"
+    return [f"{counted(len(jobs), 'job')} {'is' if len(jobs) == 1 else 'are'} extended: {more}"]
 
 
 def few_seeds(jobs: Sequence[Job]) -> list[str]:
@@ -177,8 +213,8 @@ def make_schedule(
     of a cohort of which something is there, as where a study is extended, forms cohorts anew.
 
     Args:
-        jobs: All jobs of the command that can train, finished ones too, in its order.
-        left: Those of them that are to be trained, at least one.
+        jobs: All jobs of the command that can train, finished ones too, in its order, with all seeds asked for.
+        left: Those of them that are to be trained, at least one, each with the seeds that it lacks.
         kept: By the name of a job, what is there of some of its members, as `journal.kept_results` finds it.
         most_workers: How many workers the backend can have.
     """
@@ -192,7 +228,8 @@ def make_schedule(
         most=most_members(jobs, costs, at_a_time),
         vectorized={program for program, cost in costs.items() if cost.vectorized},
     )
-    whole = form([Share(job, job.seeds) for job in jobs])
+    now = {job.name: job for job in left}
+    whole = form([Share(now.get(job.name, job), job.seeds) for job in jobs])
     done = {name: {seed for part in parts for seed in part.members["seed"]} for name, parts in kept.items()}
     missing = {job.name: set(job.seeds) - done.get(job.name, set()) for job in left}
     cohorts: list[Cohort] = []

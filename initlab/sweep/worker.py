@@ -23,7 +23,7 @@ from initlab.jobs.share import Share, rows_of
 from initlab.modules.stack import Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.folders import outcome, write_failure, write_job
+from initlab.sweep.folders import is_new, outcome, write_failure, write_job
 from initlab.sweep.weights import keep_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tracking.callback import JobTracking
@@ -56,7 +56,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
     A cohort that does not fit into memory is halved; one that cannot go on from its checkpoint starts anew.
 
     Args:
-        cohort: The members to train. Of a job that is not here with all its members, the results go to the journal.
+        cohort: The members to train. Of a job that is not here with all the seeds that it lacks, the results go to the
+            journal.
         run: What the processes of this run share.
         advance: Told of each piece of work done, in member-epochs; a negative number takes work back.
 
@@ -125,7 +126,7 @@ def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_
     shares = cohort.shares
     live = sum(share.complete for share in shares) <= LIVE_LOGS
     tracking = [
-        JobTracking(share.job, rows if live else None) if share.complete else None
+        JobTracking(share.job, rows if live and is_new(share.job, run.identity) else None) if share.complete else None
         for share, rows in zip(shares, rows_of(shares), strict=True)
     ]
     folder = journal.open_folder(cohort)

@@ -1,8 +1,10 @@
 """From what a cohort recorded to the tables of one job."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,13 +13,21 @@ from numpy.typing import NDArray
 
 from initlab.tables.records import EpochRecord
 from initlab.tables.schema import EPOCH_NUMBERS
+from initlab.tables.store import as_read, current, read_table
 
 FloatArray = NDArray[np.float64]
+# By what the rows of a table are ordered, where it is not by member alone; train stands before val.
+ORDER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {"history": ("epoch", "split", "member"), "signal": ("epoch", "member", "position")}
+)
 
 
 @dataclass(frozen=True)
 class JobTables:
     """The tables of one job, or of some of its members, with the columns of `schema.TABLES`.
+
+    In a job's folder the column `member` is a member's place in the ascending order of its job's seeds. Before, among
+    the members of one cohort, it is any number that tells them apart: `joined` makes places of them.
 
     Attributes:
         members: One row a member.
@@ -28,6 +38,21 @@ class JobTables:
     members: pd.DataFrame
     history: pd.DataFrame
     signal: pd.DataFrame | None = None
+
+    def named(self) -> dict[str, pd.DataFrame]:
+        """The tables that there are, by their names."""
+        tables = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: table for name, table in tables.items() if table is not None}
+
+    @property
+    def seeds(self) -> list[int]:
+        """The members' seeds, in the order of their table."""
+        return [int(seed) for seed in self.members["seed"]]
+
+    def of_seeds(self, seeds: Collection[int]) -> "JobTables":
+        """The rows of the members with some seeds."""
+        own = set(self.members["member"][self.members["seed"].isin(list(seeds))])
+        return JobTables(**{name: table[table["member"].isin(own)] for name, table in self.named().items()})
 
 
 def job_tables(
@@ -48,7 +73,7 @@ def job_tables(
         key_columns: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
         seeds: Seeds of the members, in the order of the records' values.
         records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
-        first_seed: Seed of the job's first member: the column `member` is a seed less this one.
+        first_seed: The column `member` is a seed less this one, until `joined` makes places of these numbers.
         metric: What the scores are, a name of `schema.METRICS`.
         threshold: The validation score that `epochs_to_threshold` counts to, in (0, 1].
         seconds: Training time of one member: its cohort's, divided by the cohort's members.
@@ -130,15 +155,39 @@ def records_of(history: pd.DataFrame) -> list[EpochRecord]:
     return records
 
 
+def read_tables(folder: Path) -> JobTables:
+    """Read the tables that a folder has.
+
+    Raises:
+        UserError: one is damaged, or of a later version; or the folder has no members or history.
+    """
+    names = [field.name for field in fields(JobTables)]
+    there = [name for name in names if name in ("members", "history") or current(folder, f"{name}.parquet").exists()]
+    return JobTables(**{name: read_table(folder, name) for name in there})
+
+
 def joined(parts: Sequence[JobTables]) -> JobTables:
-    """One job's tables from those of its shares."""
-    members = pd.concat([part.members for part in parts], ignore_index=True)
-    history = pd.concat([part.history for part in parts], ignore_index=True)
-    signals = [part.signal for part in parts if part.signal is not None]
+    """One job's tables from those of some of its members, each member's number its place in the order of seeds.
+
+    Args:
+        parts: At least one. Of a seed that several have, the last counts.
+    """
+    last = {seed: place for place, part in enumerate(parts) for seed in part.seeds}
+    places = {seed: place for place, seed in enumerate(sorted(last))}
+    found: dict[str, list[pd.DataFrame]] = {}
+    for place, part in enumerate(parts):
+        own = part.of_seeds([seed for seed in part.seeds if last[seed] == place])
+        numbers = {int(member): places[int(seed)] for member, seed in own.members[["member", "seed"]].to_numpy()}
+        for name, table in own.named().items():
+            if len(table):
+                numbered = table.assign(member=table["member"].astype(np.int64).map(numbers))
+                found.setdefault(name, []).append(as_read(name, numbered))
+    tables = {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
     return JobTables(
-        members.sort_values("member", ignore_index=True),
-        history.sort_values(["epoch", "split", "member"], ignore_index=True),  # train stands before val
-        pd.concat(signals).sort_values(["epoch", "member", "position"], ignore_index=True) if signals else None,
+        **{
+            name: table.sort_values(list(ORDER.get(name, ("member",))), ignore_index=True, kind="stable")
+            for name, table in tables.items()
+        }
     )
 
 

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from initlab.base.errors import UserError
-from initlab.base.files import write_text_whole, write_whole
+from initlab.base.files import TOGETHER, write_text_whole, write_whole
 from initlab.tables.schema import SCHEMA_VERSION, TABLES
 from initlab.tables.upgrade import upgrade
 
@@ -21,6 +21,7 @@ Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 VERSION_KEY = b"initlab_schema_version"
+Read = TypeVar("Read")
 
 
 class NewerVersionError(UserError):
@@ -35,10 +36,43 @@ def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
         name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
         table: Its rows, with the columns of `schema.TABLES[name]`; others are left out.
     """
+    arrow = _as_arrow(name, table)
+    write_whole(folder / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
+
+
+def as_read(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A table as it would be read if it was written: so tables that were read and others can stand in one."""
+    return _as_frame(_as_arrow(name, table))
+
+
+def _as_arrow(name: str, table: pd.DataFrame) -> pa.Table:
     schema = TABLES[name].with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
     columns = [pa.Array.from_pandas(table[field.name], type=field.type) for field in schema]
-    arrow = pa.Table.from_arrays(columns, schema=schema)
-    write_whole(folder / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _as_frame(arrow: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = arrow.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
+    return frame
+
+
+def current(folder: Path, name: str) -> Path:
+    """Where a file of a job's folder is: among those that are about to replace former ones together, or in its place.
+
+    Args:
+        folder: The folder of the job.
+        name: Of the file, such as `members.parquet`.
+    """
+    pending = folder / TOGETHER / name
+    return pending if pending.exists() else folder / name
+
+
+def _read(folder: Path, name: str, read: Callable[[Path], Read]) -> Read:
+    """Read a file of a job's folder, though it be moved to its place meanwhile."""
+    try:
+        return read(current(folder, name))
+    except FileNotFoundError:
+        return read(folder / name)
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
@@ -57,7 +91,8 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     """
     path = folder / f"{name}.parquet"
     try:
-        arrow = pq.ParquetFile(path).read(use_threads=False)  # small: threads would only cost
+        # Small: threads would only cost.
+        arrow = _read(folder, path.name, lambda there: pq.ParquetFile(there).read(use_threads=False))
         version = int((arrow.schema.metadata or {})[VERSION_KEY])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         reason = " ".join(str(error).split()) if not isinstance(error, KeyError) else "no table of initlab's"
@@ -68,8 +103,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         )
     if version < SCHEMA_VERSION:
         arrow = upgrade(name, arrow, version)
-    frame: pd.DataFrame = arrow.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
-    return frame
+    return _as_frame(arrow)
 
 
 def config_text(config: Mapping[str, Any]) -> str:
@@ -103,7 +137,7 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
 def read_metadata(folder: Path) -> dict[str, Any]:
     """How a job ran, as its metadata.json has it; empty if that is absent or damaged."""
     try:
-        metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+        metadata = json.loads(_read(folder, "metadata.json", lambda path: path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
@@ -129,7 +163,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.yaml"
     try:
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+        config = yaml.load(_read(folder, path.name, lambda there: there.read_text(encoding="utf-8")), Loader=Loader)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: unreadable ({error}); remove {folder}") from error
     if not isinstance(config, dict):
@@ -151,7 +185,6 @@ def read_failure(folder: Path) -> str:
 def finished_jobs(study_folder: Path) -> list[Path]:
     """Folders of a study's finished jobs, in the order of their names.
 
-    They have a members table, and no error.txt of a later run that failed.
+    They have a members table. Where there is an error.txt, too, more seeds were to be trained, and that failed.
     """
-    folders = (path.parent for path in study_folder.glob("*/members.parquet"))
-    return sorted(folder for folder in folders if not (folder / "error.txt").exists())
+    return sorted(path.parent for path in study_folder.glob("*/members.parquet"))

@@ -10,7 +10,7 @@ import pandas as pd
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-from initlab.config.names import NOT_IDENTITY
+from initlab.config.names import NOT_IDENTITY, SEEDS
 from initlab.results.differences import NAMES
 from initlab.tables.schema import METRICS
 
@@ -29,8 +29,8 @@ FINAL: Mapping[str, str] = MappingProxyType(
 )
 DIVERGED = "final/diverged"
 MOST_CHOICES = 9  # TensorBoard's: boxes to tick for one hyperparameter
-# Keys that neither say what is trained nor how well it does.
-NOT_SHOWN = NOT_IDENTITY | {"engine", "signal", "trainer.accelerator"}
+# Keys that neither say what is trained, and over how many seeds, nor how well it does.
+NOT_SHOWN = NOT_IDENTITY - SEEDS | {"engine", "signal", "trainer.accelerator"}
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Value]:

@@ -295,6 +295,6 @@ def test_a_job_that_is_looked_at_is_whole(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(run_recommend, "probe_job", look_at)
     job = make_job("init=he", "seed=7", "seeds=2")
     assert run_recommend._screen(job).outlook == "trainable"
-    assert seen[0].seeds == range(7, 10)
+    assert seen[0].seeds == (7, 8, 9)
     assert seen[0].config == parse_config(seen[0].resolved)
-    assert job.seeds == range(7, 9)
+    assert job.seeds == (7, 8)

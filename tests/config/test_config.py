@@ -62,9 +62,10 @@ def test_job_names() -> None:
     assert job_name([]) == "defaults"
     assert job_name(["optim.lr=0.1", "init=he"]) == "init=he,optim.lr=0.1"
     assert job_name(["init=he", "name=study", "output_dir=/tmp/x", "data.dir=/data"]) == "init=he"
+    assert job_name(["init=he", "seeds=3", "seed=100"]) == "init=he"
     long = [f"model.key{k}=value" for k in range(40)]
     assert len(job_name(long)) <= LONGEST_NAME + 9
-    assert job_name(long) != job_name([*long, "seed=1"])
+    assert job_name(long) != job_name([*long, "batch_size=1"])
     assert job_name(["optim.lr=.1", "optim.lr=.2"]) == "optim.lr=.2"  # the last wins, as for Hydra
     odd = job_name(["model._target_=a/b c", "init=he"])
     assert "/" not in odd

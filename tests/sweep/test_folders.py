@@ -9,10 +9,10 @@ import pytest
 
 from initlab.jobs.job import Job
 from initlab.sweep import folders
-from initlab.sweep.folders import State, outcome, reason_of, write_failure, write_job
+from initlab.sweep.folders import State, forget_failure, outcome, reason_of, write_failure, write_job
 from initlab.sweep.naming import place_jobs
 from initlab.tables.job_tables import JobTables
-from initlab.tables.store import read_config, read_metadata, read_table
+from initlab.tables.store import finished_jobs, read_config, read_metadata, read_table
 from initlab.tracking.callback import JobTracking
 from tests.helpers import make_job
 from tests.sweep.helpers import half, made_up_tables, of_later_version, whole
@@ -55,10 +55,19 @@ def test_a_folder_is_open_until_a_job_is_finished_in_it(job: Job) -> None:
     assert (job.folder / "notes.txt").exists()
 
 
-def test_a_job_that_failed_later_is_open(job: Job) -> None:
+def test_a_job_that_failed_later_keeps_what_it_had(job: Job) -> None:
+    """More of its seeds were to be trained: those that were there count, and metadata.json still tells of them."""
     finish(job)
-    write_failure(job, TRACEBACK, RUN)
-    assert place(job) == (job, "open", None)
+    before = read_metadata(job.folder)
+    write_failure(job.with_seeds(range(9)), TRACEBACK, "a later run")
+    (placed,) = place_jobs([job])
+    assert (placed.job, placed.state, placed.trained) == (job, "finished", frozenset({0, 1}))
+    assert read_metadata(job.folder) == {**before, "status": "failed", "run": "a later run"}
+    assert outcome(job, "a later run") == "failed"
+    assert finished_jobs(job.study_folder) == [job.folder]
+    forget_failure(job)
+    assert read_metadata(job.folder) == {**before, "run": "a later run"}
+    assert not (job.folder / "error.txt").exists()
 
 
 @pytest.mark.parametrize("name", ["members", "history"])
@@ -161,9 +170,13 @@ def test_an_outcome_is_of_one_run(job: Job) -> None:
 
 
 @pytest.mark.parametrize("step", ["write_description", "write_table", "finish"])
-def test_a_job_that_cannot_be_written_is_not_finished(step: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever step fails; nor does a former run's table say that it is."""
-    finish(job, "a former run")
+@pytest.mark.parametrize("former", [False, True])
+def test_a_job_that_cannot_be_written_is_not_finished(
+    step: str, former: bool, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever step fails; and what a former run has written stays whole."""
+    if former:
+        finish(job, "a former run")
 
     def full(*_: object) -> None:
         raise OSError("disk full")
@@ -171,9 +184,11 @@ def test_a_job_that_cannot_be_written_is_not_finished(step: str, job: Job, monke
     monkeypatch.setattr(JobTracking if step == "finish" else folders, step, full)
     with pytest.raises(OSError, match="disk full"):
         finish(job)
-    assert not (job.folder / "members.parquet").exists()
+    assert (job.folder / "members.parquet").exists() == former
     assert outcome(job, RUN) != "finished"
-    assert place(job) == (job, "open", None)
+    assert outcome(job, "a former run") == ("finished" if former else None)
+    assert place(job) == (job, "finished" if former else "open", None)
+    assert not list(job.folder.glob(".*"))
 
 
 def test_a_failure_is_kept_with_its_reason_and_configuration(job: Job) -> None:

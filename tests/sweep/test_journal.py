@@ -11,6 +11,7 @@ from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort, cut
+from initlab.tables.store import write_metadata
 from tests.helpers import make_job
 from tests.sweep.helpers import half, made_up_tables, of_later_version, whole
 
@@ -44,6 +45,11 @@ def keep(cohort: Cohort, *, signal: bool = False) -> Path:
     return folder
 
 
+def written(job: Job) -> None:
+    """Make a job's folder say that all its seeds are in its tables."""
+    write_metadata(job.folder, {"seeds": list(job.seeds)})
+
+
 def interrupt(cohort: Cohort) -> Path:
     folder = journal.open_folder(cohort)
     journal.checkpoint_of(folder).write_text("a checkpoint")
@@ -57,8 +63,8 @@ def test_a_cohort_has_a_folder_that_says_who_is_in_it(he: Job, xavier: Job) -> N
     assert folder == journal.folder_of(cohort) == he.study_folder / ".cohorts" / cohort.folder_name
     assert journal.checkpoint_of(folder).parent == journal.progress_of(cohort).parent == folder
     assert json.loads((folder / "manifest.json").read_text()) == [
-        {"job": he.name, "fingerprint": he.fingerprint, "first_seed": 1, "seeds": 2},
-        {"job": xavier.name, "fingerprint": xavier.fingerprint, "first_seed": 5, "seeds": 3},
+        {"job": he.name, "fingerprint": he.fingerprint, "seeds": [1, 2]},
+        {"job": xavier.name, "fingerprint": xavier.fingerprint, "seeds": [5, 6, 7]},
     ]
     journal.forget(folder)
     assert not folder.exists()
@@ -158,6 +164,11 @@ def test_tidying_removes_what_nobody_will_want(he: Job, xavier: Job) -> None:
     both, one = keep(Cohort((whole(he), whole(xavier)))), keep(Cohort((whole(he),)))
     (both.parent / "gpu-0-somewhere.lock").touch()
     (both.parent / "half made").mkdir()
+    written(he.with_seeds([0, 1, 2]))
+    journal.tidy(he.study_folder, {he.name}, beside_others=True)
+    assert one.exists()  # a seed of it is in no table
+    written(he)
+    written(xavier)
     journal.tidy(he.study_folder, {he.name}, beside_others=True)
     left = {path.name for path in both.parent.iterdir()}
     assert left == {both.name, "gpu-0-somewhere.lock", "half made"}

@@ -60,14 +60,14 @@ def test_the_name_of_an_interrupted_cohort_is_kept(tmp_path: Path) -> None:
     job = make_job("init=he", "seeds=2", output_dir=tmp_path)
     folder = job.study_folder / ".cohorts" / "0123456789abcdef"
     folder.mkdir(parents=True)
-    entry = {"job": "init=he,seeds=2", "fingerprint": job.fingerprint, "first_seed": 0, "seeds": 2}
+    entry = {"job": "an older name", "fingerprint": job.fingerprint, "seeds": [0, 1]}
     (folder / "manifest.json").write_text(json.dumps([entry]))
     (found,) = place_jobs([replace(job, name="init=he")])
-    assert found.job.name == "init=he,seeds=2"
+    assert found.job.name == "an older name"
     # And what it was begun under is nobody else's.
-    other = replace(make_job("init=he", "seeds=3", output_dir=tmp_path), name="init=he,seeds=2", typed=())
+    other = replace(make_job("init=he", "batch_size=9", output_dir=tmp_path), name="an older name", typed=())
     (beside,) = place_jobs([other])
-    assert beside.job.name == f"init=he,seeds=2-{other.fingerprint[:8]}"
+    assert beside.job.name == f"an older name-{other.fingerprint[:8]}"
 
 
 def test_one_job_under_two_names_trains_once(
@@ -121,19 +121,17 @@ def jobs_of_seeds(*seeds: tuple[int, int]) -> list[Job]:
 @pytest.mark.parametrize(
     ("seeds", "expected"),
     [
-        ([(1, 10), (2, 10), (3, 10)], [range(1, 13)]),
-        ([(0, 3), (3, 3)], [range(6)]),
-        ([(0, 5), (0, 8)], [range(8)]),
-        ([(0, 2), (5, 2)], [range(2), range(5, 7)]),
+        ([(1, 10), (2, 10), (3, 10)], [*range(1, 13)]),
+        ([(0, 3), (3, 3)], [*range(6)]),
+        ([(0, 5), (0, 8)], [*range(8)]),
+        ([(5, 2), (0, 2)], [0, 1, 5, 6]),
     ],
 )
-def test_jobs_that_differ_in_seeds_are_one(seeds: list[tuple[int, int]], expected: list[range]) -> None:
-    pooled = distinct_jobs(jobs_of_seeds(*seeds))
-    assert [job.seeds for job in pooled] == expected
-    assert [range(job.resolved["seed"], job.resolved["seed"] + job.resolved["seeds"]) for job in pooled] == expected
-    assert sum(len(job.seeds) for job in pooled) == len(
-        {seed for first, count in seeds for seed in range(first, first + count)}
-    )
+def test_jobs_that_differ_in_seeds_are_one(seeds: list[tuple[int, int]], expected: list[int]) -> None:
+    (job,) = distinct_jobs(jobs_of_seeds(*seeds))
+    assert list(job.seeds) == expected
+    assert (job.resolved["seed"], job.resolved["seeds"]) == (expected[0], len(expected))
+    assert (job.config.seed, job.config.seeds) == (expected[0], len(expected))
 
 
 def test_a_single_job_is_left_as_it_is() -> None:
@@ -159,11 +157,11 @@ def test_hydras_way_to_repeat_is_one_candidate(
     assert one[0]["test_score"].to_numpy() == pytest.approx(other[0]["test_score"].to_numpy(), rel=1e-4)
 
 
-def test_seeds_with_a_gap_keep_folders_of_their_own(monkeypatch: Patch, tmp_path: Path) -> None:
-    import pandas as pd
-
+def test_seeds_with_a_gap_are_one_job(monkeypatch: Patch, tmp_path: Path) -> None:
     assert run(f"-m init=he seed=0,100 {QUICK}", monkeypatch, tmp_path) == 0
     study = tmp_path / "outputs" / "study"
-    assert names(study) == ["init=he,seed=0,seeds=3", "init=he,seed=100,seeds=3"]
-    summary = pd.read_csv(study / "summary.csv")
-    assert list(summary["seeds"]) == [6]
+    assert names(study) == ["init=he"]
+    members = read_table(study / "init=he", "members")
+    assert list(members["seed"]) == [0, 1, 2, 100, 101, 102]
+    assert list(members["member"]) == [0, 1, 2, 3, 4, 5]
+    assert read_metadata(study / "init=he")["seeds"] == [0, 1, 2, 100, 101, 102]
