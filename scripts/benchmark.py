@@ -252,7 +252,7 @@ def member_epoch(job: Job) -> float:
     """Seconds of one epoch of a job's cohort, divided by its members."""
     timer = EpochTimer()
     train_all(job, timer)
-    return timer.seconds / job.config.seeds
+    return timer.seconds / len(job.seeds)
 
 
 def benchmark_mnist(runs: int) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from initlab.data.synthetic import spirals, teacher
+from initlab.jobs.looks import look_sizes
 from initlab.results.confidence import LEVEL
 from initlab.results.crossed import ROWS_OF_A_DIFFERENCE, ROWS_OF_A_MEAN, Estimate, RowScores, estimate, paired
 from initlab.results.multiplicity import pairwise_significance
-from initlab.results.sequential import look_sizes
 
 POOL = 1_000_000  # rows of a problem
 SEEDS = (10, 20, 50)

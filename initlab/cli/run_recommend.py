@@ -20,6 +20,7 @@ from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
 from initlab.cli.screening import screening_bar, split_by_cost
 from initlab.cli.tables import show_refused
+from initlab.cli.until_decided import Interest
 from initlab.config.files import keys_of_all
 from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
@@ -97,7 +98,11 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
         say(console, f"training {counted(len(promising), 'scheme')} at {counted(len(grid), 'learning rate')}: {names}")
     # What raised something does so at every rate; at one of them it stands in the study, as failed.
     chosen += [with_rate(job, grid[0], swept) for job in faulty]
-    run_study(chosen, conclude=partial(_conclude, screened=rows, margin=jobs[0].config.margin))
+    run_study(
+        chosen,
+        conclude=partial(_conclude, screened=rows, margin=jobs[0].config.margin),
+        interest=Interest("best", tune=True),
+    )
 
 
 def as_torch_does(job: Job) -> Job:

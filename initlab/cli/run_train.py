@@ -21,6 +21,7 @@ from initlab.cli.conclude import conclude_study
 from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
+from initlab.cli.until_decided import EVERY_PAIR, Interest, train_until_decided
 from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend, open_backend
@@ -52,6 +53,7 @@ def run_study(
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
     beside_others: bool = False,
     conclude: Conclude | None = None,
+    interest: Interest = EVERY_PAIR,
 ) -> None:
     """Train the jobs of one command that are not finished yet, and say what their study shows.
 
@@ -61,6 +63,7 @@ def run_study(
         beside_others: Other processes may be at work on other jobs of the same study, as where one of Hydra's own
             launchers gives each job a process.
         conclude: Called at the end with the study's folder and the console; None: `conclude_study`.
+        interest: With `seeds=auto`, what is to be decided.
 
     Raises:
         UserError: a job that cannot work, before anything trains; or another process is at work there.
@@ -97,12 +100,14 @@ def run_study(
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
                 plan = make_plan(placed, left_out, without_data)
             conclude = conclude or partial(conclude_study, with_report=config.report, margin=config.margin)
-            _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude)
+            _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude, interest=interest)
     finally:
         remove_bare(folder, made)
 
 
-def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bool, conclude: Conclude) -> None:
+def _train_plan(
+    plan: Plan, folder: Path, console: Console, *, beside_others: bool, conclude: Conclude, interest: Interest
+) -> None:
     """Train what a plan has left to do, and conclude; the errors raised are those of `run_study`."""
     for note in plan.notes:
         say(console, note)
@@ -111,11 +116,17 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         if job.made_of:  # of several results with other files of the user's, those that are asked for now count
             (job.folder / "metadata.json").touch()
     run = Run(uuid.uuid4().hex, command=typed_command())
+    extended: list[Job] = []
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
         if plan.jobs and not plan.jobs[0].config.resume:
             journal.forget_jobs(folder, plan.jobs)
-        train_seeds(plan, {job.name: job.seeds for job in plan.whole}, run, console)
+        if any(job.looks > 1 for job in plan.whole):
+            train = partial(train_seeds, plan, run=run, console=console)
+            names = train_until_decided(plan.whole, plan.whole[0].config, train, folder, console, interest)
+            extended = [job for job in plan.whole if job.name in names]
+        else:
+            train_seeds(plan, {job.name: job.seeds for job in plan.whole}, run, console)
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
@@ -129,7 +140,9 @@ def _train_plan(plan: Plan, folder: Path, console: Console, *, beside_others: bo
         problems.append(error)
     for job, fault in plan.faulty:
         write_failure(job, "".join(traceback.format_exception(fault)), run.identity, run.command)
-    outcomes = [(job, outcome(job, run.identity)) for job in plan.jobs]
+    began = {job.name for job in plan.jobs}
+    worked_on = [*plan.jobs, *(job for job in extended if job.name not in began)]
+    outcomes = [(job, outcome(job, run.identity)) for job in worked_on]
     finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(folder, finished, beside_others=beside_others)
     failed = [job for job, end in outcomes if end == "failed" or (end is None and not problems)]

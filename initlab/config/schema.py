@@ -132,7 +132,7 @@ class Config:
     name: str
     output_dir: str
     plugins: Sequence[str]
-    seeds: int
+    seeds: int | Literal["auto"]
     seed: int
     batch_size: int
     init_rows: int
@@ -162,6 +162,8 @@ class Config:
     save: Literal["none", "best", "all"] = "none"
     protocol: Mapping[str, Any] = field(default_factory=dict)
     margin: float = 0.01
+    max_seeds: int = 200
+    max_minutes: float | None = None
     recommend: RecommendConfig | None = None
 
     def __post_init__(self) -> None:
@@ -170,13 +172,15 @@ class Config:
         Raises:
             UserError: naming the key and the values that are allowed.
         """
-        for key, least in {"seeds": 1, "seed": 0, "batch_size": 1, "init_rows": 2}.items():
-            if getattr(self, key) < least:
+        for key, least in {"seeds": 1, "seed": 0, "batch_size": 1, "init_rows": 2, "max_seeds": 2}.items():
+            if getattr(self, key) != "auto" and getattr(self, key) < least:
                 raise UserError(f"{key}={getattr(self, key)}: expected a whole number of at least {least}")
         if self.gradient_clip is not None and self.gradient_clip <= 0:
             raise UserError(f"gradient_clip={self.gradient_clip}: expected a positive norm, or null for none")
         if not 0 < self.threshold <= 1:
             raise UserError(f"threshold={self.threshold}: expected a score in (0, 1]")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise UserError(f"max_minutes={self.max_minutes}: expected minutes above 0, or null for any")
         if not 0 < self.margin < 1:
             raise UserError(f"margin={self.margin}: expected a difference of accuracy or R² between 0 and 1, e.g. 0.01")
         for key in ("threads", "max_members"):

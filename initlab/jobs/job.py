@@ -23,6 +23,7 @@ from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
 from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
+from initlab.jobs.looks import look_sizes
 from initlab.jobs.sources import data_sources_of, sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
@@ -64,7 +65,8 @@ class Job:
         resolved: The same as plain data, as it is written beside the results.
         typed: What was typed for it, `key=value` each: what may tell it apart from others of its study.
         seeds: Of its members, ascending: those that are asked for. By default those of its configuration: `seed`,
-            `seed` + 1, …, `seeds` of them.
+            `seed` + 1, …, `seeds` of them; with `seeds=auto` those of the first look.
+        looks: How often its study may be looked at before more seeds are added: 1 unless by `seeds=auto`.
     """
 
     name: str
@@ -72,12 +74,18 @@ class Job:
     resolved: Mapping[str, Any]
     typed: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    looks: int = 1
 
     def __post_init__(self) -> None:
         """Take the seeds from the configuration where they are not given."""
-        if not self.seeds:
-            asked = range(self.config.seed, self.config.seed + self.config.seeds)
-            object.__setattr__(self, "seeds", tuple(asked))
+        if self.seeds:
+            return
+        first, count = self.config.seed, self.config.seeds
+        if count == "auto":
+            sizes = look_sizes(self.config.max_seeds)
+            count = sizes[0]
+            object.__setattr__(self, "looks", len(sizes))
+        object.__setattr__(self, "seeds", tuple(range(first, first + count)))
 
     def __eq__(self, other: object) -> bool:
         """Whether another object is this job, with whatever seeds."""

@@ -10,10 +10,9 @@ on each other, as they do through the test rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-import numpy as np
 import pandas as pd
 
 from initlab.base.wording import counted, listed
@@ -23,27 +22,9 @@ from initlab.results.confidence import significance
 from initlab.results.crossed import Estimate
 from initlab.results.multiplicity import pairwise_significance
 from initlab.results.pairs import chance_to_be_decided
+from initlab.results.study import Study
 
-FIRST_LOOK: Final = 10  # seeds
-GROWTH: Final = 1.5  # from one look to the next
 FAIR_CHANCE: Final = 0.1  # that a pair is decided in the end: for less, no seeds are added
-
-
-def look_sizes(most: int) -> list[int]:
-    """With how many seeds a study is looked at, the last time with all that are allowed.
-
-    Example:
-        >>> look_sizes(200)
-        [10, 15, 22, 33, 49, 73, 109, 163, 200]
-
-    Args:
-        most: Seeds that are allowed, at least 2.
-    """
-    sizes, size = list[int](), FIRST_LOOK
-    while size < most:
-        sizes.append(size)
-        size = int(size * GROWTH)
-    return [*sizes, most]
 
 
 @dataclass(frozen=True)
@@ -94,9 +75,8 @@ def look_at(analysis: Analysis, *, interest: Literal["all", "best"] = "all", mos
         pairs = pairs[pairs["a"].to_numpy() == best.reindex(keys).to_numpy()] if len(pairs) else pairs
     open_ones = pairs[pairs["verdict"] == "undecided"]
     sizes = analysis.candidates.groupby(CONDITION).size()
-    able = open_ones[
-        [_may_be_decided(analysis, row, int(sizes[tuple(row[CONDITION])]), most) for _, row in open_ones.iterrows()]
-    ]
+    fair = [_may_be_decided(analysis, row, int(sizes[tuple(row[CONDITION])]), most) for _, row in open_ones.iterrows()]
+    able = open_ones[pd.Series(fair, index=open_ones.index, dtype=bool)]
     of_candidate = analysis.candidates.set_index([*CONDITION, "candidate"])["job"]
     wanted = {
         str(of_candidate[(*condition, name)])
@@ -122,12 +102,15 @@ def _may_be_decided(analysis: Analysis, pair: pd.Series, candidates: int, most: 
     return found.seeds < most and chance_to_be_decided(found, error, analysis.margin, most) > FAIR_CHANCE
 
 
-def first_seeds(analysed: pd.DataFrame, first: int, count: int) -> pd.DataFrame:
-    """The rows of a members table that a look with so many seeds sees.
+def first_seeds(study: Study, first: int, count: int) -> Study:
+    """What a look with so many seeds sees of a study that has more, as where an interrupted command goes on.
 
     Args:
-        analysed: A members table.
+        study: As `read_study` returns it; it stays as it is.
         first: The first seed.
         count: How many seeds.
     """
-    return analysed[np.asarray(analysed["seed"]) < first + count]
+    members = study.members[study.members["seed"] < first + count]
+    seen = pd.MultiIndex.from_frame(members[["job", "member"]])
+    history = study.history[pd.MultiIndex.from_frame(study.history[["job", "member"]]).isin(seen)]
+    return replace(study, members=members.reset_index(drop=True), history=history.reset_index(drop=True))

@@ -274,6 +274,8 @@ def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[s
         known |= {
             "fingerprint": job.fingerprint,
             "results_version": RESULTS_VERSION,
+            "looks": max(job.looks, int(read_metadata(job.folder).get("looks") or 1)),
+            "training_rows": len(data.train),
             "sources": job.made_of,
             "data_checksum": data.checksum,
             "validates_on_test": data.validates_on_test,

@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
+
+from scipy.special import stdtrit
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -86,11 +89,7 @@ def make_plan(
         raise UserError(f"{next(iter(refused))}{others}")
     notes = [one.note for one in placed if one.note] + [line for job in usable for line in _notes(job)]
     notes += checked.notes
-<<<<<<< HEAD
-    notes += few_seeds(jobs)
-=======
-    notes += too_few_seeds([job.with_seeds([*job.seeds, *trained.get(job.name, ())]) for job in jobs])
->>>>>>> extend
+    notes += few_seeds([job.with_seeds([*job.seeds, *trained.get(job.name, ())]) for job in jobs])
     if finished:
         are = "is" if len(finished) == 1 else "are"
         notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")

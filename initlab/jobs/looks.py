@@ -1,0 +1,23 @@
+"""With how many seeds a study with `seeds=auto` is looked at."""
+
+from typing import Final
+
+FIRST_LOOK: Final = 10  # seeds
+GROWTH: Final = 1.5  # from one look to the next
+
+
+def look_sizes(most: int) -> list[int]:
+    """With how many seeds a study is looked at, the last time with all that are allowed.
+
+    Example:
+        >>> look_sizes(200)
+        [10, 15, 22, 33, 49, 73, 109, 163, 200]
+
+    Args:
+        most: Seeds that are allowed, at least 2.
+    """
+    sizes, size = list[int](), FIRST_LOOK
+    while size < most:
+        sizes.append(size)
+        size = int(size * GROWTH)
+    return [*sizes, most]
