@@ -364,8 +364,11 @@ def main() -> None:
     arguments = parser.parse_args()
     done = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
     problems = ("spirals", "teacher")
-    cases = [Case(*key) for key in product(problems, TESTED, (True, False), (False,))]
-    cases += [Case(*key) for key in product(problems, TESTED[:2], (True, False), (True,))]
+    cases = [
+        *(Case(*key) for key in product(problems, TESTED[:2], (True, False), (False,))),
+        *(Case(*key) for key in product(problems, TESTED[:1], (True, False), (True,))),
+        *(Case(*key) for key in product(problems, TESTED[2:], (True, False), (False,))),
+    ]
     for case in cases:
         if any(all(line.get(key, False) == value for key, value in asdict(case).items()) for line in done):
             continue

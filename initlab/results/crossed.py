@@ -29,7 +29,7 @@ IntArray = NDArray[np.int64]
 # by simulation, `python -m scripts.simulate_intervals`. In differences, the difficulty of a row cancels, while what it
 # taught does not, so that they take more.
 ROWS_OF_A_MEAN: Final = 1.6
-ROWS_OF_A_DIFFERENCE: Final = 2.5
+ROWS_OF_A_DIFFERENCE: Final = 3.0
 LEAST_SPREAD: Final = 0.25
 DIGITS: Final = 12  # what differs behind them differs by rounding
 FEW_ROWS: Final = 5  # that differ from the others: too few to tell how much rows vary
