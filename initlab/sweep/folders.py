@@ -86,6 +86,10 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str, comm
     write_table(job.folder, "history", tables.history)
     if tables.signal is not None:
         write_table(job.folder, "signal", tables.signal)
+    if tables.rows is not None:
+        write_table(job.folder, "rows", tables.rows)
+    else:
+        (job.folder / "rows.parquet").unlink(missing_ok=True)  # of a former run
     write_weights(job, tables.members)
     tracking.finish(tables)
     (job.folder / "error.txt").unlink(missing_ok=True)
@@ -129,13 +133,14 @@ def reason_of(job: Job) -> str:
 def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[str, Any]:
     known: dict[str, Any] = {"status": status, "run": run, "seeds": list(job.seeds)}
     with contextlib.suppress(UserError):  # without data there is none of it to describe
-        data = job.dataset
+        baseline, validation_baseline = job.data.baselines(job.seeds)
         known |= {
             "fingerprint": job.fingerprint,
             "sources": job.made_of,
-            "data_checksum": data.checksum,
-            "validates_on_test": data.validates_on_test,
-            "baseline": data.baseline,
-            "validation_baseline": data.validation_baseline,
+            "data_checksum": job.data.checksum,
+            "validates_on_test": job.dataset.validates_on_test,
+            "resplit": job.resplits,
+            "baseline": baseline,
+            "validation_baseline": validation_baseline,
         }
     return describe_machine(job.config.trainer.accelerator, command) | known

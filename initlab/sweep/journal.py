@@ -63,6 +63,9 @@ def keep_results(cohort: Cohort, tables: Sequence[JobTables]) -> None:
     signals = [part.signal for part in tables if part.signal is not None]
     if signals:
         write_table(folder, "signal", pd.concat(signals, ignore_index=True))
+    rows = [part.rows for part in tables if part.rows is not None]
+    if rows:
+        write_table(folder, "rows", pd.concat(rows, ignore_index=True))
     write_table(folder, "history", pd.concat([part.history for part in tables], ignore_index=True))
     write_table(folder, "members", pd.concat([part.members for part in tables], ignore_index=True))
 
@@ -89,7 +92,10 @@ def kept_results(study_folder: Path, jobs: Sequence[Job]) -> dict[str, list[JobT
             continue
         try:
             members, history = (read_table(folder, name) for name in ("members", "history"))
-            signal = read_table(folder, "signal") if (folder / "signal.parquet").exists() else None
+            signal, rows = (
+                read_table(folder, name) if (folder / f"{name}.parquet").exists() else None
+                for name in ("signal", "rows")
+            )
         except UserError:  # damaged, or of another version: trained again
             continue
         for entry in manifest:
@@ -102,6 +108,7 @@ def kept_results(study_folder: Path, jobs: Sequence[Job]) -> dict[str, list[JobT
                 _rows_of(members, job.name, ours),
                 _rows_of(history, job.name, ours),
                 None if signal is None else _rows_of(signal, job.name, ours),
+                None if rows is None else _rows_of(rows, job.name, ours),
             )
             parts = kept.setdefault(job.name, [])
             if not any(part.members["member"].isin(ours).any() for part in parts):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from initlab.tables.records import EpochRecord
 from initlab.tables.schema import EPOCH_NUMBERS
@@ -23,11 +24,13 @@ class JobTables:
         members: One row a member.
         history: One row a member, epoch and split.
         signal: One row a member, layer and epoch; None where the signal was not recorded.
+        rows: One row a member, with what it scores on each test row; None where an earlier version did not keep it.
     """
 
     members: pd.DataFrame
     history: pd.DataFrame
     signal: pd.DataFrame | None = None
+    rows: pd.DataFrame | None = None
 
 
 def job_tables(
@@ -41,6 +44,8 @@ def job_tables(
     seconds: float,
     signal: pd.DataFrame | None = None,
     epochs: Sequence[int] | None = None,
+    test_rows: Sequence[Tensor] | None = None,
+    test_scores: Tensor | None = None,
 ) -> JobTables:
     """Build a job's tables, or those of some of its members.
 
@@ -54,12 +59,33 @@ def job_tables(
         seconds: Training time of one member: its cohort's, divided by the cohort's members.
         signal: The signal table of these members, without the column `job`; None: it was not recorded.
         epochs: How many each member trained, where some stopped early; None: all that were measured.
+        test_rows: Of each member the places of its test rows among all rows, shape (test rows,).
+        test_scores: With `test_rows`, what each member scores on each, shape (members, test rows); None: not kept.
     """
     of_members = {**key_columns, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
+    members = _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs)
     return JobTables(
-        _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs),
+        members,
         _history_table(of_members, records),
         None if signal is None else signal.assign(job=key_columns["job"]),
+        None if test_rows is None or test_scores is None else _rows_table(members, test_rows, test_scores),
+    )
+
+
+def _rows_table(members: pd.DataFrame, test_rows: Sequence[Tensor], test_scores: Tensor) -> pd.DataFrame:
+    """One row a member: its test rows, in ascending order, and what it scores on each; null where it has diverged."""
+    rows: list[NDArray[np.int32] | None] = []
+    scores: list[NDArray[np.float32] | None] = []
+    for places, values, status in zip(test_rows, test_scores, members["status"], strict=True):
+        order = places.argsort()
+        found, own = places[order].numpy(), values[order].numpy()
+        official = np.array_equal(found, np.arange(len(found)))
+        known = status == "finished"
+        rows.append(None if official or not known else found.astype(np.int32))
+        scores.append(own if known else None)
+    return members[["job", "member", "seed"]].assign(
+        rows=pd.Series(rows, index=members.index, dtype=object),
+        scores=pd.Series(scores, index=members.index, dtype=object),
     )
 
 
@@ -135,10 +161,12 @@ def joined(parts: Sequence[JobTables]) -> JobTables:
     members = pd.concat([part.members for part in parts], ignore_index=True)
     history = pd.concat([part.history for part in parts], ignore_index=True)
     signals = [part.signal for part in parts if part.signal is not None]
+    rows = [part.rows for part in parts if part.rows is not None]
     return JobTables(
         members.sort_values("member", ignore_index=True),
         history.sort_values(["epoch", "split", "member"], ignore_index=True),  # train stands before val
         pd.concat(signals).sort_values(["epoch", "member", "position"], ignore_index=True) if signals else None,
+        pd.concat(rows).sort_values("member", ignore_index=True) if len(rows) == len(parts) else None,
     )
 
 
