@@ -63,8 +63,9 @@ def train(
         scheduler=job.scheduler,
         stopping=job.config.early_stopping,
     )
-    module = CohortModule(stack, job.dataset, training)
-    data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=[member.seed for member in chosen])
+    seeds = [member.seed for member in chosen]
+    module = CohortModule(stack, job.data.stacked(seeds), training)
+    data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=seeds)
     with intra_op_threads(1):
         fit(build_trainer(job, callbacks), module, data)
     return module

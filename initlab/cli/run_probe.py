@@ -190,7 +190,7 @@ def _metadata(probed: _Probed) -> dict[str, Any]:
     job = probed.job
     return describe_machine(job.config.trainer.accelerator, typed_command()) | {
         "seeds": list(job.seeds),
-        "data_checksum": job.dataset.checksum,
+        "data_checksum": job.data.checksum,
         "outlook": probed.verdict.outlook,
         "reason": probed.verdict.reason,
         "unseen": dict(probed.probe.unseen),

@@ -37,8 +37,13 @@ class Engine(Protocol):
             before the update, detached, float32 or float64.
         """
 
-    def predict(self, inputs: Tensor) -> Tensor:
-        """Send the same rows through all members in evaluation mode: outputs of shape (members, rows, outputs)."""
+    def predict(self, inputs: Tensor, *, own: bool = False) -> Tensor:
+        """Send rows through all members in evaluation mode: outputs of shape (members, rows, outputs).
+
+        Args:
+            inputs: The same rows for all members, shape (rows, …); or each member's own, shape (members, rows, …).
+            own: Whether they are each member's own.
+        """
 
 
 class VmapEngine:
@@ -85,11 +90,12 @@ class VmapEngine:
         self._per_member(self._stack.parameters, buffers, inputs.expand(self._stack.members, *inputs.shape))
 
     @torch.no_grad()
-    def predict(self, inputs: Tensor) -> Tensor:
+    def predict(self, inputs: Tensor, *, own: bool = False) -> Tensor:
         """See `Engine.predict`."""
         _set_training(self._stack.template, False)
+        call = self._per_member if own else self._shared
         with self._autocast():
-            return _at_least_float(self._shared(self._stack.parameters, self._stack.buffers, inputs))
+            return _at_least_float(call(self._stack.parameters, self._stack.buffers, inputs))
 
 
 class LoopEngine:
@@ -172,12 +178,12 @@ class LoopEngine:
             parameter.grad = self._gradients[name] if name in self._used else None
         return outputs, losses
 
-    def predict(self, inputs: Tensor) -> Tensor:
+    def predict(self, inputs: Tensor, *, own: bool = False) -> Tensor:
         """See `Engine.predict`."""
 
         def work(member: int) -> Tensor:
             with torch.no_grad():
-                return self._forward(member, inputs, training=False)
+                return self._forward(member, inputs[member] if own else inputs, training=False)
 
         return self._each_member(work)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import lightning.pytorch as pl
 import torch
@@ -19,9 +19,10 @@ from initlab.cohort.schedules import Schedules
 from initlab.cohort.stopping import Stopping
 from initlab.cohort.tally import Tally
 from initlab.config.schema import EarlyStoppingConfig
-from initlab.data.dataset import Dataset, Split
+from initlab.data.dataset import Split
 from initlab.data.losses import Loss
 from initlab.data.module import InMemoryData
+from initlab.data.stacked import StackedData
 from initlab.data.tasks import TASKS
 from initlab.modules.stack import Stack, images_last
 from initlab.tables.records import EpochRecord
@@ -55,6 +56,9 @@ class Training:
     may_end: bool = True
 
 
+SPLITS: Final = ("train", "val", "test")
+
+
 def _nothing() -> None:
     """Tell nobody."""
 
@@ -64,18 +68,19 @@ class CohortModule(pl.LightningModule):
 
     Args:
         stack: Members with their initial weights, as `stack_members` makes them; these very parameters are trained.
-        dataset: The rows that all members learn from; they move to the device with the members.
+        data: The rows that the members learn from; they move to the device with the members.
         training: Optimizer, learning rates, gradient limit, engine and threads.
     """
 
-    def __init__(self, stack: Stack, dataset: Dataset, training: Training) -> None:
+    def __init__(self, stack: Stack, data: StackedData, training: Training) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.history: list[EpochRecord] = []
         self.engine_name = ""
-        self.task = TASKS[dataset.task]
+        self.test_scores: Tensor | None = None  # what each test row scores, once they are trained: (members, rows)
+        self.task = TASKS[data.task]
         self.loss = training.loss or Loss(self.task.loss)
-        self._dataset, self._training = dataset, training
+        self.data, self._training = data, training
         self._stopping = None if training.stopping.patience is None else Stopping(training.stopping, stack.members)
         self._schedules: Schedules | None = None
         self._kept_schedules: list[dict[str, Any]] | None = None
@@ -87,6 +92,7 @@ class CohortModule(pl.LightningModule):
         self._engine: Engine | None = None
         self._intra_op = training.threads
         self._tally = Tally(self.task)
+        self._row_errors: list[Tensor] = []
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
         self.after_step: Callable[[], None] = _nothing  # told of each optimizer step: a block of them may take a minute
@@ -137,7 +143,9 @@ class CohortModule(pl.LightningModule):
         """Bring data, template and engine to the module's device; the optimizer must see the final memory layout."""
         dtype = self.parameter_stack[0].dtype
         self._template[0].to(device=self.device, dtype=dtype)
-        self._splits = {name: self._on_device(getattr(self._dataset, name), dtype) for name in ("train", "val", "test")}
+        self._splits = {name: self._on_device(getattr(self.data, name), dtype) for name in SPLITS}
+        starts = {name: self.data.starts(name) for name in SPLITS}
+        self._starts = {name: None if start is None else start.to(self.device) for name, start in starts.items()}
         sample = self._splits["train"].inputs[:2]
         self.engine_name = choose_engine(self._training.engine, self.stack, sample)
         plugin = self.trainer.precision_plugin
@@ -208,6 +216,7 @@ class CohortModule(pl.LightningModule):
     def training_step(self, block: Tensor, _: int) -> None:
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
+        block = self._own_rows("train", block)
         outputs, losses = [], []
         with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):
@@ -225,6 +234,15 @@ class CohortModule(pl.LightningModule):
                 self.after_step()
             targets = rows.targets[block.transpose(0, 1).flatten(1)]
             self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
+
+    def _own_rows(self, name: str, rows: Tensor) -> Tensor:
+        """Places among all rows of a split: indices into a member's own rows, shape (…, rows), from where these start.
+
+        Returns:
+            The indices as they are where all members have the same rows; else shape (…, members, rows).
+        """
+        starts = self._starts[name]
+        return rows if starts is None else rows + starts
 
     @contextmanager
     def _stopped_stay(self) -> Iterator[Tensor | None]:
@@ -267,7 +285,11 @@ class CohortModule(pl.LightningModule):
         last = {record.split: record for record in self.history}
         for epoch in range(self.history[-1].epoch + 1, (self.trainer.max_epochs or 0) + 1):
             self.history += [EpochRecord(epoch, split, last[split].values) for split in ("train", "val")]
+        self._row_errors = []
         self._evaluate_all("test", epoch=self.history[-1].epoch)
+        targets = self._targets("test", torch.arange(self.data.rows("test"), device=self.device))
+        self.test_scores = self.task.row_scores(torch.cat(self._row_errors, 1), targets)
+        self._row_errors = []
 
     @property
     def epochs(self) -> list[int]:
@@ -278,7 +300,7 @@ class CohortModule(pl.LightningModule):
         return [epoch or every for epoch in self._stopping.epochs.tolist()]
 
     def _evaluate_all(self, name: str, *, epoch: int) -> None:
-        for chunk in self._data().chunks(len(self._splits[name])):
+        for chunk in self._data().chunks(self.data.rows(name)):
             self._evaluate(name, chunk.to(self.device))
         self._record(name, epoch=epoch)
 
@@ -288,13 +310,19 @@ class CohortModule(pl.LightningModule):
         return data
 
     def _evaluate(self, name: str, chunk: Tensor) -> None:
-        split = self._splits[name]
+        inputs = self._splits[name].inputs[self._own_rows(name, chunk)]
         with self.own_threads():
-            outputs = self.engine.predict(split.inputs[chunk])
-            targets = split.targets[chunk].unsqueeze(0)
-            targets = targets.expand(len(outputs), *targets.shape[1:])
+            outputs = self.engine.predict(inputs, own=self.data.which is not None)
+            targets = self._targets(name, chunk)
             losses = self.loss.of_members(outputs, targets)
             self._tally.add(outputs, losses, targets)
+            if name == "test":
+                self._row_errors.append(self.task.errors(outputs, targets))
+
+    def _targets(self, name: str, rows: Tensor) -> Tensor:
+        """What each member should answer to some of its rows of a split, shape (members, rows, …)."""
+        targets = self._splits[name].targets[self._own_rows(name, rows)]
+        return targets if self.data.which is not None else targets.expand(self.stack.members, *targets.shape)
 
     def _record(self, split: str, *, epoch: int) -> None:
         record = self._tally.record(epoch, split)

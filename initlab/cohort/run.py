@@ -74,8 +74,9 @@ def train_cohort(
         may_end=first.config.signal.every is None,
         threads=threads,
     )
-    module = CohortModule(stack, first.dataset, training)
-    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=[member.seed for member in members])
+    seeds = [member.seed for member in members]
+    module = CohortModule(stack, first.data.stacked(seeds), training)
+    data = InMemoryData(first.dataset, batch_size=first.config.batch_size, seeds=seeds)
     every = first.config.signal.every
     recording = None if every is None else SignalRecording(shares, every)
     # The checkpoint last: it keeps what the others know.
@@ -90,7 +91,8 @@ def train_cohort(
 
 def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalRecording | None) -> list[JobTables]:
     """What a trained cohort measured, as the tables of each share."""
-    seconds = module.seconds / module.stack.members
+    assert module.test_scores is not None
+    seconds, scores = module.seconds / module.stack.members, module.test_scores
     signals = recording.tables() if recording else [None] * len(shares)
     return [
         job_tables(
@@ -103,6 +105,8 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
             seconds=seconds,
             signal=signal,
             epochs=module.epochs[rows],
+            test_rows=[module.data.test_rows_of(member) for member in range(rows.start, rows.stop)],
+            test_scores=scores[rows],
         )
         for share, rows, signal in zip(shares, rows_of(shares), signals, strict=True)
     ]

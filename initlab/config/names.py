@@ -106,6 +106,7 @@ UNSET: Final[Mapping[str, Any]] = MappingProxyType(
         **{"scheduler._target_": None, "scheduler.interval": None, "scheduler.name": "none"},
         **{"early_stopping.patience": None, "early_stopping.metric": "loss", "early_stopping.min_delta": 0.0},
         **{"optim.decay": "all", "save": "none", "init.embedding": None, "init.rules": None},
+        **{"data.resplit": "auto"},
     }
 )
 # The same for keys that one choice of a group has: by the group, and the key and value that make the choice.

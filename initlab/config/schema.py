@@ -208,6 +208,8 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
     for group in ("data", "model", "init", "activation", "optim"):
         if not isinstance(resolved[group].get("name"), str):
             raise UserError(f"{group}.name: missing; it is what the tables call this {group}")
+    if (wish := resolved["data"].get("resplit", "auto")) not in ("auto", True, False):
+        raise UserError(f"data.resplit={wish}: expected auto, true or false")
     records: dict[str, Any] = {}
     for group, record in RECORDS.items():
         if resolved.get(group) or group not in ("recommend", "early_stopping"):

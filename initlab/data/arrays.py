@@ -51,7 +51,7 @@ def arrays(
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where the file has such rows.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of both splits, whatever the seeds of the networks.
+        split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether inputs get mean 0 and variance 1: each column, or each channel.
 
@@ -110,7 +110,7 @@ def function(
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where the function gives such rows.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of both splits, whatever the seeds of the networks.
+        split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether inputs get mean 0 and variance 1: each column, or each channel.
         **arguments: The function's own. Of the above it gets those that it declares, too.

@@ -1,59 +1,26 @@
 """From arrays to a `Dataset`: the splits, and what is fitted on the training rows alone."""
 
+import hashlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from initlab.base.errors import UserError
+from initlab.base.randomness import stream
 from initlab.data.dataset import Dataset, Split, TaskName
+from initlab.data.grouping import EqualGroups, Places
 
 Arrays = tuple[Any, np.ndarray]  # inputs, an array or a table, and targets, a row each
 Transform = Callable[[Any], np.ndarray]
 Splitter = Callable[[Any, float], tuple[np.ndarray, np.ndarray]]  # the places of the rows kept and split off
+Lookup = Callable[[np.ndarray], np.ndarray]  # from places of rows to their inputs, as networks get them
 ROWS_AT_ONCE = 4096  # whose copy in float64 needs little memory
-
-
-def _split_rows(
-    arrays: Arrays, *, fraction: float, seed: int, stratify: bool, where: str, splitter: Splitter | None
-) -> tuple[Arrays, Arrays]:
-    """Split off a share of the rows with scikit-learn's `train_test_split`, or as a splitter does.
-
-    Args:
-        arrays: Inputs, an array or a table, and targets, shape (rows, …); a row of one belongs to a row of the other.
-        fraction: Share of the rows to split off, in (0, 1).
-        seed: Seed of the shuffling, scikit-learn's `random_state`.
-        stratify: Whether each class keeps its share in both parts; the targets must then be classes.
-        where: The configuration key that holds the fraction, for the message.
-        splitter: Called with the inputs and the fraction in place of shuffling; None: the rows are shuffled.
-
-    Returns:
-        The remaining rows, and those split off, both shuffled.
-
-    Raises:
-        UserError: the fraction leaves a part without rows, or without a row of each class.
-    """
-    inputs, targets = arrays
-    if not 0 < fraction < 1:
-        raise UserError(f"{where}={fraction}: expected a share in (0, 1)")
-    if splitter is not None:
-        parts = splitter(inputs, fraction)
-        if not all(map(len, parts)):
-            raise UserError(f"{where}={fraction}: leaves a part without rows")
-        kept, taken = ((_rows(inputs, part), targets[part]) for part in parts)
-        return kept, taken
-    try:
-        kept, taken, kept_targets, taken_targets = train_test_split(
-            inputs, targets, test_size=fraction, random_state=seed, stratify=targets if stratify else None
-        )
-    except ValueError as error:
-        hint = "; data.stratify=false splits without regard to classes" if stratify and "class" in str(error) else ""
-        raise UserError(f"{where}={fraction}: {' '.join(str(error).split())}{hint}") from error
-    return (kept, kept_targets), (taken, taken_targets)
 
 
 def assemble(
@@ -67,19 +34,27 @@ def assemble(
     task: TaskName = "classification",
     tokens: bool = False,
     split: Splitter | None = None,
+    groups: EqualGroups | None = None,
     prepare: Callable[[Any], Transform] | None = None,
+    prepare_anew: Callable[[Any], Callable[[np.ndarray], Lookup]] | None = None,
     note: str = "",
+    split_once: str = "",
 ) -> Dataset:
     """Build a data set from official training and test rows, or from rows that are split here.
 
     Whatever is fitted is fitted on the training rows without those that validate. Targets of a regression always get
     mean 0 and variance 1 by these rows: that leaves R² as it was, and predicting the mean then costs a loss of about 1.
 
+    Rows that are split here can be split anew for any seed, by `Dataset.resplit`: all that is fitted is then fitted on
+    the training rows of that split. The split of a seed follows from `split_seed` and the seed alone.
+
     Example:
         >>> inputs, labels = np.random.default_rng(0).normal(size=(100, 5)), np.arange(100) % 3
         >>> data = assemble((inputs, labels), 0.2, val_fraction=0.25, split_seed=0, stratify=True, standardize=True)
         >>> len(data.train), len(data.val), len(data.test), data.classes, data.input_shape
         (60, 20, 20, 3, (5,))
+        >>> data.resplit(7).test_rows.equal(data.test_rows)
+        False
 
     Args:
         train: Inputs and targets to fit and validate on. Inputs have shape (rows, features) or (rows, channels, height,
@@ -88,46 +63,201 @@ def assemble(
         test: Inputs and targets that are kept apart for testing; or the share of the given rows to split off for it, in
             (0, 1).
         val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of the splits; the same for all members, so that they are compared on equal rows.
+        split_seed: Seed of the splits; those of `Dataset.resplit` depend on it, too.
         stratify: Whether each class keeps its share in the splits; a regression takes no notice of it.
         standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images.
         task: `"classification"` if the targets are classes, `"regression"` if they are numbers to fit.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
         split: How rows are split, in place of shuffling: called with the inputs and the share to split off, returns the
             places of the rows that are kept and of those split off; None: they are shuffled.
+        groups: With `split`, how rows are split anew; None: they are not.
         prepare: In place of `standardize`, for inputs that are not numbers yet: is called with the training inputs, and
             returns the function that turns any inputs into an array, shape (rows, …).
+        prepare_anew: The same for rows that are split anew, with as many inputs whatever the split: is called once with
+            all inputs; what it returns is called with the places of the training rows, and returns the function that
+            turns places into an array. None: `prepare` serves.
         note: What a reader of the results must know, in a line that is printed before training; may be empty.
+        split_once: Why rows are not split anew, where `split` comes without `groups`.
 
     Raises:
         UserError: a fraction out of range, or rows that no network could be trained on.
     """
     if not 0 <= val_fraction < 1:
         raise UserError(f"data.val_fraction={val_fraction}: expected a share in [0, 1)")
-    split_off = partial(_split_rows, seed=split_seed, stratify=stratify and task == "classification", splitter=split)
-    train = (train[0], _checked_targets(train[1], task))
-    if isinstance(test, tuple):
-        test = (test[0], _checked_targets(test[1], task))
-    else:
-        train, test = split_off(train, fraction=test, where="data.test_fraction")
-    classes = int(max(train[1].max(), test[1].max())) + 1 if task == "classification" else None
-    val = test
+    inputs, targets = train[0], _checked_targets(train[1], task)
+    if len(inputs) != len(targets):
+        raise UserError(f"data: {len(inputs)} inputs and {len(targets)} targets; expected as many")
+    tested = (test[0], _checked_targets(test[1], task)) if isinstance(test, tuple) else None
+    largest = max(targets.max(), tested[1].max()) if tested else targets.max()
+    classes = int(largest) + 1 if task == "classification" else None
+    places_by = partial(
+        _places,
+        inputs,
+        targets if stratify and classes else None,
+        test_fraction=None if isinstance(test, tuple) else test,
+        val_fraction=val_fraction,
+    )
+    fit = prepare or (fit_moments if standardize and not tokens else _as_they_are)
+    made = partial(_dataset, targets, classes, tokens)
+
+    def rows_at(places: np.ndarray) -> Any:
+        return _rows(inputs, places)
+
+    def fitted(training: np.ndarray) -> Lookup:
+        transform = fit(rows_at(training))
+        return lambda places: transform(rows_at(places))
+
+    places = places_by(seed=split_seed, splitter=split)
+    if tested:
+        transform = fit(rows_at(places[0]))
+        return made(places, lambda some: transform(rows_at(some)), (transform(tested[0]), tested[1]), note=note,
+                    split_once="its test rows are given, and not split off")  # fmt: skip
+    once = made(places, fitted(places[0]), None, note=note, split_once=split_once)
+    if split is not None and groups is None:
+        return once
+    preparation = cache(lambda: prepare_anew(inputs) if prepare_anew else fitted)  # not before it is asked for
+
+    def resplit(seed: int) -> Dataset:
+        own = stream(split_seed, f"split for seed {seed}").initial_seed() % 2**32
+        try:
+            places = groups(own) if groups else places_by(seed=own, splitter=None)
+            return made(places, preparation()(places[0]), None, note=note)
+        except UserError as error:
+            raise UserError(f"{error} (split for seed {seed}; data.resplit=false keeps one for all seeds)") from error
+
+    rule = (test, val_fraction, split_seed, stratify, standardize, tokens, task)
+    checksum = _checksum(inputs, targets, groups.codes if groups else np.empty(0), rule)
+    known = {name: getattr(once, name) for name in ("train", "val", "test", "classes", "validates_on_test", "note")}
+    return Dataset(**known, test_rows=once.test_rows, resplit=resplit, rows_checksum=checksum)
+
+
+def _places(
+    inputs: Any,
+    labels: np.ndarray | None,
+    *,
+    test_fraction: float | None,
+    val_fraction: float,
+    seed: int,
+    splitter: Splitter | None,
+) -> Places:
+    """The places of the rows to train, to validate and to test on.
+
+    Args:
+        inputs: Of all rows.
+        labels: Their classes, whose shares each part keeps; None: they are split without regard to these.
+        test_fraction: Share of the rows to test on; None: none are, as these are given.
+        val_fraction: Share of the others to validate on; 0: none, as the test rows do that.
+        seed: Of the shuffling.
+        splitter: In place of shuffling; None: the rows are shuffled.
+
+    Raises:
+        UserError: a fraction leaves a part without rows, or without a row of each class.
+    """
+    kept = np.arange(len(inputs))
+    test = val = kept[:0]
+    if test_fraction is not None:
+        where = f"data.test_fraction={test_fraction}"
+        kept, test = _split_off(inputs, labels, kept, test_fraction, seed=seed, where=where, splitter=splitter)
     if val_fraction:
-        train, val = split_off(train, fraction=val_fraction, where="data.val_fraction")
-    transform = (prepare or _fit_moments)(train[0]) if prepare or (standardize and not tokens) else np.asarray
-    rescale = np.asarray if task == "classification" else _fit_moments(train[1])
-
-    def to_split(rows: Arrays) -> Split:
-        inputs, targets = transform(rows[0]), rescale(rows[1])
-        kind = np.int64 if task == "classification" else np.float32
-        return Split(_to_tensor(inputs, np.int64 if tokens else np.float32), _to_tensor(targets, kind))
-
-    train_split, test_split = to_split(train), to_split(test)
-    val_split = to_split(val) if val_fraction else test_split
-    return Dataset(train_split, val_split, test_split, classes, validates_on_test=not val_fraction, note=note)
+        where = f"data.val_fraction={val_fraction}"
+        kept, val = _split_off(inputs, labels, kept, val_fraction, seed=seed, where=where, splitter=splitter)
+    return kept, val, test
 
 
-def _fit_moments(values: np.ndarray) -> Transform:
+def _split_off(
+    inputs: Any,
+    labels: np.ndarray | None,
+    places: np.ndarray,
+    fraction: float,
+    *,
+    seed: int,
+    where: str,
+    splitter: Splitter | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split off a share of some rows with scikit-learn's `train_test_split`, or as a splitter does.
+
+    Returns:
+        The places of the remaining rows, and of those split off, both shuffled.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"{where}: expected a share in (0, 1)")
+    if splitter is not None:
+        parts = splitter(_rows(inputs, places), fraction)
+        if not all(map(len, parts)):
+            raise UserError(f"{where}: leaves a part without rows")
+        return places[parts[0]], places[parts[1]]
+    stratify = None if labels is None else labels[places]
+    try:
+        kept, taken = train_test_split(places, test_size=fraction, random_state=seed, stratify=stratify)
+    except ValueError as error:
+        hint = (
+            "; data.stratify=false splits without regard to classes"
+            if stratify is not None and "class" in str(error)
+            else ""
+        )
+        raise UserError(f"{where}: {' '.join(str(error).split())}{hint}") from error
+    return kept, taken
+
+
+def _dataset(
+    targets: np.ndarray,
+    classes: int | None,
+    tokens: bool,
+    places: Places,
+    inputs_at: Lookup,
+    tested: Arrays | None,
+    *,
+    note: str,
+    split_once: str = "",
+) -> Dataset:
+    """One split as a data set.
+
+    Args:
+        targets: Of all rows that are split.
+        classes: Number of classes; None: numbers to fit.
+        tokens: Whether inputs are whole numbers.
+        places: Of the rows to train, to validate (none: the test rows do that) and to test on.
+        inputs_at: From places to inputs.
+        tested: Inputs and targets to test on, where these are given.
+        note: See `assemble`, as for the last.
+        split_once: Why there is no other split.
+    """
+    training, validating, testing = places
+    rescale = np.asarray if classes is not None else fit_moments(targets[training])
+
+    def to_split(inputs: np.ndarray, answers: np.ndarray) -> Split:
+        kind = np.float32 if classes is None else np.int64
+        return Split(_to_tensor(inputs, np.int64 if tokens else np.float32), _to_tensor(rescale(answers), kind))
+
+    def split_at(some: np.ndarray) -> Split:
+        return to_split(inputs_at(some), targets[some])
+
+    train, test = split_at(training), to_split(*tested) if tested else split_at(testing)
+    validates = len(validating) > 0
+    val = split_at(validating) if validates else test
+    rows = None if tested else torch.from_numpy(testing.astype(np.int64))
+    return Dataset(
+        train, val, test, classes, validates_on_test=not validates, note=note,
+        test_rows=rows, split_once=split_once,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _as_they_are(_: Any) -> Transform:
+    return np.asarray
+
+
+def _checksum(inputs: Any, targets: np.ndarray, groups: np.ndarray, rule: object) -> str:
+    """SHA-256 over all rows and over how they are split and prepared, in hexadecimal."""
+    digest = hashlib.sha256(repr(rule).encode())
+    parts = [pd.util.hash_pandas_object(inputs, index=False).to_numpy()] if hasattr(inputs, "iloc") else [inputs]
+    for part in (*parts, targets, groups):
+        array = np.ascontiguousarray(part)
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def fit_moments(values: np.ndarray) -> Transform:
     """Learn to standardize each column of a table, or each channel of images, by the moments of these rows.
 
     The moments are computed in float64, but from a few rows at a time: a copy of all images would fill the memory.
@@ -154,6 +284,8 @@ def _fit_moments(values: np.ndarray) -> Transform:
 
 
 def _rows(inputs: Any, places: np.ndarray) -> Any:
+    if len(places) == len(inputs) and np.array_equal(places, np.arange(len(inputs))):
+        return inputs  # all of them: images are large
     return inputs.iloc[places] if hasattr(inputs, "iloc") else inputs[places]
 
 

@@ -9,11 +9,13 @@ from pandas import DataFrame
 from initlab.base.errors import UserError
 from initlab.base.wording import typed_list
 from initlab.data.assemble import Arrays, assemble
-from initlab.data.columns import columns_of_names, fit_columns
+from initlab.data.columns import columns_of_names, fit_columns, fit_columns_anew
 from initlab.data.dataset import Dataset
 from initlab.data.fields import Column, learn_columns, remark_on_strays, sentences
 from initlab.data.table import Name, Roles, Table
 from initlab.data.target_column import Goal
+
+TOO_LARGE = "groups are too large to be split anew for each seed"
 
 
 def csv_table(
@@ -42,8 +44,9 @@ def csv_table(
     Whatever is concluded from the fields that a reader may not expect stands in the data set's note: columns that count
     the rows are left out, words among numbers are taken for missing values, `1.234,5` and `$1,234.5` are numbers.
     `initlab.data.columns.fit_columns` says what becomes of missing values and words; it is learned from the training
-    rows without those that validate. Numbers to fit get mean 0 and variance 1 by the same rows: that leaves R² as it
-    was, and predicting the mean then costs a loss of about 1.
+    rows without those that validate. Where rows are split anew for each seed, how many inputs there are does not depend
+    on the split (`fit_columns_anew`). Numbers to fit get mean 0 and variance 1 by the training rows: that leaves R² as
+    it was, and predicting the mean then costs a loss of about 1.
 
     Args:
         path: The file, must be given: text, packed (.gz, .bz2, .xz) or not, Parquet, or Excel with initlab[excel].
@@ -61,12 +64,14 @@ def csv_table(
         ignore: Columns to leave out of the inputs.
         keep: Columns to keep that would be left out: those that count the rows, that have no name, or that split.
         missing: Further words that stand for a missing value.
-        group: A column whose values are never on both sides of a split, e.g. a patient; it is no input.
+        group: A column whose values are never on both sides of a split, e.g. a patient; it is no input. Where rows are
+            split anew for each seed, all splits have as many rows: of the groups that are taken to test on so many are
+            drawn as `test_fraction` asks for, and as many train as every split has (`initlab.data.grouping`).
         order: A column of numbers or dates: the rows to test on are the last by it, before them those that validate; it
             is no input.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where `test_path` is given.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of both splits, whatever the seeds of the networks.
+        split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits; without effect with `group` or `order`.
         standardize: Whether columns of numbers get mean 0 and variance 1.
 
@@ -100,6 +105,11 @@ def csv_table(
     parsed = _parse(inputs, columns, table.where)
     notes += [_remark_on_names(parsed), lost]
     tested: Arrays | float = test_fraction
+    groups, once = None, ""
+    if test_path is None and split is not None:
+        groups = roles.splitter_anew(table, inputs, test_fraction, val_fraction)
+        once = "data.order splits by what came first" if group is None else TOO_LARGE
+        notes += [f"{TOO_LARGE}: all networks have one split"] if group is not None and groups is None else []
     if test_path is not None:
         test = read("data.test_path", test_path)
         test_labels, test_inputs, test_lost = test.rows_with(goal, roles)
@@ -115,8 +125,11 @@ def csv_table(
         standardize=standardize,
         task=goal.task,
         split=split,
+        groups=groups,
         prepare=partial(fit_columns, standardize=standardize),
+        prepare_anew=partial(fit_columns_anew, standardize=standardize),
         note=sentences(notes),
+        split_once=once,
     )
 
 

@@ -21,11 +21,13 @@ that returns a `Dataset` decides about its splits itself; `initlab.data.assemble
 
     python -m initlab.train --config-dir my_conf data=rings
 
-It must give the same rows whenever it is called with the same arguments: members are compared on equal rows. Mistakes
-of the user it reports as a `UserError` of one line.
+It must give the same rows whenever it is called with the same arguments. Arrays without rows to test on are split anew
+for each seed; of a `Dataset` of your own that is done where it has `resplit`. Mistakes of the user are reported as a
+`UserError` of one line.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +76,13 @@ class Dataset:
         classes: Number of classes, if the targets are 0, …, classes - 1; None if they are numbers to fit.
         validates_on_test: Whether `val` is the same as `test`, as in classic tutorials.
         note: What a reader of the results must know besides, one line; it is printed before training.
+        test_rows: The place of each test row among all rows, int64, shape (test rows,): so two splits of the same rows
+            can be compared. Left out: 0, 1, …, as of official test rows.
+        resplit: From the seed of a network to the data set that it learns from, whose splits have as many rows as
+            those of any other seed, and rows of the same shape. None: the splits are the same for all seeds.
+        split_once: Why there is no `resplit`, for the message where `data.resplit=true` asks for it.
+        rows_checksum: With `resplit`, a hash of all rows before they are split and of how that is done; empty: that of
+            the rows as they are here.
     """
 
     train: Split
@@ -82,6 +91,10 @@ class Dataset:
     classes: int | None
     validates_on_test: bool
     note: str = ""
+    test_rows: Tensor = None  # type: ignore[assignment]  # never None once it is made
+    resplit: "Callable[[int], Dataset] | None" = None
+    split_once: str = "its function decides about the splits"
+    rows_checksum: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no network could be trained on.
@@ -94,6 +107,13 @@ class Dataset:
             problem = self._problem(getattr(self, name))
             if problem:
                 raise UserError(f"data: the {name} rows: {problem}")
+        if self.test_rows is None:
+            object.__setattr__(self, "test_rows", torch.arange(len(self.test)))
+        if self.test_rows.dtype != torch.int64 or self.test_rows.shape != (len(self.test),):
+            raise UserError(
+                f"data: test_rows are {self.test_rows.dtype} of shape {tuple(self.test_rows.shape)}; expected a place, "
+                f"int64, for each of the {len(self.test)} test rows"
+            )
 
     def _problem(self, split: Split) -> str | None:
         inputs, targets = split.inputs, split.targets

@@ -65,7 +65,7 @@ def digits(
     Args:
         test_fraction: Share of all rows to test on, in (0, 1).
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of both splits, whatever the seeds of the networks.
+        split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether all pixels together get mean 0 and variance 1, by the training rows; else they lie
             in [0, 1].

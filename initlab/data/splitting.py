@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas import Series
+from pandas import DataFrame, Series
 
 from initlab.base.errors import UserError
 from initlab.base.randomness import stream
 from initlab.data.assemble import Splitter
+from initlab.data.grouping import EqualGroups
 
 
 def by_group(groups: Series, seed: int) -> Splitter:
@@ -31,6 +32,19 @@ def by_group(groups: Series, seed: int) -> Splitter:
         return np.flatnonzero(~away), np.flatnonzero(away)
 
     return split
+
+
+def by_group_anew(groups: Series, rows: DataFrame, test_fraction: float, val_fraction: float) -> EqualGroups | None:
+    """How the same rows are split by their groups for any seed, with as many rows on each side; None if they cannot be.
+
+    Args:
+        groups: The group of each row, by the index of the rows.
+        rows: The rows that are split, of whose index it is asked.
+        test_fraction: Share of all rows to test on, in (0, 1).
+        val_fraction: Share of the remaining rows to validate on, in [0, 1).
+    """
+    codes, _ = pd.factorize(groups.loc[rows.index], sort=True)
+    return EqualGroups.of(codes, test_fraction, val_fraction)
 
 
 def by_order(moments: Series) -> Splitter:

@@ -47,7 +47,7 @@ def teacher(
         seed: Seed of the inputs, the teacher's weights and the noise.
         test_fraction: Share of all rows to test on, in (0, 1).
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of both splits, whatever the seeds of the networks.
+        split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
 
     Raises:
         UserError: a size out of range, an unknown activation, or a fraction that leaves a part without rows.
@@ -98,7 +98,7 @@ def spirals(
         seed: Seed of the points and their noise.
         test_fraction: Share of all rows to test on, in (0, 1).
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
-        split_seed: Seed of both splits, whatever the seeds of the networks.
+        split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether both coordinates get mean 0 and variance 1, by the training rows.
 

@@ -10,7 +10,8 @@ from initlab.base.errors import UserError, nearest
 from initlab.base.wording import counted, listed, typed_list
 from initlab.data.assemble import Splitter
 from initlab.data.fields import PLACEHOLDERS, counting_columns, listed_words, number_of, remark_on_units
-from initlab.data.splitting import by_group, by_order, moments_of
+from initlab.data.grouping import EqualGroups
+from initlab.data.splitting import by_group, by_group_anew, by_order, moments_of
 from initlab.data.table_file import NUMBER, UNNAMED, read_text
 from initlab.data.target_column import Goal
 
@@ -204,6 +205,21 @@ class Roles:
         if self.group is not None:
             return by_group(self._complete(table, self.group, "group"), seed)
         return None
+
+    def splitter_anew(
+        self, table: Table, rows: DataFrame, test_fraction: float, val_fraction: float
+    ) -> EqualGroups | None:
+        """How rows are split by groups for any seed; None if they are not, or cannot be into as many rows each time.
+
+        Args:
+            table: All rows of the file.
+            rows: Those that have a target.
+            test_fraction: Share of them to test on.
+            val_fraction: Share of the remaining ones to validate on.
+        """
+        if self.group is None or not 0 < test_fraction < 1 or not 0 <= val_fraction < 1:  # which is refused elsewhere
+            return None
+        return by_group_anew(self._complete(table, self.group, "group"), rows, test_fraction, val_fraction)
 
     def _complete(self, table: Table, name: str, key: str) -> Series:
         texts = table.fields[name]

@@ -22,12 +22,18 @@ class Task:
             needs to know of these rows: numbers that add up over chunks of rows, shape (members, …), float64, on the
             CPU.
         score: From these sums over all rows, and the number of rows, to the score of each member, shape (members,).
+        errors: From outputs and targets, as for `sums`, to what a row's part of the score is made of, shape (members,
+            rows, …), on the CPU.
+        row_scores: From the errors of all rows and their targets, shape (members, rows, …), to what each row scores,
+            shape (members, rows), float32: the mean over a member's rows is its score.
     """
 
     metric: str
     loss: Callable[[Tensor, Tensor], Tensor]
     sums: Callable[[Tensor, Tensor], Tensor]
     score: Callable[[Tensor, int], Tensor]
+    errors: Callable[[Tensor, Tensor], Tensor]
+    row_scores: Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -87,6 +93,38 @@ def r2(sums: Tensor, rows: int) -> Tensor:
     return (1 - residuals / deviations.where(deviations > 0, torch.nan)).mean(1)
 
 
+def _mistaken(logits: Tensor, targets: Tensor) -> Tensor:
+    """Whether each member is wrong about each row, shape (members, rows), on the CPU; of what `_count_correct` gets."""
+    return (logits.argmax(-1) != targets).cpu()
+
+
+def _squared_residuals(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Squared residuals, shape (members, rows, outputs), float64, on the CPU."""
+    return (_double(outputs) - _double(targets)).square().cpu()
+
+
+def r2_of_rows(residuals: Tensor, targets: Tensor) -> Tensor:
+    """What each row adds to R²: R² is no mean over rows, and this is the linear form whose mean it is.
+
+    With r the squared residual of a row, d the squared deviation of its target from the mean target, and bars for means
+    over the rows, R² = 1 - r̄/d̄. A row scores R² - (r - (1 - R²) d) / d̄, the mean of that over the outputs: how much R²
+    changes with the row's weight (its influence function).
+
+    Args:
+        residuals: Squared, of all rows that count, shape (members, rows, outputs), float64.
+        targets: The numbers to fit, shape (members, rows, outputs), or (1, rows, outputs) where they are the same.
+
+    Returns:
+        Shape (members, rows), float32. NaN where all targets of an output are equal.
+    """
+    targets = _double(targets).cpu()
+    deviations = (targets - targets.mean(1, keepdim=True)).square()
+    spread = deviations.mean(1, keepdim=True)
+    spread = spread.where(spread > 0, torch.nan)
+    lost = residuals.mean(1, keepdim=True) / spread
+    return (1 - lost - (residuals - lost * deviations) / spread).mean(2).float()
+
+
 def _double(values: Tensor) -> Tensor:
     """The values in float64, on the CPU if they are on one of Apple's GPUs, which have no float64."""
     return (values.cpu() if values.device.type == "mps" else values).double()
@@ -94,7 +132,14 @@ def _double(values: Tensor) -> Tensor:
 
 TASKS: Mapping[TaskName, Task] = MappingProxyType(
     {
-        "classification": Task("accuracy", cross_entropy, _count_correct, lambda correct, rows: correct / rows),
-        "regression": Task("r2", squared_error, _sum_squares, r2),
+        "classification": Task(
+            "accuracy",
+            cross_entropy,
+            _count_correct,
+            lambda correct, rows: correct / rows,
+            _mistaken,
+            lambda mistaken, _: 1 - mistaken.float(),
+        ),
+        "regression": Task("r2", squared_error, _sum_squares, r2, _squared_residuals, r2_of_rows),
     }
 )

@@ -5,7 +5,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from initlab.activations import Activation
-from initlab.base.errors import OwnCodeError, RefusedError, UserError, first_line
-from initlab.base.own_code import own_fault
+from initlab.base.errors import OwnCodeError, RefusedError, UserError
 from initlab.base.randomness import stream
 from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, key_of, without_keys
 from initlab.config.schema import Config
@@ -23,6 +22,7 @@ from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
 from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
+from initlab.jobs.data import JobData
 from initlab.jobs.looks import look_sizes
 from initlab.jobs.sources import data_sources_of, sources_of
 from initlab.jobs.targets import target
@@ -41,7 +41,8 @@ class Member:
 
     Attributes:
         job: Name of the job that it belongs to.
-        seed: Decides its initial weights and the order in which it sees the data.
+        seed: Decides its initial weights, the order in which it sees the data, and which rows these are where the job
+            `resplits`.
         init: The rule by which its weights are drawn.
         learning_rate: Its own; the members of a cohort may differ in it.
     """
@@ -147,19 +148,35 @@ class Job:
         """The rule for the initial weights, checked."""
         return parse_init(self.config.init, where="init")
 
+    @cached_property
+    def data(self) -> JobData:
+        """What its members learn from."""
+        return JobData(self.config.data)
+
     @property
     def dataset(self) -> Dataset:
-        """The data set. The eight that were used last stay in memory."""
-        return _load_dataset(json.dumps(self.config.data, sort_keys=True))
+        """The data set that its first member learns from, and, unless the job `resplits`, all others."""
+        return self.dataset_for(self.config.seed)
+
+    @property
+    def resplits(self) -> bool:
+        """Whether each seed has a split of its own; see `JobData.resplits`."""
+        return self.data.resplits
+
+    def dataset_for(self, seed: int) -> Dataset:
+        """The data set that the member of a seed learns from; see `JobData.of_seed`."""
+        return self.data.of_seed(seed)
 
     @cached_property
     def loss(self) -> Loss:
         """The loss that its members are trained on, and that schemes which look at gradients get.
 
+        What it knows of the data, such as how common classes are, is the same for all seeds.
+
         Raises:
             UserError: it does not suit the data, or cannot be called.
         """
-        return build_loss(self.config.loss, self.dataset)
+        return build_loss(self.config.loss, self.data.as_given)
 
     @property
     def scheduler(self) -> Mapping[str, Any] | None:
@@ -198,7 +215,7 @@ class Job:
         return self._fingerprint({**hashed(self.resolved), "seed": seed, "seeds": seeds}, VERSION_WITH_SEEDS)
 
     def _fingerprint(self, config: Mapping[str, Any], version: int) -> str:
-        what: list[Any] = [config, self.dataset.checksum, version]
+        what: list[Any] = [config, self.data.checksum, version]
         what += [self.sources] if self.sources else []  # of initlab's own things the fingerprint stays what it was
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -299,8 +316,9 @@ class Job:
         """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer.
 
         They are the same for all jobs with the same data set, whatever their seeds: more seeds extend what was seen.
+        Where each seed has a split of its own, they are the training rows of `data.split_seed` alone.
         """
-        rows, count = self.dataset.train, self.config.signal.rows
+        rows, count = self.data.as_given.train, self.config.signal.rows
         chosen = torch.randperm(len(rows), generator=stream(0, "rows to look at"))[:count]
         return Batch(rows.inputs[chosen], rows.targets[chosen])
 
@@ -311,27 +329,10 @@ class Job:
         return None if reason is None else f"init={reason}"
 
     def _batch_for(self, member: Member) -> Batch | None:
-        """Training rows for an initializer that looks at data, drawn by the member's seed."""
+        """Training rows of the member's own for an initializer that looks at data, drawn by its seed."""
         if not find_scheme(member.init.scheme).needs:
             return None
-        rows = self.dataset.train
+        rows = self.dataset_for(member.seed).train
         chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
         chosen = chosen[: self.config.init_rows]
         return Batch(rows.inputs[chosen], rows.targets[chosen])
-
-
-@lru_cache(maxsize=8)
-def _load_dataset(config: str) -> Dataset:
-    settings = json.loads(config)
-    load = target("data", settings)
-    try:
-        dataset = load()
-    except UserError:
-        raise
-    except Exception as error:  # whatever the user's own function brings about
-        where = f"data._target_={settings['_target_']}"
-        plain = UserError(f"{where}: {type(error).__name__}: {first_line(error)}")
-        raise own_fault(error, where) or plain from error
-    if not isinstance(dataset, Dataset):
-        raise UserError("data._target_: expected a function that returns an initlab.data.dataset.Dataset")
-    return dataset

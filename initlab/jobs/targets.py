@@ -19,7 +19,7 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
     Args:
         group: Name of the group: `"data"`, `"model"` or `"logger"`. The arguments that the program passes to models and
             loggers itself must not be among those of the group.
-        config: The group. Its `_target_` is no argument, nor is its `name`, except for loggers.
+        config: The group. Its `_target_` is no argument, nor is its `name`, except for loggers, nor `resplit` of data.
 
     Raises:
         UserError: the target cannot be imported, or does not take such an argument.
@@ -27,7 +27,7 @@ def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:
     function = import_target(config.get("_target_"), where=group)
     offered = {"model": SUPPLIED_TO_MODELS, "logger": ("save_dir",)}.get(group, ())
     supplied = [name for name in offered if name in inspect.signature(function).parameters]
-    labels = ("_target_",) if group == "logger" else ("_target_", "name")
+    labels = {"logger": ("_target_",), "data": ("_target_", "name", "resplit")}.get(group, ("_target_", "name"))
     arguments = {key: value for key, value in config.items() if key not in labels}
     check_call(function, arguments, where=group, supplied=supplied)
     if any(isinstance(value, Mapping | list) for value in arguments.values()):  # which may have targets of their own

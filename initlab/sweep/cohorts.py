@@ -35,6 +35,11 @@ class Cohort:
         return sum(len(share.seeds) for share in self.shares)
 
     @property
+    def splits(self) -> int:
+        """How many different seeds its members have, each of which may have a split of the data of its own."""
+        return len({seed for share in self.shares for seed in share.seeds})
+
+    @property
     def member_epochs(self) -> int:
         """Its size, as progress counts it: members times epochs."""
         return self.members * self.shares[0].job.config.trainer.max_epochs

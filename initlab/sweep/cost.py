@@ -31,6 +31,7 @@ class Cost:
     Attributes:
         state: Bytes it occupies as long as its cohort trains: weights, gradients, optimizer, what a block records.
         activations: Bytes that a training step or an evaluation needs on top.
+        data: Bytes of each split beyond the first, where each seed has one of its own; members of equal seed share it.
         flops: Floating-point operations of its whole training, forward and backward.
         steps: Optimizer steps of its whole training.
         vectorized: Whether all members of a cohort go through a step together, or one after another; as far as can be
@@ -45,29 +46,32 @@ class Cost:
     steps: int
     vectorized: bool
     one_queue: bool = False
+    data: int = 0
 
-    def memory(self, members: int, *, threads: int = 1) -> int:
+    def memory(self, members: int, *, threads: int = 1, splits: int = 1) -> int:
         """Bytes of a cohort, beyond what the process needs for itself and for the data.
 
         Args:
             members: Number of members in the cohort.
             threads: How many of them the loop engine works on at a time.
+            splits: How many different seeds they have.
         """
         at_work = members if self.vectorized else min(members, 1 if self.one_queue else threads)
-        return members * self.state + at_work * self.activations
+        return members * self.state + at_work * self.activations + splits * self.data
 
     def most_members(self, free: float, *, threads: int = 1) -> int:
-        """Members of the largest cohort whose `memory` fits into some bytes; at least 1, which has to try.
+        """Members, of whatever seeds, of the largest cohort whose `memory` fits into some bytes; at least 1.
 
         Args:
             free: Bytes that there are for it.
             threads: How many of its members the loop engine works on at a time.
         """
         threads = 1 if self.one_queue else threads
-        all_at_work = int(free / (self.state + self.activations))
+        state = self.state + self.data  # each member may have a seed of its own
+        all_at_work = int(free / (state + self.activations))
         if self.vectorized or all_at_work < threads:
             return max(1, all_at_work)
-        return max(1, int((free - threads * self.activations) / self.state))
+        return max(1, int((free - threads * self.activations) / state))
 
     def seconds(self, members: int, *, jobs: int = 1) -> float:
         """A rough guess of the seconds that a cohort takes on one core, from building its members to writing its jobs.
@@ -113,15 +117,18 @@ def cost_of(job: Job) -> Cost:
     recorded = min(BLOCK_STEPS, per_epoch) * batch * 4 * (job.dataset.outputs + 1)
     evaluated = min(max(CHUNK_ROWS, 4 * batch), max(len(job.dataset.val), len(job.dataset.test)))
     steps = config.trainer.max_epochs * per_epoch
+    gathered = evaluated * rows.inputs[:1].nbytes if job.resplits else 0  # an evaluation's rows, each member's own
+    splits = (job.dataset.train, job.dataset.val, job.dataset.test)[: 2 if job.dataset.validates_on_test else 3]
     flops = counter.get_total_flops() / len(inputs) * (1 + BACKWARD) * batch * steps
     return Cost(
         # Weights, the networks that they come from, gradients, the copy from before a step; what is recorded, twice.
-        state=(4 + _optimizer_states(job)) * parameters + buffers + 2 * recorded,
+        state=(4 + _optimizer_states(job)) * parameters + buffers + 2 * recorded + gathered,
         activations=int(max((1 + BACKWARD) * batch, evaluated) * per_row),
         flops=flops,
         steps=steps,
         vectorized=_runs_vectorized(job, model),
         one_queue=device_name(config.trainer.accelerator) != "cpu" or has_dropout(model),
+        data=sum(split.inputs.nbytes + split.targets.nbytes for split in splits) if job.resplits else 0,
     )
 
 

@@ -106,7 +106,7 @@ def _what_else(job: Job, metadata: Mapping[str, Any]) -> str:
         return f"the results of another {listed(changed)}"
     with contextlib.suppress(UserError):
         own, other = (without_keys(config, NOT_IDENTITY) for config in (job.resolved, read_config(job.folder)))
-        if own == other and metadata.get("data_checksum") == job.dataset.checksum:
+        if own == other and metadata.get("data_checksum") == job.data.checksum:
             return "the results of an earlier version of initlab"
     return OTHER
 
@@ -270,16 +270,17 @@ def reason_of(job: Job) -> str:
 def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[str, Any]:
     known: dict[str, Any] = {"status": status, "run": run, "seeds": list(job.seeds)}
     with contextlib.suppress(UserError):  # without data there is none of it to describe
-        data = job.dataset
+        baseline, validation_baseline = job.data.baselines(job.seeds)
         known |= {
             "fingerprint": job.fingerprint,
             "results_version": RESULTS_VERSION,
             "looks": max(job.looks, int(read_metadata(job.folder).get("looks") or 1)),
-            "training_rows": len(data.train),
+            "training_rows": len(job.dataset.train),
             "sources": job.made_of,
-            "data_checksum": data.checksum,
-            "validates_on_test": data.validates_on_test,
-            "baseline": data.baseline,
-            "validation_baseline": data.validation_baseline,
+            "data_checksum": job.data.checksum,
+            "validates_on_test": job.dataset.validates_on_test,
+            "resplit": job.resplits,
+            "baseline": baseline,
+            "validation_baseline": validation_baseline,
         }
     return describe_machine(job.config.trainer.accelerator, command) | known

@@ -178,7 +178,7 @@ class Schedule:
     def memory(self, cohort: Cohort) -> int:
         """Bytes that one of its cohorts is expected to need."""
         threads = _most_threads(cohort.shares[0].job.config, self.cores)
-        return self.costs[cohort.program].memory(cohort.members, threads=threads)
+        return self.costs[cohort.program].memory(cohort.members, threads=threads, splits=cohort.splits)
 
     @property
     def member_epoch_seconds(self) -> dict[str, float]:
@@ -311,14 +311,14 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
 
 def _notes(job: Job) -> list[str]:
     """What a reader of the results must know of the data, a line each: jobs on the same data have most in common."""
-    data = job.dataset
-    rows = (
-        f"{len(data.test)} to test on; these validate, too (data.val_fraction=0): choose nothing by them"
-        if data.validates_on_test
-        else f"{len(data.val)} to validate, {len(data.test)} to test on"
-    )
-    note = f"{job.key_columns['data']}: {len(data.train)} rows to train on, {rows}."
-    lines = [note, f"{job.key_columns['data']}: {data.note}" if data.note else "", _recipe(job), _checkpoint(job)]
+    data, name = job.dataset, job.key_columns["data"]
+    rows = "" if data.validates_on_test else f"{len(data.val)} to validate, "
+    rows += f"{len(data.test)} to test on" + (", split anew for each seed" if job.resplits else "")
+    if data.validates_on_test:
+        rows += "; these validate, too (data.val_fraction=0): choose nothing by them"
+    lines = [f"{name}: {len(data.train)} rows to train on, {rows}.", f"{name}: {data.note}" if data.note else ""]
+    note = job.data.note(job.seeds)
+    lines += [f"{name}: {note}" if note else "", _recipe(job), _checkpoint(job)]
     return [line for line in lines if line]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from initlab.tables.records import EpochRecord
 from initlab.tables.schema import EPOCH_NUMBERS
@@ -33,11 +34,13 @@ class JobTables:
         members: One row a member.
         history: One row a member, epoch and split.
         signal: One row a member, layer and epoch; None where the signal was not recorded.
+        rows: One row a member, with what it scores on each test row; None where an earlier version did not keep it.
     """
 
     members: pd.DataFrame
     history: pd.DataFrame
     signal: pd.DataFrame | None = None
+    rows: pd.DataFrame | None = None
 
     def named(self) -> dict[str, pd.DataFrame]:
         """The tables that there are, by their names."""
@@ -66,6 +69,8 @@ def job_tables(
     seconds: float,
     signal: pd.DataFrame | None = None,
     epochs: Sequence[int] | None = None,
+    test_rows: Sequence[Tensor] | None = None,
+    test_scores: Tensor | None = None,
 ) -> JobTables:
     """Build a job's tables, or those of some of its members.
 
@@ -79,12 +84,33 @@ def job_tables(
         seconds: Training time of one member: its cohort's, divided by the cohort's members.
         signal: The signal table of these members, without the column `job`; None: it was not recorded.
         epochs: How many each member trained, where some stopped early; None: all that were measured.
+        test_rows: Of each member the places of its test rows among all rows, shape (test rows,).
+        test_scores: With `test_rows`, what each member scores on each, shape (members, test rows); None: not kept.
     """
     of_members = {**key_columns, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
+    members = _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs)
     return JobTables(
-        _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs),
+        members,
         _history_table(of_members, records),
         None if signal is None else signal.assign(job=key_columns["job"]),
+        None if test_rows is None or test_scores is None else _rows_table(members, test_rows, test_scores),
+    )
+
+
+def _rows_table(members: pd.DataFrame, test_rows: Sequence[Tensor], test_scores: Tensor) -> pd.DataFrame:
+    """One row a member: its test rows, in ascending order, and what it scores on each; null where it has diverged."""
+    rows: list[NDArray[np.int32] | None] = []
+    scores: list[NDArray[np.float32] | None] = []
+    for places, values, status in zip(test_rows, test_scores, members["status"], strict=True):
+        order = places.argsort()
+        found, own = places[order].numpy(), values[order].numpy()
+        official = np.array_equal(found, np.arange(len(found)))
+        known = status == "finished"
+        rows.append(None if official or not known else found.astype(np.int32))
+        scores.append(own if known else None)
+    return members[["job", "member", "seed"]].assign(
+        rows=pd.Series(rows, index=members.index, dtype=object),
+        scores=pd.Series(scores, index=members.index, dtype=object),
     )
 
 
@@ -183,6 +209,8 @@ def joined(parts: Sequence[JobTables]) -> JobTables:
                 numbered = table.assign(member=table["member"].astype(np.int64).map(numbers))
                 found.setdefault(name, []).append(as_read(name, numbered))
     tables = {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
+    if "rows" in tables and len(tables["rows"]) < len(places):  # of some members alone they tell nothing of the mean
+        del tables["rows"]
     return JobTables(
         **{
             name: table.sort_values(list(ORDER.get(name, ("member",))), ignore_index=True, kind="stable")

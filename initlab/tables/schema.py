@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 # Raised when a column is added, renamed or means something else; `tables.upgrade` then gets one more step.
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 # What the column `metric` may hold, and how a reader sees it. More is better, and 1 is perfect.
 METRICS: Mapping[str, str] = MappingProxyType({"accuracy": "accuracy", "r2": "R²"})
@@ -123,6 +123,23 @@ SIGNAL = _table(
     ("no_gradient_prediction", WORD, "why there is no prediction of the gradient; null where there is one"),
 )
 
+ROWS = _table(
+    ("job", WORD, "name of the job's folder"),
+    ("member", WHOLE, "place in its job, from 0"),
+    ("seed", WHOLE, "of its weights, of the order of its data, and of its split"),
+    (
+        "rows",
+        pa.list_(pa.int32()),
+        "places of its test rows among all rows of the data set, ascending; null for 0, 1, …, as of official test rows",
+    ),
+    (
+        "scores",
+        pa.list_(pa.float32()),
+        "what it scores on each, so that their mean is test_score: 0 or 1 of accuracy, of R² the row's linear part; "
+        "null if it has diverged",
+    ),
+)
+
 HISTOGRAMS = _table(
     ("job", WORD, "name of the job's folder; of its first member"),
     ("layer", WORD, "name in the network"),
@@ -147,12 +164,16 @@ SPECTRUM = _table(
 )
 
 TABLES: Mapping[str, pa.Schema] = MappingProxyType(
-    {"members": MEMBERS, "history": HISTORY, "signal": SIGNAL, "histograms": HISTOGRAMS, "spectrum": SPECTRUM}
+    {
+        **{"members": MEMBERS, "history": HISTORY, "rows": ROWS, "signal": SIGNAL},
+        **{"histograms": HISTOGRAMS, "spectrum": SPECTRUM},
+    }
 )
 TABLE_ROWS: Mapping[str, str] = MappingProxyType(
     {
         "members": "one row a member: what it ended with",
         "history": "one row a member, epoch and split: how it got there",
+        "rows": "one row a member: what it scores on each test row",
         "signal": "one row a member, layer and epoch: signal and gradient, and what theory says of them",
         "histograms": "one row a layer and bin: how the values are spread before training",
         "spectrum": "one row a member, row and singular value of the Jacobian before training",

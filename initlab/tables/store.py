@@ -33,11 +33,12 @@ def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
 
     Args:
         folder: The folder of the job; it is made if it is absent.
-        name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
+        name: A name of `schema.TABLES`: `members`, `history`, `rows`, `signal`, `histograms` or `spectrum`.
         table: Its rows, with the columns of `schema.TABLES[name]`; others are left out.
     """
     arrow = _as_arrow(name, table)
-    write_whole(folder / f"{name}.parquet", lambda path: pq.write_table(arrow, path))
+    compression = "zstd" if name == "rows" else "snappy"  # of many zeros and ones a fourth is left
+    write_whole(folder / f"{name}.parquet", lambda path: pq.write_table(arrow, path, compression=compression))
 
 
 def as_read(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
 
     Args:
         folder: The folder of the job: `outputs/study/init=he`.
-        name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
+        name: A name of `schema.TABLES`: `members`, `history`, `rows`, `signal`, `histograms` or `spectrum`.
 
     Returns:
         The columns of `schema.TABLES[name]`, as `schema.describe_columns(name)` explains them.

@@ -20,7 +20,7 @@ def upgrade(name: str, table: pa.Table, version: int) -> pa.Table:
     """Bring a stored table to the columns of this version.
 
     Args:
-        name: A name of `schema.TABLES`: `members`, `history`, `signal`, `histograms` or `spectrum`.
+        name: A name of `schema.TABLES`: `members`, `history`, `rows`, `signal`, `histograms` or `spectrum`.
         table: The rows as they were written.
         version: The schema version that they were written with, at least 1.
 
@@ -46,4 +46,8 @@ def _from_2(_: str, table: pa.Table) -> pa.Table:
     return table  # version 3 adds why there is no prediction of a gradient, which nobody has kept
 
 
-STEPS: Mapping[int, Callable[[str, pa.Table], pa.Table]] = MappingProxyType({1: _from_1, 2: _from_2})
+def _from_3(_: str, table: pa.Table) -> pa.Table:
+    return table  # version 4 adds the table `rows`, which earlier jobs do not have
+
+
+STEPS: Mapping[int, Callable[[str, pa.Table], pa.Table]] = MappingProxyType({1: _from_1, 2: _from_2, 3: _from_3})

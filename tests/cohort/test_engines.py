@@ -10,7 +10,7 @@ from initlab.cohort.engines import choose_engine
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_networks, train_cohort
-from initlab.data.dataset import Dataset
+from initlab.data.stacked import StackedData
 from initlab.jobs.share import Share
 from initlab.models.cnn import CNN
 from initlab.models.mlp import MLP
@@ -74,9 +74,9 @@ def test_members_that_take_their_numbers_in_turn_train_on_one_thread(
     """Threads inside their operations would wait for each other, on a busy machine for most of the time."""
     trained = list[Training]()
 
-    def spy(stack: Stack, dataset: Dataset, training: Training) -> CohortModule:
+    def spy(stack: Stack, data: StackedData, training: Training) -> CohortModule:
         trained.append(training)
-        return CohortModule(stack, dataset, training)
+        return CohortModule(stack, data, training)
 
     monkeypatch.setattr("initlab.cohort.run.CohortModule", spy)
     model = ("model.channels=[2,2]", "model.dense=4", f"model.dropout={dropout}", "trainer.accelerator=cpu")

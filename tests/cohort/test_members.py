@@ -37,13 +37,13 @@ def plain_training(
     model = job.build_member(member)
     model.train()
     optimizer = optimizer_of(model.parameters(), lr=member.learning_rate)
-    place = engine_data.seeds.index(member.seed)
+    place, rows = engine_data.seeds.index(member.seed), job.dataset_for(member.seed).train
     loss_of = F.cross_entropy if job.dataset.task == "classification" else F.mse_loss
     for epoch in range(job.config.trainer.max_epochs):
         for block in engine_data.blocks(epoch):
             for batch in block[:, place]:
                 optimizer.zero_grad()
-                loss = loss_of(model(job.dataset.train.inputs[batch]), job.dataset.train.targets[batch])
+                loss = loss_of(model(rows.inputs[batch]), rows.targets[batch])
                 loss.backward()
                 if job.config.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(model.parameters(), job.config.gradient_clip)
@@ -128,12 +128,13 @@ def test_what_is_recorded_is_what_the_networks_do() -> None:
     rows = {(row.split, row.epoch): row for row in module.history}
     assert list(rows) == [("val", 0), ("train", 1), ("val", 1), ("train", 2), ("val", 2), ("train", 3), ("val", 3),
                           ("test", 3)]  # fmt: skip
+    own = job.dataset_for(1)
     untrained, trained = job.build_member(job.members()[1]).eval(), job.build_member(job.members()[1]).eval()
     trained.load_state_dict(state_of(module, 1))
     for model, key, split in (
-        (untrained, ("val", 0), job.dataset.val),
-        (trained, ("val", 3), job.dataset.val),
-        (trained, ("test", 3), job.dataset.test),
+        (untrained, ("val", 0), own.val),
+        (trained, ("val", 3), own.val),
+        (trained, ("test", 3), own.test),
     ):
         with torch.no_grad():
             logits = model(split.inputs)
@@ -150,14 +151,14 @@ def test_what_is_recorded_of_a_regression_is_what_the_networks_do() -> None:
     job = make_job(*SHORT, "data=teacher", "data.rows=1200", "data.outputs=2")
     assert len(InMemoryData(job.dataset, batch_size=32, seeds=[0]).chunks(len(job.dataset.test))) == 2
     module = train(job)
-    network = job.build_member(job.members()[1]).eval()
+    network, own = job.build_member(job.members()[1]).eval(), job.dataset_for(1).test
     network.load_state_dict(state_of(module, 1))
     with torch.no_grad():
-        outputs = network(job.dataset.test.inputs)
+        outputs = network(own.inputs)
     row = module.history[-1]
     assert row.split == "test"
-    assert float(row.values["loss"][1]) == pytest.approx(float(F.mse_loss(outputs, job.dataset.test.targets)), rel=1e-5)
-    assert float(row.values["score"][1]) == pytest.approx(r2_score(job.dataset.test.targets, outputs), rel=1e-5)
+    assert float(row.values["loss"][1]) == pytest.approx(float(F.mse_loss(outputs, own.targets)), rel=1e-5)
+    assert float(row.values["score"][1]) == pytest.approx(r2_score(own.targets, outputs), rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["vmap", "loop"])

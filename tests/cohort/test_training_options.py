@@ -42,19 +42,20 @@ def alone(
 ) -> nn.Module:
     """The oracle: one network, torch's own optimizer, schedule and loss, one batch after another."""
     model = job.build_member(member).train()
-    data = InMemoryData(job.dataset, batch_size=job.config.batch_size, seeds=[member.seed])
+    own = job.dataset_for(member.seed)
+    data = InMemoryData(own, batch_size=job.config.batch_size, seeds=[member.seed])
     optimizer = optimizer_of(model, member.learning_rate)
     schedule = schedule_of(optimizer, data.steps_per_epoch) if schedule_of else None
     for epoch in range(epochs or job.config.trainer.max_epochs):
         for block in data.blocks(epoch):
             for batch in block[:, 0]:
                 optimizer.zero_grad()
-                loss_of(model(job.dataset.train.inputs[batch]), job.dataset.train.targets[batch]).backward()
+                loss_of(model(own.train.inputs[batch]), own.train.targets[batch]).backward()
                 optimizer.step()
                 if schedule is not None and each == "step":
                     schedule.step()
         if schedule is not None and each == "epoch":
-            val = job.dataset.val
+            val = own.val
             watching = isinstance(schedule, lr_scheduler.ReduceLROnPlateau)
             with torch.no_grad():
                 args = (float(loss_of(model.eval()(val.inputs), val.targets)),) if watching else ()
@@ -188,8 +189,9 @@ def test_each_member_trains_on_its_own_loss(name: str, engine: str) -> None:
     for place in (0, 3):
         model = alone(job, members[place], optimizer_of=adamw, loss_of=loss_of)
         assert_same(module, place, model)
+        val = job.dataset_for(members[place].seed).val
         with torch.no_grad():
-            expected = loss_of(model(job.dataset.val.inputs), job.dataset.val.targets)
+            expected = loss_of(model(val.inputs), val.targets)
         torch.testing.assert_close(
             module.history[-2].values["loss"][place].float(), expected.float(), rtol=2e-3, atol=1e-4
         )

@@ -14,7 +14,8 @@ import torch
 
 from initlab.base.own_code import is_own, own_sources
 from initlab.config.names import NOT_IDENTITY, without_keys
-from initlab.jobs.job import RESULTS_VERSION, Job, _load_dataset
+from initlab.jobs.data import forget_data
+from initlab.jobs.job import RESULTS_VERSION, Job
 from initlab.results.study import read_study
 from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, make_job, run
@@ -120,7 +121,7 @@ def test_jobs_of_initlabs_own_things_keep_their_fingerprints() -> None:
     assert not is_own(os.__file__)
     assert own_sources(["torch.nn", "initlab.train", "json", "nowhere.to.be.found"]) == {}
     job = make_job("init=he", "data=spirals")
-    what = [without_keys(job.resolved, NOT_IDENTITY), job.dataset.checksum, RESULTS_VERSION]
+    what = [without_keys(job.resolved, NOT_IDENTITY), job.data.checksum, RESULTS_VERSION]
     assert job.fingerprint == hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
@@ -147,7 +148,7 @@ def test_changed_data_are_named_and_do_not_stand_beside_the_old(
             f"    return x, (np.arange(60) % 5 > {cut}).astype(int)\n"
         )
         edit(file, rows if kind == "csv" else code)
-        _load_dataset.cache_clear()  # as in another process
+        forget_data()  # as in another process
 
     write(1)
     command = f"{data} init=he {QUICK}"

@@ -10,7 +10,8 @@ import pytest
 
 from initlab.cohort.module import CohortModule
 from initlab.cohort.run import train_cohort
-from initlab.jobs.job import Job, _load_dataset
+from initlab.jobs.data import forget_data
+from initlab.jobs.job import Job
 from initlab.sweep import journal, worker
 from initlab.sweep.folders import write_job
 from initlab.tables.job_tables import JobTables
@@ -75,7 +76,7 @@ def test_another_configuration_of_the_same_name_is_told_apart(
     study = tmp_path / "outputs" / "study"
     before = written(study)
     table.write_text("\n".join(["x,y,kind", *rows[:-10]]) + "\n")
-    _load_dataset.cache_clear()  # another process would not have it
+    forget_data()  # another process would not have it
     for attempt in range(2):
         capsys.readouterr()
         assert run(command, monkeypatch, tmp_path) == 0

@@ -46,7 +46,8 @@ def test_the_best_is_kept_and_can_be_gone_on_from(
     networks = stack_members([job.build_member(job.members()[0])])
     network = networks.template.eval()
     network.load_state_dict(networks.member(0))
-    score = (network(job.dataset.test.inputs).argmax(1) == job.dataset.test.targets).double().mean()
+    own = job.dataset_for(best).test  # as its seeds count from 0
+    score = (network(own.inputs).argmax(1) == own.targets).double().mean()
     assert float(score) == pytest.approx(float(members["test_score"].iloc[best]))
     capsys.readouterr()
     command = f"init=pretrained 'init.path=\"{path}\"' {MODEL} {QUICK}2"

@@ -27,6 +27,7 @@ def test_every_column_is_described_and_its_file_says_so(name: str, tmp_path: Pat
     assert TABLE_ROWS[name].startswith("one row a ")
     assert all(text.strip() and text == text.strip() and not text.endswith(".") for text in described.values())
     values = {"string": "word", "int64": 3, "double": 0.5}
+    values |= {"list<item: int32>": np.array([3, 5], np.int32), "list<item: float>": np.array([0.5, 1], np.float32)}
     row = pd.DataFrame({field.name: [values[str(field.type)]] for field in TABLES[name]})
     write_table(tmp_path, name, row)
     stored = pq.read_schema(tmp_path / f"{name}.parquet")
