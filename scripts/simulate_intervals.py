@@ -27,7 +27,7 @@ from torch import Tensor
 from initlab.data.synthetic import spirals, teacher
 from initlab.jobs.looks import look_sizes
 from initlab.results.confidence import LEVEL
-from initlab.results.crossed import ROWS_OF_A_DIFFERENCE, ROWS_OF_A_MEAN, Estimate, RowScores, estimate, paired
+from initlab.results.crossed import Estimate, RowScores, estimate_difference, estimate_mean
 from initlab.results.multiplicity import pairwise_significance
 
 POOL = 1_000_000  # rows of a problem
@@ -247,12 +247,12 @@ def conclude(case: Case, found: Studies, *, counts: bool) -> Iterator[Answer]:
         ]
         of_pairs = []
         for a, b in PAIRS:
-            known = paired(candidates[a], candidates[b])
-            assert known is not None
-            of_pairs.append(estimate(known, weight_of_rows=ROWS_OF_A_DIFFERENCE, counts=counts))
+            found_difference = estimate_difference(candidates[a], candidates[b], counts=counts)
+            assert found_difference is not None
+            of_pairs.append(found_difference)
         yield Answer(
             seeds,
-            [estimate(known, weight_of_rows=ROWS_OF_A_MEAN, counts=counts) for known in candidates],
+            [estimate_mean(known, counts=counts) for known in candidates],
             of_pairs,
             np.stack([known.scores.mean(1) for known in candidates]),
         )

@@ -12,7 +12,7 @@ Source: Gao & Owen 2017 (arXiv:1601.04625), the moment equations of crossed rand
 Nadeau & Bengio 2003 and Bouthillier et al. 2021 (arXiv:2103.03098) on splits that overlap.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -155,6 +155,36 @@ def estimate(known: RowScores, *, weight_of_rows: float, counts: bool) -> Estima
         twice = max(0.0, 1 - tested / cells.rows) / scores.size
         of_rows = of_row * max(0.0, weight_of_rows * cells.weight - twice)
     return Estimate(mean, spread / members, of_rows, members, cells.rows)
+
+
+def estimate_mean(known: RowScores, *, counts: bool) -> Estimate:
+    """The mean of a job's results, and how sure it is; the arguments are those of `estimate`."""
+    return estimate(known, weight_of_rows=ROWS_OF_A_MEAN, counts=counts)
+
+
+def estimate_difference(a: RowScores, b: RowScores, *, counts: bool) -> Estimate | None:
+    """The mean difference of two jobs' results on the seeds that both have, and how sure it is.
+
+    Args:
+        a: Results of one.
+        b: Results of the other.
+        counts: As in `estimate`.
+
+    Returns:
+        None where they share no seed.
+
+    Raises:
+        ValueError: members of equal seed were tested on different rows.
+    """
+    differences = paired(a, b)
+    if differences is None:
+        return None
+    found = estimate(differences, weight_of_rows=ROWS_OF_A_DIFFERENCE, counts=counts)
+    if found.seeds < 2:
+        return found
+    # Rows that both find hard cancel, so that rows say no more of a difference than of both by themselves.
+    both = sum(estimate_mean(known.of_seeds(differences.seeds), counts=counts).of_rows for known in (a, b))
+    return replace(found, of_rows=min(found.of_rows, both))
 
 
 def of_seeds_alone(scores: FloatArray) -> Estimate:

@@ -11,7 +11,7 @@ from scipy import stats
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import FloatArray, all_pairs, effect_size, superiority
 from initlab.results.confidence import LEVEL, MARGIN, significance
-from initlab.results.crossed import ROWS_OF_A_DIFFERENCE, Estimate, RowScores, estimate, of_seeds_alone, paired
+from initlab.results.crossed import Estimate, RowScores, estimate_difference, of_seeds_alone
 from initlab.results.multiplicity import adjusted_p, pairwise_significance
 from initlab.results.scores import DIGITS, counted_rows, counted_scores
 from initlab.results.study import Study
@@ -140,9 +140,9 @@ def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, *, counts:
 def _estimate(a: _Candidate, b: _Candidate, differences: FloatArray, *, counts: bool) -> Estimate:
     """Mean difference and its variance, by rows too where both are known by row."""
     if a.by_row is not None and b.by_row is not None:
-        by_row = paired(a.by_row, b.by_row)
-        if by_row is not None and len(by_row.seeds) == len(differences):
-            return estimate(by_row, weight_of_rows=ROWS_OF_A_DIFFERENCE, counts=counts)
+        found = estimate_difference(a.by_row, b.by_row, counts=counts)
+        if found is not None and found.seeds == len(differences):
+            return found
     return of_seeds_alone(differences)
 
 

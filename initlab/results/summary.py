@@ -8,7 +8,7 @@ import pandas as pd
 
 from initlab.base.files import write_whole
 from initlab.results.confidence import LEVEL
-from initlab.results.crossed import ROWS_OF_A_MEAN, RowScores, estimate
+from initlab.results.crossed import RowScores, estimate_mean
 from initlab.results.intervals import mean_and_interval
 from initlab.results.pooling import pool_seeds
 from initlab.results.scores import counted_scores
@@ -84,11 +84,8 @@ def _by_row(known: RowScores | None, finished: pd.DataFrame, metric: str, level:
     """
     if known is None or finished.empty:
         return {"covers": "seeds", "share_of_rows": np.nan}
-    found = estimate(
-        known.of_seeds(np.sort(finished["seed"].to_numpy(np.int64))),
-        weight_of_rows=ROWS_OF_A_MEAN,
-        counts=metric == "accuracy",
-    )
+    own = known.of_seeds(np.sort(finished["seed"].to_numpy(np.int64)))
+    found = estimate_mean(own, counts=metric == "accuracy")
     low, high = found.interval(level, LIMITS[metric])
     covers = "rows" if known.rows is None else "splits"
     return {"test_score_low": low, "test_score_high": high, "covers": covers, "share_of_rows": found.share_of_rows}
