@@ -46,7 +46,7 @@ def describe_columns(table: str) -> dict[str, str]:
 
 MEMBERS = _table(
     ("job", WORD, "name of the job's folder"),
-    ("member", WHOLE, "place in its job, from 0"),
+    ("member", WHOLE, "place in its job, from 0, in the order of the seeds"),
     ("seed", WHOLE, "of its weights and of the order of its data"),
     ("data", WORD, "name of the data set"),
     ("model", WORD, "name of the network"),

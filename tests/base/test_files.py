@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from initlab.base.files import remove_partial, write_whole
+from initlab.base.files import TOGETHER, finish_together, remove_partial, write_together, write_whole
 
 # Kills itself when half of the file is written.
 DYING = """
@@ -73,6 +74,55 @@ def test_what_a_killed_process_leaves_is_no_file_and_can_be_removed(tmp_path: Pa
     (tmp_path / "notes.partial").write_text("a user's own")
     remove_partial(tmp_path)
     assert names(tmp_path) == ["members.parquet", "notes.partial"]
+
+
+def write_both(text: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for name in ("one", "two"):
+            (folder / name).write_text(text)
+
+    return write
+
+
+def test_files_are_replaced_together(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "job"
+    for text in ("first", "second"):
+        write_together(folder, write_both(text), last="one")
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {"one": text, "two": text}
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk full", "Ctrl-C"])
+def test_files_that_cannot_all_be_written_leave_the_former_ones(error: BaseException, tmp_path: Path) -> None:
+    write_together(tmp_path, write_both("first"), last="one")
+
+    def write(folder: Path) -> None:
+        (folder / "one").write_text("second")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_together(tmp_path, write, last="one")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one": "first", "two": "first"}
+
+
+def test_a_killed_move_is_finished_with_the_last_file_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_together(tmp_path, write_both("first"), last="one")
+    moved = list[str]()
+    replace = Path.replace
+
+    def one_move(path: Path, target: Path) -> Path:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target.name)
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", one_move)
+        with pytest.raises(KeyboardInterrupt):
+            write_together(tmp_path, write_both("second"), last="one")
+    assert moved == ["two"]
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", TOGETHER}
+    finish_together(tmp_path, last="one")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one": "second", "two": "second"}
 
 
 def test_two_processes_may_write_one_file(tmp_path: Path) -> None:

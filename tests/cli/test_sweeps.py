@@ -383,5 +383,5 @@ def test_a_probe_of_something_else_stays_beside_the_first(monkeypatch: Patch, tm
         assert run(f"init=he model.width={width} name=study seeds=2", monkeypatch, tmp_path, program=probe) == 0
     study = tmp_path / "outputs" / "probe" / "study"
     assert {folder.name: read_config(folder)["model"]["width"] for folder in study.glob("init=*/")} == {
-        "init=he": 8, "init=he,model.width=16,seeds=2": 16,
+        "init=he": 8, "init=he,model.width=16": 16,
     }  # fmt: skip

@@ -18,7 +18,7 @@ import torch
 
 from initlab.cohort.run import train_cohort
 from initlab.sweep import worker
-from initlab.tables.store import read_metadata
+from initlab.tables.store import read_config, read_metadata, read_table
 from tests.helpers import QUICK, run
 from tests.sweep.helpers import FAILING, Commands, assert_same_tables, open_commands, tables_of
 
@@ -110,6 +110,91 @@ def test_a_sweep_may_be_killed_before_any_step_on_the_disk(
         assert commands.wait(process) == -signal.SIGKILL, number
         assert commands.wait(commands.start_study(JOBS, folder)) == 0
         assert_as_if_undisturbed(folder, undisturbed)
+        shutil.rmtree(folder)
+
+
+# Before which step on the disk a run is killed that adds two seeds to the two of each job, and what he has then.
+HE, XAVIER = (f"init={init},signal.every=2,trainer.max_epochs=4" for init in ("he", "xavier"))
+EXTENSION_KILLS = [
+    ("os.rename *.cohorts/*/members.parquet", 2),
+    (f"os.rename */{HE}/.begun.*/config.yaml", 2),
+    (f"os.rename */{HE}/.begun.*/members.parquet", 2),
+    (f"os.rename */{HE}/.together", 2),  # until here it is as it was
+    (f"os.rename */{HE}/config.yaml", 4),
+    (f"os.rename */{HE}/members.parquet", 4),  # what the run before had not moved to its place
+    (f"os.rmdir */{HE}/.together", 4),
+    (f"os.rename */{XAVIER}/.together", 4),
+    (f"os.rename */{XAVIER}/history.parquet", 4),
+    (f"os.rename */{XAVIER}/signal.parquet", 4),
+    ("os.rename */summary.csv", 4),
+]
+
+
+def jobs_with(seeds: int) -> list[str]:
+    more = "trainer.max_epochs=4 signal.every=2 checkpoint_seconds=0 n_jobs=1 logger=tensorboard"
+    return [f"init={init} seeds={seeds} {more}" for init in ("he", "xavier")]
+
+
+def seeds_in(job: Path) -> int:
+    """How many seeds a job's files have, which all say the same; the first two are in them as they were."""
+    members, history, signal = (read_table(job, name) for name in ("members", "history", "signal"))
+    counts = {len(read_metadata(job)["seeds"]), read_config(job)["seeds"]}
+    counts |= {table["member"].nunique() for table in (members, history, signal)}
+    assert list(members["member"]) == list(members["seed"]) == list(range(len(members)))
+    assert signal["seed"].equals(signal["member"])
+    (count,) = counts
+    return count
+
+
+@pytest.fixture(scope="module")
+def extended(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where two jobs have two seeds, and where two more were added without a kill; steps.txt has the steps of that."""
+    few, more = (tmp_path_factory.mktemp(name) for name in ("few", "more"))
+    assert commands.wait(commands.start_study(jobs_with(2), few)) == 0
+    shutil.copytree(few, more, dirs_exist_ok=True)
+    assert commands.wait(commands.start_study(jobs_with(4), more)) == 0
+    return few, more
+
+
+def assert_extended(folder: Path, extended: tuple[Path, Path]) -> None:
+    few, more = (path / "outputs" / "test" for path in extended)
+    study = folder / "outputs" / "test"
+    assert_same_tables(study, more)
+    for name, tables in tables_of(few).items():
+        assert seeds_in(study / name) == 4
+        for one, other in zip(tables_of(study)[name], tables, strict=True):
+            pd.testing.assert_frame_equal(one[one["member"] < 2].reset_index(drop=True), other, check_exact=True)
+    assert len(pd.read_csv(study / "summary.csv")) == 2
+    assert not (study / ".cohorts").exists()
+    assert not [path for path in study.rglob(".*") if path.name != ".lock"]
+
+
+def test_a_kill_while_seeds_are_added_leaves_all_old_tables_or_all_new_ones(
+    commands: Commands, extended: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(extended[0], tmp_path, dirs_exist_ok=True)
+    for before, seeds in EXTENSION_KILLS:
+        process = commands.start_study(jobs_with(4), tmp_path, before=before)
+        assert commands.wait(process) == -signal.SIGKILL, before
+        assert seeds_in(tmp_path / "outputs" / "test" / HE) == seeds, before
+        assert seeds_in(tmp_path / "outputs" / "test" / XAVIER) in (2, 4), before
+    assert commands.wait(commands.start_study(jobs_with(4), tmp_path)) == 0
+    assert_extended(tmp_path, extended)
+
+
+@pytest.mark.slow
+def test_adding_seeds_may_be_killed_before_any_step_on_the_disk(
+    commands: Commands, extended: tuple[Path, Path], tmp_path: Path
+) -> None:
+    steps = len((extended[1] / "steps.txt").read_text().splitlines())
+    assert steps > 50
+    for number in range(1, steps + 1):
+        folder = tmp_path / str(number)
+        shutil.copytree(extended[0], folder)
+        assert commands.wait(commands.start_study(jobs_with(4), folder, before="*", number=number)) == -signal.SIGKILL
+        assert {seeds_in(folder / "outputs" / "test" / name) for name in (HE, XAVIER)} <= {2, 4}, number
+        assert commands.wait(commands.start_study(jobs_with(4), folder)) == 0
+        assert_extended(folder, extended)
         shutil.rmtree(folder)
 
 
