@@ -50,7 +50,7 @@ def matters_section(analysis: Analysis) -> Section | None:
     shown["share"] = [_share_and_interval(*row) for row in data[["share", "low", "high"]].to_numpy()]
     parts = data[["takes_part", "takes_part_low", "takes_part_high"]].to_numpy()
     shown["with interactions"] = [_share_and_interval(*row) for row in parts]
-    table = Table("variance_shares", caption, with_level(analysis, data), shown)
+    table = Table("variance_shares", caption, with_level(analysis, data), shown, folded=len(found) > 1)
     return Section("What matters", [*told, Picture("variance_shares", caption, figure), table])
 
 
