@@ -323,6 +323,11 @@ def test_papers_get_latex_and_pdf_and_a_part_of_the_study(monkeypatch: pytest.Mo
     latex = (paper / "tables" / "candidates.tex").read_text()
     assert "lsuv" in latex
     assert "zeros" not in latex
+    for name in ("pairs", "score_profile"):
+        text = (paper / "tables" / f"{name}.tex").read_text()
+        assert text.startswith("% \\usepackage{")
+        assert "booktabs" in text.partition("\n")[0]
+        assert len(pd.read_csv(paper / "tables" / f"{name}.csv")) > 0
     page = (paper / "report.html").read_text()
     assert "<h1>Deep</h1>" in page
     for link in ("figures/pairs.svg", "figures/pairs.pdf", "tables/candidates.csv", "tables/candidates.tex"):
