@@ -46,6 +46,8 @@ def matters_section(analysis: Analysis) -> Section | None:
     shown = pd.DataFrame(index=data.index)
     if len(found) > 1:
         shown["data"] = data["data"]
+    if data["metric"].nunique() > 1:
+        shown["metric"] = data["metric"].map(dict(METRICS))
     shown["source"] = data["source"]
     shown["share"] = [_share_and_interval(*row) for row in data[["share", "low", "high"]].to_numpy()]
     parts = data[["takes_part", "takes_part_low", "takes_part_high"]].to_numpy()
@@ -109,7 +111,7 @@ def _share_and_interval(share: float, low: float, high: float) -> str:
 
 
 def share_text(share: float) -> str:
-    """A share in whole percent; one that is next to nothing, or that came out below 0, is said to be so."""
+    """A share in whole percent: what came out below 0 is none, what came out above 1 is all."""
     if share <= 0:
         return "0 %"
-    return "< 1 %" if share < LEAST_SAID / 2 else f"{100 * share:.0f} %"
+    return "< 1 %" if share < LEAST_SAID / 2 else f"{100 * min(share, 1.0):.0f} %"

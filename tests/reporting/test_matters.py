@@ -76,6 +76,32 @@ def test_several_data_sets_have_a_sentence_each_and_one_together() -> None:
     ]
 
 
+def test_scores_of_two_kinds_are_told_apart() -> None:
+    other = [Cell(one.changes, one.scores, metric="r2") for one in cells("spirals", "teacher")]
+    section = section_of(*cells("digits", "wine"), *other)
+    table = table_of(section, "variance_shares")
+    assert table.folded
+    assert set(table.shown["metric"]) == {"accuracy", "R²"}
+    points = section.parts[0]
+    assert isinstance(points, Points)
+    assert points.items[0].startswith("Of the variance of test accuracy over all data sets, ")
+    assert sum("test R² over all data sets" in item for item in points.items) == 1
+
+
+def test_noise_alone_is_said_to_be_the_seeds() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.05, (4, 8))
+    made = [
+        Cell({"init.name": init, "optim.lr": rate}, 0.5 + noise[2 * k + j])
+        for k, init in enumerate(("he", "xavier"))
+        for j, rate in enumerate((0.1, 0.4))
+    ]
+    text = section_of(*made).parts[0]
+    assert isinstance(text, Paragraph)
+    share = re.search(r"the seed (\d+) %", text.text)
+    assert share is not None
+    assert 70 <= int(share[1]) <= 100
+
+
 def test_the_table_has_every_source_as_a_number_and_adds_up() -> None:
     table = table_of(section_of(*cells("wine")), "variance_shares")
     assert table.data["share"].sum() == pytest.approx(1)
@@ -109,7 +135,8 @@ def test_nothing_is_said_where_nothing_was_crossed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(-0.01, "0 %"), (0.0, "0 %"), (0.004, "< 1 %"), (0.006, "1 %"), (0.613, "61 %"), (1.0, "100 %")]
+    ("share", "text"),
+    [(-0.01, "0 %"), (0.0, "0 %"), (0.004, "< 1 %"), (0.006, "1 %"), (0.613, "61 %"), (1.02, "100 %")],
 )
 def test_shares_in_whole_percent(share: float, text: str) -> None:
     assert share_text(share) == text
