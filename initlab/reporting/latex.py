@@ -30,7 +30,7 @@ SPECIAL = {
     "—": "---",
 }
 MARKS = re.compile("|".join(map(re.escape, SPECIAL)))
-NUMERIC = re.compile(r"[-−<≈]?\s?[\d.]+(e[-+]?\d+)?( \[[^\]]*\]| of \d+)?|—|∞|never")
+NUMERIC = re.compile(r"[-−<≈]?\s?[\d.]+(e[-+]?\d+)?( %)?( \[[^\]]*\]| of \d+)?|—|∞|never")
 # What LaTeX would read as an argument or a star of the command that ends the row above.
 ARGUMENTS = ("[", "*")
 MOST_ROWS = 40  # that stand on one page

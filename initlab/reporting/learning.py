@@ -8,6 +8,7 @@ from initlab.figures.learning_rates import learning_rates
 from initlab.figures.speed import speed
 from initlab.reporting.cells import condition_columns, which_panels, with_level
 from initlab.reporting.document import Paragraph, Part, Picture, Section, Table
+from initlab.reporting.profiles import time_profile_parts
 from initlab.results.analysis import Analysis
 from initlab.results.candidates import CONDITION
 from initlab.results.confidence import percent
@@ -73,7 +74,7 @@ def speed_section(analysis: Analysis) -> Section:
     parts: list[Part] = [Table("speed", caption, with_level(analysis, data), shown)]
     if table["reached"].any():
         what = "Share of networks that have reached the threshold." + which_panels(analysis)
-        parts.insert(0, Picture("speed", what, speed(analysis)))
+        parts = [Picture("speed", what, speed(analysis)), *parts, *time_profile_parts(analysis)]
     else:
         parts.insert(0, Paragraph("No network reached the threshold."))
     return Section("Speed", parts)

@@ -7,8 +7,12 @@ from typing import Final
 from initlab.base.wording import listed
 from initlab.reporting.axes import heat_sections, numeric_axis_sections, ranks_section
 from initlab.reporting.cells import level_words
-from initlab.reporting.document import Paragraph, Part, Points, Report, Section
+from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section
 from initlab.reporting.learning import diverged_section, failed_section, rates_section, speed_section
+from initlab.reporting.matters import HOW as HOW_DIVIDED
+from initlab.reporting.matters import matters_section
+from initlab.reporting.profiles import HOW as HOW_NEAR
+from initlab.reporting.profiles import profiles_section
 from initlab.reporting.remarks import method, remarks
 from initlab.reporting.repeat import how_to_repeat
 from initlab.reporting.scores import all_jobs, curves_section, leaderboard, pairs_section, seeds_section
@@ -58,19 +62,29 @@ def compose_report(analysis: Analysis, title: str) -> Report:
         seeds_section(analysis),
         curves_section(analysis),
         pairs_section(analysis),
+        matters_section(analysis),
         rates_section(analysis),
         *numeric_axis_sections(analysis),
         *heat_sections(analysis),
         ranks_section(analysis),
+        profiles_section(analysis),
         speed_section(analysis),
         diverged_section(analysis),
         *signal_sections(analysis),
         failed_section(analysis),
         all_jobs(analysis),
         how_to_repeat(analysis.study),
-        Section("How the numbers were made", [Points(method(analysis))]),
     ]
-    return Report(title, [section for section in made if section is not None])
+    sections = [section for section in made if section is not None]
+    return Report(title, [*sections, _method_section(analysis, sections)])
+
+
+def _method_section(analysis: Analysis, sections: Sequence[Section]) -> Section:
+    """The section on how the numbers of the others were made."""
+    pictures = {part.name for section in sections for part in section.parts if isinstance(part, Picture)}
+    how = {"variance_shares": HOW_DIVIDED, "score_profile": HOW_NEAR}
+    used = [words for name, words in how.items() if name in pictures]
+    return Section("How the numbers were made", [Points([*method(analysis), *used])])
 
 
 def _answer_section(analysis: Analysis) -> Section:

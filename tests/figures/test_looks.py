@@ -71,9 +71,9 @@ def test_a_scheme_has_one_colour_in_every_figure_of_a_study_and_of_a_probe(
     trained = by_figure(compose_report(analyse(read_study(tmp_path / "outputs" / "study")), "study"))
     expected = {name: to_hex(LOOKS[KNOWN.index(name)].color) for name in THREE}
     assert set(trained) == {
-        "seeds", "curves", "learning_rates", "along_model_depth", "speed",
+        "seeds", "curves", "learning_rates", "along_model_depth", "score_profile", "speed", "time_profile",
         *("signal", "signal_2", "signal_3", "training", "training_2", "training_3"),
-    } - ({"speed"} - set(trained))  # fmt: skip
+    } - ({"speed", "time_profile"} - set(trained))  # fmt: skip
     assert all(colors == expected for colors in trained.values()), trained
     assert probe("-m init=zeros,orthogonal,he name=look", monkeypatch, tmp_path) == 0
     probed = by_figure(compose_probe_report(read_probe(tmp_path / "outputs" / "probe" / "look"), "look"))

@@ -7,13 +7,17 @@ from initlab.figures.critical_difference import critical_difference_diagram, ind
 from initlab.figures.heat import heat_map
 from initlab.figures.learning_rates import learning_rates
 from initlab.figures.pairwise import pairwise_matrix
+from initlab.figures.profiles import score_profile, time_profile
 from initlab.figures.seeds import seeds_as_dots
 from initlab.figures.speed import speed
+from initlab.figures.variance_shares import MOST_BARS_BESIDE, variance_share_bars
 from initlab.reporting.axes import heat_sections
 from initlab.reporting.document import Table
 from initlab.results.analysis import analyse
 from initlab.results.heat import heat_maps
+from initlab.results.profiles import score_profiles, time_profiles
 from initlab.results.ranks import rank_across
+from initlab.results.variance_shares import variance_shares
 from tests.results.studies import Cell, inits, study_of
 
 NOISE = np.random.default_rng(0).normal(0, 0.01, (3, 10))
@@ -153,3 +157,71 @@ def test_an_axis_may_have_any_values() -> None:
     assert isinstance(table, Table)
     assert list(table.shown.columns) == ["data", "candidate", "candidate", "data"]
     assert (table.shown.iloc[:, 2:] == "0.550").all(axis=None)
+
+
+def crossed(*data: str) -> list[Cell]:
+    """Jobs of two initializers, activations and learning rates on some data sets, with noise."""
+    return [
+        Cell(
+            {"data.name": d, "init.name": init, "activation.name": activation, "optim.lr": rate},
+            0.5 + 0.2 * (init == "he") + 0.1 * (activation == "relu") + rate + NOISE[0],
+        )
+        for d in data
+        for init in ("he", "xavier")
+        for activation in ("relu", "tanh")
+        for rate in (0.01, 0.1)
+    ]
+
+
+@pytest.mark.parametrize("data", [("wine",), ("wine", "digits")])
+def test_bars_are_as_long_as_the_shares(data: tuple[str, ...]) -> None:
+    found = variance_shares(analyse(study_of(*crossed(*data))))
+    figure = variance_share_bars(found)
+    assert len(figure.axes) == len(found) == (1 if len(data) == 1 else 3)
+    for panel, one in zip(figure.axes, found, strict=True):
+        rows = one.sources if len(found) == 1 else one.sources.head(MOST_BARS_BESIDE)
+        assert [text.get_text() for text in panel.get_yticklabels()] == list(rows["source"])
+        behind, bars, *_ = panel.containers
+        widths = [bar.get_width() for bar in bars]
+        np.testing.assert_allclose(widths, rows["share"].clip(0, 1), atol=1e-9)
+        np.testing.assert_allclose(
+            [bar.get_width() for bar in behind], rows["takes_part"].fillna(0).clip(0, 1), atol=1e-9
+        )
+        (whiskers,) = panel.collections
+        ends = [sorted(np.asarray(path.vertices)[:, 0]) for path in whiskers.get_paths()]
+        for (low, high), row in zip(ends, rows.to_dict("records"), strict=True):
+            share = np.clip(row["share"], 0, 1)
+            assert (low, high) == pytest.approx((min(share, row["low"]), max(share, row["high"])), abs=1e-9)
+        heights = [bar.get_y() for bar in bars]
+        assert panel.get_ylim()[0] > panel.get_ylim()[1]  # the greatest share on top
+        assert heights == sorted(heights)
+
+
+def test_profiles_are_drawn_as_steps() -> None:
+    analysis = analyse(inits(he=0.9 + NOISE[0], xavier=0.89 + NOISE[1], zeros=[0.1] * 10))
+    profiles = score_profiles(analysis)
+    (panel,) = score_profile(analysis, profiles).axes
+    lines = {line.get_label(): line for line in panel.get_lines()}
+    for place, name in enumerate(profiles[0].names):
+        distances, shares = np.asarray(lines[name].get_xdata()), np.asarray(lines[name].get_ydata())
+        np.testing.assert_array_equal(distances[:-1], profiles[0].within)
+        np.testing.assert_array_equal(shares[:-1], profiles[0].shares[place])
+        assert lines[name].get_drawstyle() == "steps-post"
+    assert panel.get_ylabel() == "share of 10 seeds"
+    assert len(panel.collections) == 3  # bands
+
+
+def test_time_profiles_begin_at_the_fastest() -> None:
+    analysis = analyse(inits(he=[0.95] * 6, xavier=[0.95, 0.95, 0.95, 0.5, 0.5, 0.5]))
+    (panel,) = time_profile(analysis, time_profiles(analysis)).axes
+    lines = {line.get_label(): line for line in panel.get_lines()}
+    assert np.asarray(lines["he"].get_xdata())[0] == 1
+    assert set(np.asarray(lines["he"].get_ydata())) == {1.0}
+    assert set(np.asarray(lines["xavier"].get_ydata())) == {0.5}
+    assert panel.get_xscale() == "log"
+
+
+def test_profiles_over_data_sets_say_so() -> None:
+    analysis = analyse(study_of(*crossed("wine", "digits")))
+    (panel,) = score_profile(analysis, score_profiles(analysis)).axes
+    assert (panel.get_title(), panel.get_ylabel()) == ("across data sets", "share of 2 data sets")

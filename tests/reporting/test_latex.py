@@ -32,6 +32,13 @@ def test_a_table_of_words_and_numbers() -> None:
     ]
 
 
+def test_percentages_stand_to_the_right_like_other_numbers() -> None:
+    shown = pd.DataFrame({"source": ["seed", "initializer"], "share": ["61 % [58 %, 64 %]", "< 1 % [0 %, 2 %]"]})
+    text = to_latex(Table("shares", "Shares.", shown, shown))
+    assert r"\begin{tabular}{lr}" in text
+    assert r"seed & 61 \% [58 \%, 64 \%] \\" in text
+
+
 @pytest.mark.parametrize(("cell", "written"), [("[0, 1]", "{[}0, 1]"), ("*best", "{*}best")])
 def test_a_first_cell_is_no_argument_of_the_row_above(cell: str, written: str) -> None:
     shown = pd.DataFrame({"range": [cell, cell], "init": ["he", "[zeros]"]})

@@ -22,6 +22,7 @@ from tests.helpers import run
 from tests.results.studies import Cell, write_study
 
 EVIL = "<script>alert(1)</script>$x_2$&\"'|*`[a](b)"
+PICTURES = 10
 SCORES = {"he": 0.9, "xavier": 0.88, "zeros": 0.1}
 NOISE = np.random.default_rng(0).normal(0, 0.02, 200)
 
@@ -90,11 +91,11 @@ def test_the_page_has_every_section_and_needs_nothing_else(study: Path) -> None:
     assert all(link.startswith("#") or (study / link).is_file() for link in page.links)
     titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles == [
-        "The answer", "Leaderboard", "Every seed", "Learning curves", "Pair by pair", "Learning rates",
-        "Candidate × activation", "Across data sets", "Speed", "Diverged", "Failed", "All jobs", "How to repeat it",
-        "How the numbers were made",
+        "The answer", "Leaderboard", "Every seed", "Learning curves", "Pair by pair", "What matters",
+        "Learning rates", "Candidate × activation", "Across data sets", "Near the best", "Speed", "Diverged", "Failed",
+        "All jobs", "How to repeat it", "How the numbers were made",
     ]  # fmt: skip
-    assert page.tags.count("img") == len(list((study / "figures").glob("*.svg"))) == 7
+    assert page.tags.count("img") == len(list((study / "figures").glob("*.svg"))) == PICTURES
 
 
 def test_whatever_a_config_contains_is_shown_as_it_is(study: Path) -> None:
@@ -120,8 +121,8 @@ def test_every_figure_is_a_picture_twice(study: Path) -> None:
 def test_every_table_is_a_csv_of_numbers(study: Path) -> None:
     names = {path.stem for path in (study / "tables").glob("*.csv")}
     assert names == {
-        "candidates", "pairs", "learning_rates", "heat_activation", "ranks", "speed", "diverged", "failed", "jobs",
-        "environment",
+        "candidates", "pairs", "variance_shares", "learning_rates", "heat_activation", "ranks", "score_profile",
+        "speed", "time_profile", "diverged", "failed", "jobs", "environment",
     }  # fmt: skip
     table = pd.read_csv(study / "tables" / "candidates.csv")
     assert table["score"].dtype == np.float64
@@ -141,7 +142,7 @@ def test_the_leaderboard_is_the_tables_means(study: Path) -> None:
 def test_the_markdown_has_its_pictures_and_tables(study: Path) -> None:
     text = (study / "report.md").read_text()
     pictures = re.findall(r"\]\((figures/.*?)\)", text)
-    assert len(pictures) == 7
+    assert len(pictures) == PICTURES
     assert all((study / path).is_file() for path in pictures)
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
@@ -278,7 +279,7 @@ def test_a_browser_shows_every_figure_and_asks_for_nothing(study: Path, tmp_path
     title = re.search(r"<title>(.*?)</title>", browse(copy, tmp_path)[0])
     assert title is not None
     seen = json.loads(html.unescape(title[1]))
-    assert len(seen["widths"]) == 7
+    assert len(seen["widths"]) == PICTURES
     assert min(seen["widths"]) > 300
     assert seen["loaded"] == []
 
@@ -322,6 +323,11 @@ def test_papers_get_latex_and_pdf_and_a_part_of_the_study(monkeypatch: pytest.Mo
     latex = (paper / "tables" / "candidates.tex").read_text()
     assert "lsuv" in latex
     assert "zeros" not in latex
+    for name in ("pairs", "score_profile"):
+        text = (paper / "tables" / f"{name}.tex").read_text()
+        assert text.startswith("% \\usepackage{")
+        assert "booktabs" in text.partition("\n")[0]
+        assert len(pd.read_csv(paper / "tables" / f"{name}.csv")) > 0
     page = (paper / "report.html").read_text()
     assert "<h1>Deep</h1>" in page
     for link in ("figures/pairs.svg", "figures/pairs.pdf", "tables/candidates.csv", "tables/candidates.tex"):
