@@ -326,8 +326,14 @@ def _checkpoint(job: Job) -> str:
     """Where in its file a network's weights were found, if not at its top."""
     if job.init.scheme != "pretrained":
         return ""
+    seen = (
+        "; if they were trained on these data, they have seen rows that are tested on here: data.resplit=false for both"
+        if job.resplits
+        else ""
+    )
     place = where_found(job.init.parameters["path"], job.init.parameters.get("member"))
-    return f"init.path={job.init.parameters['path']}: weights found there: {place}" if place else ""
+    found = f"weights found there: {place}" if place else "weights of a former training" if seen else ""
+    return f"init.path={job.init.parameters['path']}: {found}{seen}" if found else ""
 
 
 def _recipe(job: Job) -> str:
