@@ -200,8 +200,9 @@ def prepare_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A name that nobody else has: hosts that share a disk may have the same process ids.
-        handle, trial = tempfile.mkstemp(dir=folder, prefix=".writable-")
+        # A name that nobody else has: hosts that share a disk may have the same process ids. What a kill leaves is
+        # removed with all partial files.
+        handle, trial = tempfile.mkstemp(dir=folder, prefix=".writable-", suffix=".partial")
         os.close(handle)
         Path(trial).unlink(missing_ok=True)
     except OSError as error:
