@@ -82,10 +82,11 @@ def _by_row(known: RowScores | None, finished: pd.DataFrame, metric: str, level:
         metric: What the scores are, a name of `schema.METRICS`.
         level: Confidence level of the interval.
     """
-    if known is None or finished.empty:
+    seeds = np.sort(finished["seed"].to_numpy(np.int64))
+    if known is None or finished.empty or not np.isin(seeds, known.seeds).all():
         return {"covers": "seeds", "share_of_rows": np.nan}
     found = estimate(
-        known.of_seeds(np.sort(finished["seed"].to_numpy(np.int64))),
+        known.of_seeds(seeds),
         weight_of_rows=ROWS_OF_A_MEAN,
         counts=metric == "accuracy",
     )
