@@ -125,7 +125,8 @@ def _standing(table: pd.DataFrame) -> list[str]:
     if others.empty:
         return ["Nothing else trained."]
     if (others["standing"] == "worse").all():
-        return [f"{best} is better than {'each of ' if len(others) > 1 else ''}the {counted(len(others), 'other')}."]
+        each = f"each of the {len(others)} others" if len(others) > 1 else str(others["candidate"].iloc[0])
+        return [f"{best} is better than {each}."]
     sentences = [f"{best} ranks first of the {len(table)} that trained."]
     for standing, words in {"equivalent": "equivalent to it", "undecided": "undecided beside it"}.items():
         names = list(others.loc[others["standing"] == standing, "candidate"].astype(str))
@@ -173,7 +174,8 @@ def _beside_torch(analysis: Analysis, name: str) -> str:
     difference = difference_text(sign * float(row["difference"]), *ends)
     if row["verdict"] in ("better", "worse"):
         word = "better" if (row["verdict"] == "better") == (sign == 1) else "worse"
-        return f"It is {word} than torch's own by {difference} ({p_words(row['p_adjusted'])})."
+        by = difference_text(abs(float(row["difference"])), *sorted(map(abs, ends)))  # both ends have its sign
+        return f"It is {word} than torch's own by {by} ({p_words(row['p_adjusted'])})."
     if row["verdict"] == "equivalent":
         return f"It is equivalent to torch's own: {difference}, less than {analysis.margin:g}."
     return f"It is undecided whether it is better than torch's own: {difference}."

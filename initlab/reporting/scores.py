@@ -21,6 +21,7 @@ from initlab.reporting.document import Picture, Section, Table
 from initlab.results.analysis import Analysis
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.confidence import percent
+from initlab.results.pairs import MOST_SEEDS
 
 
 def leaderboard(analysis: Analysis) -> Section:
@@ -110,11 +111,11 @@ def pairs_section(analysis: Analysis) -> Section | None:
     shown["a − b"] = [difference_text(*row) for row in columns]
     columns = zip(pairs["superiority"], pairs["superiority_low"], pairs["superiority_high"], strict=True)
     shown["P(a beats b)"] = [interval_text(*row) for row in columns]
-    shown["d"] = [f"{value:.2f}" if np.isfinite(value) else "∞" for value in pairs["effect"]]
+    shown["d"] = pairs["effect"].map(_effect_text)
     shown["p"], shown["p, corrected"] = pairs["p"].map(p_text), pairs["p_adjusted"].map(p_text)
     shown["seeds"] = pairs["seeds"].astype(str)
     if (pairs["verdict"] == "undecided").any():
-        shown["seeds to decide"] = pairs["seeds_needed"].map(_seeds_text)
+        shown["seeds to decide"] = list(map(_seeds_text, pairs["seeds_needed"], pairs["share_of_rows"]))
     caption = (
         f"Test scores compared seed by seed. The {percent(analysis.level)} intervals of a − b hold for all pairs of a "
         f"condition together; equivalent: the whole interval is within ±{analysis.margin:g}."
@@ -128,11 +129,25 @@ def pairs_section(analysis: Analysis) -> Section | None:
     )
 
 
-def _seeds_text(needed: float) -> str:
-    """How many seeds would probably decide a pair; empty where it is decided, or nothing tells."""
+def _effect_text(deviations: float) -> str:
+    """An effect size: a dash if it is NaN."""
+    if math.isnan(deviations):
+        return "—"
+    return f"{deviations:.2f}".replace("inf", "∞")
+
+
+def _seeds_text(needed: float, share_of_rows: float) -> str:
+    """How many seeds would probably decide a pair; empty where it is decided, or nothing tells.
+
+    Args:
+        needed: The number; infinite where none would do.
+        share_of_rows: Which share of the variance rows make; NaN where that is not known.
+    """
     if math.isnan(needed):
         return ""
-    return "more rows" if math.isinf(needed) else str(int(needed))
+    if math.isfinite(needed):
+        return str(int(needed))
+    return "more rows" if share_of_rows > 0 else f"> {MOST_SEEDS:,}"
 
 
 def all_jobs(analysis: Analysis) -> Section:

@@ -12,6 +12,7 @@ from initlab.results.baseline import baseline_name, baseline_under, learned_cand
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs
 from initlab.results.confidence import significance
+from initlab.results.pairs import MOST_SEEDS
 from initlab.results.ranks import data_sets_needed
 from initlab.tables.schema import METRICS
 
@@ -35,7 +36,7 @@ def answer(analysis: Analysis) -> list[str]:
     and what ranks across data sets say.
     """
     conditions = analysis.conditions
-    covers = [coverage_words(analysis)] if (analysis.candidates["seeds"] > 1).any() else []
+    covers = [coverage_words(analysis)] if analysis.candidates["score_low"].notna().any() else []
     if len(conditions) == 1:
         return [condition_words(analysis, conditions[0]), *covers]
     paragraphs = [_overview(analysis), *covers]
@@ -75,7 +76,8 @@ def condition_words(analysis: Analysis, condition: Condition, *, brief: bool = F
             f"On the seeds that both have, it is worse than {listed(_others(parts['worse'], brief=True))}."
         )
     if len(parts["better"]):
-        beaten, p = _others(parts["better"], brief=brief, by=" by "), float(parts["better"]["p_adjusted"].max())
+        beaten = _others(parts["better"], brief=brief, by="" if brief else " by ")
+        p = float(parts["better"]["p_adjusted"].max())
         largest = f"{'' if len(beaten) == 1 else 'largest '}{p_words(p)}"
         pairs_made = count_pairs(len(table))
         how = "" if brief or pairs_made == 1 else f", corrected for {counted(pairs_made, 'pair')}"
@@ -141,25 +143,23 @@ def _undecided(pairs: pd.DataFrame, *, brief: bool) -> list[str]:
         sentences.append(f"Undecided between it and {listed(_others(known, brief=brief))}.")
     if brief:
         return sentences
-    by_seeds, by_rows = known[known["seeds_needed"] < math.inf], known[known["seeds_needed"] == math.inf]
-    if len(by_seeds):
-        needed = int(by_seeds["seeds_needed"].max())
-        which = _it(known) if len(by_seeds) == len(known) else listed(list(by_seeds["b"]))
-        sentences.append(f"About {counted(needed, 'seed')} would probably decide {which}.")
-    if len(by_rows):
-        which = _it(known) if len(by_rows) == len(known) else listed(list(by_rows["b"]))
-        takes = "that takes more test rows" if by_rows["share_of_rows"].notna().all() else "they are too close"
-        sentences.append(f"For {which} no number of seeds would do: {takes}.")
+    needed, by_rows = known["seeds_needed"], known["share_of_rows"] > 0
+    parts = {
+        "About {most} seeds would probably decide {which}.": known[needed < math.inf],
+        "For {which} no number of seeds would do: that takes more test rows.": known[(needed == math.inf) & by_rows],
+        f"More than {MOST_SEEDS:,} seeds would be needed to decide {{which}}.": known[(needed == math.inf) & ~by_rows],
+    }
+    for words, part in parts.items():
+        if len(part):
+            it = "it" if len(part) == 1 else "them"
+            which = it if len(part) == len(known) else listed(list(part["b"]))
+            sentences.append(words.format(most=f"{part['seeds_needed'].max():.0f}", which=which))
     return sentences
-
-
-def _it(pairs: pd.DataFrame) -> str:
-    return "it" if len(pairs) == 1 else "them"
 
 
 def coverage_words(analysis: Analysis) -> str:
     """What the intervals hold for, and which share of the uncertainty is seeds and which rows."""
-    table = analysis.candidates[analysis.candidates["seeds"] > 1]
+    table = analysis.candidates[analysis.candidates["score_low"].notna()]
     sentences = []
     for covers, rows in table.groupby("covers", sort=False):
         of_these = "" if table["covers"].nunique() == 1 else f" on {listed(list(dict.fromkeys(rows['data'])), 4)}"

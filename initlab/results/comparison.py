@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 
 def superiority(differences: FloatArray, *, level: float = LEVEL) -> tuple[float, float, float]:
-    """Probability that A beats B on a seed, a tie counting half, and its interval (Wilson 1927).
+    """Probability that A beats B on a seed, an equal score counting half, and its interval (Wilson 1927).
 
     Args:
         differences: A's score less B's on each seed, shape (seeds,), at least one.
@@ -24,7 +24,7 @@ def superiority(differences: FloatArray, *, level: float = LEVEL) -> tuple[float
     seeds = len(differences)
     share = float((differences > 0).mean() + (differences == 0).mean() / 2)
     z2 = stats.norm.ppf((1 + level) / 2) ** 2
-    # Ties make the share vary less than a coin's, so that the interval is rather too wide with them.
+    # Equal scores make the share vary less than a coin's, so that the interval is rather too wide with them.
     middle = (share + z2 / (2 * seeds)) / (1 + z2 / seeds)
     half = np.sqrt(z2 * (share * (1 - share) / seeds + z2 / (4 * seeds**2))) / (1 + z2 / seeds)
     return share, max(0.0, float(middle - half)), min(1.0, float(middle + half))

@@ -13,13 +13,14 @@ Nadeau & Bengio 2003 and Bouthillier et al. 2021 (arXiv:2103.03098) on splits th
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special  # of which stats.t is made, and far quicker
 
 from initlab.results.confidence import LEVEL
+from initlab.results.intervals import LEAST_EQUAL
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,6 +34,7 @@ ROWS_OF_A_DIFFERENCE: Final = 3.0
 LEAST_SPREAD: Final = 0.25
 DIGITS: Final = 12  # what differs behind them differs by rounding
 FEW_ROWS: Final = 5  # that differ from the others: too few to tell how much rows vary
+UNKNOWN: Final = -1  # the place of a row of which it is not known which it is
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class RowScores:
         seeds: Of the members, ascending, shape (members,).
         scores: A member's mean over its rows is its test score, shape (members, tested).
         rows: Which rows of the data set each was tested on, shape (members, tested); None: all on the same, in order.
+            `UNKNOWN` throughout for a member of which that was not kept, as it diverged.
         trained_on: How many rows each was trained on.
     """
 
@@ -64,7 +67,7 @@ class Estimate:
 
     Attributes:
         mean: Of all cells.
-        of_seeds: The part of its variance that more seeds make smaller.
+        of_seeds: The part of its variance that more seeds make smaller; NaN where so few seeds do not tell.
         of_rows: The part that only more rows make smaller; NaN where results by row are not known.
         seeds: How many there are.
         rows: How many different rows; 0 where they are not known.
@@ -95,13 +98,13 @@ class Estimate:
         return self.of_rows / self.variance if self.variance else 0.0
 
     def half_width(self, significance: float) -> float:
-        """Half of the interval that leaves out the truth with that probability; infinite for a single seed."""
-        if self.seeds < 2:
+        """Half of the interval that leaves out the truth so often; infinite where too few seeds do not tell."""
+        if np.isnan(self.of_seeds):
             return np.inf
-        return float(stats.t.isf(significance / 2, self.freedom) * np.sqrt(self.variance))
+        return float(-special.stdtrit(self.freedom, significance / 2) * np.sqrt(self.variance))
 
     def interval(self, level: float = LEVEL, limits: tuple[float, float] = (-np.inf, np.inf)) -> tuple[float, float]:
-        """Lower and upper end; NaN for a single seed.
+        """Lower and upper end; NaN where too few seeds do not tell.
 
         Args:
             level: Coverage that is aimed at, in (0, 1).
@@ -114,12 +117,12 @@ class Estimate:
         return float(low), float(high)
 
     def p(self) -> float:
-        """Two-sided p of a mean of 0; 1 for a single seed."""
-        if self.seeds < 2 or self.mean == 0:
+        """Two-sided p of a mean of 0; 1 where too few seeds do not tell."""
+        if np.isnan(self.of_seeds) or self.mean == 0:
             return 1.0
         if self.variance == 0:
             return 0.0
-        return float(2 * stats.t.sf(abs(self.mean) / np.sqrt(self.variance), self.freedom))
+        return float(2 * special.stdtr(self.freedom, -abs(self.mean) / np.sqrt(self.variance)))
 
 
 def estimate(known: RowScores, *, weight_of_rows: float, counts: bool) -> Estimate:
@@ -190,12 +193,14 @@ def estimate_difference(a: RowScores, b: RowScores, *, counts: bool) -> Estimate
 def of_seeds_alone(scores: FloatArray) -> Estimate:
     """The same where results by row are not known: what it says holds for these test rows only.
 
+    Of fewer than `LEAST_EQUAL` equal scores nobody knows how much others would vary.
+
     Args:
         scores: One a member, shape (members,), at least one.
     """
-    several = len(scores) > 1
-    spread = float(scores.var(ddof=1)) if several and np.ptp(scores) > 0 else 0.0
-    return Estimate(float(scores.mean()), spread / len(scores) if several else np.nan, np.nan, len(scores), 0)
+    seeds, varying = len(scores), bool(np.ptp(scores) > 0)  # a variance of equal numbers is not 0, but rounding
+    spread = float(scores.var(ddof=1)) if varying else 0.0 if seeds >= LEAST_EQUAL else np.nan
+    return Estimate(float(scores.mean()), spread / seeds, np.nan, seeds, 0)
 
 
 @dataclass(frozen=True)
@@ -222,6 +227,8 @@ def _components(scores: FloatArray, rows: IntArray | None) -> _Components:
     members, tested = scores.shape
     size = members * tested
     centered = scores - scores.mean()
+    if rows is not None:
+        rows = _told_apart(rows)
     if rows is None:
         counts, sums = np.full(tested, float(members)), centered.sum(0)
     else:
@@ -248,20 +255,26 @@ def _components(scores: FloatArray, rows: IntArray | None) -> _Components:
     return _Components(max(0.0, float(row)), max(0.0, float(left)), different, telling, weight)
 
 
-def paired(a: RowScores, b: RowScores) -> RowScores | None:
-    """Differences of the results of members of equal seed on equal rows; None where they share no seed.
+def _told_apart(rows: IntArray) -> IntArray:
+    """The same rows; those of a member whose rows are unknown count as rows that nobody else has seen."""
+    unknown = rows == UNKNOWN
+    return np.where(unknown, rows.max() + np.cumsum(unknown).reshape(rows.shape), rows)
 
-    Raises:
-        ValueError: members of equal seed were tested on different rows.
+
+def paired(a: RowScores, b: RowScores) -> RowScores | None:
+    """Differences of the results of members of equal seed on equal rows; None where they share no seed, or no rows.
+
+    Where the rows of one of two members are unknown, they are those of the other.
     """
     seeds = np.intersect1d(a.seeds, b.seeds)
     if not len(seeds):
         return None
     first, second = a.of_seeds(seeds), b.of_seeds(seeds)
-    if not _same(first.rows, second.rows) or first.scores.shape != second.scores.shape:
-        raise ValueError("members of equal seed were tested on different rows")
-    return RowScores(seeds, first.scores - second.scores, first.rows, first.trained_on)
-
-
-def _same(a: Any, b: Any) -> bool:
-    return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+    if first.scores.shape != second.scores.shape or (first.rows is None) != (second.rows is None):
+        return None
+    rows = None
+    if first.rows is not None and second.rows is not None:
+        rows = np.where(first.rows == UNKNOWN, second.rows, first.rows)
+        if ((second.rows != UNKNOWN) & (second.rows != rows)).any():
+            return None
+    return RowScores(seeds, first.scores - second.scores, rows, first.trained_on)

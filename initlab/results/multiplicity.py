@@ -14,8 +14,10 @@ GRID = np.linspace(-9.0, 9.0, 3601)  # standard deviations
 def adjusted_p(p: FloatArray, candidates: int) -> FloatArray:
     """The p of each pair among all pairs of so many candidates: how often the widest of them is as clear by chance.
 
-    It is the chance that the range of so many normal numbers is as wide (Tukey 1953). Where their variances differ it
-    is too large rather than too small (Hayter 1984). For two candidates it is p itself.
+    It is the chance that the range of so many normal numbers is as wide (Tukey 1953): right for means of equal
+    variance, and too large rather than too small where the variances of independent ones differ (Hayter 1984). Each
+    pair has a variance of its own, which few seeds tell badly: of 10 seeds and 9 candidates, 6 % of studies without any
+    difference have a p below 5 %, of 5 seeds up to 7 %. For two candidates it is p itself.
 
     Example:
         >>> import numpy as np

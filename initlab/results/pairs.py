@@ -11,13 +11,14 @@ from scipy import stats
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import FloatArray, all_pairs, effect_size, superiority
 from initlab.results.confidence import LEVEL, MARGIN, significance
-from initlab.results.crossed import Estimate, RowScores, estimate_difference, of_seeds_alone
+from initlab.results.crossed import Estimate, IntArray, RowScores, estimate_difference, of_seeds_alone
 from initlab.results.multiplicity import adjusted_p, pairwise_significance
 from initlab.results.scores import DIGITS, counted_rows, counted_scores
 from initlab.results.study import Study
 
 MOST_COMPARED: Final = 20  # candidates; of more only the pairs with the best are shown, corrected for all
 MOST_SEEDS: Final = 10_000  # that anyone would train to decide a pair
+FARTHEST: Final = (-1.0, 1.0)  # that scores in [0, 1] can be apart
 COLUMNS: Final = [
     *("a", "b", "seeds", "difference", "low", "high"),
     *("superiority", "superiority_low", "superiority_high", "effect"),
@@ -46,11 +47,12 @@ def compare_pairs(
 
     Returns:
         data, metric, setting, a, b, seeds, difference (a's mean less b's) with low and high, superiority (the
-        probability that a beats b on a seed) with superiority_low and superiority_high, effect (Cohen's d), p,
-        p_adjusted (for the number of pairs and looks), verdict (`better` or `worse` for a, where the interval leaves
-        out 0; `equivalent` where it lies within the margin; else `undecided`), seeds_needed (how many would probably
-        decide what is undecided; infinite where only more test rows do), share_of_rows (of the variance), and the parts
-        of that: of_seeds, of_rows, and rows (how many different ones; 0 where they are not known).
+        probability that a beats b on a seed) with superiority_low and superiority_high of this pair alone, effect
+        (Cohen's d), p, p_adjusted (for the number of pairs and looks), verdict (`better` or `worse` for a, where the
+        interval leaves out 0; `equivalent` where it lies within the margin; else `undecided`), seeds_needed (how many
+        would probably decide what is undecided; infinite where only more test rows do, or more than 10,000),
+        share_of_rows (of the variance), and the parts of that: of_seeds, of_rows, and rows (how many different ones; 0
+        where they are not known).
     """
     counted = study.members.assign(counted=counted_scores(study.members)).set_index("seed").sort_index()
     by_job = {str(job): rows for job, rows in counted.groupby("job", sort=False)}
@@ -58,10 +60,10 @@ def compare_pairs(
     for (data, metric, setting), group in candidates.groupby(CONDITION, sort=False):
         if len(group) > 1:
             entries = [
-                _Candidate(str(row["candidate"]), by_job[row["job"]], _counted_rows(study, by_job, str(row["job"])))
-                for _, row in group.iterrows()
+                _candidate(str(name), by_job[str(job)], study.row_scores(str(job)))
+                for name, job in group[["candidate", "job"]].to_numpy()
             ]
-            pairs = _pairs_of(entries, significance(level) / looks, margin, counts=metric == "accuracy")
+            pairs = _pairs_of(entries, significance(level) / looks, margin, counts=metric == "accuracy", level=level)
             pairs["p_adjusted"] = np.minimum(1.0, pairs["p_adjusted"] * looks)
             parts.append(pairs.assign(data=str(data), metric=str(metric), setting=str(setting)))
     if not parts:
@@ -75,21 +77,33 @@ class _Candidate:
 
     Attributes:
         name: As the tables call it.
-        members: Its members by seed, with `counted`, the score that each is compared by.
+        seeds: Of its members, ascending, shape (members,).
+        counted: The score that each member is compared by, shape (members,).
+        measured: Test score and test loss of each, without what differs by rounding only, shape (members, 2).
         by_row: Their counted results by test row; None where these are not known.
     """
 
     name: str
-    members: pd.DataFrame
+    seeds: IntArray
+    counted: FloatArray
+    measured: FloatArray
     by_row: RowScores | None
 
 
-def _counted_rows(study: Study, members: dict[str, pd.DataFrame], job: str) -> RowScores | None:
-    known = study.row_scores(job)
-    return None if known is None else counted_rows(known, members[job])
+def _candidate(name: str, members: pd.DataFrame, known: RowScores | None) -> _Candidate:
+    """One from its members by seed, with a column `counted`, and what they scored by row."""
+    return _Candidate(
+        name,
+        members.index.to_numpy(np.int64),
+        members["counted"].to_numpy(np.float64),
+        members[["test_score", "test_loss"]].to_numpy(np.float64, na_value=np.nan).round(DIGITS),
+        None if known is None else counted_rows(known, members),
+    )
 
 
-def _pairs_of(entries: Sequence[_Candidate], error: float, margin: float, *, counts: bool) -> pd.DataFrame:
+def _pairs_of(
+    entries: Sequence[_Candidate], error: float, margin: float, *, counts: bool, level: float
+) -> pd.DataFrame:
     """All pairs of one condition, or of many candidates those with the first.
 
     Args:
@@ -97,27 +111,29 @@ def _pairs_of(entries: Sequence[_Candidate], error: float, margin: float, *, cou
         error: How seldom any of the pairs may be wrong.
         margin: A difference that does not matter.
         counts: Whether a row is right or wrong.
+        level: Confidence level of what is said of each pair by itself, how often a beats b.
     """
     of_pair = pairwise_significance(error, len(entries))
     shown = [pair for pair in all_pairs(len(entries)) if pair[0] == 0 or len(entries) <= MOST_COMPARED]
-    table = pd.DataFrame([_row(entries[i], entries[j], of_pair, margin, counts=counts) for i, j in shown])
+    table = pd.DataFrame([_row(entries[i], entries[j], of_pair, margin, counts, level) for i, j in shown])
     table["p_adjusted"] = adjusted_p(table["p"].to_numpy(np.float64), len(entries))
     return table
 
 
-def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, *, counts: bool) -> dict[str, Any]:
-    seeds = a.members.index.intersection(b.members.index)
+def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, counts: bool, level: float) -> dict[str, Any]:
+    seeds, of_a, of_b = np.intersect1d(a.seeds, b.seeds, assume_unique=True, return_indices=True)
     row: dict[str, Any] = {"a": a.name, "b": b.name, "seeds": len(seeds)}
     if not len(seeds):
         numbers = [name for name in COLUMNS if name not in (*row, "verdict")]
         return row | dict.fromkeys(numbers, np.nan) | {"p": 1.0, "verdict": "undecided"}
-    first, second = (side.members.loc[seeds] for side in (a, b))
-    differences = _differences(first["counted"], second["counted"])
-    found = _estimate(a, b, differences, counts=counts)
-    if len(seeds) > 1 and _same_networks(first, second):
-        found = replace(found, of_seeds=0.0, of_rows=0.0)
-    share, share_low, share_high = superiority(differences)
-    low, high = _ends(found, of_pair)
+    first, second = a.counted[of_a], b.counted[of_b]
+    differences = (first - second).round(DIGITS)  # what differs by rounding only is equal
+    found = _estimate(a, b, differences, seeds, counts=counts)
+    same_networks = np.array_equal(a.measured[of_a], b.measured[of_b], equal_nan=True)
+    if same_networks and len(seeds) > 1:
+        found = replace(found, mean=0.0, of_seeds=0.0, of_rows=0.0)
+    share, share_low, share_high = superiority(differences, level=level)
+    low, high = found.interval(1 - of_pair, FARTHEST)
     verdict = verdict_of(low, high, margin)
     return row | {
         "difference": float(differences.mean()),
@@ -126,7 +142,7 @@ def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, *, counts:
         "superiority": share,
         "superiority_low": share_low,
         "superiority_high": share_high,
-        "effect": effect_size(first["counted"].to_numpy(np.float64), second["counted"].to_numpy(np.float64)),
+        "effect": effect_size(first, second),
         "p": found.p(),
         "verdict": verdict,
         "seeds_needed": seeds_to_decide(found, of_pair, margin) if verdict == "undecided" else np.nan,
@@ -137,18 +153,13 @@ def _row(a: _Candidate, b: _Candidate, of_pair: float, margin: float, *, counts:
     }
 
 
-def _estimate(a: _Candidate, b: _Candidate, differences: FloatArray, *, counts: bool) -> Estimate:
-    """Mean difference and its variance, by rows too where both are known by row."""
+def _estimate(a: _Candidate, b: _Candidate, differences: FloatArray, seeds: IntArray, *, counts: bool) -> Estimate:
+    """Mean difference on some seeds and its variance, by rows too where both are known by row."""
     if a.by_row is not None and b.by_row is not None:
         found = estimate_difference(a.by_row, b.by_row, counts=counts)
-        if found is not None and found.seeds == len(differences):
+        if found is not None and found.seeds == len(seeds) and np.isin(seeds, a.by_row.seeds).all():
             return found
     return of_seeds_alone(differences)
-
-
-def _ends(found: Estimate, error: float) -> tuple[float, float]:
-    low, high = found.interval(1 - error)
-    return max(-1.0, low), min(1.0, high)  # NaN stays NaN
 
 
 def verdict_of(low: float, high: float, margin: float) -> Verdict:
@@ -170,19 +181,19 @@ def seeds_to_decide(found: Estimate, error: float, margin: float) -> float:
     """With how many seeds a pair would probably be decided: if its difference and variances are as they look now.
 
     Args:
-        found: Its difference, of at least 2 seeds.
+        found: Its difference.
         error: How seldom its interval may be wrong.
         margin: A difference that does not matter.
 
     Returns:
-        Infinite where no number of seeds decides it, or none below 10,000; NaN for a single seed.
+        Infinite where no number of seeds decides it, or none below 10,000; NaN where so few do not tell.
     """
-    if found.seeds < 2:
+    if np.isnan(found.of_seeds):
         return np.nan
 
     def decided(seeds: int) -> bool:
         then = replace(found, of_seeds=found.of_seeds * found.seeds / seeds, seeds=seeds)
-        return verdict_of(*_ends(then, error), margin) != "undecided"
+        return verdict_of(*then.interval(1 - error, FARTHEST), margin) != "undecided"
 
     if not decided(MOST_SEEDS):
         return np.inf
@@ -210,14 +221,3 @@ def chance_to_be_decided(found: Estimate, error: float, margin: float, seeds: in
     better = law.sf(half) + law.cdf(-half)
     equivalent = law.cdf(margin - half) - law.cdf(half - margin) if half < margin else 0.0
     return float(min(1.0, better + equivalent))
-
-
-def _differences(a: pd.Series, b: pd.Series) -> FloatArray:
-    """A less b, where what differs by rounding only is equal."""
-    return np.asarray((a.to_numpy(np.float64) - b.to_numpy(np.float64)).round(DIGITS))
-
-
-def _same_networks(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether two jobs ended with the same networks on these seeds: the same losses and scores, to the last digit."""
-    columns = ["test_score", "test_loss"]
-    return bool(a[columns].round(DIGITS).equals(b[columns].round(DIGITS)))

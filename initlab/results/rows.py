@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from initlab.base.errors import UserError
-from initlab.results.crossed import RowScores
+from initlab.results.crossed import UNKNOWN, RowScores
 from initlab.tables.store import read_table
 
 
 def read_row_scores(folders: Sequence[Path], *, trained_on: int) -> RowScores | None:
     """What the members of a job scored by row, ascending by seed; None where a folder has no such table.
 
-    Members that diverged have no results by row; they count as 0 on each.
+    Members that diverged have no results by row: they count as 0 on each, and which rows these are is unknown.
 
     Args:
         folders: Of the jobs that count as one, whose seeds differ; of a seed that several have the first one's counts.
@@ -34,8 +34,7 @@ def read_row_scores(folders: Sequence[Path], *, trained_on: int) -> RowScores | 
         return None
     (count,) = tested
     seeds = sorted(scores)
-    nothing = np.zeros(count)
-    of_member = [nothing if scores[seed] is None else np.asarray(scores[seed], dtype=np.float64) for seed in seeds]
-    placed = [rows[seed] for seed in seeds]
-    by_row = None if any(places is None for places in placed) else np.stack([np.asarray(p, np.int64) for p in placed])
-    return RowScores(np.array(seeds), np.stack(of_member), by_row, trained_on)
+    of_member = [np.zeros(count) if scores[seed] is None else np.asarray(scores[seed], np.float64) for seed in seeds]
+    placed = [np.full(count, UNKNOWN) if rows[seed] is None else np.asarray(rows[seed], np.int64) for seed in seeds]
+    official = all(rows[seed] is None for seed in seeds)
+    return RowScores(np.array(seeds), np.stack(of_member), None if official else np.stack(placed), trained_on)

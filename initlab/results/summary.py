@@ -82,10 +82,10 @@ def _by_row(known: RowScores | None, finished: pd.DataFrame, metric: str, level:
         metric: What the scores are, a name of `schema.METRICS`.
         level: Confidence level of the interval.
     """
-    if known is None or finished.empty:
+    seeds = np.sort(finished["seed"].to_numpy(np.int64))
+    if known is None or finished.empty or not np.isin(seeds, known.seeds).all():
         return {"covers": "seeds", "share_of_rows": np.nan}
-    own = known.of_seeds(np.sort(finished["seed"].to_numpy(np.int64)))
-    found = estimate_mean(own, counts=metric == "accuracy")
+    found = estimate_mean(known.of_seeds(seeds), counts=metric == "accuracy")
     low, high = found.interval(level, LIMITS[metric])
     covers = "rows" if known.rows is None else "splits"
     return {"test_score_low": low, "test_score_high": high, "covers": covers, "share_of_rows": found.share_of_rows}

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from initlab.results.crossed import UNKNOWN, RowScores
 from initlab.results.differences import differing_keys, flat_config
 from initlab.results.study import Study
 from initlab.tables.schema import HISTORY, MEMBERS
@@ -39,6 +40,7 @@ class Cell:
         metric: Of the scores.
         first_seed: The seeds count from here.
         checksum: Of its data.
+        by_row: What its members scored by row, so that the means are `scores`; None: that was not kept.
     """
 
     changes: Mapping[str, Any]
@@ -49,6 +51,7 @@ class Cell:
     first_seed: int = 0
     checksum: str = "abcdef123456"
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    by_row: RowScores | None = None
 
     @property
     def name(self) -> str:
@@ -129,16 +132,64 @@ class Cell:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class StudyByRow(Study):
+    """A study in memory, whose results by row are no files.
+
+    Attributes:
+        by_row: By job, what its members scored by row.
+    """
+
+    by_row: Mapping[str, RowScores] = field(default_factory=dict)
+
+    def row_scores(self, job: str) -> RowScores | None:
+        """What the members of a job scored by test row; None where that was not kept."""
+        return self.by_row.get(job)
+
+
+def cell_by_row(
+    changes: Mapping[str, Any],
+    scores: NDArray[np.floating[Any]],
+    *,
+    rows: NDArray[np.int64] | None = None,
+    lost: Sequence[int] = (),
+    metric: str = "accuracy",
+    first_seed: int = 0,
+    trained_on: int = 1_000,
+) -> Cell:
+    """One job with results by row.
+
+    Args:
+        changes: Dotted keys of its configuration that differ from `DEFAULTS`.
+        scores: Of each member on each of its test rows.
+        rows: Which these are; None: all the same.
+        lost: Places of the members that diverged.
+        metric: Of the scores.
+        first_seed: The seeds count from here.
+        trained_on: How many rows each member was trained on.
+    """
+    kept = np.array(scores, dtype=np.float64)
+    kept[list(lost)] = 0.0
+    places = None if rows is None else np.array(rows)
+    if places is not None:
+        places[list(lost)] = UNKNOWN
+    of_members = kept.mean(1)
+    of_members[list(lost)] = np.nan
+    known = RowScores(first_seed + np.arange(len(kept)), kept, places, trained_on)
+    return Cell(changes, of_members, metric=metric, first_seed=first_seed, by_row=known)
+
+
 def study_of(*cells: Cell) -> Study:
     """The study that these jobs make."""
     configs = {cell.name: flat_config(cell.config) for cell in cells}
     assert len(configs) == len(cells), "two jobs of one name"
-    return Study(
+    return StudyByRow(
         members=pd.concat([cell.members for cell in cells], ignore_index=True),
         history=pd.concat([cell.history for cell in cells], ignore_index=True),
         differing=differing_keys(configs),
         configs=configs,
         metadata={cell.name: cell.described for cell in cells},
+        by_row={cell.name: cell.by_row for cell in cells if cell.by_row is not None},
     )
 
 

@@ -1,11 +1,13 @@
 """What knowing nothing of the inputs scores stands beside the scores, and decides whether anything learned."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from initlab.base.wording import difference_text
 from initlab.figures.curves import learning_curves
 from initlab.figures.seeds import seeds_as_dots
 from initlab.reporting.recommendation import recommendation_section, recommendation_words
@@ -14,17 +16,19 @@ from initlab.reporting.sections import compose_report
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.baseline import baseline_lines, baseline_under, has_learned
 from initlab.results.choice import choose_candidate
+from initlab.results.confidence import MARGIN
 from tests.helpers import make_job
 from tests.results.studies import Cell, study_of
 
 NOISE = np.random.default_rng(0).normal(0, 0.01, (4, 12))
+SIMPLE_TWO = ("he", "torch_default")
 SIMPLE = {"he", "orthogonal", "torch_default"}
 
 
-def analysed(baseline: float | None, **scores: object) -> Analysis:
+def analysed(baseline: float | None, *, margin: float = MARGIN, **scores: object) -> Analysis:
     metadata = {} if baseline is None else {"baseline": baseline, "validation_baseline": baseline + 0.025}
     cells = [Cell({"init.name": name}, values, metadata=metadata) for name, values in scores.items()]  # type: ignore[arg-type]
-    return analyse(study_of(*cells))
+    return analyse(study_of(*cells), margin=margin)
 
 
 def test_nothing_here_learned_is_an_answer() -> None:
@@ -58,18 +62,60 @@ def test_what_counts_as_learned(score: float, low: float, expected: bool) -> Non
 
 
 def test_among_equals_the_simplest_wins() -> None:
-    """What ties with the best and is within its interval is as good, though its mean is more than 1 % below."""
-    wide = np.linspace(-0.06, 0.06, 12)
-    found = analysed(0.1, lsuv=0.5 + wide, he=0.49 + wide[::-1], zeros=0.1 + NOISE[0])
-    assert found.candidates["standing"].tolist() == ["best", "tied", "worse"]
+    """What is equivalent to the best is as good, though its mean is more than 1 % below."""
+    near = np.linspace(-0.011, 0.011, 12)
+    found = analysed(0.1, lsuv=0.5 + near, he=0.493 - near, zeros=0.1 + NOISE[0], margin=0.02)
+    assert found.candidates["standing"].tolist() == ["best", "equivalent", "worse"]
     assert found.candidates["test"].iloc[1] < 0.99 * found.candidates["test"].iloc[0]
     choice = choose_candidate(found, SIMPLE)
     assert choice is not None
     assert choice.chosen["candidate"] == "he"
     assert not choice.indifferent
-    assert "not shown to be worse, whose mean is within the interval of the best" in " ".join(
-        recommendation_words(found, choice)
-    )
+    text = " ".join(recommendation_words(found, choice))
+    assert "Equivalent to it: he." in text
+    assert "Of the 2 equivalent to the best, or whose mean is within 1 % of it, he alone only draws weights" in text
+
+
+def test_what_is_undecided_is_near_only_where_its_mean_is() -> None:
+    wide = np.linspace(-0.06, 0.06, 12)
+    for lower, near in ((0.49, ("lsuv",)), (0.497, ("lsuv", "he"))):
+        found = analysed(0.1, lsuv=0.5 + wide, he=lower + wide[::-1], zeros=0.1 + NOISE[0])
+        assert found.candidates["standing"].tolist() == ["best", "undecided", "worse"]
+        choice = choose_candidate(found, SIMPLE)
+        assert choice is not None
+        assert choice.near == near
+        text = " ".join(recommendation_words(found, choice))
+        assert "lsuv ranks first of the 3 that trained. Undecided beside it: he." in text
+        assert ("Of the 2 whose mean is within 1 % of the best, he alone only draws weights" in text) == (len(near) > 1)
+
+
+def test_how_it_stands_beside_torch_is_said() -> None:
+    lower = {0.7: "It is better than torch's own by 0.20", 0.9: "It is equivalent to torch's own: 0.00"}
+    for other, words in lower.items():
+        found = analysed(0.3, he=0.9 + NOISE[0] / 5, torch_default=other + NOISE[1] / 5 - 1e-4, zeros=[0.3] * 12)
+        choice = choose_candidate(found, SIMPLE)
+        assert choice is not None
+        assert words in " ".join(recommendation_words(found, replace(choice, chosen=found.candidates.iloc[0])))
+    found = analysed(0.3, he=0.9 + NOISE[0] * 5, torch_default=0.89 + NOISE[1] * 5)
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    he, torch_default = (found.candidates[found.candidates["candidate"] == name].iloc[0] for name in SIMPLE_TWO)
+    text = " ".join(recommendation_words(found, replace(choice, chosen=he)))
+    assert "It is undecided whether it is better than torch's own: 0.0" in text
+    assert "torch's own:" not in " ".join(recommendation_words(found, replace(choice, chosen=torch_default)))
+
+
+def test_what_is_worse_than_torch_says_so() -> None:
+    found = analysed(0.3, he=0.7 + NOISE[0], torch_default=0.9 + NOISE[1])
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    he = found.candidates[found.candidates["candidate"] == "he"].iloc[0]
+    text = " ".join(recommendation_words(found, replace(choice, chosen=he)))
+    (row,) = found.pairs.to_dict("records")
+    assert row["a"] == "torch_default"
+    difference = difference_text(row["difference"], row["low"], row["high"])
+    assert "torch_default is better than he." in text
+    assert f"It is worse than torch's own by {difference} (p < 0.0001)." in text
 
 
 def test_what_does_not_show_that_it_learned_is_not_recommended_while_another_does() -> None:
@@ -110,12 +156,13 @@ def test_of_a_single_scheme_the_rate_is_tuned_and_its_place_and_training_are_sai
 
 
 def test_where_all_are_equal_it_does_not_matter() -> None:
-    found = analysed(0.3, lsuv=0.9 + NOISE[0], he=0.9 + NOISE[1], torch_default=0.9 + NOISE[2])
+    found = analysed(0.3, lsuv=0.9 + NOISE[0] / 5, he=0.9 + NOISE[1] / 5, torch_default=0.9 + NOISE[2] / 5)
     choice = choose_candidate(found, SIMPLE)
     assert choice is not None
     assert choice.chosen["candidate"] == "torch_default"
     text = " ".join(recommendation_words(found, choice))
     assert text.startswith("It does not matter here which of these is used. Keep torch's own initialization")
+    assert "each is equivalent to the best." in text
     few = analysed(0.3, lsuv=[0.9, 0.91], he=[0.91, 0.9], torch_default=[0.9, 0.905])
     choice = choose_candidate(few, SIMPLE)
     assert choice is not None

@@ -25,7 +25,6 @@ from initlab.reporting.latex import to_latex
 from initlab.reporting.markdown import to_markdown
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import Analysis, analyse
-from initlab.results.comparison import least_p, seeds_needed, sign_flip_p
 from initlab.results.confidence import percent, significance
 from initlab.results.intervals import bootstrap_intervals, least_seeds
 from initlab.results.numeric_axes import numeric_axes
@@ -85,11 +84,11 @@ def test_every_number_has_the_level(analysis: Analysis) -> None:
     for pair in analysis.pairs.to_dict("records"):
         under = analysis.candidates_under((pair["data"], pair["metric"], pair["setting"])).set_index("candidate")["job"]
         a, b = (analysis.by_job[under[pair[side]]]["test_score"].fillna(0).to_numpy(float) for side in ("a", "b"))
-        assert (pair["low"], pair["high"]) == pytest.approx(student(a - b, analysis.level))
+        assert (pair["low"], pair["high"]) == pytest.approx(student(a - b, analysis.level))  # two candidates, one pair
         wins = round(pair["superiority"] * SEEDS)
         wilson = stats.binomtest(wins, SEEDS).proportion_ci(analysis.level, method="wilson")
         assert (pair["superiority_low"], pair["superiority_high"]) == pytest.approx((wilson.low, wilson.high))
-        assert (pair["verdict"] in ("better", "worse")) == (pair["p_holm"] < 1 - analysis.level)
+        assert (pair["verdict"] in ("better", "worse")) == (pair["p_adjusted"] < 1 - analysis.level)
     assert analysis.ranks is not None
     q = stats.studentized_range.isf(1 - analysis.level, 2, np.inf) / 2**0.5
     assert analysis.ranks.critical_difference == pytest.approx(q * (2 * 3 / (6 * 2)) ** 0.5)
@@ -162,7 +161,7 @@ def test_whatever_shows_an_interval_says_the_level(analysis: Analysis, report: R
     }
     for name in ("curves", "seeds", "learning_rates", "along_model_depth"):
         assert any(text in entry for entry in said[name]), name
-    assert any(f"< {significance(analysis.level):g})" in entry for entry in said["pairs"])
+    assert any("* better, = equivalent (within ±0.01), grey: undecided" in entry for entry in said["pairs"])
     assert any(f"at {percent(significance(analysis.level))}" in entry for entry in said["critical_difference"])
     for other in OTHERS[analysis.level]:
         assert other not in page.partition("## How to repeat it")[0], other
@@ -193,23 +192,33 @@ def test_what_is_no_level_is_refused_in_one_line(
     assert capsys.readouterr().err == expected
 
 
-def test_at_any_level_the_command_of_few_seeds_says_how_many_it_takes() -> None:
-    """The exact test of that many seeds can be significant, that of one less cannot."""
-    for level in (0.5, 0.75, 0.9, 0.95, 0.99):
-        for pairs in (1, 3, 6):
-            needed = seeds_needed(pairs, level=level)
-            assert needed is not None
-            least = [
-                float(sign_flip_p(np.ones((1, seeds)), rng=np.random.default_rng(0))[0]) * pairs
-                for seeds in (needed - 1, needed)
-            ]
-            assert least[1] < 1 - level <= least[0] + 1e-12, (level, pairs)
+@pytest.mark.parametrize(("option", "example"), [("level", "0.99"), ("margin", "0.02")])
+def test_shares_are_refused_alike(
+    option: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"study --{option}=2", monkeypatch, tmp_path, program=main) == 2
+    expected = f"initlab: --{option} 2: expected a number between 0 and 1, e.g. --{option} {example}; for 2 % type"
+    assert capsys.readouterr().err == f"{expected} --{option} 0.02\n"
 
 
-@pytest.mark.parametrize("level", [0.95, 0.99, 0.999])
-@pytest.mark.parametrize("pairs", [1, 45, 190])
-def test_many_seeds_can_be_significant_at_any_level(level: float, pairs: int) -> None:
-    assert least_p(40, pairs, level=level) * pairs < significance(level)
+def test_the_command_takes_a_margin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.02, (2, 10))
+    cells = [Cell({"init.name": name}, 0.8 + values) for name, values in zip(("he", "xavier"), noise, strict=True)]
+    write_study(tmp_path / "study", *cells)
+    found = {}
+    for margin in ("0.01", "0.2"):
+        assert run(f"study --margin {margin}", monkeypatch, tmp_path, program=main) == 0
+        said = capsys.readouterr().out
+        pairs = pd.read_csv(tmp_path / "study" / "tables" / "pairs.csv")
+        found[margin] = pairs["verdict"].tolist()
+        assert ("less than 0.2 apart" in said) == (margin == "0.2")
+        assert ("Undecided between it and" in said) == (margin == "0.01")
+        page = (tmp_path / "study" / "report.md").read_text(encoding="utf-8")
+        assert f"within ±{margin}" in page
+        assert f"within the margin of {margin}" in page
+    assert found == {"0.01": ["undecided"], "0.2": ["equivalent"]}
 
 
 @pytest.mark.parametrize("level", [0.9, 0.99])
