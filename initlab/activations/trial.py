@@ -169,7 +169,7 @@ def _channels(module: nn.Module) -> int | None:
 
 
 def _by_channel(module: nn.Module, points: Tensor, places: int) -> Tensor | None:
-    """What a module makes of numbers, shape (numbers, channels), at so many places of a row; 1 is no dimension of its own."""
+    """What a module makes of numbers, shape (numbers, channels), at so many places of a row; 1 has no dimension."""
     count, channels = points.shape
     entering = points.reshape(count // places, places, channels).transpose(1, 2) if places > 1 else points
     values = _applied(module, entering)

@@ -362,11 +362,24 @@ def test_weights_that_are_computed_are_written_through_or_left(kind: str) -> Non
         )
 
 
-def test_looking_at_a_spectral_norm_moves_nothing() -> None:
-    model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8)), nn.Tanh(), nn.ReLU())
+@pytest.mark.parametrize(
+    ("layer", "weight"),
+    [
+        (nn.Linear(8, 8), "weight"),
+        (nn.Conv2d(8, 8, 3), "weight"),
+        (nn.ConvTranspose1d(8, 8, 3), "weight"),
+        (nn.MultiheadAttention(8, 2), "in_proj_weight"),
+        (nn.GRUCell(8, 8), "weight_hh"),
+    ],
+)
+def test_looking_at_a_spectral_norm_moves_nothing(layer: nn.Module, weight: str) -> None:
+    torch.nn.utils.parametrizations.spectral_norm(layer, weight)
+    model = nn.Sequential(layer, nn.Tanh(), nn.ReLU())
     before = state_of(model)
     with pytest.raises(UserError):
         initlab.initialize(model, "mean_field", seed=0)
+    assert_unchanged(model, before)
+    initlab.initialize(model, "he", seed=0, dry_run=True)
     assert_unchanged(model, before)
 
 
