@@ -89,8 +89,8 @@ def visit_layers(
     run_hooked(model, batch, [layer.register_forward_hook(hook, with_kwargs=True) for layer in single])
     if not visited:
         raise UserError(
-            f"no layer of {type(model).__name__} with one weight of its own is called as a module, so that none can be "
-            "looked at"
+            f"no layer of {type(model).__name__} is called as a module and has one weight that is not computed from "
+            "others, so that none can be looked at"
         )
     return visited
 

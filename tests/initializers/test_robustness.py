@@ -252,7 +252,8 @@ class OwnGradient(torch.autograd.Function):
 
 class Unfinished(Wrapped):
     def between(self, signal: Tensor) -> Tensor:
-        return OwnGradient.apply(signal)
+        passed: Tensor = OwnGradient.apply(signal)
+        return passed
 
 
 @pytest.mark.parametrize("scheme", ["metainit", "gradinit"])
@@ -345,7 +346,11 @@ def test_the_rule_for_the_output_covers_a_layer_of_several_weights() -> None:
         ("he", {"bias": math.nan}, "init.bias=nan: expected a finite number"),
         ("he", {"gain": 1e300}, "init=he_normal makes weights that are not finite: first.weight"),
         ("constant", {"value": math.nan}, "init.value=nan: expected a finite number"),
-        ("metainit", {"base": "zeros"}, "init=metainit: no weight to tune: all are zero or frozen"),
+        (
+            "metainit",
+            {"base": "zeros"},
+            "init=metainit: no weight to tune: all are zero, frozen or computed from others",
+        ),
         ("gradinit", {"base": "zeros"}, "init=gradinit: no tensor to scale: all are zero or frozen"),
         ("metainit", {"lr": "fast"}, "init.lr=fast: expected a number"),
     ],
@@ -400,6 +405,13 @@ def test_small_mistakes_of_the_caller() -> None:
     assert torch.equal(model.first.weight, before)  # a refusal comes before anything is changed
 
 
+def test_a_network_of_computed_weights_alone() -> None:
+    model = nn.Sequential(spectral_norm(nn.Linear(8, 8)), nn.ReLU(), spectral_norm(nn.Linear(8, 3)))
+    for scheme in ("lsuv", "data_dependent", "autoinit", "metainit"):
+        with pytest.raises(UserError, match="computed from others"):
+            run(model, scheme, torch.randn(12, 8))
+
+
 def test_a_network_without_a_visible_layer() -> None:
     class Functional(nn.Module):
         def __init__(self) -> None:
@@ -410,5 +422,5 @@ def test_a_network_without_a_visible_layer() -> None:
             return F.linear(inputs, self.layer.weight)
 
     for scheme in ("lsuv", "data_dependent", "autoinit"):
-        with pytest.raises(UserError, match="no layer of Functional with one weight of its own is called as a module"):
+        with pytest.raises(UserError, match="no layer of Functional is called as a module and has one weight"):
             run(Functional(), scheme, torch.randn(12, 8))

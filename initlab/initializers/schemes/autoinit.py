@@ -67,7 +67,8 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
     run_hooked(model, _enlarged(context.rows()), hooks)
     if not notes:
         raise UserError(
-            f"init=autoinit: no layer of {type(model).__name__} with one weight of its own is called as a module"
+            f"init=autoinit: no layer of {type(model).__name__} is called as a module and has one weight that is not "
+            "computed from others"
         )
     return notes
 

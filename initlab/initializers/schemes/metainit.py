@@ -50,7 +50,7 @@ def metainit(
     slots = [slot for slot in context.slots if slot.weight.requires_grad and bool(slot.weight.any())]
     weights = [slot.weight for slot in slots]
     if not weights:
-        raise UserError("init=metainit: no weight to tune: all are zero or frozen")
+        raise UserError("init=metainit: no weight to tune: all are zero, frozen or computed from others")
     start = [float(weight.norm()) for weight in weights]
     velocity = [0.0] * len(weights)
     quotients = []
