@@ -15,9 +15,11 @@ from torch.nn.modules import activation as torch_activations
 
 from initlab.activations.registry import ACTIVATIONS, Activation
 from initlab.activations.trial import (
+    COARSE,
     REACH,
     Function,
     alike,
+    by_channel,
     copy_to_try,
     elementwise,
     function_of,
@@ -66,8 +68,8 @@ def activation_of(module: nn.Module) -> Activation | None:
     """The registered activation that a module computes, with its parameters; None if it is none of them.
 
     A module of another library is tried on a grid of numbers: it counts as what computes the same there. That leaves no
-    trace in it, nor in anything else, whatever it does; only a module without parameters, buffers and modules inside is
-    tried.
+    trace in it, nor in anything else, whatever it does. Only a module without modules inside is tried. One with learned
+    numbers is none of those that are registered, unless it is a PReLU.
 
     Example:
         >>> class Swish(nn.Module):
@@ -105,7 +107,7 @@ def _by_class(module: nn.Module) -> Activation | None:
     Parameters at their defaults are left out, so that modules of different libraries that compute the same are equal. A
     PReLU has one slope here: one whose learned slopes differ is none.
     """
-    if type(module) is nn.PReLU:
+    if type(module) is nn.PReLU or (isinstance(module, nn.PReLU) and _is_prelu(module)):
         slopes = set(module.weight.detach().flatten().tolist())
         usual = slopes == {inspect.signature(nn.PReLU).parameters["init"].default}
         return Activation("prelu", {} if usual else {"init": slopes.pop()}) if len(slopes) == 1 else None
@@ -122,6 +124,15 @@ def _by_class(module: nn.Module) -> Activation | None:
     return None
 
 
+def _is_prelu(module: nn.PReLU) -> bool:
+    """Whether a subclass computes what PReLU does, by trial."""
+    plain = nn.PReLU(module.num_parameters, device="cpu", dtype=module.weight.dtype)
+    plain.weight.data.copy_(module.weight.detach())
+    with without_trace():
+        values, expected = by_channel(module), by_channel(plain)
+    return values is not None and expected is not None and alike(values, expected)
+
+
 # What modules compute, by their class, their settings and the registered names. It holds no module.
 _KNOWN: WeakKeyDictionary[type[nn.Module], dict[Hashable, Activation | str | None]] = WeakKeyDictionary()
 
@@ -129,10 +140,13 @@ _KNOWN: WeakKeyDictionary[type[nn.Module], dict[Hashable, Activation | str | Non
 def _computed(module: nn.Module) -> Activation | str | None:
     """The same as `nonlinearity_of`, by trial alone."""
     kind = type(module)
-    if kind.__module__.startswith("torch.") and kind not in BENDING:
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    if kind.__module__.startswith("torch.") and kind not in BENDING and not scripted:
         return None
     if has_state(module):
-        return None
+        return _name_of(module) if _bends(module) else None
+    if scripted:  # all are of one class
+        return _tried(module)
     try:
         key = (tuple(ACTIVATIONS), _plain(settings_of(module), module))
     except (_NotPlainError, RecursionError):
@@ -143,6 +157,17 @@ def _computed(module: nn.Module) -> Activation | str | None:
     return known[key]
 
 
+def _bends(module: nn.Module) -> bool:
+    """Whether a module with learned numbers is a nonlinear function of each number, by trial."""
+    with without_trace():
+        values = by_channel(module)
+        return values is not None and not all(is_affine(each, every=COARSE) for each in values.unbind(1))
+
+
+def _name_of(module: nn.Module) -> str:
+    return str(module.original_name) if isinstance(module, torch.jit.ScriptModule) else type(module).__name__
+
+
 def _tried(module: nn.Module) -> Activation | str | None:
     other = copy_to_try(module)
     if other is None:
@@ -151,7 +176,7 @@ def _tried(module: nn.Module) -> Activation | str | None:
         values, in_training = (elementwise(other, training=training) for training in (False, True))
         if values is None or is_affine(values):
             return None
-        name = type(module).__name__
+        name = _name_of(module)
         if in_training is None or not alike(values, in_training):  # as RReLU, which draws its slope
             return name
         return _same(values, function_of(other)) or name

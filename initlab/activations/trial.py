@@ -22,6 +22,8 @@ ORDERS: Final = (np.arange(240), np.random.default_rng(0).permutation(240))
 # Wider than what single precision makes of a formula, narrower than what one formula for GELU is off another.
 RELATIVE: Final = 1e-5
 ABSOLUTE: Final = 1e-6
+COARSE: Final = 10  # every so many numbers of the grid tell whether something bends
+PLACES: Final = (3, 1)
 MODULE_STATE: Final = frozenset(vars(nn.Module()))
 
 Function = Callable[[Tensor], Tensor]
@@ -37,9 +39,14 @@ def alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
 
 
-def is_affine(values: Tensor) -> bool:
-    """Whether a function that gave these values on the grid is a + b·z there, so that it bends nothing."""
-    points = grid()
+def is_affine(values: Tensor, *, every: int = 1) -> bool:
+    """Whether a function is a + b·z on the grid, so that it bends nothing.
+
+    Args:
+        values: What it gave there.
+        every: Of how many numbers of the grid one was tried.
+    """
+    points = grid()[::every]
     slope = (values[-1] - values[0]) / (points[-1] - points[0])
     return alike(values, values[0] + slope * (points - points[0]))
 
@@ -74,24 +81,33 @@ def has_state(module: nn.Module) -> bool:
 
 
 def copy_to_try(module: nn.Module) -> nn.Module | None:
-    """A copy of a module without state that shares nothing with it, nor its hooks.
+    """A copy of a module without modules in it that shares nothing with it, nor its hooks; its tensors are on the CPU.
 
     None if the module does not take a single tensor, hides modules in its settings, or holds what cannot be copied.
     """
     settings = settings_of(module)
     try:
+        inspect.signature(module.forward).bind(None)
+        if isinstance(module, torch.jit.ScriptModule):  # whose parts are not in its attributes
+            return copy.deepcopy(module)
         if any(isinstance(leaf, nn.Module) for leaf in tree_leaves(settings)):
             return None
-        inspect.signature(module.forward).bind(None)
         other: nn.Module = object.__new__(type(module))
         nn.Module.__init__(other)
-        for kept in ("_parameters", "_buffers", "_modules"):  # names that stand for None
-            vars(other)[kept].update(vars(module)[kept])
+        for kept in ("_parameters", "_buffers", "_modules"):  # some are names that stand for None
+            vars(other)[kept].update({name: _copied(part) for name, part in vars(module)[kept].items()})
         memo: dict[int, object] = {id(module): other}
         vars(other).update({name: copy.deepcopy(value, memo) for name, value in settings.items()})
     except Exception:  # whatever a module is made of
         return None
     return other
+
+
+def _copied(tensor: Tensor | None) -> Tensor | None:
+    if tensor is None:
+        return None
+    values = tensor.detach().to("cpu", copy=True)
+    return nn.Parameter(values, requires_grad=False) if isinstance(tensor, nn.Parameter) else values
 
 
 def elementwise(module: nn.Module, *, training: bool) -> Tensor | None:
@@ -114,6 +130,55 @@ def elementwise(module: nn.Module, *, training: bool) -> Tensor | None:
     return first if alike(first, second) else None
 
 
+def by_channel(module: nn.Module) -> Tensor | None:
+    """What a module with learned numbers makes of each number of a coarse grid, shape (numbers, channels), float64.
+
+    None if it is no function of each number by itself and its channel, as a norm is none; or if its tensors are
+    something else than one number, or one for each channel. Channels are the second dimension. It is called within
+    `without_trace`, and tries a copy.
+
+    Args:
+        module: Any module.
+    """
+    channels = _channels(module)
+    other = None if channels is None else copy_to_try(module)
+    if channels is None or other is None:
+        return None
+    other.training = False
+    points = grid()[::COARSE]
+    drawn = np.random.default_rng(0).integers(len(points), size=(len(points), channels))
+    first, second = points[:, None].expand(-1, channels), points[torch.from_numpy(drawn)]
+    for places in PLACES:
+        values, others = (_by_channel(other, entering, places) for entering in (first, second))
+        if values is not None and others is not None:
+            return values if alike(values.gather(0, torch.from_numpy(drawn)), others) else None
+    return None
+
+
+def _channels(module: nn.Module) -> int | None:
+    """For how many channels a module has numbers, at least 2; None if they are of another kind, or in modules in it."""
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    plain = all(type(tensor) in (Tensor, nn.Parameter) and not tensor.is_meta for tensor in tensors)
+    if not tensors or not plain or next(module.children(), None) is not None:
+        return None
+    sizes = {size for tensor in tensors for size in tensor.shape} | {1}
+    if len(sizes) > 2 or any(tensor.numel() not in sizes for tensor in tensors):
+        return None
+    # Where one number is for all, several channels tell whether the module mixes them.
+    return max(2, *sizes)
+
+
+def _by_channel(module: nn.Module, points: Tensor, places: int) -> Tensor | None:
+    """What a module makes of numbers, shape (numbers, channels), at so many places of a row; 1 has no dimension."""
+    count, channels = points.shape
+    entering = points.reshape(count // places, places, channels).transpose(1, 2) if places > 1 else points
+    values = _applied(module, entering)
+    if values is None:
+        return None
+    leaving = values.reshape(entering.shape)
+    return (leaving.transpose(1, 2) if places > 1 else leaving).reshape(count, channels)
+
+
 def function_of(module: nn.Module) -> Function:
     """φ of a module that `elementwise` found to be one, in evaluation mode: from and to float64, any shape."""
 
@@ -127,10 +192,10 @@ def function_of(module: nn.Module) -> Function:
 
 
 def _applied(module: nn.Module, points: Tensor) -> Tensor | None:
-    """What a module makes of numbers, shape (numbers,), float64: in double precision, or in single if it must."""
+    """What a module makes of numbers, flat, float64: in double precision, or in single if it must."""
     for dtype in (torch.float64, torch.float32):
         try:
-            values = module.forward(points.to(dtype, copy=True))
+            values = module.to(dtype).forward(points.to(dtype, copy=True))
         except (Exception, SystemExit):  # whatever a module does
             continue
         if isinstance(values, Tensor) and values.shape == points.shape and values.is_floating_point():

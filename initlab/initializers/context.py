@@ -1,6 +1,5 @@
 """What a scheme for whole networks may use: the weights, a batch, the loss, and a look at each layer's output."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError
-from initlab.initializers.slots import Slot
+from initlab.initializers.slots import Slot, find_slots
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 
@@ -89,7 +88,10 @@ def visit_layers(
 
     run_hooked(model, batch, [layer.register_forward_hook(hook, with_kwargs=True) for layer in single])
     if not visited:
-        raise UserError(f"no layer of {type(model).__name__} is called as a module, so that none can be looked at")
+        raise UserError(
+            f"no layer of {type(model).__name__} is called as a module and has one weight that is not computed from "
+            "others, so that none can be looked at"
+        )
     return visited
 
 
@@ -124,11 +126,12 @@ def look_at_layers(
 def by_layer(slots: Sequence[Slot]) -> dict[nn.Module, Slot]:
     """The slots of layers that have just one weight, by the layer: its output is then the output of that weight.
 
+    An attention that holds one weight of its own beside layers for queries and keys is no such layer.
+
     Args:
         slots: Weights of a network, as `find_slots` gives them.
     """
-    count = Counter(slot.layer for slot in slots)
-    return {slot.layer: slot for slot in slots if count[slot.layer] == 1}
+    return {slot.layer: slot for slot in slots if len(find_slots(slot.layer)) == 1}
 
 
 def run_hooked(model: nn.Module, batch: Batch, hooks: Sequence[RemovableHandle]) -> None:
@@ -151,11 +154,10 @@ def per_channel(slot: Slot, output: Tensor) -> Tensor:
     """A layer's output with one row for each channel, shape (channels, samples).
 
     Args:
-        slot: The layer's only weight; if it is a convolution's, channels are the second dimension, else the last.
-        output: What the layer returned, with the batch first.
+        slot: The layer's only weight; channels are the last dimension, or stand before the places of a convolution.
+        output: What the layer returned, of a batch or of a single row.
     """
-    axis = 1 if slot.stored.has_kernel(slot.weight) else -1
-    return output.movedim(axis, 0).flatten(1)
+    return output.movedim(-1 - slot.stored.kernel_dimensions(slot.weight), 0).flatten(1)
 
 
 def scale_channels(slot: Slot, factor: Tensor) -> None:

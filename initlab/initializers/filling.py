@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,8 +20,8 @@ from initlab.initializers.init_report import Treatment
 from initlab.initializers.plans import Plan
 from initlab.initializers.registry import BIAS_LIKE_TORCH, Scheme
 from initlab.initializers.selection import EVERYTHING, Selection
-from initlab.initializers.slots import Slot, computed_value
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
+from initlab.initializers.writing import write, write_weight
 from initlab.modules.batch import Batch
 from initlab.modules.snapshot import Snapshot
 from initlab.modules.wrappers import bare_name
@@ -132,7 +132,7 @@ def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treat
         weight[padding] = 0
     hit = "" if plan.rule is None else str(plan.rule)
     note = "; ".join([*([f"{slot.blocks} blocks"] if slot.blocks > 1 else []), *list(remarks)[:1]])
-    done = _write_weight(slot, weight, Treatment(scheme.name, slot.fan, gain, note, hit), filling.keeper)
+    done = write_weight(slot, weight, Treatment(scheme.name, slot.fan, gain, note, hit), filling.keeper)
     rule = scheme.bias if spec.bias is None else spec.bias
     for name, parameter in slot.biases:
         filling.keeper.keep(parameter)
@@ -174,60 +174,6 @@ def fill_other(name: str, rule: Rule, filling: Filling) -> Treatment:
     filling.keeper.keep(parameter)
     write(parameter, values)
     return Treatment(scheme.name, hit=str(rule))
-
-
-def write(parameter: Tensor, values: Tensor) -> None:
-    """Copy numbers into a parameter in place; into its shards, where it is distributed over processes (FSDP2).
-
-    Args:
-        parameter: On any device, of any type of real numbers.
-        values: Of the parameter's whole shape, on the CPU.
-    """
-    sharded: Any = parameter
-    if hasattr(sharded, "device_mesh"):
-        from torch.distributed.tensor import distribute_tensor  # only where there are such parameters
-
-        values = distribute_tensor(values.to(parameter.device), sharded.device_mesh, sharded.placements)
-    parameter.copy_(values)
-
-
-def _write_weight(slot: Slot, drawn: Tensor, treatment: Treatment, keeper: Snapshot) -> dict[str, Treatment]:
-    """Put the numbers of a weight into the network; where it is computed from others, through its parametrization.
-
-    Args:
-        slot: The weight.
-        drawn: Its numbers, on the CPU.
-        treatment: What was done, if it can be written.
-        keeper: Keeps what is changed.
-
-    Returns:
-        The treatment by the name of the weight, or by the names of the parameters that it is computed from.
-    """
-    if not slot.computed:
-        keeper.keep(slot.weight)
-        write(slot.weight, drawn)
-        return {slot.name: treatment}
-    own = slot.name.rpartition(".")[2]
-    chain: Any = slot.layer.parametrizations[own]  # type: ignore[index]  # torch has no type for it
-    kinds = ", ".join(type(step).__name__.strip("_") for step in chain)
-    local = Snapshot()
-    for keeping in (keeper, local):
-        keeping.keep_buffers(chain)
-        for tensor in chain.parameters():
-            keeping.keep(tensor)
-    names = [name for name, _ in slot.parameters]
-    try:
-        setattr(slot.layer, own, drawn.to(slot.weight, copy=True))  # it becomes part of the network
-    except Exception as error:  # whatever a parametrization says to what it cannot be
-        local.restore()
-        reason = f"its parametrization {kinds} cannot be written to: {first_line(error)}"
-        return dict.fromkeys(names, Treatment.left_alone(reason, unasked=True))
-    become = computed_value(slot.layer, own)
-    same = torch.allclose(become.cpu().to(drawn), drawn, rtol=1e-3, atol=1e-6)
-    if same:
-        return dict.fromkeys(names, replace(treatment, note=f"through {kinds}"))
-    changed = f"through {kinds}, which makes its std {float(become.float().std()):.3g}"
-    return dict.fromkeys(names, replace(treatment, rule=f"{treatment.rule}, then {kinds}", note=changed))
 
 
 def _arguments(scheme: Scheme, spec: InitSpec, filling: Filling) -> tuple[dict[str, Any], float | None]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from initlab.initializers.fans import Fan
 from initlab.initializers.layers import stored_in
 from initlab.initializers.norms import norms_of
-from initlab.initializers.slots import is_weight_shaped, why_not_filled
+from initlab.initializers.slots import is_weight_shaped, parametrizations_at_rest, why_not_filled
 from initlab.modules.wrappers import bare_name, whole_tensor
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def _why_unknown(model: nn.Module, name: str, parameter: Tensor) -> str:
     """Why nothing fills a parameter of the shape of a weight."""
     holder = model.get_submodule(name.rpartition(".")[0])
     kind = type(holder).__name__
-    computed = any(not isinstance(getattr(holder, own, None), nn.Parameter) for own in stored_in(holder))
+    with parametrizations_at_rest(holder):
+        computed = any(not isinstance(getattr(holder, own, None), nn.Parameter) for own in stored_in(holder))
     unknown = f"initlab does not know what {kind} does with it"
     return why_not_filled(parameter) or (f"{kind} computes its weight from it" if computed else unknown)
 

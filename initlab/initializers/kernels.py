@@ -10,14 +10,17 @@ PIECE: Final = 2**18  # entries that are looked at together
 
 
 def centre_tap(weight: Tensor) -> Tensor:
-    """A view of the centre of a kernel, shape (out, in): with padding, the one tap that maps a pixel to itself.
+    """A view of the centre of a kernel, shape (out, in): with `padding="same"`, the tap that maps a pixel to itself.
+
+    Of an even number of taps that is the earlier of the two in the middle; `nn.init.dirac_` takes the later one, which
+    moves an image by a pixel.
 
     Args:
         weight: Shape (out, in, *kernel); of a matrix, shape (out, in), the view is the whole.
     """
     centre = weight
     for size in weight.shape[2:]:
-        centre = centre.select(2, size // 2)
+        centre = centre.select(2, (size - 1) // 2)
     return centre
 
 

@@ -1,5 +1,6 @@
 """Slots: the weights of a network that an initializer fills, each seen as the linear maps that it holds."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -204,30 +205,42 @@ def is_weight_shaped(parameter: Tensor) -> bool:
     return sum(size > 1 for size in parameter.shape) >= 2
 
 
-@torch.no_grad()
 def computed_value(layer: nn.Module, name: str) -> Tensor:
-    """The value of a parametrized weight, looked at as in evaluation: spectral norm moves its vectors while training.
+    """The value of a parametrized weight, looked at as in evaluation.
 
     Args:
         layer: A module with parametrizations.
         name: Name of the weight that is computed.
     """
-    modules = list(layer.parametrizations[name].modules())  # type: ignore[index, union-attr]  # torch has no type for it
-    modes = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
+    with parametrizations_at_rest(layer), torch.no_grad():
         value: Tensor = getattr(layer, name)
         return value
+
+
+@contextlib.contextmanager
+def parametrizations_at_rest(layer: nn.Module) -> Iterator[None]:
+    """Look at the weights of a module without moving anything: a spectral norm moves its vectors while training.
+
+    Args:
+        layer: Any module; what its own parameters are computed by is in evaluation mode while this context lasts.
+    """
+    chains = list(layer.get_submodule("parametrizations").modules()) if is_parametrized(layer) else []
+    modes = [module.training for module in chains]
+    try:
+        for module in chains:
+            module.training = False
+        yield
     finally:
-        for module, training in zip(modules, modes, strict=True):
+        for module, training in zip(chains, modes, strict=True):
             module.training = training
 
 
 def _slots_of(layer_name: str, layer: nn.Module) -> Iterator[Slot]:
     """The slots that a module itself holds, without its children's."""
     prefix = f"{layer_name}." if layer_name else ""
-    for own, stored in stored_in(layer).items():
+    with parametrizations_at_rest(layer):
+        described = stored_in(layer)
+    for own, stored in described.items():
         computed = is_parametrized(layer, own)
         weight = computed_value(layer, own) if computed else getattr(layer, own)
         if not (computed or isinstance(weight, nn.Parameter)) or why_not_filled(weight) is not None:

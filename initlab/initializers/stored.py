@@ -46,9 +46,9 @@ class Stored:
             found[word] *= size
         return found
 
-    def has_kernel(self, weight: Tensor) -> bool:
-        """Whether a weight has places that it adds up over, as a convolution's, whose output has channels second."""
-        return "kernel" in self._words(weight.dim() if self.shape is None else len(self.shape))
+    def kernel_dimensions(self, weight: Tensor) -> int:
+        """How many dimensions of places a weight adds up over; a convolution's output has as many behind channels."""
+        return self._words(weight.dim() if self.shape is None else len(self.shape)).count("kernel")
 
     def fan(self, weight: Tensor) -> Fan:
         """The fans of one map: fan_in = in · ∏kernel and fan_out = out · ∏kernel; fan_in is 1 for one-hot inputs."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.utils._pytree import tree_leaves
+
+from initlab.base.errors import UserError, first_line
+from initlab.base.own_code import own_fault
 
 
 def first_tensor(outputs: Any) -> Tensor | None:
@@ -87,12 +90,41 @@ def _others_forked() -> Iterator[None]:
         random.setstate(plain)
 
 
+def slopes_of(
+    scalar: Tensor, tensors: Sequence[Tensor], model: nn.Module, *, where: str, create_graph: bool = False
+) -> tuple[Tensor | None, ...]:
+    """Gradients of what a network computed.
+
+    Args:
+        scalar: With its graph.
+        tensors: By which it is differentiated.
+        model: The network, for the message.
+        where: Who asks, for the message, e.g. `"init=metainit"`.
+        create_graph: Whether the gradients are differentiated again.
+
+    Returns:
+        One for each tensor; None where the scalar does not depend on it.
+
+    Raises:
+        UserError: one of the network's operations has no such gradient, or changes in place what its gradient needs.
+        OwnCodeError: a gradient of the user's own raised something.
+        RuntimeError: it is no scalar with a graph.
+    """
+    try:
+        return torch.autograd.grad(scalar, tensors, create_graph=create_graph, allow_unused=True)
+    except RuntimeError as error:
+        if scalar.numel() != 1 or not scalar.requires_grad:
+            raise
+        what = f"{where}: {type(model).__name__} cannot be differentiated as often as this needs"
+        raise own_fault(error, what) or UserError(f"{what}: {first_line(error)}") from error
+
+
 @contextlib.contextmanager
 def differentiable(model: nn.Module) -> Iterator[None]:
     """Let a network be differentiated as often as one likes while this context lasts.
 
-    torch's fused attention has no second derivative, its batch norm no third, and its PReLU none for several members
-    and directions at once: all are replaced by what gives the same numbers and has all derivatives.
+    torch's fused attention and hard sigmoid have no second derivative, its batch norm no third, and its PReLU none for
+    several members and directions at once: all are replaced by what gives the same numbers and has all derivatives.
 
     Args:
         model: A network within `measuring`: its batch norms normalize by the batch.
@@ -100,6 +132,7 @@ def differentiable(model: nn.Module) -> Iterator[None]:
     norms = [module for module in model.modules() if isinstance(module, _NormBase)]
     handles = [norm.register_forward_hook(_normalize_by_batch) for norm in norms]
     handles += [m.register_forward_hook(_bend) for m in model.modules() if type(m) is nn.PReLU]
+    handles += [m.register_forward_hook(_hard_sigmoid) for m in model.modules() if isinstance(m, nn.Hardsigmoid)]
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
@@ -127,3 +160,8 @@ def _bend(prelu: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor
     inputs = args[0]
     slopes = prelu.weight.view([1, -1, *[1] * (inputs.dim() - 2)] if inputs.dim() > 1 else [-1])
     return torch.where(inputs > 0, inputs, slopes * inputs)
+
+
+def _hard_sigmoid(_module: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+    """The output of a hard sigmoid, computed by elementary operations."""
+    return (args[0] / 6 + 0.5).clamp(0, 1)

@@ -135,6 +135,14 @@ def depthwise() -> nn.Module:
     )  # fmt: skip
 
 
+def spectral_convolutions() -> nn.Module:
+    """A critic as in GANs: each look at a weight while training moves the vectors of its norm."""
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(3, 16, 3, stride=2)), nn.LeakyReLU(0.2), spectral_norm(nn.Conv2d(16, 16, 4, groups=2)),
+        nn.LeakyReLU(0.2), nn.Flatten(), spectral_norm(nn.Linear(256, 1)),
+    )  # fmt: skip
+
+
 def made(build: Callable[[], nn.Module], batch: Tensor) -> Callable[[], nn.Module]:
     """The same, with lazy layers made real."""
 
@@ -183,6 +191,7 @@ def networks() -> Iterator[Architecture]:
         ("depthwise", made(depthwise, numbers(3, 16, 16)), images),
         ("weight norm", changed(lambda layer: weight_norm(layer)), rows),
         ("spectral norm", changed(lambda layer: spectral_norm(layer)), rows),
+        ("spectral norm of convolutions", spectral_convolutions, images),
         ("orthogonal layer", changed(lambda layer: orthogonal(layer)), rows),
         ("bfloat16", lambda: mlp().to(torch.bfloat16), lambda: numbers(32).to(torch.bfloat16)),
         ("frozen backbone", frozen_backbone, images),

@@ -90,6 +90,7 @@ CAUSAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "mpt": {},
     "biogpt": {},
     "arcee": {},
+    "apertus": {},
 }  # fmt: skip
 MASKED: Final[Mapping[str, Mapping[str, Any]]] = {
     "bert": {},

@@ -117,7 +117,8 @@ def test_what_no_registered_activation_computes_is_unknown(function: Function) -
         (nn.RReLU(), "RReLU"),  # leaky only while nothing trains
         (nn.Hardshrink(), "Hardshrink"),
         (nn.LogSigmoid(), "LogSigmoid"),
-        (type("Learned", (nn.PReLU,), {})(), "Learned"),
+        (type("Renamed", (nn.PReLU,), {})(3, init=0.1), Activation("prelu", {"init": pytest.approx(0.1)})),
+        (type("Squared", (nn.PReLU,), {"forward": lambda self, x: F.prelu(x, self.weight) ** 2})(), "Squared"),
         (type("Renamed", (nn.ReLU,), {})(), Activation("relu")),
         (type("Renamed", (nn.LeakyReLU,), {})(0.3), Activation("leaky_relu", {"negative_slope": 0.3})),
     ],
@@ -146,7 +147,7 @@ class Hiding(nn.Module):
 
 
 class Layered(nn.Module):
-    """A function after a layer: not a function of each number."""
+    """A function, where a layer may stand before it: what is held tells whether it does."""
 
     def __init__(self, held: nn.Parameter | nn.Module | Tensor) -> None:
         super().__init__()
@@ -173,8 +174,8 @@ class Layered(nn.Module):
         nn.Sequential(nn.ReLU()),
         Noise(),
         Hiding(),
-        Layered(nn.Parameter(torch.ones(()))),
-        Layered(torch.ones(())),
+        Layered(nn.Parameter(torch.ones(2, 2))),
+        Layered(torch.ones(2, 3)),
         Layered(nn.Linear(2, 2)),
         Computes(lambda x: 0.5 * x + 1),
         Computes(lambda x: x.clamp(-1e4, 1e4)),
@@ -196,6 +197,69 @@ class Layered(nn.Module):
 def test_what_is_no_function_of_each_number(module: nn.Module) -> None:
     assert activation_of(module) in (None, Activation("identity"))
     assert nonlinearity_of(module) is None
+
+
+class PerChannel(nn.Module):
+    """A function of rows and of learned numbers; it counts its calls in a buffer that they move."""
+
+    calls: Tensor
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], *shape: int) -> None:
+        super().__init__()
+        self.function, self.scale = function, nn.Parameter(torch.linspace(0.5, 2, math.prod(shape)).reshape(shape))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.function(x, self.scale)
+
+
+def snake(x: Tensor, alpha: Tensor) -> Tensor:
+    return x + (alpha * x).sin().square() / alpha
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        PerChannel(snake, 1),
+        PerChannel(snake, 1, 7, 1),  # as in DAC
+        PerChannel(snake, 7),
+        PerChannel(lambda x, slope: F.prelu(x, slope) ** 3, 7),
+        PerChannel(lambda x, bound: x.clamp(-bound, bound)).bfloat16(),
+        Layered(torch.ones(())),
+    ],
+)
+def test_a_function_with_learned_numbers_is_one_that_is_not_registered(module: nn.Module) -> None:
+    assert nonlinearity_of(module) == type(module).__name__
+    assert activation_of(module) is None
+    assert not any(buffer for name, buffer in module.named_buffers() if name == "calls")
+    assert nonlinearity_of(nn.Sequential(module)) is None
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        PerChannel(lambda x, scale: x * scale, 7),
+        PerChannel(lambda x, scale: x * x.square().mean(-1, keepdim=True).rsqrt() * scale, 7),
+        PerChannel(lambda x, scale: x / x.norm(dim=-1, keepdim=True) * scale, 1),
+        PerChannel(lambda x, scale: x / x.norm(dim=1, keepdim=True) * scale, 1, 7, 1),
+        PerChannel(lambda x, scale: (x - x.mean((0, 2), keepdim=True)).relu() * scale, 1, 7, 1),
+        PerChannel(lambda x, scale: F.silu(x) / x.std() * scale, 1),
+        PerChannel(lambda x, weight: F.linear(x, weight).relu(), 7, 7),
+        nn.BatchNorm1d(7),
+    ],
+)
+def test_a_norm_or_a_layer_with_learned_numbers_is_no_function_of_each_number(module: nn.Module) -> None:
+    assert nonlinearity_of(module) is None
+
+
+def test_scripted_modules_are_what_they_compute() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        parts = nn.Linear(3, 3), nn.LeakyReLU(0.3), nn.LayerNorm(3), nn.GELU(), nn.Softmax(-1), nn.LogSigmoid()
+        scripted = torch.jit.script(nn.Sequential(*parts))
+    leaky, gelu = Activation("leaky_relu", {"negative_slope": 0.3}), Activation("gelu")
+    assert [nonlinearity_of(part) for part in scripted.children()] == [None, leaky, None, gelu, None, "LogSigmoid"]
 
 
 class Meddling(nn.Module):
@@ -401,6 +465,16 @@ def test_the_classes_of_transformers(name: str) -> None:
 def test_a_gelu_that_is_clipped_close_by_is_none() -> None:
     activations = pytest.importorskip("transformers.activations")
     assert nonlinearity_of(activations.ClippedGELUActivation(-0.1, 1.0)) == "ClippedGELUActivation"
+
+
+def test_functions_of_the_libraries_that_learn() -> None:
+    activations = pytest.importorskip("transformers.activations")
+    dac = pytest.importorskip("transformers.models.dac.modeling_dac")
+    timm = pytest.importorskip("timm.layers.activations")
+    assert nonlinearity_of(activations.XIELUActivation()) == "XIELUActivation"
+    assert nonlinearity_of(dac.Snake1d(8)) == "Snake1d"
+    assert nonlinearity_of(timm.PReLU()) == Activation("prelu")
+    assert nonlinearity_of(timm.PReLU(5).bfloat16()) == Activation("prelu")
 
 
 TIMM = {

@@ -130,6 +130,14 @@ def test_what_depends_on_an_activation_takes_no_half_of_a_network_for_the_whole(
     assert report["features.0.0.weight"].gain == pytest.approx(1.73666, abs=1e-5)
 
 
+def test_an_activation_that_learns_is_not_passed_over() -> None:
+    """DAC has Snake in every block and one tanh at its end: it passed for a network of tanh."""
+    dac = pytest.importorskip("transformers.models.dac.modeling_dac")
+    model = nn.Sequential(nn.Conv1d(2, 4, 3), dac.Snake1d(4), nn.Conv1d(4, 4, 3), dac.Snake1d(4), nn.Tanh())
+    with pytest.raises(UserError, match=r"found Snake1d in 2 and tanh in 1 module: name it"):
+        initlab.initialize(model, "mean_field", seed=0)
+
+
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 50}
 
 

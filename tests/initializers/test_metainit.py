@@ -8,6 +8,7 @@ from initlab.initializers.context import Context
 from initlab.initializers.schemes.metainit import gradient_quotient
 from initlab.initializers.slots import find_slots
 from initlab.modules.batch import Batch
+from initlab.modules.measuring import differentiable
 from tests.initializers.networks import batch_for, chain, refine
 
 
@@ -38,3 +39,13 @@ def test_it_falls() -> None:
     report = refine(model, "metainit", batch_for(model), steps=40)
     first, last = (float(word) for word in report["0.weight"].note.split("quotient ")[1].split(" → ")[:2])
     assert last < 0.8 * first
+
+
+def test_hard_sigmoids_have_second_and_third_derivatives() -> None:
+    """torch's own has none: MobileNetV3 was refused."""
+    model = nn.Sequential(nn.Linear(8, 16), nn.Hardsigmoid(), nn.Linear(16, 3)).double()
+    rows = batch_for(model)
+    assert "quotient" in refine(model, "metainit", rows, steps=2)["0.weight"].note
+    with torch.no_grad(), differentiable(model):
+        replaced = model(rows.inputs)
+    torch.testing.assert_close(replaced, model(rows.inputs))

@@ -30,6 +30,18 @@ def fill_directly(layer: nn.Conv2d, seed: int) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_the_centre_of_a_kernel_maps_each_pixel_to_itself(size: int) -> None:
+    image = torch.randn(1, 8, 6, 6, generator=torch.Generator().manual_seed(0))
+    layer = nn.Conv2d(8, 8, size, padding="same", bias=False)
+    with torch.no_grad():
+        refine(layer, "identity", None)
+        torch.testing.assert_close(layer(image), image)
+        refine(layer, "delta_orthogonal", None)
+        torch.testing.assert_close(layer(image).norm(dim=1), image.norm(dim=1))
+
+
 def test_delta_orthogonal_refuses_to_lose_channels() -> None:
     with pytest.raises(UserError, match="a convolution from 8 to 3 channels cannot keep the norm"):
         refine(nn.Conv2d(8, 3, 3), "delta_orthogonal", None)

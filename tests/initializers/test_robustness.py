@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 import initlab
 from initlab.activations import Activation
-from initlab.base.errors import InitializationWarning, UserError
+from initlab.base.errors import InitializationWarning, OwnCodeError, UserError
 from initlab.initializers import list_initializers
 from initlab.models.residual_mlp import ResidualMLP
 from initlab.models.vision_transformer import VisionTransformer
@@ -225,6 +225,101 @@ def test_what_cannot_be_balanced_is_left_alone(change: str) -> None:
     assert "not balanced" in report["first.weight"].note
 
 
+class InPlace(Wrapped):
+    """Changes what the gradient of the operation before needs, as RWKV does: the loss cannot be differentiated."""
+
+    def between(self, signal: Tensor) -> Tensor:
+        return signal.exp().add_(1)
+
+
+def test_what_cannot_be_differentiated_is_not_balanced() -> None:
+    report = run(InPlace(), "data_dependent", torch.randn(30, 8))
+    notes = [row.note for row in report if row.fan_in]
+    assert notes == ["each channel of variance 1; not balanced: no gradient of the output comes to each layer"] * 2
+
+
+class OwnGradient(torch.autograd.Function):
+    """One that its author got wrong."""
+
+    @staticmethod
+    def forward(_: Any, signal: Tensor) -> Tensor:
+        return signal.clone()
+
+    @staticmethod
+    def backward(_: Any, _gradient: Tensor) -> Tensor:
+        raise RuntimeError("not yet")
+
+
+class Unfinished(Wrapped):
+    def between(self, signal: Tensor) -> Tensor:
+        passed: Tensor = OwnGradient.apply(signal)
+        return passed
+
+
+@pytest.mark.parametrize("scheme", ["metainit", "gradinit"])
+def test_what_cannot_be_differentiated_is_refused(scheme: str) -> None:
+    message = f"init={scheme}: InPlace cannot be differentiated as often as this needs: one of the variables needed"
+    with pytest.raises(UserError, match=message):
+        run(InPlace(), scheme, torch.randn(12, 8))
+    message = f"init={scheme}: Bags cannot be differentiated as often as this needs: the derivative for '_embedding_bag"
+    bags = type("Bags", (nn.Sequential,), {})(nn.EmbeddingBag(9, 4), nn.Linear(4, 3))
+    with pytest.raises(UserError, match=message):
+        run(bags, scheme, torch.randint(9, (12, 5)))
+
+
+@pytest.mark.parametrize("scheme", ["metainit", "gradinit", "data_dependent"])
+def test_a_gradient_of_ones_own_that_fails_is_shown(scheme: str) -> None:
+    with pytest.raises(OwnCodeError, match=r"not yet \(test_robustness.py, line \d+, in backward\)"):
+        run(Unfinished(), scheme, torch.randn(12, 8))
+
+
+def test_a_weight_beside_layers_of_its_own_module_is_not_looked_at() -> None:
+    """What the module returns is not the output of that weight, as in SwiftFormer's attention."""
+
+    class Additive(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.final = nn.Linear(8, 8), nn.Linear(8, 8)
+            self.share = nn.Parameter(torch.ones(8, 1))
+
+        def initlab_weights(self) -> dict[str, str]:
+            return {"share": "in out"}
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            query = self.query(inputs)
+            result: Tensor = self.final(query * (query @ self.share).softmax(0))
+            return result
+
+    for scheme in ("lsuv", "data_dependent", "autoinit"):
+        model, base = (nn.Sequential(Additive(), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+        inputs = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+        report = run(model, scheme, inputs)
+        assert report["0.share"].note == f"as {scheme} found it"
+        run(base, "orthogonal" if scheme == "lsuv" else "lecun_normal", inputs)
+        assert torch.equal(model.get_parameter("0.share"), base.get_parameter("0.share"))
+        if scheme == "lsuv":
+            with torch.no_grad():
+                assert float(model[0](inputs).std(correction=0)) == pytest.approx(1, abs=1e-4)
+
+
+def test_channels_stand_before_the_places_of_a_single_row_too() -> None:
+    class RowByRow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.out = nn.Conv1d(2, 5, 3), nn.Linear(5, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            rows = [self.layer(row).mean(-1) for row in inputs]
+            result: Tensor = self.out(torch.stack(rows))
+            return result
+
+    model, inputs = RowByRow(), torch.randn(12, 2, 40)
+    run(model, "data_dependent", inputs, balance=False)
+    with torch.no_grad():
+        channels = model.layer(inputs[0])
+    torch.testing.assert_close(channels.std(1, correction=0), torch.ones(5))
+
+
 def test_recurrent_weights_that_are_computed_are_written_or_named() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -251,7 +346,11 @@ def test_the_rule_for_the_output_covers_a_layer_of_several_weights() -> None:
         ("he", {"bias": math.nan}, "init.bias=nan: expected a finite number"),
         ("he", {"gain": 1e300}, "init=he_normal makes weights that are not finite: first.weight"),
         ("constant", {"value": math.nan}, "init.value=nan: expected a finite number"),
-        ("metainit", {"base": "zeros"}, "init=metainit: no weight to tune: all are zero or frozen"),
+        (
+            "metainit",
+            {"base": "zeros"},
+            "init=metainit: no weight to tune: all are zero, frozen or computed from others",
+        ),
         ("gradinit", {"base": "zeros"}, "init=gradinit: no tensor to scale: all are zero or frozen"),
         ("metainit", {"lr": "fast"}, "init.lr=fast: expected a number"),
     ],
@@ -306,6 +405,13 @@ def test_small_mistakes_of_the_caller() -> None:
     assert torch.equal(model.first.weight, before)  # a refusal comes before anything is changed
 
 
+def test_a_network_of_computed_weights_alone() -> None:
+    model = nn.Sequential(spectral_norm(nn.Linear(8, 8)), nn.ReLU(), spectral_norm(nn.Linear(8, 3)))
+    for scheme in ("lsuv", "data_dependent", "autoinit", "metainit"):
+        with pytest.raises(UserError, match="computed from others"):
+            run(model, scheme, torch.randn(12, 8))
+
+
 def test_a_network_without_a_visible_layer() -> None:
     class Functional(nn.Module):
         def __init__(self) -> None:
@@ -316,5 +422,5 @@ def test_a_network_without_a_visible_layer() -> None:
             return F.linear(inputs, self.layer.weight)
 
     for scheme in ("lsuv", "data_dependent", "autoinit"):
-        with pytest.raises(UserError, match="no layer of Functional is called as a module"):
+        with pytest.raises(UserError, match="no layer of Functional is called as a module and has one weight"):
             run(Functional(), scheme, torch.randn(12, 8))

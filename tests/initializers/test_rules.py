@@ -362,11 +362,52 @@ def test_weights_that_are_computed_are_written_through_or_left(kind: str) -> Non
         )
 
 
-def test_looking_at_a_spectral_norm_moves_nothing() -> None:
-    model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8)), nn.Tanh(), nn.ReLU())
+@pytest.mark.parametrize("scheme", ["zeros", "identity", "delta_orthogonal"])
+@pytest.mark.parametrize("dim", [0, 2, -1])
+def test_zeros_under_weight_norm_are_zeros(scheme: str, dim: int) -> None:
+    """A zero has no direction, and 0/0 is no weight; wav2vec2 norms each place of a kernel by itself (dim 2)."""
+    model, plain = (nn.Sequential(nn.Conv1d(4, 8, 3), nn.ReLU(), nn.Conv1d(8, 8, 1)) for _ in range(2))
+    torch.nn.utils.parametrizations.weight_norm(model[0], dim=dim)
+    report = initlab.initialize(model, scheme, seed=0)
+    initlab.initialize(plain, scheme, seed=0)
+    weight = model[0].weight
+    assert isinstance(weight, Tensor)
+    torch.testing.assert_close(weight.detach(), plain.get_parameter("0.weight").detach())
+    assert report["0.parametrizations.weight.original1"].note == "through WeightNorm"
+
+
+def test_what_a_parametrization_makes_not_finite_is_left() -> None:
+    model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 8))
+    before = state_of(model)
+    reason = "its parametrization SpectralNorm makes numbers of it that are not finite"
+    with pytest.warns(InitializationWarning, match=reason):
+        report = initlab.initialize(model, "zeros", seed=0)
+    assert report.left == {"0.parametrizations.weight.original": reason}
+    for name, value in before.items():
+        if name.startswith("0.parametrizations"):
+            assert torch.equal(model.state_dict()[name], value), name
+    with pytest.raises(UserError, match=r"makes weights that are not finite: 0\.weight"):
+        initlab.initialize(model, "he", gain=1e300, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "weight"),
+    [
+        (nn.Linear(8, 8), "weight"),
+        (nn.Conv2d(8, 8, 3), "weight"),
+        (nn.ConvTranspose1d(8, 8, 3), "weight"),
+        (nn.MultiheadAttention(8, 2), "in_proj_weight"),
+        (nn.GRUCell(8, 8), "weight_hh"),
+    ],
+)
+def test_looking_at_a_spectral_norm_moves_nothing(layer: nn.Module, weight: str) -> None:
+    torch.nn.utils.parametrizations.spectral_norm(layer, weight)
+    model = nn.Sequential(layer, nn.Tanh(), nn.ReLU())
     before = state_of(model)
     with pytest.raises(UserError):
         initlab.initialize(model, "mean_field", seed=0)
+    assert_unchanged(model, before)
+    initlab.initialize(model, "he", seed=0, dry_run=True)
     assert_unchanged(model, before)
 
 

@@ -185,8 +185,10 @@ def test_a_layer_under_two_names_keeps_its_parameters() -> None:
 
 
 def test_looking_moves_no_vector_of_a_spectral_norm() -> None:
-    model = nn.Sequential(torch.nn.utils.parametrizations.spectral_norm(nn.Linear(6, 6)), nn.ReLU(), nn.Linear(6, 3))
+    norm = torch.nn.utils.parametrizations.spectral_norm
+    layers = norm(nn.Conv1d(6, 6, 1)), nn.ReLU(), nn.Flatten(), norm(nn.Linear(24, 6)), nn.ReLU(), nn.Linear(6, 3)
+    model = nn.Sequential(*layers)
     before = copy.deepcopy(model.state_dict())
-    initlab.probe_model(model, torch.randn(8, 6), seed=0)
+    initlab.probe_model(model, torch.randn(8, 6, 4), seed=0)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -66,7 +66,10 @@ def autoinit(model: nn.Module, *, context: Context) -> dict[str, str]:
     hooks += [layer.register_forward_hook(after) for layer in single]
     run_hooked(model, _enlarged(context.rows()), hooks)
     if not notes:
-        raise UserError(f"init=autoinit: no layer of {type(model).__name__} is called as a module")
+        raise UserError(
+            f"init=autoinit: no layer of {type(model).__name__} is called as a module and has one weight that is not "
+            "computed from others"
+        )
     return notes
 
 

@@ -7,13 +7,13 @@ from typing import Final
 import torch
 from torch import Generator, Tensor, nn
 
-from initlab.base.errors import InitializationWarning
+from initlab.base.errors import InitializationWarning, OwnCodeError, UserError
 from initlab.base.wording import listed
 from initlab.initializers.context import Context, look_at_layers, per_channel, scale_channels, visit_layers
 from initlab.initializers.registry import register
 from initlab.initializers.slots import Slot
 from initlab.modules.batch import Batch
-from initlab.modules.measuring import first_tensor, measuring
+from initlab.modules.measuring import first_tensor, measuring, slopes_of
 
 CLOSE: Final = 0.02  # to variance 1, in single or half precision
 
@@ -106,7 +106,7 @@ def _balance(model: nn.Module, batch: Batch, layers: Sequence[Slot], generator: 
     """
     rates = _change_rates(model, batch, layers, generator)
     if rates is None:
-        reason = "not balanced: the output does not depend on it, or it is frozen"
+        reason = "not balanced: no gradient of the output comes to each layer"
         return {slot.name: f"; {reason}" for slot in layers}
     factors = (rates / rates.log().mean().exp()).sqrt()
     before = _output(model, batch)
@@ -136,7 +136,8 @@ def _change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], genera
         generator: Draws the loss: a normal number for each entry of the output.
 
     Returns:
-        One rate for each layer, shape (layers,); None where one of them gets no gradient.
+        One rate for each layer, shape (layers,); None where one of them gets no gradient, as it is frozen, the output
+        does not depend on it, or the network cannot be differentiated.
     """
     weights = [slot.weight for slot in layers]
     with measuring(model), torch.enable_grad():
@@ -144,7 +145,12 @@ def _change_rates(model: nn.Module, batch: Batch, layers: Sequence[Slot], genera
         if output is None or not output.requires_grad or not all(weight.requires_grad for weight in weights):
             return None
         noise = torch.randn(output.shape, generator=generator, dtype=torch.float32, device="cpu").to(output)
-        gradients = torch.autograd.grad((output * noise).sum(), weights, allow_unused=True)
+        try:
+            gradients = slopes_of((output * noise).sum(), weights, model, where="init=data_dependent")
+        except OwnCodeError:
+            raise
+        except UserError:
+            return None
     rates = []
     for slot, gradient in zip(layers, gradients, strict=True):
         if gradient is None or not bool(gradient.any()):

@@ -9,7 +9,7 @@ from initlab.initializers.context import Context
 from initlab.initializers.registry import register
 from initlab.modules.batch import Batch
 from initlab.modules.calling import call_with
-from initlab.modules.measuring import differentiable, measuring
+from initlab.modules.measuring import differentiable, measuring, slopes_of
 
 LARGEST_SLOPE = 1.0  # to which the gradient of each scale is clipped
 
@@ -53,7 +53,8 @@ def gradinit(
         A remark for each parameter that was changed, by its name.
 
     Raises:
-        UserError: a value out of range, no tensor to scale, or a loss or gradient that is not finite.
+        UserError: a value out of range, no tensor to scale, a loss or gradient that is not finite, or an operation of
+            the network without a second derivative.
     """
     check_not_negative(steps=steps)
     check_positive(lr=lr, eta=eta, gamma=gamma, least=least)
@@ -72,7 +73,7 @@ def gradinit(
             objective = _objective(model, context, tensors, scales, eta=eta, gamma=gamma, optimizer=optimizer)
             if not bool(objective.isfinite()):
                 raise UserError("init=gradinit: loss or gradient is not finite; choose another init.base")
-            slopes = torch.autograd.grad(objective, list(scales.values()), allow_unused=True)
+            slopes = slopes_of(objective, list(scales.values()), model, where="init=gradinit")
             for scale, slope in zip(scales.values(), slopes, strict=True):
                 scale.grad = None if slope is None else slope.clamp(-LARGEST_SLOPE, LARGEST_SLOPE)
             learner.step()
@@ -111,7 +112,7 @@ def _objective(
     first, second = _overlapping_parts(context)
     scaled = {name: scales[name] * tensor if name in scales else tensor for name, tensor in tensors.items()}
     loss = _loss(model, scaled, first, context)
-    found = torch.autograd.grad(loss, list(scaled.values()), create_graph=True, allow_unused=True)
+    found = slopes_of(loss, list(scaled.values()), model, where="init=gradinit", create_graph=True)
     gradients = {name: g for name, g in zip(scaled, found, strict=True) if g is not None}
     norm: Tensor
     if optimizer == "sgd":

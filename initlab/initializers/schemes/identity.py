@@ -10,6 +10,8 @@ from initlab.initializers.registry import register
 def identity(weight: Tensor, *, gain: float = 1.0) -> None:
     """Fill `weight` with gain times the identity, in the centre tap of each group of a convolution; the rest is 0.
 
+    A convolution with `padding="same"` then returns its input; torch's `dirac_` differs where kernels are even.
+
     Args:
         weight: Filled in place, shape (out, in, *kernel). Where out ≠ in, only as many units as the smaller of the
             two pass on.

@@ -7,7 +7,7 @@ from initlab.base.errors import UserError
 from initlab.initializers.checks import check_not_negative, check_positive
 from initlab.initializers.context import Context
 from initlab.initializers.registry import register
-from initlab.modules.measuring import differentiable, measuring
+from initlab.modules.measuring import differentiable, measuring, slopes_of
 
 LEAST_NORM = 0.01  # of what it was at the start
 
@@ -40,7 +40,8 @@ def metainit(
         A remark for each parameter that was changed, by its name.
 
     Raises:
-        UserError: a value out of range, or no weight to tune.
+        UserError: a value out of range, no weight to tune, or an operation of the network without second and third
+            derivatives.
     """
     check_not_negative(steps=steps)
     check_positive(lr=lr, eps=eps)
@@ -49,7 +50,7 @@ def metainit(
     slots = [slot for slot in context.slots if slot.weight.requires_grad and bool(slot.weight.any())]
     weights = [slot.weight for slot in slots]
     if not weights:
-        raise UserError("init=metainit: no weight to tune: all are zero or frozen")
+        raise UserError("init=metainit: no weight to tune: all are zero, frozen or computed from others")
     start = [float(weight.norm()) for weight in weights]
     velocity = [0.0] * len(weights)
     quotients = []
@@ -57,7 +58,7 @@ def metainit(
         for _ in range(steps):
             quotient = gradient_quotient(model, context, eps=eps)
             quotients.append(float(quotient))
-            slopes = torch.autograd.grad(quotient, weights, allow_unused=True)
+            slopes = slopes_of(quotient, weights, model, where="init=metainit")
             for place, (weight, slope) in enumerate(zip(weights, slopes, strict=True)):
                 along = 0.0 if slope is None else float((weight * slope).sum().sign())
                 velocity[place] = momentum * velocity[place] - lr * along
@@ -90,10 +91,10 @@ def gradient_quotient(model: nn.Module, context: Context, *, eps: float) -> Tens
     with torch.enable_grad():
         batch = context.rows()
         loss = context.mean_loss(batch.through(model), batch)
-        found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+        found = slopes_of(loss, parameters, model, where="init=metainit", create_graph=True)
         used = [(p, g) for p, g in zip(parameters, found, strict=True) if g is not None and g.requires_grad]
         half_square = sum((g.square().sum() for _, g in used), torch.zeros(())) / 2
-        products = torch.autograd.grad(half_square, [p for p, _ in used], create_graph=True, allow_unused=True)
+        products = slopes_of(half_square, [p for p, _ in used], model, where="init=metainit", create_graph=True)
         total, count = torch.zeros(()), 0
         for (_, gradient), product in zip(used, products, strict=True):
             curved = gradient if product is None else gradient - product
