@@ -143,7 +143,7 @@ def seeds_in(job: Path) -> int:
     assert list(members["member"]) == list(members["seed"]) == list(range(len(members)))
     assert signal["seed"].equals(signal["member"])
     (count,) = counts
-    return count
+    return int(count)
 
 
 @pytest.fixture(scope="module")
