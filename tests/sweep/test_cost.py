@@ -136,3 +136,12 @@ class Broken(nn.Linear):
 
     def forward(self, inputs: Tensor) -> Tensor:
         raise ArithmeticError(f"on purpose, for {len(inputs)} rows")
+
+
+def test_splits_of_seeds_take_memory_once_each() -> None:
+    job, one_split = make_job("data=wine"), make_job("data=wine", "data.resplit=false")
+    cost, fixed = cost_of(job), cost_of(one_split)
+    assert cost.data == 178 * (13 * 4 + 8)  # float32 inputs, and a class
+    assert fixed.data == 0
+    assert cost.memory(400, splits=100) - cost.memory(400, splits=0) == 100 * cost.data
+    assert cost.most_members(1e9) < fixed.most_members(1e9)

@@ -150,7 +150,7 @@ def test_a_finished_job_is_written_as_a_whole(signal: bool, job: Job) -> None:
     assert metadata["status"] == "finished"
     assert metadata["run"] == RUN
     assert metadata["fingerprint"] == job.fingerprint
-    assert metadata["data_checksum"] == job.dataset.checksum
+    assert metadata["data_checksum"] == job.data.checksum
     assert metadata["seeds"] == [0, 1]
     assert outcome(job, RUN) == "finished"
 
