@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)")  # within which a comma separates nothing else
+MOST_DIGITS = 6  # behind the point, of a difference
 
 
 def interval_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
@@ -34,11 +35,13 @@ def interval_text(mean: float, low: float = math.nan, high: float = math.nan) ->
 
 
 def difference_text(mean: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A difference of two scores and its interval, in three digits, or in four where three could not tell it from zero.
+    """A difference of two scores and its interval, in three digits, or in more where those could not tell it from zero.
+
+    An end that is not zero does not look like it, so that it is seen whether the interval has zero in it.
 
     Example:
-        >>> difference_text(0.031, 0.012, 0.05), difference_text(0.0012)
-        ('0.031 [0.012, 0.050]', '0.0012')
+        >>> difference_text(0.031, 0.012, 0.05), difference_text(0.0012), difference_text(0.03, 0.00004, 0.06)
+        ('0.031 [0.012, 0.050]', '0.0012', '0.03000 [0.00004, 0.06000]')
 
     Args:
         mean: The difference; a dash stands for one that is not finite.
@@ -48,6 +51,9 @@ def difference_text(mean: float, low: float = math.nan, high: float = math.nan) 
     if not math.isfinite(mean):
         return "—"
     digits = 3 if max(abs(value) for value in (mean, low, high) if not math.isnan(value)) >= 0.02 else 4
+    nearest = min((abs(end) for end in (low, high) if abs(end) > 0.5 * 10**-MOST_DIGITS), default=1.0)
+    while round(nearest, digits) == 0:
+        digits += 1
     ends = f" [{low:z.{digits}f}, {high:z.{digits}f}]" if math.isfinite(low) else ""
     return f"{mean:z.{digits}f}{ends}"
 

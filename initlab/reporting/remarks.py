@@ -141,14 +141,21 @@ def method(analysis: Analysis) -> Sequence[str]:
         f"Each candidate has the learning rate ({RATE}) with the highest mean validation score; what is reported and "
         "compared are its test scores."
     ]
+    by_row = bool((analysis.candidates["covers"] != "seeds").any())
+    if by_row:
+        intervals = (
+            "take seeds and rows for samples both: the variance of seeds and that of rows are told apart by what each "
+            "member scores on each row (moments of crossed random effects; Gao and Owen 2017), Student's t, degrees "
+            "of freedom by Satterthwaite. Rows that test some networks and train others count more than once. "
+            "docs/guides/statistics.md shows by simulation how often they hold. Where results by row were not kept, "
+            "they are over seeds alone."
+        )
+    else:
+        intervals = "are over seeds alone, since results by row were not kept: they hold for these very test rows."
     return [
         "Means are over seeds and test rows, of the networks that did not diverge. A seed draws the weights, the order "
         "of the data, and the split, where a data set has no official test rows.",
-        f"{percent(analysis.level)} intervals of mean scores and of differences take seeds and rows for samples both: "
-        "the variance of seeds and that of rows are told apart by the results of each member on each row (moments of "
-        "crossed random effects; Gao and Owen 2017), Student's t, degrees of freedom by Satterthwaite. Rows that test "
-        "some networks and train others count more than once. docs/guides/statistics.md shows by simulation how often "
-        "they hold.",
+        f"{percent(analysis.level)} intervals of mean scores and of differences {intervals}",
         "Of median and interquartile mean: bootstrap over seeds, and so for losses; of shares: Clopper and Pearson's.",
         "Differences are paired by seed. Their intervals hold for all pairs of a condition together (Tukey's range, "
         "of unequal variances). Better: the interval leaves out 0. Equivalent: all of it is within the margin of "

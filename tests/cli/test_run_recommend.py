@@ -239,14 +239,14 @@ def test_of_those_that_are_as_good_the_one_that_is_easiest_to_tune() -> None:
 def test_ease_is_not_paid_for_with_a_worse_score() -> None:
     """However few the seeds: what they cannot tell apart may still be far apart."""
     found = study_with_ranges(he=([0.95] * 3, 2), torch_default=([0.5] * 3, 5), zeros=([0.1] * 3, 5))
-    assert set(found.candidates["standing"]) == {"best", "open"}
+    assert set(found.candidates["standing"]) == {"best", "undecided"}
     chosen = choose_candidate(found, {"he", "torch_default", "zeros"})
     assert chosen is not None
     text = " ".join(recommendation_words(found, chosen))
     assert text.startswith("Use he, ")
-    assert "Too few seeds to tell: torch_default and zeros." in text
-    assert "There are too few seeds to tell it from torch's own: 0.450" in text
-    assert "better than" not in text
+    assert "Undecided beside it: torch_default and zeros." in text
+    assert "It is undecided whether it is better than torch's own: 0.450." in text
+    assert "is better than" not in text.replace("whether it is better than", "")
 
 
 def test_what_is_better_is_taken_however_hard_to_tune() -> None:
@@ -255,7 +255,7 @@ def test_what_is_better_is_taken_however_hard_to_tune() -> None:
     assert chosen is not None
     text = " ".join(recommendation_words(found, chosen))
     assert text.startswith("Use he, at a learning rate of about 0.001 (the smallest rate tried): test accuracy 0.9")
-    assert "he is better than the 1 other." in text
+    assert "he is better than torch_default." in text
     assert "It is better than torch's own by 0.4" in text
     assert "try further ones" in text
 
