@@ -157,8 +157,8 @@ def method(analysis: Analysis) -> Sequence[str]:
         "of the data, and the split, where a data set has no official test rows.",
         f"{percent(analysis.level)} intervals of mean scores and of differences {intervals}",
         "Of median and interquartile mean: bootstrap over seeds, and so for losses; of shares: Clopper and Pearson's.",
-        "Differences are paired by seed. Their intervals hold for all pairs of a condition together (Tukey's range, "
-        "of unequal variances). Better: the interval leaves out 0. Equivalent: all of it is within the margin of "
+        "Differences are paired by seed. Their intervals hold for all pairs of a condition together "
+        "(Bonferroni). Better: the interval leaves out 0. Equivalent: all of it is within the margin of "
         f"{analysis.margin:g}. Undecided: neither; nothing is said then."
         + (
             f" The study could be looked at {analysis.study.looks} times before seeds were added, and each look may be "

@@ -130,8 +130,7 @@ def test_intervals_are_of_all_pairs_of_a_condition_together() -> None:
     ]
     pairs = analyse(study_of(*cells)).pairs
     assert len(pairs) == 12
-    of_pair = stats.norm.sf(stats.studentized_range.isf(0.05, 4, np.inf) / 2**0.5)
-    wider = stats.t.isf(of_pair, 9) / stats.t.isf(0.025, 9)
+    wider = stats.t.isf(0.025 / 6, 9) / stats.t.isf(0.025, 9)  # of six pairs
     for _, part in pairs.groupby("setting"):
         np.testing.assert_allclose(part["p_adjusted"], adjusted_p(part["p"].to_numpy(), 4))
     for row in pairs.to_dict("records"):
