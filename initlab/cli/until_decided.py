@@ -46,7 +46,7 @@ def check_looks(jobs: Sequence[Job]) -> None:
     """
     if all(job.config.seeds != "auto" for job in jobs):
         return
-    for key in ("seeds", "seed", "max_seeds", "max_minutes"):
+    for key in ("seeds", "seed"):
         values = list(dict.fromkeys(getattr(job.config, key) for job in jobs))
         if len(values) > 1:
             several = " and ".join(map(str, values[:2]))
@@ -75,7 +75,8 @@ def train_until_decided(jobs: Sequence[Job], train: Train, console: Console, int
             return
         study, look = found
         if not look.pairs:
-            say(console, f"seeds=auto: nothing to compare, so that {counted(size, 'seed')} are enough")
+            among = " among these jobs" if study.members["job"].nunique() > len(jobs) else ""
+            say(console, f"seeds=auto: nothing to compare{among}, so that {counted(size, 'seed')} are enough")
             return
         if not look.helped or next_size is None:
             say(console, look.words + _why_it_ends(look, failed, config.max_seeds, at_most=next_size is None))

@@ -1,5 +1,7 @@
 """With how many seeds a study is looked at."""
 
+from itertools import pairwise
+
 import pytest
 
 from initlab.jobs.looks import FIRST_LOOK, look_sizes
@@ -11,8 +13,8 @@ def test_looks_grow_to_what_is_allowed_and_none_is_for_a_few_seeds_more(most: in
     sizes = look_sizes(most)
     assert sizes[0] == min(most, FIRST_LOOK) or sizes == [most]
     assert sizes[-1] == most
-    assert all(more >= 1.2 * fewer for fewer, more in zip(sizes, sizes[1:], strict=False))
-    assert all(more <= 1.9 * fewer for fewer, more in zip(sizes, sizes[1:], strict=False))
+    assert all(more >= 1.2 * fewer for fewer, more in pairwise(sizes))
+    assert all(more <= 1.9 * fewer for fewer, more in pairwise(sizes))
 
 
 def test_a_job_has_the_seeds_of_the_first_look() -> None:
