@@ -20,7 +20,7 @@ from tests.results.studies import Cell, study_of, write_study
 def spread(mean: float, by: float, seeds: int = 10, seed: int = 0) -> np.ndarray:
     """Scores of exactly a mean and a standard deviation."""
     values = np.random.default_rng(seed).normal(size=seeds)
-    return mean + by * (values - values.mean()) / values.std(ddof=1)
+    return np.asarray(mean + by * (values - values.mean()) / values.std(ddof=1))
 
 
 def looked(*cells: Cell, **options: object) -> Look:
