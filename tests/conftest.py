@@ -20,6 +20,7 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
 from initlab.activations import registry as activations
 from initlab.base.console import quiet_libraries
 from initlab.cli.command import COMMAND, STARTED
+from initlab.config.names import SWEPT
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
 
@@ -47,6 +48,7 @@ def _started_anew() -> Iterator[None]:
     yield
     os.environ.pop(STARTED, None)
     os.environ.pop(COMMAND, None)
+    os.environ.pop(SWEPT, None)
 
 
 @pytest.fixture(autouse=True)

@@ -112,7 +112,7 @@ def as_torch_does(job: Job) -> Job:
     resolved = {**job.resolved, "init": init}
     of_scheme = {"init", *(f"init.{key}" for key in job.resolved["init"] if key not in shared)}
     typed = (f"init={TORCH}", *(text for text in job.typed if key_of(text) not in of_scheme))
-    return Job(short_name(typed, ()), parse_config(resolved), resolved, typed)
+    return Job(short_name(typed, ()), parse_config(resolved), resolved, typed, job.seeds, job.looks)
 
 
 def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> tuple[list[ScreenedJob], list[Job]]:
@@ -233,7 +233,8 @@ def with_rate(job: Job, rate: float, swept: Collection[str] = ()) -> Job:
     resolved = {**job.resolved, "optim": {**job.resolved["optim"], "lr": rate}}
     others = [text for text in job.typed if key_of(text) != "optim.lr"]
     typed = (*others, f"optim.lr={shortest(rate)}")
-    return Job(short_name(typed, {*swept, "optim.lr"}), parse_config(resolved), resolved, typed)
+    name = short_name(typed, {*swept, "optim.lr"})
+    return Job(name, parse_config(resolved), resolved, typed, job.seeds, job.looks)
 
 
 def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened], margin: float) -> None:

@@ -16,12 +16,12 @@ from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.files import remove_bare, remove_partial
 from initlab.base.lock import locked
 from initlab.base.wording import counted, duration_text
-from initlab.cli.command import typed_command
+from initlab.cli.command import swept, typed_command
 from initlab.cli.conclude import conclude_study
 from initlab.cli.explain_failures import explain_failures
 from initlab.cli.progress_bar import progress_bar
 from initlab.cli.tables import failure_table, plan_tables, show_refused
-from initlab.cli.until_decided import EVERY_PAIR, Interest, train_until_decided
+from initlab.cli.until_decided import EVERY_PAIR, Interest, check_looks, train_until_decided
 from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend, open_backend
@@ -77,6 +77,7 @@ def run_study(
         pooled = "those that differ in nothing, or in seeds alone, are one, each seed once"
         say(console, f"{len(jobs)} jobs are {len(distinct)}: {pooled}")
     config, folder = distinct[0].config, distinct[0].study_folder
+    check_looks(jobs)
     distinct, without_data = split_faulty(distinct)
     if config.dry_run:
         _show_plan(make_plan(place_jobs(distinct), left_out, without_data), console)
@@ -116,17 +117,21 @@ def _train_plan(
         if job.made_of:  # of several results with other files of the user's, those that are asked for now count
             (job.folder / "metadata.json").touch()
     run = Run(uuid.uuid4().hex, command=typed_command())
-    extended: list[Job] = []
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
         if plan.jobs and not plan.jobs[0].config.resume:
             journal.forget_jobs(folder, plan.jobs)
-        if any(job.looks > 1 for job in plan.whole):
-            train = partial(train_seeds, plan, run=run, console=console)
-            names = train_until_decided(plan.whole, plan.whole[0].config, train, folder, console, interest)
-            extended = [job for job in plan.whole if job.name in names]
+        if any(job.looks > 1 for job in plan.whole) and not beside_others:
+
+            def train(wanted: Mapping[str, Sequence[int]]) -> list[str]:
+                train_seeds(plan, wanted, run, console)
+                return [job.name for job in plan.whole if outcome(job, run.identity) == "failed"]
+
+            train_until_decided(plan.whole, train, console, interest)
         else:
             train_seeds(plan, {job.name: job.seeds for job in plan.whole}, run, console)
+            if any(job.looks > 1 for job in plan.whole):
+                say(console, _first_look_only(plan.whole[0], folder))
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
@@ -134,21 +139,23 @@ def _train_plan(
         goes_on = f"what finished is kept, and the same command with name={folder.name} goes on from here"
         say(console, f"stopped; {goes_on if kept or beside_others else 'nothing had finished, and nothing is kept'}")
         with contextlib.suppress(UserError):
-            conclude_study(folder, console, with_report=False)
+            conclude_study(folder, console, with_report=False, margin=plan.whole[0].config.margin)
         raise
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
     for job, fault in plan.faulty:
         write_failure(job, "".join(traceback.format_exception(fault)), run.identity, run.command)
     began = {job.name for job in plan.jobs}
-    worked_on = [*plan.jobs, *(job for job in extended if job.name not in began)]
+    # Of those that had what was asked for at first, too, some may have got more.
+    extended = [job for job in plan.whole if job.name not in began and outcome(job, run.identity) is not None]
+    worked_on = [*plan.jobs, *extended]
     outcomes = [(job, outcome(job, run.identity)) for job in worked_on]
     finished = {job.name for job in plan.finished} | {job.name for job, end in outcomes if end == "finished"}
     journal.tidy(folder, finished, beside_others=beside_others)
     failed = [job for job, end in outcomes if end == "failed" or (end is None and not problems)]
     failed += [job for job, _ in plan.faulty]
     if failed and not problems:
-        problems.append(JobsFailedError(_failures(failed, len(plan.jobs) + len(plan.faulty), folder)))
+        problems.append(JobsFailedError(_failures(failed, len(worked_on) + len(plan.faulty), folder)))
     explain_failures([job for job, end in outcomes if end == "finished"])
     try:
         conclude(folder, console)
@@ -196,6 +203,17 @@ def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, conso
     in_parts = [job for job in left if outcome(job, run.identity) is None]
     if in_parts:
         _write_kept(in_parts, journal.kept_results(folder, in_parts), run)
+
+
+def _first_look_only(job: Job, folder: Path) -> str:
+    """Why a job in a process of its own gets no more seeds than the first, in a line."""
+    enough = f"{counted(len(job.seeds), 'seed')} are enough"
+    if not swept():
+        return f"seeds=auto: one job is compared with nothing, so that {enough}"
+    return (
+        f"seeds=auto: jobs in processes of their own get {len(job.seeds)} seeds each; the same command with "
+        f"name={folder.name}, without hydra/launcher, adds more where a pair is undecided"
+    )
 
 
 def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
@@ -264,3 +282,10 @@ def _show_plan(plan: Plan, console: Console) -> None:
     where = f"{schedule.workers} at a time" if schedule.workers > 1 else "one after another"
     takes = f", ≈ {duration_text(schedule.seconds)}" if schedule.cohorts else ""
     say(console, f"{counts}, {where}{takes}; nothing was trained")
+    if any(job.looks > 1 for job in plan.whole):
+        job = plan.whole[0]
+        say(
+            console,
+            f"seeds=auto: these are the first {len(job.seeds)} seeds; up to {job.config.max_seeds} where a pair of "
+            "candidates is undecided",
+        )

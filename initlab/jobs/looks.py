@@ -4,6 +4,7 @@ from typing import Final
 
 FIRST_LOOK: Final = 10  # seeds
 GROWTH: Final = 1.5  # from one look to the next
+NEAR: Final = 1.2  # the last look comes in place of one that would have almost as many seeds: each makes all less sure
 
 
 def look_sizes(most: int) -> list[int]:
@@ -12,12 +13,14 @@ def look_sizes(most: int) -> list[int]:
     Example:
         >>> look_sizes(200)
         [10, 15, 22, 33, 49, 73, 109, 163, 200]
+        >>> look_sizes(11), look_sizes(5)
+        ([11], [5])
 
     Args:
-        most: Seeds that are allowed, at least 2.
+        most: Seeds that are allowed, at least 1.
     """
     sizes, size = list[int](), FIRST_LOOK
-    while size < most:
+    while size * NEAR <= most:
         sizes.append(size)
         size = int(size * GROWTH)
     return [*sizes, most]

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from initlab.base.errors import UserError
 from initlab.base.wording import listed
 from initlab.config.names import names_folders
-from initlab.results.crossed import RowScores
+from initlab.results.crossed import IntArray, RowScores
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.results.rows import read_row_scores
 from initlab.tables.schema import HISTORY, MEMBERS
@@ -52,10 +54,17 @@ class Study:
         return max((int(described.get("looks") or 1) for described in self.metadata.values()), default=1)
 
     def row_scores(self, job: str) -> RowScores | None:
-        """What the members of a job scored by test row; None where that was not kept."""
+        """What the members of a job scored by test row, those in `members`; None where that was not kept."""
         folders = self.pooled.get(job) or ([self.folders[job]] if job in self.folders else [])
         trained_on = self.metadata.get(job, {}).get("training_rows")
-        return read_row_scores(folders, trained_on=int(trained_on)) if folders and trained_on else None
+        known = read_row_scores(folders, trained_on=int(trained_on)) if folders and trained_on else None
+        return None if known is None else known.of_seeds(np.intersect1d(known.seeds, self._seeds[job]))
+
+    @cached_property
+    def _seeds(self) -> Mapping[str, IntArray]:
+        """By job, the seeds of its members."""
+        by_job = self.members.groupby("job", sort=False)["seed"]
+        return {str(job): seeds.to_numpy(np.int64) for job, seeds in by_job}
 
     @property
     def common(self) -> dict[str, Any]:

@@ -222,6 +222,13 @@ def finish_writing(folder: Path) -> None:
         finish_together(job_folder, last=LAST)
 
 
+def note_looks(job: Job) -> None:
+    """Write beside a job's results how often they may be looked at, if nothing else was written for this command."""
+    metadata = read_metadata(job.folder)
+    if metadata and int(metadata.get("looks") or 1) < job.looks:
+        write_metadata(job.folder, {**metadata, "looks": job.looks})
+
+
 def forget_failure(job: Job) -> None:
     """Remove what says that a job failed, as all that is asked of it now is there."""
     path = job.folder / "error.txt"

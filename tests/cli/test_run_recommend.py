@@ -298,3 +298,11 @@ def test_a_job_that_is_looked_at_is_whole(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen[0].seeds == (7, 8, 9)
     assert seen[0].config == parse_config(seen[0].resolved)
     assert job.seeds == (7, 8)
+
+
+def test_schemes_that_race_keep_their_looks_at_every_rate() -> None:
+    job = make_job("seeds=auto", "init=he", config="recommend")
+    assert job.looks == 5
+    for one in (job, run_recommend.as_torch_does(job)):
+        other = run_recommend.with_rate(one, 0.3)
+        assert (other.looks, other.seeds) == (5, tuple(range(10)))
