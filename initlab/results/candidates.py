@@ -83,7 +83,8 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
 
     Returns:
         Indexed by job, with data, name (the data set's), metric, seeds (how many), setting (the condition but for data
-        and metric), candidate, rate, validation and test (mean `counted_scores`), and loss (mean on test rows). Rows
+        and metric), candidate, rate, validation and test (mean `counted_scores`, the first over the seeds that all jobs
+        of a candidate have), and loss (mean on test rows). Rows
         are in the order of the settings' values.
     """
     study = pool_seeds(study)
@@ -102,12 +103,35 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     if not axes.compared:  # one and the same on several data sets, or at several learning rates
         table["candidate"] = of_job["init"].first()
     table["seeds"] = of_job.size()
-    for column, score in {"validation": "val_score", "test": "test_score"}.items():
-        table[column] = counted_scores(members, score).groupby(members["job"]).mean().round(DIGITS)
+    table["test"] = counted_scores(members).groupby(members["job"]).mean().round(DIGITS)
+    table["validation"] = _validation_scores(members, table)
     table["loss"] = of_job["test_loss"].mean()
     values = differing[list(axes.conditions)]
     by_value = sorted(table.index, key=lambda job: [_order(value) for value in values.loc[job]])
     return table.loc[by_value]
+
+
+def _validation_scores(members: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+    """Mean validation scores of jobs, by which learning rates are chosen: on the seeds that all rates have.
+
+    A rate that was chosen may get more seeds than the others. What these bring must not count against it: the score of
+    a rate that was the best of several is too high, and more seeds lower it.
+
+    Args:
+        members: The members table.
+        table: One row a job, with the columns of `CONDITION` and `candidate`.
+    """
+    scores = pd.DataFrame(
+        {"job": members["job"], "seed": members["seed"], "score": counted_scores(members, "val_score")}
+    )
+    means = scores.groupby("job", sort=False)["score"].mean()
+    seeds = {str(job): set(rows) for job, rows in scores.groupby("job", sort=False)["seed"]}
+    for _, rows in table.groupby([*CONDITION, "candidate"], sort=False):
+        common = set[int]().union(*(seeds[job] for job in rows.index)).intersection(*(seeds[job] for job in rows.index))
+        if common and any(seeds[job] != common for job in rows.index):
+            own = scores[scores["job"].isin(rows.index) & scores["seed"].isin(common)]
+            means.update(own.groupby("job")["score"].mean())
+    return means.round(DIGITS)
 
 
 def _order(value: object) -> tuple[int, float, str]:

@@ -15,7 +15,7 @@ BAD_INPUT = {
     "activation=rellu": "activation=rellu: unknown activation; did you mean relu",
     "data=winee": "data=winee: unknown data; did you mean wine? known: arrays, cifar10, csv, digits",
     "experiment=classic": "experiment=classic: unknown experiment",
-    "seedz=3": "seedz: unknown key; did you mean seed or seeds?",
+    "seedz=3": "seedz: unknown key; did you mean seed or seeds or max_seeds?",
     "optim.lrr=3": "optim.lrr: unknown key of optim=sgd, which data=wine brings; did you mean lr?",
     "+optim.foo=1": "optim.foo: unknown key; known: dampening",
     "+model.with=3": "model.with: unknown key; did you mean width? known: bias, depth, dropout, hidden, norm, width",

@@ -98,7 +98,7 @@ def test_a_regression_logs_r2(regression: Path) -> None:
 def test_a_mixed_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"-m data=wine,teacher init=zeros,he {QUICK}", monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out
-    assert "wine: 113 rows to train on, 29 to validate, 36 to test on.\n" in said
+    assert "wine: 113 rows to train on, 29 to validate, 36 to test on, split anew for each seed.\n" in said
     assert said.count("Knowing only the commonest class scores 0.389.") == 1  # below the scores
     assert said.count("Predicting the mean scores an R² of -0.0") == 1
     assert "test score" in said
@@ -168,7 +168,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_data_set_of_ones_own(own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"--config-dir my_conf -m data=rings,wine init=he {QUICK}", monkeypatch, own) == 0
     said = capsys.readouterr().out
-    assert "rings: 128 rows to train on, 32 to validate, 40 to test on." in said
+    assert "rings: 128 rows to train on, 32 to validate, 40 to test on, split anew for each seed." in said
     assert "rings: 200 points on two circles" in said.splitlines()
     assert len(pd.read_csv(own / "outputs" / "study" / "summary.csv")) == 2
 
