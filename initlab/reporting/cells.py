@@ -41,11 +41,11 @@ def score_name(analysis: Analysis) -> str:
 
 
 def level_words(analysis: Analysis) -> str:
-    """What brackets hold, and when a difference is shown, as a sentence; empty where no number has an interval."""
+    """What brackets hold, and below which p one is better, in sentences; empty where no number has an interval."""
     if not analysis.candidates["score_low"].notna().any():
         return ""
     below = f"{significance(analysis.level):g}"
-    tests = f" A difference is shown where p, corrected for all pairs, is below {below}." if len(analysis.pairs) else ""
+    tests = f" A candidate is better where p, corrected for all pairs, is below {below}." if len(analysis.pairs) else ""
     return f"Brackets hold {percent(analysis.level)} intervals.{tests}"
 
 

@@ -130,7 +130,7 @@ ROWS = _table(
     (
         "rows",
         pa.list_(pa.int32()),
-        "places of its test rows among all rows of the data set, ascending; null where they are official: then all, in their order",
+        "places of its test rows among all rows of the data set, ascending; null where they are official",
     ),
     (
         "scores",
