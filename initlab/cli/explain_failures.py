@@ -24,7 +24,8 @@ def explain_failures(jobs: Sequence[Job]) -> None:
     milliseconds for small networks; large ones, and more than a few seconds' worth, are left unexplained.
 
     Args:
-        jobs: Those of a run, each named after its folder; those that are not finished or that learned are passed over.
+        jobs: Those of a command, each named after its folder; those that are not finished, that learned, or that were
+            looked at before are passed over.
     """
     started = time.monotonic()
     known: dict[str, dict[str, str]] = {}

@@ -156,7 +156,7 @@ def _train_plan(
     failed += [job for job, _ in plan.faulty]
     if failed and not problems:
         problems.append(JobsFailedError(_failures(failed, len(worked_on) + len(plan.faulty), folder)))
-    explain_failures([job for job, end in outcomes if end == "finished"])
+    explain_failures([*plan.finished, *(job for job, end in outcomes if end == "finished")])
     try:
         conclude(folder, console)
     except UserError as error:

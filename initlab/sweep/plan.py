@@ -90,7 +90,7 @@ def make_plan(
     notes = [one.note for one in placed if one.note] + [line for job in usable for line in _notes(job)]
     notes += checked.notes
     notes += few_seeds([job.with_seeds([*job.seeds, *trained.get(job.name, ())]) for job in jobs])
-    if finished:
+    if finished and all(job.looks == 1 for job in jobs):  # else their first look alone is finished
         are = "is" if len(finished) == 1 else "are"
         notes.append(f"{len(finished)} of {counted(len(jobs), 'job')} {are} finished already; resume=false trains anew")
     notes += _extended([job for job in usable if trained.get(job.name)], trained)

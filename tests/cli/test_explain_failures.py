@@ -8,7 +8,7 @@ import pytest
 from initlab.cli import explain_failures
 from initlab.cli.run_report import run_report
 from initlab.jobs.job import Job
-from initlab.tables.store import read_metadata
+from initlab.tables.store import read_metadata, write_metadata
 from tests.helpers import QUICK, run
 
 LINE = "zeros learned nothing: no weight gets any gradient, so that none of them ever moves."
@@ -37,6 +37,19 @@ def test_train_says_why_zeros_have_the_score_of_the_commonest_class(
     assert run(command, monkeypatch, tmp_path) == 0  # nothing is left to do: it is said all the same
     assert LINE in capsys.readouterr().out
     assert len(calls) == 1
+
+
+def test_what_a_killed_command_left_unexplained_is_explained_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"init=zeros {QUICK}", monkeypatch, tmp_path) == 0
+    (job,) = (path.parent for path in (tmp_path / "outputs" / "study").glob("*/members.parquet"))
+    metadata = read_metadata(job)
+    write_metadata(job, {key: value for key, value in metadata.items() if key not in ("outlook", "reason")})
+    capsys.readouterr()
+    assert run(f"init=zeros {QUICK}", monkeypatch, tmp_path) == 0
+    assert LINE in capsys.readouterr().out
+    assert read_metadata(job) == metadata
 
 
 def test_it_takes_next_to_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
