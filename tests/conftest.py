@@ -23,6 +23,7 @@ from initlab.cli.command import COMMAND, STARTED
 from initlab.config.names import SWEPT
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
+from tests.commands import Commands, open_commands
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -64,6 +65,13 @@ def _no_activation_of_another_test() -> Iterator[None]:
     yield
     activations._KINDS.clear()
     activations._KINDS.update(kept)
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Runs commands as processes of their own; it imports what is heavy once for all tests."""
+    with open_commands() as found:
+        yield found
 
 
 @pytest.fixture

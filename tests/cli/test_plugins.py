@@ -1,7 +1,7 @@
 """Initializers of the user's own, on the command line."""
 
 import json
-import subprocess
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,7 @@ from initlab.base.plugins import load_plugins
 from initlab.base.wording import counted
 from initlab.cli.apps import recommend
 from initlab.tables.store import read_config, read_failure
+from tests.commands import Commands
 from tests.helpers import QUICK, make_job, run
 
 
@@ -41,7 +42,7 @@ def test_its_parameters_are_settable_and_checked(
     assert "init.shared: init=halved has no such parameter; did you mean share?" in capsys.readouterr().err
 
 
-def test_an_entry_point_needs_no_plugins_key(tmp_path: Path) -> None:
+def test_an_entry_point_needs_no_plugins_key(commands: Commands, tmp_path: Path) -> None:
     """A package that announces its module; run as a process of its own, with the package on its path."""
     (tmp_path / "their_schemes.py").write_text(
         "import initlab\n"
@@ -54,9 +55,7 @@ def test_an_entry_point_needs_no_plugins_key(tmp_path: Path) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[initlab.initializers]\ntheirs = their_schemes\n")
-    command = [sys.executable, "-m", "initlab.train", "init=theirs", *QUICK.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert commands.run(f"init=theirs {QUICK}", tmp_path) == 0, (tmp_path / "errors.txt").read_text()
     assert list((tmp_path / "outputs" / "study").glob("init=theirs*/members.parquet"))
 
 
@@ -187,22 +186,17 @@ def test_a_plugin_adds_an_activation(
     assert "one of your own needs plugins=[MODULE]" in capsys.readouterr().err
 
 
-def test_an_activation_of_ones_own_trains_in_a_process_of_its_own(own_activation: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "initlab.train", "-m", f"plugins={own_activation}", "activation=bump"]
-    done = subprocess.run(
-        [*command, "init=he,mean_field", "n_jobs=2", *QUICK.split()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_an_activation_of_ones_own_trains_in_a_process_of_its_own(
+    commands: Commands, own_activation: str, tmp_path: Path
+) -> None:
+    command = f"-m plugins={own_activation} activation=bump init=he,mean_field n_jobs=2 {QUICK}"
+    assert commands.run(command, tmp_path) == 0, (tmp_path / "errors.txt").read_text()
     assert len(list((tmp_path / "outputs" / "study").glob("*/members.parquet"))) == 2
-    listed = subprocess.run(
-        [sys.executable, "-m", "initlab.schemes", "--plugins", own_activation, "--json"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "bump" in {row["activation"] for row in json.loads(listed.stdout)["gains"]}
+    listed = tmp_path / "listed"
+    listed.mkdir()
+    shutil.copy(tmp_path / f"{own_activation}.py", listed)
+    assert commands.run(f"--plugins {own_activation} --json", listed, program="schemes") == 0
+    assert "bump" in {row["activation"] for row in json.loads((listed / "said.txt").read_text())["gains"]}
 
 
 @pytest.mark.parametrize("name", ["swish", "relu2", "gelu_tanh"])

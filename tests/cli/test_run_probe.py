@@ -1,7 +1,5 @@
 """The probe as a user runs it."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,9 +20,11 @@ from initlab.cli.screening import seconds_to_build
 from initlab.jobs.job import Job
 from initlab.propagation.probe import probe_networks
 from initlab.tables.store import read_config, read_table
+from tests.commands import Commands
 from tests.helpers import make_job, run
 
 QUICK = "name=look seeds=3 signal.rows=64"
+NO_REPORT = f"{QUICK} report=false"  # which takes most of the time
 
 
 probe = partial(run, program=main)
@@ -69,13 +69,12 @@ def test_a_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: p
     assert {"config.yaml", "metadata.json"} <= {path.name for path in folder.iterdir()}
 
 
-def test_the_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "initlab.probe", "init=he", "model.depth=0", *QUICK.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "trainable" in done.stdout
-    assert "In outputs/probe/look: report.html" in done.stdout
+def test_the_command_line(commands: Commands, tmp_path: Path) -> None:
+    code = commands.run(f"init=he model.depth=0 {QUICK}", tmp_path, program="probe")
+    assert (code, (tmp_path / "errors.txt").read_text()) == (0, "")
+    said = (tmp_path / "said.txt").read_text()
+    assert "trainable" in said
+    assert "In outputs/probe/look: report.html" in said
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_mistakes_are_one_line(
 def test_what_does_not_fit_is_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert probe(f"init=fixup,lsuv {QUICK}", monkeypatch, tmp_path) == 0
+    assert probe(f"init=fixup,lsuv {NO_REPORT}", monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out
     assert "left out: init=fixup works on residual branches" in said
     assert "no prediction from hidden.0 on (init=lsuv fits the weights to data)" in said
@@ -109,7 +108,7 @@ def test_what_does_not_fit_is_left_out(
 
 def test_probing_does_not_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Law 12: in deep ReLU nets of torch_default the rms of the pre-activations goes to √(.4/n)."""
-    command = f"model.depth=30 model.width=256 init=torch_default activation=relu {QUICK}"
+    command = f"model.depth=30 model.width=256 init=torch_default activation=relu {NO_REPORT}"
     assert probe(command, monkeypatch, tmp_path) == 0
     (folder,) = (tmp_path / "outputs" / "probe" / "look").glob("*torch_default*")
     table = read_table(folder, "signal")
@@ -185,11 +184,11 @@ def test_a_probe_is_kept_beside_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = tmp_path / "outputs" / "probe" / "look"
-    assert probe(f"init=he model.depth=5 {QUICK}", monkeypatch, tmp_path) == 0
+    assert probe(f"init=he model.depth=5 {NO_REPORT}", monkeypatch, tmp_path) == 0
     first = (study / "init=he" / "signal.parquet").read_bytes()
     for _ in range(2):  # again: the same folder
         capsys.readouterr()
-        assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+        assert probe(f"init=he {NO_REPORT}", monkeypatch, tmp_path) == 0
         said = capsys.readouterr().out
         assert (study / "init=he" / "signal.parquet").read_bytes() == first
         (beside,) = set(folders(study)) - {"init=he"}
@@ -197,13 +196,13 @@ def test_a_probe_is_kept_beside_another(
         assert f"this goes to {beside}" in " ".join(said.split())
     assert read_config(study / "init=he")["model"]["depth"] == 5
     assert read_config(study / beside)["model"]["depth"] == 2
-    assert probe(f"init=he model.depth=5 {QUICK}", monkeypatch, tmp_path) == 0
+    assert probe(f"init=he model.depth=5 {NO_REPORT}", monkeypatch, tmp_path) == 0
     assert folders(study) == ["init=he", beside]
 
 
 def test_a_probe_leaves_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also where it is the same configuration: its description says when and how it was trained."""
-    settings = f"init=he trainer.max_epochs=1 logger=none {QUICK}"
+    settings = f"init=he trainer.max_epochs=1 logger=none {NO_REPORT}"
     assert run(settings, monkeypatch, tmp_path) == 0
     trained = tmp_path / "outputs" / "look" / "init=he"
     before = {path.name: path.read_bytes() for path in trained.iterdir()}
@@ -216,7 +215,7 @@ def test_a_damaged_description_is_written_anew(monkeypatch: pytest.MonkeyPatch, 
     folder = tmp_path / "outputs" / "probe" / "look" / "init=he"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("data: [")
-    assert probe(f"init=he {QUICK}", monkeypatch, tmp_path) == 0
+    assert probe(f"init=he {NO_REPORT}", monkeypatch, tmp_path) == 0
     assert read_config(folder)["init"]["name"] == "he_normal"
 
 

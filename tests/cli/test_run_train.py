@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -26,8 +25,9 @@ from initlab.data.module import InMemoryData
 from initlab.data.tabular import WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import read_table
+from tests.commands import Commands
 from tests.conftest import ROOT, write_wines
-from tests.helpers import QUICK, interruptible, make_job, run
+from tests.helpers import QUICK, make_job, run
 
 
 def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -40,15 +40,13 @@ def test_a_job_run_again_replaces_its_logs(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.fixture(scope="module")
-def main_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def main_job(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """What the main command leaves behind and prints, run as a process of its own from an empty folder."""
     folder = tmp_path_factory.mktemp("main")
-    command = [sys.executable, "-m", "initlab.train", "-m", "init=zeros,normal,xavier,he"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    code = commands.run("-m init=zeros,normal,xavier,he report=true", folder)
+    assert (code, (folder / "errors.txt").read_text()) == (0, "")
     (study,) = (folder / "outputs").iterdir()
-    return study, done.stdout
+    return study, (folder / "said.txt").read_text()
 
 
 def test_the_main_job_prints_a_table_best_first(main_job: tuple[Path, str]) -> None:
@@ -203,11 +201,11 @@ def test_one_failing_job_does_not_stop_the_others(
     assert len(pd.read_csv(study / "summary.csv")) == 1
 
 
-# Four jobs of each.
+# What to type beside the name, and how many jobs that is.
 EXPERIMENTS = {
-    "classic_wine": "-m init=zeros,normal,xavier,he",
-    "classic_mnist": "-m init=zeros,normal,xavier,he",
-    "trainability_map": "model.depth=2,3 init.sigma_w=1.1,1.4",
+    "classic_wine": ("-m init=zeros,normal,xavier,he", 4),
+    "classic_mnist": ("-m init=normal,he", 2),
+    "trainability_map": ("model.depth=2,3 init.sigma_w=1.1,1.4", 4),
 }
 
 
@@ -220,21 +218,22 @@ def test_every_experiment_trains(
     experiment: str, small_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("INITLAB_DATA", str(small_data))
-    command = f"{EXPERIMENTS[experiment]} experiment={experiment} seeds=2 trainer.max_epochs=1 name=study"
+    typed, jobs = EXPERIMENTS[experiment]
+    command = f"{typed} experiment={experiment} seeds=2 trainer.max_epochs=1 name=study"
     assert run(command, monkeypatch, tmp_path) == 0
-    assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == 4
+    assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == jobs
 
 
 def test_classic_wine_without_signal_knows_the_majority_only(
     real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("INITLAB_DATA", str(real_data))
-    assert run("experiment=classic_wine init=zeros seeds=4 logger=none name=study", monkeypatch, tmp_path) == 0
+    assert run("experiment=classic_wine init=zeros seeds=2 logger=none name=study", monkeypatch, tmp_path) == 0
     assert "choose nothing by them" in capsys.readouterr().out
     (path,) = (tmp_path / "outputs" / "study").glob("*/members.parquet")
     members = read_table(path.parent, "members")
-    assert list(members["test_score"]) == [179 / 320] * 4
-    assert members["test_loss"].to_numpy() == pytest.approx(np.full(4, 0.7049), abs=5e-4)
+    assert list(members["test_score"]) == [179 / 320] * 2
+    assert members["test_loss"].to_numpy() == pytest.approx(np.full(2, 0.7049), abs=5e-4)
 
 
 def test_wine_without_signal_knows_the_majority_only(
@@ -265,24 +264,21 @@ def test_wine_without_signal_knows_the_majority_only(
         assert loss == pytest.approx(float(F.cross_entropy(bias.detach().expand(len(test), 3), test)), rel=1e-5)
 
 
-def test_ctrl_c_keeps_what_finished(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_finished(commands: Commands, tmp_path: Path) -> None:
     """Interrupted in the second job, which would take a while."""
     command = "-m data=digits model=cnn init=he logger=none name=study seeds=2 trainer.max_epochs=1,5000 n_jobs=1"
-    command += " checkpoint_seconds=0"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "initlab.train", *shlex.split(command)],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
-    )  # fmt: skip
+    process = commands.start(f"{command} checkpoint_seconds=0", tmp_path)
     study = tmp_path / "outputs" / "study"
     try:
-        while process.poll() is None and not list(study.glob(".cohorts/*/checkpoint.ckpt")):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(study.glob(".cohorts/*/checkpoint.ckpt")):
             time.sleep(0.02)
         assert len(list(study.glob("*/members.parquet"))) == 1  # and the second job is an epoch far
-        process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=60)
     finally:
-        process.kill()
-    assert process.returncode == 130, errors
+        os.kill(process, signal.SIGINT)
+        code = commands.wait(process)
+    said, errors = ((tmp_path / name).read_text() for name in ("said.txt", "errors.txt"))
+    assert code == 130, errors
     assert "stopped" in said
     assert "Traceback" not in errors
     assert len(pd.read_csv(study / "summary.csv")) == 1

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import resource
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +24,8 @@ from initlab.cli.apps import train as train_command
 from initlab.initializers.api import initialize
 from initlab.sweep.cost import cost_of
 from initlab.tables.store import read_config
-from tests.helpers import QUICK, interruptible, make_job, run
+from tests.commands import Commands
+from tests.helpers import QUICK, make_job, run
 
 Patch = pytest.MonkeyPatch
 Said = pytest.CaptureFixture[str]
@@ -167,22 +167,19 @@ def test_an_empty_folder_of_the_users_stays(monkeypatch: Patch, tmp_path: Path) 
     assert trained(tmp_path / "outputs" / "study") == ["init=he"]
 
 
-def test_an_interrupted_command_leaves_nothing_empty(tmp_path: Path) -> None:
+def test_an_interrupted_command_leaves_nothing_empty(commands: Commands, tmp_path: Path) -> None:
     """With a logger that writes from the first epoch on."""
-    command = "-m data=digits model=cnn init=he,zeros seeds=2 trainer.max_epochs=5000 n_jobs=1 report=false"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "initlab.train", *shlex.split(command)],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
-    )  # fmt: skip
+    process = commands.start(
+        "-m data=digits model=cnn init=he,zeros seeds=2 trainer.max_epochs=5000 n_jobs=1", tmp_path
+    )
     deadline = time.monotonic() + 90
     while not list(tmp_path.rglob("events.*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "nothing is kept" in said
-    assert not list(tmp_path.iterdir())
+    os.kill(process, signal.SIGINT)
+    assert commands.wait(process) == 130, (tmp_path / "errors.txt").read_text()
+    assert "nothing is kept" in (tmp_path / "said.txt").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"said.txt", "errors.txt"}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +233,8 @@ def test_a_line_comes_before_anything_heavy(tmp_path: Path) -> None:
         ("threads=1", 1),
         ("threads=3", 3),
         ("", 4),  # all five cores, and four members
-        ("backend=ray", 1),  # a worker has the one core that it asked for
+        # A worker has the one core that it asked for; Ray takes seconds to start.
+        pytest.param("backend=ray", 1, marks=pytest.mark.slow),
         ("model.dropout=0.1", 1),
     ],
 )
@@ -272,15 +270,23 @@ def test_any_encoding_is_survived(encoding: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
     environment["PYTHONUTF8"] = "0"
     command = f"-m init=mean_field,zeros {QUICK} n_jobs=1".replace("report=false", "report=true")
-    for module, arguments in {"train": command, "report": "outputs/study", "schemes": ""}.items():
-        done = subprocess.run(
-            [sys.executable, "-m", f"initlab.{module}", *arguments.split()],
-            cwd=tmp_path, env=environment, capture_output=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.decode(encoding)
-        assert b"Error" not in done.stderr
-        assert module != "schemes" or b"sqrt E[phi(z)" in done.stdout.replace(b"\xb2", b"")
+    script = (
+        "import importlib, sys\n"
+        "for module, typed in zip(sys.argv[1::2], sys.argv[2::2]):\n"
+        "    sys.argv[:] = [module, *typed.split()]\n"
+        "    try:\n"
+        "        importlib.import_module(f'initlab.{module}').main()\n"
+        "    except SystemExit as stop:\n"
+        "        assert not stop.code, stop\n"
+    )
+    done = subprocess.run(  # one process, as each would first import what is heavy
+        [sys.executable, "-c", script, "train", command, "report", "outputs/study", "schemes", ""],
+        cwd=tmp_path, env=environment, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"Error" not in done.stderr
+    assert b"sqrt E[phi(z)" in done.stdout.replace(b"\xb2", b"")
+    assert done.stdout.decode(encoding)
     report = (tmp_path / "outputs" / "study" / "report.html").read_text(encoding="utf-8")
     assert report.endswith("</html>\n") or report.endswith("</html>")
     refused = [sys.executable, "-m", "initlab.train", "data.target=Qualität"]
@@ -380,7 +386,10 @@ def test_a_probe_of_something_else_stays_beside_the_first(monkeypatch: Patch, tm
     from initlab.cli.apps import probe
 
     for width in (8, 16, 8):
-        assert run(f"init=he model.width={width} name=study seeds=2", monkeypatch, tmp_path, program=probe) == 0
+        assert (
+            run(f"init=he model.width={width} name=study seeds=2 report=false", monkeypatch, tmp_path, program=probe)
+            == 0
+        )
     study = tmp_path / "outputs" / "probe" / "study"
     assert {folder.name: read_config(folder)["model"]["width"] for folder in study.glob("init=*/")} == {
         "init=he": 8, "init=he,model.width=16": 16,

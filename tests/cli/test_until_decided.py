@@ -2,10 +2,8 @@
 
 import json
 import os
-import shlex
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,8 @@ import pytest
 from initlab.cli import run_train
 from initlab.jobs.looks import look_sizes
 from initlab.tables.store import read_metadata, read_table
-from tests.helpers import interruptible, run
+from tests.commands import Commands
+from tests.helpers import run
 from tests.sweep.helpers import assert_same_tables
 
 Patch = pytest.MonkeyPatch
@@ -37,12 +36,11 @@ def looks_said(said: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def undisturbed(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A study of several looks, and what was said."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    command = [sys.executable, "-m", "initlab.train", *shlex.split(CLOSE)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=True)
-    return folder, done.stdout
+    assert commands.run(CLOSE, folder) == 0
+    return folder, (folder / "said.txt").read_text()
 
 
 def test_seeds_are_added_where_a_pair_is_undecided(undisturbed: tuple[Path, str]) -> None:
@@ -74,29 +72,25 @@ def test_given_again_it_trains_nothing_and_says_the_same(
 
 
 def test_killed_in_the_middle_of_a_look_it_goes_on_and_ends_the_same(
-    undisturbed: tuple[Path, str], tmp_path: Path
+    commands: Commands, undisturbed: tuple[Path, str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "initlab.train", *shlex.split(CLOSE)]
+    said = tmp_path / "said.txt"
     for stop, word in ((signal.SIGINT, f"; 5 {MORE}"), (signal.SIGKILL, f"; 8 {MORE}")):
-        process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=interruptible, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if word in line:
-                process.send_signal(stop)
-                break
-        rest, _ = process.communicate(timeout=120)
-        assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL), rest
-        assert "Traceback" not in rest
+        process = commands.start(CLOSE, tmp_path)
+        deadline = time.monotonic() + 120
+        while not (said.exists() and word in said.read_text()):
+            assert time.monotonic() < deadline, word
+            time.sleep(0.005)
+        os.kill(process, stop)
+        assert commands.wait(process) == (130 if stop == signal.SIGINT else -signal.SIGKILL)
+        assert "Traceback" not in (tmp_path / "errors.txt").read_text()
         if stop == signal.SIGINT:
-            assert "goes on from here" in " ".join(rest.split())
+            assert "goes on from here" in " ".join(said.read_text().split())
         assert len(seeds_of(tmp_path)["init=normal"]) < 23
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=True)
-    folder, said = undisturbed
+    assert commands.run(CLOSE, tmp_path) == 0
+    folder, said_at_once = undisturbed
     assert_same_tables(tmp_path / "outputs" / "study", folder / "outputs" / "study")
-    assert looks_said(done.stdout)[-1] == looks_said(said)[-1]
+    assert looks_said(said.read_text())[-1] == looks_said(said_at_once)[-1]
 
 
 def test_one_job_gets_the_first_seeds(monkeypatch: Patch, tmp_path: Path, capsys: Captured) -> None:

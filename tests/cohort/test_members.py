@@ -307,7 +307,7 @@ def test_cuda_learns_what_the_cpu_learns(engine: str) -> None:
 
 def test_double_precision_is_not_left_behind_by_threads() -> None:
     """Lightning's context for it sets torch's default, which all threads share."""
-    for _ in range(5):
+    for _ in range(3):
         module = train(make_job("data=digits", "engine=loop", "trainer.precision=64-true", *SHORT), threads=2)
         assert torch.get_default_dtype() == torch.float32
     assert module.parameter_stack[0].dtype == torch.float64

@@ -55,9 +55,9 @@ def test_recommend_and_probe_take_the_same_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = "loss.label_smoothing=0.1 scheduler=cosine early_stopping.patience=1 optim.decay=weights"
-    short = "init=he,xavier recommend.rates=2 trainer.max_epochs=3 seeds=3 logger=none name=study"
+    short = "init=he,xavier recommend.rates=2 trainer.max_epochs=3 seeds=3 logger=none report=false name=study"
     assert run(f"{short} {options}", monkeypatch, tmp_path, program=recommend) == 0
-    assert run(f"init=he seeds=2 name=looked {options}", monkeypatch, tmp_path, program=probe) == 0
+    assert run(f"init=he seeds=2 report=false name=looked {options}", monkeypatch, tmp_path, program=probe) == 0
     capsys.readouterr()
 
 

@@ -171,7 +171,7 @@ def test_whatever_shows_an_interval_says_the_level(analysis: Analysis, report: R
 def test_the_command_takes_a_level(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_study(tmp_path / "study", *made())
+    write_study(tmp_path / "study", *made()[:4])
     assert run("study --level 0.99", monkeypatch, tmp_path, program=main) == 0
     assert "Brackets hold 99 % intervals." in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "study" / "tables" / "candidates.csv")

@@ -69,7 +69,7 @@ def test_verdicts_say_what_intervals_say_over_random_studies() -> None:
     """And p does, and a and b may change places, and what is undecided says how many seeds decide it."""
     rng = np.random.default_rng(0)
     seen: dict[str, int] = {}
-    for _ in range(300):
+    for _ in range(120):
         study, candidates = quick_study(random_cells(rng))
         level, margin = float(rng.choice([0.9, 0.95, 0.99])), float(rng.choice([0.005, 0.01, 0.05, 0.3]))
         looks = int(rng.choice([1, 1, 5]))

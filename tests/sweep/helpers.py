@@ -1,10 +1,7 @@
 """What the tests of sweeps share."""
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,113 +18,8 @@ from initlab.tables.job_tables import JobTables, job_tables
 from initlab.tables.records import EpochRecord
 from initlab.tables.schema import SIGNAL
 from initlab.tables.store import VERSION_KEY, read_table
-from tests.conftest import ROOT
 
 FAILING = "model._target_=tests.sweep.failing.Failing"
-
-# Imports what is heavy once, then forks a process for each command, which may end itself before a step on the disk.
-FORKING = """
-import fnmatch, json, os, signal, sys
-import torch.utils.tensorboard
-import initlab.data.images, initlab.data.synthetic, initlab.data.tabular, initlab.models
-from initlab.cli.conclude import conclude_study
-from initlab.cli.run_train import run_study
-from initlab.train import main
-from tests.helpers import make_job
-
-composed = {}
-
-def watch(pattern, number):
-    left = number
-    steps = open("steps.txt", "w", buffering=1)
-
-    def before(event, arguments):
-        nonlocal left
-        if event not in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
-            return
-        step = f"{event} {os.fspath(arguments[event == 'os.rename'])}"
-        steps.write(step + chr(10))
-        if pattern and fnmatch.fnmatchcase(step, pattern):
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(before)
-
-for line in sys.stdin:
-    what = json.loads(line)
-    if "wait" in what:
-        print(os.waitstatus_to_exitcode(os.waitpid(what["wait"], 0)[1]), flush=True)
-        continue
-    jobs = what.get("jobs", ())
-    for job in jobs:
-        if job not in composed:
-            composed[job] = make_job(*job.split())
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        os.chdir(what["folder"])
-        with open("said.txt", "a") as said:
-            os.dup2(said.fileno(), 1), os.dup2(said.fileno(), 2)
-            if jobs:
-                watch(what["before"], what["number"])
-                run_study([composed[job] for job in jobs],
-                          conclude=lambda folder, console: conclude_study(folder, console, with_report=False))
-            else:
-                sys.argv = ["initlab.train", *what["command"].split(), "report=false"]
-                main()
-            os._exit(0)
-    print(child, flush=True)
-"""
-
-
-class Commands:
-    """Commands as processes of their own, without the seconds that each would take to start."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def start(self, command: str, folder: Path) -> int:
-        """Start a command in a folder, whose said.txt takes what it says; its process id."""
-        return self._ask(folder=str(folder), command=command)
-
-    def start_study(self, jobs: Sequence[str], folder: Path, *, before: str = "", number: int = 1) -> int:
-        """Start to train the study `outputs/test` of some jobs in a folder; steps.txt takes its steps on the disk.
-
-        Args:
-            jobs: Overrides of each; they are composed once.
-            folder: To work in.
-            before: Pattern of the steps before one of which the process ends itself, as by `kill -9`: of a line of
-                steps.txt, as `os.rename NEW_PATH` or `os.remove PATH`; empty: it does not.
-            number: Of that step among those that match.
-
-        Returns:
-            The process id.
-        """
-        return self._ask(folder=str(folder), jobs=list(jobs), before=before, number=number)
-
-    def wait(self, process: int) -> int:
-        """The exit code of a command that was started; negative: the signal that ended it."""
-        return self._ask(wait=process)
-
-    def _ask(self, **what: str | int | list[str]) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{json.dumps(what)}\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-
-@contextmanager
-def open_commands() -> Iterator[Commands]:
-    """A process that runs commands as they are asked for."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", FORKING], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield Commands(process)
-    finally:
-        process.communicate(timeout=60)
 
 
 def tables_of(study: Path) -> dict[str, list[pd.DataFrame]]:

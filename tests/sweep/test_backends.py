@@ -15,7 +15,7 @@ from initlab.base.threads import usable_cores
 from initlab.config.schema import Config
 from initlab.sweep.backends import open_backend
 from tests.helpers import QUICK, make_job, run
-from tests.sweep.helpers import tables_of
+from tests.sweep.helpers import assert_same_tables, tables_of
 
 
 def config_of(backend: Any) -> Config:
@@ -66,7 +66,21 @@ def test_a_cluster_that_starts_here_starts_once_in_a_command(
     monkeypatch.setattr(module, name, counted)
     assert run(f"-m init=he {QUICK} backend={backend}", monkeypatch, tmp_path) == 0
     assert starts == [backend]
-    assert list(tables_of(tmp_path / "outputs" / "study")) == ["init=he"]
+    assert run(f"-m init=he {QUICK} n_jobs=1 name=here", monkeypatch, tmp_path) == 0
+    outputs = tmp_path / "outputs"
+    assert list(tables_of(outputs / "study")) == ["init=he"]
+    assert_same_tables(outputs / "study", outputs / "here", rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dask's own
+def test_a_dask_cluster_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 3, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        with open_backend(config_of("dask")) as backend:
+            assert (backend.name, backend.most_workers) == ("dask", 3)
+            assert len(cluster.scheduler.clients) == 2  # the cluster's own, and ours
 
 
 @pytest.mark.parametrize(("accelerator", "expected"), [("auto", True), ("gpu", True), ("cuda", True), ("cpu", False)])

@@ -86,6 +86,7 @@ def test_a_backend_that_is_not_installed(
     assert line.endswith(f"pip install 'initlab[{backend}]'")
 
 
+@pytest.mark.slow  # beside the one that a command starts, in test_backends.py
 @pytest.mark.filterwarnings("ignore")  # of Dask's own
 def test_a_dask_cluster(here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
@@ -95,6 +96,7 @@ def test_a_dask_cluster(here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert_same_tables(tmp_path / "outputs" / "study", here, rtol=1e-4)
 
 
+@pytest.mark.slow  # beside hydra/launcher=basic in tests/cli/test_run_train.py
 def test_submitit_runs_each_job_as_a_process_of_its_own(
     here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

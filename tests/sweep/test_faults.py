@@ -19,8 +19,9 @@ import torch
 from initlab.cohort.run import train_cohort
 from initlab.sweep import worker
 from initlab.tables.store import read_config, read_metadata, read_table
+from tests.commands import Commands
 from tests.helpers import QUICK, run
-from tests.sweep.helpers import FAILING, Commands, assert_same_tables, open_commands, tables_of
+from tests.sweep.helpers import FAILING, assert_same_tables, tables_of
 
 # A cohort of two jobs, and four cohorts of a convolutional network each, with checkpoints after each epoch.
 SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=10 checkpoint_seconds=0 n_jobs=2"
@@ -29,12 +30,6 @@ JOBS = [
     for data in ("wine", "digits")
     for init in ("he", "xavier")
 ]
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with open_commands() as found:
-        yield found
 
 
 class Found(NamedTuple):
