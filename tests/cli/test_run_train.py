@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,23 @@ def test_the_main_job_prints_a_table_best_first(main_job: tuple[Path, str]) -> N
     ]
     assert sorted(rows) == ["he_normal", "normal", "xavier_normal", "zeros"]
     assert rows[-1] == "zeros"
+
+
+def test_the_start_page_shows_what_the_main_job_prints(main_job: tuple[Path, str]) -> None:
+    """But for its numbers, which differ between machines, and with them who is ahead."""
+    _, said = main_job
+    page = (ROOT / "docs" / "start.md").read_text()
+    sample, *_ = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    starts = ("wine:", "mean [", "zeros learned", "Intervals are for")
+    lines = [line for line in said.splitlines() if line.startswith(starts)]
+    assert len(lines) == len(starts) + 1  # two begin with the data set
+    for line in lines:
+        assert without_numbers(line) in without_numbers(sample)
+
+
+def without_numbers(text: str) -> str:
+    """Words with one space between, and 0 for each number."""
+    return re.sub(r"\d+(\.\d+)?", "0", " ".join(text.split()))
 
 
 def test_the_main_job_leaves_tables(main_job: tuple[Path, str]) -> None:
