@@ -140,3 +140,13 @@ def shortest(value: object) -> str:
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
     return str(value)
+
+
+def roughly(count: float) -> str:
+    """A whole number that is a guess, to two digits.
+
+    Example:
+        >>> roughly(1712), roughly(21)
+        ('1,700', '21')
+    """
+    return f"{float(f'{count:.2g}'):,.0f}"

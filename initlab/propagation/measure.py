@@ -266,14 +266,21 @@ def _of_preactivation(
     }
     if layer.saturates_below is not None:
         slopes = slopes_of(module, signal[:MOST_ROWS])
-        found["saturated"] = (slopes.abs() < layer.saturates_below).sum() / slopes.numel()
+        flat = (slopes.abs() < layer.saturates_below).sum() / slopes.numel()
+        found["saturated"] = _known(flat, slopes)
     return found
 
 
 def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
     largest = values.flatten(0, -2).abs().amax(0)  # of each unit
-    return {**_moments("post", values, scale), "dead": (largest == 0).sum() / len(largest)}
+    dead = (largest == 0).sum() / len(largest)
+    return {**_moments("post", values, scale), "dead": _known(dead, largest)}
+
+
+def _known(share: Tensor, values: Tensor) -> Tensor:
+    """A share among some values; NaN where one of them is not finite, as it says nothing then."""
+    return torch.where(values.isfinite().all(), share, torch.nan)
 
 
 def _of_gradient(gradient: Tensor, name: str | None, parameters: State, weight_gradients: State) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from initlab.base.wording import counted, difference_text, interval_text, p_text, shortest
+from initlab.base.wording import counted, difference_text, interval_text, p_text, roughly, shortest
 from initlab.figures.curves import learning_curves
 from initlab.figures.pairwise import pairwise_matrix
 from initlab.figures.seeds import seeds_as_dots
@@ -146,7 +146,7 @@ def _seeds_text(needed: float, share_of_rows: float) -> str:
     if math.isnan(needed):
         return ""
     if math.isfinite(needed):
-        return str(int(needed))
+        return roughly(needed)
     return "more rows" if share_of_rows > 0 else f"> {MOST_SEEDS:,}"
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text
+from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text, roughly
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import CONDITION
@@ -153,7 +153,7 @@ def _undecided(pairs: pd.DataFrame, *, brief: bool) -> list[str]:
         if len(part):
             it = "it" if len(part) == 1 else "them"
             which = it if len(part) == len(known) else listed(list(part["b"]))
-            sentences.append(words.format(most=f"{part['seeds_needed'].max():.0f}", which=which))
+            sentences.append(words.format(most=roughly(part["seeds_needed"].max()), which=which))
     return sentences
 
 

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from scipy.special import stdtrit
-
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
@@ -19,7 +17,6 @@ from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.results.candidates import count_candidates
-from initlab.results.confidence import LEVEL
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.checks import check_jobs
@@ -150,13 +147,7 @@ def few_seeds(jobs: Sequence[Job]) -> list[str]:
         return []
     if seeds == 1:
         return [f"One seed tells nothing of how sure a difference is; seeds={ENOUGH_SEEDS} does"]
-    times = _width_of_intervals(seeds) / _width_of_intervals(ENOUGH_SEEDS)
-    return [f"{seeds} seeds tell little: their intervals are {times:.1f} times as wide as those of {ENOUGH_SEEDS}"]
-
-
-def _width_of_intervals(seeds: int) -> float:
-    """Of the mean over so many seeds, in standard deviations, by Student's t."""
-    return float(stdtrit(seeds - 1, (1 + LEVEL) / 2) / seeds**0.5)
+    return [f"{seeds} seeds tell little of how much seeds scatter; seeds={ENOUGH_SEEDS} tells more"]
 
 
 @dataclass(frozen=True)

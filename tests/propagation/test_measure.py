@@ -169,6 +169,16 @@ def test_slopes_that_differ_do_not_saturate(vectorized: bool) -> None:
     assert found["gradient_second_moment"].gt(0).all()
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
+def test_where_numbers_are_not_finite_no_share_is_known(activation: type[nn.Module]) -> None:
+    """A network that has diverged has no dead units and no saturated ones: nothing is known of them."""
+    model = chain(6, 50, 3, activation=activation)
+    with torch.no_grad():
+        linear(model, 0).weight[0, 0] = math.nan
+    table = probed(model, rows()).set_index("position")
+    assert table.loc[1, ["dead", "saturated"]].isna().all()
+
+
 def test_equal_units_are_counted_once() -> None:
     """Law 7: a constant keeps all units of a layer alike."""
     table = probed(chain(6, 32, 32, 3), rows(), scheme="constant", value=0.01)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from initlab.base.wording import difference_text
+from initlab.base.wording import difference_text, roughly
 from initlab.reporting.document import Table
 from initlab.reporting.remarks import remarks
 from initlab.reporting.scores import leaderboard, pairs_section
@@ -62,7 +62,7 @@ def test_several_undecided_take_the_most_seeds_of_them() -> None:
     of_best = pairs[pairs["a"] == pairs["a"].iloc[0]]
     assert set(of_best["verdict"]) == {"undecided"}
     first, second = (f"{row['b']} ({difference_of(row)})" for _, row in of_best.iterrows())
-    needed = int(of_best["seeds_needed"].max())
+    needed = roughly(of_best["seeds_needed"].max())
     assert f"Undecided between it and {first} and {second}. About {needed} seeds would probably decide them." in said(
         study
     )
