@@ -242,6 +242,7 @@ def test_every_experiment_trains(
     assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == jobs
 
 
+@pytest.mark.slow
 def test_classic_wine_without_signal_knows_the_majority_only(
     real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

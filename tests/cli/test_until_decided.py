@@ -203,6 +203,7 @@ def test_a_dry_run_says_what_may_follow(monkeypatch: Patch, tmp_path: Path, caps
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_hydras_own_launchers_stop_after_the_first_look(monkeypatch: Patch, tmp_path: Path, capsys: Captured) -> None:
     assert run(f"{CLOSE} hydra/launcher=basic", monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out

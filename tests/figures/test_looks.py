@@ -62,6 +62,7 @@ def by_figure(report: Report) -> dict[str, dict[str, str]]:
     return {name: colors for name, colors in found.items() if colors}
 
 
+@pytest.mark.slow
 def test_a_scheme_has_one_colour_in_every_figure_of_a_study_and_of_a_probe(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from tests.sweep.helpers import (
 COMMAND = "-m data=digits model.channels=[4,4] init=he optim.lr=0.01,0.003,0.001 seeds=2 logger=none"
 
 
+@pytest.mark.slow
 def test_workers_give_what_one_process_gives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -303,7 +303,7 @@ def test_pairs_of_sines(omega: float, variance: float) -> None:
     assert found.tolist() == pytest.approx(slopes, rel=1e-6, abs=1e-9 * omega**2)
 
 
-@pytest.mark.parametrize("omega", [134.0, 300.0])
+@pytest.mark.parametrize("omega", [134.0, pytest.param(300.0, marks=pytest.mark.slow)])
 def test_a_sine_that_turns_fast(omega: float) -> None:
     """SIREN's ω is 30, and a σ_w² of 40 makes q* 20: there ω·√q is 134."""
     sine = Activation("sine", {"omega": omega})
