@@ -76,14 +76,24 @@ def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
 
 
 def failure_lines(study: Study) -> list[str]:
-    """Why networks that learned nothing did not, a line a reason: what the probe said of them before training."""
-    found: dict[str, list[str]] = {}
+    """Why networks that learned nothing did not, a line a reason: what the probe said of them before training.
+
+    What learned at another learning rate has learned: nobody is surprised that it does not at the wrong one.
+    """
+    found: dict[str, dict[str, str]] = {}  # by the reason, what the jobs are but for their rates, and are called
+    learned: set[str] = set()
     for job, rows in study.members.groupby("job", sort=False):
         metadata = study.metadata.get(str(job), {})
-        bad = metadata.get("outlook") in ("not trainable", "hard to train")
-        if bad and learned_nothing(rows, metadata.get("baseline")):
-            found.setdefault(str(metadata.get("reason")), []).append(study.label(str(job), without=[RATE]))
-    return [f"{listed(list(dict.fromkeys(names)))} learned nothing: {reason}." for reason, names in found.items()]
+        but_for_rate = str(study.differing.loc[str(job)].drop(RATE, errors="ignore").to_dict())
+        if not learned_nothing(rows, metadata.get("baseline")):
+            learned.add(but_for_rate)
+        elif metadata.get("outlook") in ("not trainable", "hard to train"):
+            found.setdefault(str(metadata.get("reason")), {})[but_for_rate] = study.label(str(job), without=[RATE])
+    blamed = {
+        reason: list(dict.fromkeys(name for what, name in names.items() if what not in learned))
+        for reason, names in found.items()
+    }
+    return [f"{listed(names)} learned nothing: {reason}." for reason, names in blamed.items() if names]
 
 
 def baseline_lines(study: Study) -> list[str]:

@@ -14,7 +14,7 @@ from initlab.reporting.recommendation import recommendation_section, recommendat
 from initlab.reporting.scores import leaderboard
 from initlab.reporting.sections import compose_report
 from initlab.results.analysis import Analysis, analyse
-from initlab.results.baseline import baseline_lines, baseline_under, has_learned
+from initlab.results.baseline import baseline_lines, baseline_under, failure_lines, has_learned
 from initlab.results.choice import choose_candidate
 from initlab.results.confidence import MARGIN
 from tests.helpers import make_job
@@ -29,6 +29,17 @@ def analysed(baseline: float | None, *, margin: float = MARGIN, **scores: object
     metadata = {} if baseline is None else {"baseline": baseline, "validation_baseline": baseline + 0.025}
     cells = [Cell({"init.name": name}, values, metadata=metadata) for name, values in scores.items()]  # type: ignore[arg-type]
     return analyse(study_of(*cells), margin=margin)
+
+
+def test_what_learned_at_another_rate_is_not_said_to_have_learned_nothing() -> None:
+    """A network that cannot learn at a rate of 1e-4 is none that cannot be trained."""
+    why = {"baseline": 0.4, "outlook": "hard to train", "reason": "signals die out"}
+    scores = {("he", 1e-4): 0.4, ("he", 0.1): 0.8, ("zeros", 1e-4): 0.4, ("zeros", 0.1): 0.4}
+    cells = [
+        Cell({"init.name": name, "optim.lr": rate}, [score] * 3, metadata=why) for (name, rate), score in scores.items()
+    ]
+    assert failure_lines(study_of(*cells)) == ["zeros learned nothing: signals die out."]
+    assert failure_lines(study_of(*cells[:2])) == []
 
 
 def test_nothing_here_learned_is_an_answer() -> None:
