@@ -30,7 +30,7 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
     scheme = find_scheme(spec.scheme)
     given = {key: init[key] for key in init if key != "name" and _matters(key, init[key], scheme.defaults)}
     arguments = [f'"{scheme.name}"', *(f"{key}={value!r}" for key, value in given.items())]
-    lines = ["import initlab"]
+    lines = ["import initlab", *_registering(spec)]
     if any(_depends_on_activation(part) for part in _parts(spec)):
         chosen = _own_parameters(activation)
         if chosen:
@@ -43,6 +43,13 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
     elif "batch" in scheme.needs:
         arguments.append("batch=inputs")
     return "\n".join([*lines, f"initlab.initialize(model, {', '.join(arguments)}, seed=0)"])
+
+
+def _registering(spec: InitSpec) -> list[str]:
+    """A line for each module of the user's own that has to be imported, so that its schemes are known."""
+    found = [find_scheme(part.scheme) for part in _parts(spec)]
+    own = {one.function.__module__: one.name for one in found if one.function.__module__.partition(".")[0] != "initlab"}
+    return [f"import {module}  # registers {name}" for module, name in own.items()]
 
 
 def _matters(key: str, value: Any, defaults: Mapping[str, Any]) -> bool:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import initlab
-from initlab.activations import ACTIVATIONS
+from initlab.activations import ACTIVATIONS, Activation
 from initlab.config.defaults import NAMED_GAINS
-from initlab.initializers import list_initializers
+from initlab.initializers import list_initializers, register
 from initlab.initializers.snippet import code_for
 from initlab.jobs.job import Job
 from tests.helpers import make_job
@@ -129,3 +129,16 @@ def test_a_network_of_two_activations_takes_the_code() -> None:
     for gain in NAMED_GAINS:
         exec(code_of(make_job("init=he", f"init.gain={gain}", "activation=tanh")), {"model": model})
         assert initlab.initialize(model, "he", gain=gain, activation="tanh", seed=0)["0.weight"].gain is not None
+
+
+def test_a_scheme_of_ones_own_is_imported_first() -> None:
+    @register("mine", source="none")
+    def mine(weight: torch.Tensor) -> None:
+        """Nothing at all."""
+        weight.zero_()
+
+    assert code_for({"name": "mine"}, Activation("relu")).splitlines() == [
+        "import initlab",
+        "import tests.initializers.test_snippet  # registers mine",
+        'initlab.initialize(model, "mine", seed=0)',
+    ]
