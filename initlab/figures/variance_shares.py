@@ -39,20 +39,20 @@ def variance_share_bars(found: Sequence[VarianceShares], *, level: float = LEVEL
         >>> variance_share_bars(variance_shares(analysis)).savefig("variance_shares.png")  # doctest: +SKIP
 
     Args:
-        found: As `variance_shares` returns them, at least one; the first 12 are drawn, with their 8 greatest shares; a
-            single one with 12.
+        found: As `variance_shares` returns them, at least one; the first 12 are drawn, each with its factors and the
+            greatest other shares, 8 in all; a single one with 12.
         level: Confidence level of their intervals, which is only named.
     """
     drawn = found[:MOST_PANELS]
     most = MOST_BARS if len(drawn) == 1 else MOST_BARS_BESIDE
-    bars = max(min(most, len(one.sources)) for one in drawn)
+    bars = max(len(shown_sources(one.sources, most)) for one in drawn)
     size = (5.6 if len(drawn) == 1 else 4.6, 0.7 + 0.27 * bars)
     figure, panels = grid_of(len(drawn), size, beside=(0.2, 0.9), across=ACROSS)
     for one, panel in zip(drawn, panels, strict=True):
-        _draw(panel, one.sources.head(most))
+        _draw(panel, shown_sources(one.sources, most))
         panel.set_ylim(bars - 0.4, -0.6)  # so that bars are as thick in all panels
         panel.set_title(in_lines(f"{one.data or 'all data sets'}: test {METRICS[one.metric]}", 45), fontsize=10)
-    kinds = set(pd.concat([one.sources.head(most)["factors"] for one in drawn]))
+    kinds = set(pd.concat([shown_sources(one.sources, most)["factors"] for one in drawn]))
     handles = [
         Patch(color=BLUE, label="a factor by itself"),
         Patch(color=BLUE, alpha=PALE, linewidth=0, label="and with its interactions"),
@@ -60,8 +60,22 @@ def variance_share_bars(found: Sequence[VarianceShares], *, level: float = LEVEL
         *([Patch(color=GREY, label="seed")] if 0 in kinds else []),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize="small")
-    figure.supxlabel(f"share of the variance (whisker: {percent(level)} interval)", fontsize=10)
+    known = any(one.sources["low"].notna().any() for one in drawn)
+    whiskers = f" (whisker: {percent(level)} interval)" if known else ""
+    figure.supxlabel(f"share of the variance{whiskers}", fontsize=10)
     return figure
+
+
+def shown_sources(sources: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The sources to draw, the greatest first: every factor by itself, as that is asked for, and the greatest others.
+
+    Args:
+        sources: As `VarianceShares.sources` has them, the greatest share first.
+        most: How many to draw; more where there are more factors.
+    """
+    own = sources["factors"] == 1
+    others = sources[~own].head(max(0, most - int(own.sum())))
+    return sources[own | sources.index.isin(others.index)]
 
 
 def _draw(panel: Axes, rows: pd.DataFrame) -> None:

@@ -36,9 +36,11 @@ def matters_section(analysis: Analysis) -> Section | None:
     told: list[Part] = [Paragraph(sentences[0])] if len(sentences) == 1 else [Points(sentences[:MOST_SENTENCES])]
     if len(sentences) > MOST_SENTENCES:
         told.append(Paragraph(f"And {len(sentences) - MOST_SENTENCES} more data sets: see the table."))
+    known = any(one.sources["low"].notna().any() for one in found)
+    intervals = f", with {percent(analysis.level)} intervals" if known else ""
     caption = (
-        f"Shares of the variance of test scores over all combinations of the values that were swept, and over seeds, "
-        f"with {percent(analysis.level)} intervals. They hold for these values: of others, the shares are others. A "
+        f"Shares of the variance of test scores over all combinations of the values that were swept, and over seeds"
+        f"{intervals}. They hold for these values: of others, the shares are others. A "
         "diverged network counts as 0."
     )
     figure = variance_share_bars(found, level=analysis.level)

@@ -19,9 +19,10 @@ FACTORS = {factor: f"within {factor:g}×" if factor > 1 else "fastest" for facto
 
 HOW = (
     "Performance profiles (Dolan & Moré 2002): on which share of the seeds of a condition, or of the data sets where "
-    "there are several, a candidate is within a distance of the best there. Equals are best together. Bands over "
-    "seeds are Clopper and Pearson's at each distance; over data sets, whose scores are means and whose epochs are "
-    "medians over seeds, bootstraps of the seeds, which say nothing of other data sets."
+    "there are several, a candidate is within a distance of the best there. Equals are best together. Of a data set "
+    "with several conditions each counts in equal parts. Bands over seeds are Clopper and Pearson's at each distance; "
+    "over data sets, whose scores are means and whose epochs are medians over seeds, bootstraps of the seeds, which "
+    "say nothing of other data sets."
 )
 
 

@@ -1,6 +1,7 @@
 """What the report's figures show is what the tables say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from initlab.figures.critical_difference import critical_difference_diagram, indistinguishable
@@ -10,7 +11,7 @@ from initlab.figures.pairwise import pairwise_matrix
 from initlab.figures.profiles import score_profile, time_profile
 from initlab.figures.seeds import seeds_as_dots
 from initlab.figures.speed import speed
-from initlab.figures.variance_shares import MOST_BARS_BESIDE, variance_share_bars
+from initlab.figures.variance_shares import MOST_BARS_BESIDE, shown_sources, variance_share_bars
 from initlab.reporting.axes import heat_sections
 from initlab.reporting.document import Table
 from initlab.results.analysis import analyse
@@ -225,3 +226,13 @@ def test_profiles_over_data_sets_say_so() -> None:
     analysis = analyse(study_of(*crossed("wine", "digits")))
     (panel,) = score_profile(analysis, score_profiles(analysis)).axes
     assert (panel.get_title(), panel.get_ylabel()) == ("across data sets", "share of 2 data sets")
+
+
+def test_the_bars_of_shares_have_every_factor_however_small() -> None:
+    """What is asked for is the initializer, whose share may be the least."""
+    names = ["rate", "rate × depth", "depth", "rate × data", "data", "depth × data", "seed", "initializer"]
+    factors = [1, 2, 1, 2, 1, 2, 0, 1]
+    sources = pd.DataFrame({"source": names, "factors": factors, "share": np.linspace(0.5, 0.01, 8)})
+    assert list(shown_sources(sources, 5)["source"]) == ["rate", "rate × depth", "depth", "data", "initializer"]
+    assert list(shown_sources(sources, 2)["source"]) == ["rate", "depth", "data", "initializer"]
+    assert list(shown_sources(sources, 12)["source"]) == names
