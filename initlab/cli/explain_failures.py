@@ -33,8 +33,7 @@ def explain_failures(jobs: Sequence[Job]) -> None:
         if not (job.folder / "members.parquet").exists():
             continue
         metadata = read_metadata(job.folder)
-        members = read_table(job.folder, "members")
-        if "outlook" in metadata or not learned_nothing(members, metadata.get("baseline")):
+        if "outlook" in metadata or not learned_nothing(read_table(job.folder, "members"), metadata.get("baseline")):
             continue
         key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
         if key not in known:

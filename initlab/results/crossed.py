@@ -13,6 +13,7 @@ Nadeau & Bengio 2003 and Bouthillier et al. 2021 (arXiv:2103.03098) on splits th
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -56,9 +57,16 @@ class RowScores:
 
     def of_seeds(self, seeds: IntArray) -> "RowScores":
         """Those of some seeds, each of which must be among these, in the order asked for."""
+        if np.array_equal(seeds, self.seeds):
+            return self
         places = np.searchsorted(self.seeds, seeds)
         rows = None if self.rows is None else self.rows[places]
         return RowScores(self.seeds[places], self.scores[places], rows, self.trained_on)
+
+    @cached_property
+    def components(self) -> "_Components":
+        """Variances of the effects of members and rows; a job is compared with many others, and solved once."""
+        return _components(self.scores, self.rows)
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ def estimate(known: RowScores, *, weight_of_rows: float, counts: bool) -> Estima
     mean = float(scores.mean())
     if members < 2:
         return Estimate(mean, np.nan, np.nan, members, tested)
-    cells = _components(scores, known.rows)
+    cells = known.components
     of_row = max(cells.row, 1 / cells.rows) if counts and cells.telling < FEW_ROWS else cells.row
     # A few members may score the same by chance: they cannot vary much less than what is left of their rows does.
     spread = max(float(of_member.var(ddof=1)), LEAST_SPREAD * cells.left / tested)
@@ -174,10 +182,7 @@ def estimate_difference(a: RowScores, b: RowScores, *, counts: bool) -> Estimate
         counts: As in `estimate`.
 
     Returns:
-        None where they share no seed.
-
-    Raises:
-        ValueError: members of equal seed were tested on different rows.
+        None where they share no seed, or members of equal seed were tested on different rows.
     """
     differences = paired(a, b)
     if differences is None:
