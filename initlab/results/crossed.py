@@ -64,9 +64,17 @@ class RowScores:
         return RowScores(self.seeds[places], self.scores[places], rows, self.trained_on)
 
     @cached_property
+    def one_split(self) -> bool:
+        """Whether all were tested on the same rows, given as such or split off once; then no seed trains on them."""
+        if self.rows is None:
+            return True
+        kept = self.rows[(self.rows != UNKNOWN).all(1)]
+        return len(kept) > 1 and bool((kept == kept[0]).all())
+
+    @cached_property
     def components(self) -> "_Components":
         """Variances of the effects of members and rows; a job is compared with many others, and solved once."""
-        return _components(self.scores, self.rows)
+        return _components(self.scores, None if self.one_split else self.rows)
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,7 @@ def estimate(known: RowScores, *, weight_of_rows: float, counts: bool) -> Estima
     of_row = max(cells.row, 1 / cells.rows) if counts and cells.telling < FEW_ROWS else cells.row
     # A few members may score the same by chance: they cannot vary much less than what is left of their rows does.
     spread = max(float(of_member.var(ddof=1)), LEAST_SPREAD * cells.left / tested)
-    if known.rows is None:
+    if known.one_split:
         of_rows = of_row * (1 / tested + (weight_of_rows - 1) / known.trained_on)
     else:  # the spread over members with rows of their own has a part of the rows' variance already
         twice = max(0.0, 1 - tested / cells.rows) / scores.size

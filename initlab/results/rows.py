@@ -10,7 +10,7 @@ from initlab.results.crossed import UNKNOWN, RowScores
 from initlab.tables.store import read_table
 
 
-def read_row_scores(folders: Sequence[Path], *, trained_on: int, one_split: bool = False) -> RowScores | None:
+def read_row_scores(folders: Sequence[Path], *, trained_on: int) -> RowScores | None:
     """What the members of a job scored by row, ascending by seed; None where a folder has no such table.
 
     Members that diverged have no results by row: they count as 0 on each, and which rows these are is unknown.
@@ -18,8 +18,6 @@ def read_row_scores(folders: Sequence[Path], *, trained_on: int, one_split: bool
     Args:
         folders: Of the jobs that count as one, whose seeds differ; of a seed that several have the first one's counts.
         trained_on: How many rows each member was trained on.
-        one_split: Whether all members have the same test rows, and no test row ever trains: then they are as official
-            ones are, whoever split them off.
     """
     scores: dict[int, np.ndarray | None] = {}
     rows: dict[int, np.ndarray | None] = {}
@@ -38,5 +36,5 @@ def read_row_scores(folders: Sequence[Path], *, trained_on: int, one_split: bool
     seeds = sorted(scores)
     of_member = [np.zeros(count) if scores[seed] is None else np.asarray(scores[seed], np.float64) for seed in seeds]
     placed = [np.full(count, UNKNOWN) if rows[seed] is None else np.asarray(rows[seed], np.int64) for seed in seeds]
-    official = one_split or all(rows[seed] is None for seed in seeds)
+    official = all(rows[seed] is None for seed in seeds)
     return RowScores(np.array(seeds), np.stack(of_member), None if official else np.stack(placed), trained_on)

@@ -56,11 +56,8 @@ class Study:
     def row_scores(self, job: str) -> RowScores | None:
         """What the members of a job scored by test row, those in `members`; None where that was not kept."""
         folders = self.pooled.get(job) or ([self.folders[job]] if job in self.folders else [])
-        described = self.metadata.get(job, {})
-        trained_on, one_split = described.get("training_rows"), described.get("resplit") is False
-        if not folders or not trained_on:
-            return None
-        known = read_row_scores(folders, trained_on=int(trained_on), one_split=one_split)
+        trained_on = self.metadata.get(job, {}).get("training_rows")
+        known = read_row_scores(folders, trained_on=int(trained_on)) if folders and trained_on else None
         return None if known is None else known.of_seeds(np.intersect1d(known.seeds, self._seeds[job]))
 
     @cached_property

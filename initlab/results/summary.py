@@ -87,7 +87,7 @@ def _by_row(known: RowScores | None, finished: pd.DataFrame, metric: str, level:
         return {"covers": "seeds", "share_of_rows": np.nan}
     found = estimate_mean(known.of_seeds(seeds), counts=metric == "accuracy")
     low, high = found.interval(level, LIMITS[metric])
-    covers = "rows" if known.rows is None else "splits"
+    covers = "rows" if known.one_split else "splits"
     return {"test_score_low": low, "test_score_high": high, "covers": covers, "share_of_rows": found.share_of_rows}
 
 

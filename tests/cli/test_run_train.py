@@ -233,13 +233,19 @@ def test_every_experiment_is_tried() -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_trains(
-    experiment: str, small_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    experiment: str,
+    small_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("INITLAB_DATA", str(small_data))
     typed, jobs = EXPERIMENTS[experiment]
     command = f"{typed} experiment={experiment} seeds=2 trainer.max_epochs=1 name=study"
     assert run(command, monkeypatch, tmp_path) == 0
     assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == jobs
+    published = experiment != "trainability_map"  # which has no intervals to speak of
+    assert ("for other seeds and other test rows; the training rows stay." in capsys.readouterr().out) == published
 
 
 @pytest.mark.slow

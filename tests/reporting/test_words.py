@@ -136,6 +136,7 @@ def test_few_seeds() -> None:
     ("rows", "covers"),
     [
         (None, "for other seeds and other test rows; the training rows stay."),
+        (np.tile(np.arange(40), (10, 1)), "for other seeds and other test rows; the training rows stay."),
         (SPLITS, "for other seeds, splits and rows: a seed draws weights, order and split."),
     ],
 )

@@ -66,12 +66,25 @@ def test_without_missing_cells_it_is_the_two_way_analysis_of_variance(members: i
     assert (low, high) == pytest.approx(stats.t(by_satterthwaite, found.mean, found.variance**0.5).interval(0.9))
 
 
-def test_rows_that_all_have_seen_may_be_written_down_as_places_too() -> None:
+@pytest.mark.parametrize("weight", [1.0, ROWS_OF_A_MEAN, ROWS_OF_A_DIFFERENCE])
+@pytest.mark.parametrize("lost", [0, 2])
+def test_rows_that_all_have_seen_may_be_written_down_as_places_too(weight: float, lost: int) -> None:
+    """A split made once is for all seeds: none of its test rows trains any of them, whatever diverged."""
     known = drawn(np.random.default_rng(0), members=5, tested=20, of=None, row=1, member=1, rest=1)
+    known.scores[:lost] = 0
     places = np.tile(np.arange(100, 120), (5, 1))
-    as_places = RowScores(known.seeds, known.scores, places, WHOLE)
-    found, other = (estimate(one, weight_of_rows=1.0, counts=False) for one in (known, as_places))
-    assert (found.of_seeds, found.of_rows) == pytest.approx((other.of_seeds, other.of_rows))
+    places[:lost] = UNKNOWN
+    official, as_places = (RowScores(known.seeds, known.scores, rows, 80) for rows in (None, places))
+    assert as_places.one_split
+    assert estimate(as_places, weight_of_rows=weight, counts=False) == estimate(
+        official, weight_of_rows=weight, counts=False
+    )
+
+
+def test_one_member_does_not_tell_whether_others_have_its_rows() -> None:
+    scores = np.ones((3, 2))
+    for rows in ([[0, 1], [0, 1], [0, 2]], [[0, 1], [1, 0], [0, 1]], [[0, 1], [UNKNOWN] * 2, [UNKNOWN] * 2]):
+        assert not RowScores(np.arange(3), scores, np.array(rows), 9).one_split
 
 
 @pytest.mark.parametrize("of", [None, 60, 25])

@@ -10,7 +10,6 @@ import pytest
 from initlab.base.errors import UserError
 from initlab.results.crossed import UNKNOWN
 from initlab.results.rows import read_row_scores
-from initlab.results.study import Study
 
 
 def table(*members: tuple[int, Any, Any]) -> pd.DataFrame:
@@ -63,22 +62,3 @@ def test_what_is_not_there_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None
     assert found("one", "old") is None
     assert found("lost") is None
     assert found("one", "three") is None  # of other test rows
-
-
-def test_rows_of_one_split_for_all_seeds_are_as_official_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A published protocol splits off test rows once: none of them ever trains, so that no other one speaks for it."""
-    scores = table((0, [1, 5], [1, 0]), (1, [1, 5], [1, 1]))
-    monkeypatch.setattr("initlab.results.rows.read_table", lambda *_: scores)
-    members = pd.DataFrame({"job": "he", "seed": [0, 1]})
-    for resplit, places in ((True, [[1, 5], [1, 5]]), (False, None)):
-        study = Study(
-            members=members,
-            history=pd.DataFrame(),
-            differing=pd.DataFrame(),
-            folders={"he": tmp_path},
-            metadata={"he": {"training_rows": 113, "resplit": resplit}},
-        )
-        known = study.row_scores("he")
-        assert known is not None
-        assert known.scores.tolist() == [[1, 0], [1, 1]]
-        assert (None if known.rows is None else known.rows.tolist()) == places
