@@ -164,13 +164,11 @@ def _check_level(name: str, function: Callable[..., Any], level: Level) -> None:
         return
     if strange := sorted(SUPPLIED & asked.keys() - {"context"}):
         raise ValueError(
-            f'the initializer {name}, of level "model", asks for {strange[0]}: take it from context, or register it with '
-            'level="weight"'
+            f'the initializer {name}, of level "model", asks for {strange[0]}: take it from context, '
+            'or register it with level="weight"'
         )
     if "context" not in asked and all(parameter.kind is not parameter.VAR_KEYWORD for parameter in asked.values()):
-        raise ValueError(
-            f'the initializer {name}, of level "model", does not take context: declare fn(model, *, context)'
-        )
+        raise ValueError(f'the initializer {name}, of level "model", does not take context: fn(model, *, context)')
 
 
 def find_scheme(name: str, *, where: str = "init") -> Scheme:

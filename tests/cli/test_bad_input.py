@@ -23,12 +23,22 @@ BAD_INPUT = {
     "+trainer.gradient_clip_val=1": "trainer.gradient_clip_val: unknown key; known: accelerator",
     "+batch_size=8": "+batch_size=8: batch_size is there already; write batch_size=8, without the +\n",
     "model=mlp +model.depth=8": "+model.depth=8: model.depth is there already; write model.depth=8, without the +\n",
-    "-m model=mlp +model.depth=8,9": "+model.depth=8: model.depth is there already; write model.depth=8, without the +\n",
+    "-m model=mlp +model.depth=8,9": "+model.depth=8: model.depth is there already; write model.depth=8, without",
     "+model=mlp": "+model=mlp: model is there already; write model=mlp, without the +\n",
     "-m +init=he,zeros": "+init=he,zeros: init is there already; write init=he,zeros, without the +\n",
     "+experiment=classic_wine": "+experiment=classic_wine: experiment is there already; write experiment=classic_wine, "
     "without the +\n",
     "+logger=csv": "+logger=csv: logger is there already; write logger=csv, without the +\n",
+    "optim.lr=[0.1,0.01]": "optim.lr=[0.1, 0.01]: expected a positive number; to sweep over several, -m "
+    "optim.lr=0.1,0.01\n",
+    "batch_size=[32,64]": "batch_size=[32, 64]: expected a whole number; to sweep over several, -m batch_size=32,64\n",
+    "model.depth=[2,3]": "model.depth=[2, 3]: expected a whole number; to sweep over several, -m model.depth=2,3\n",
+    "init.gain=[1,2]": "init.gain=[1, 2]: expected a positive number or one of kaiming, moment, derivative; to sweep "
+    "over several, -m init.gain=1,2\n",
+    "model._target_=torch.nn.Sequentail": "has no attribute 'Sequentail'; did you mean Sequential?\n",
+    "model._target_=torch.nnn.Linear": "No module named 'torch.nnn'; did you mean torch.nn?\n",
+    "loss._target_=torch.nn.MSELos": "has no attribute 'MSELos'; did you mean MSELoss",
+    "optim._target_=torch.optim.Adm": "has no attribute 'Adm'; did you mean Adam",
     "optim.lr=abc": "optim.lr=abc: expected a positive number",
     "optim.lr=-1": "optim.lr=-1: expected a positive number",
     "seeds=0": "seeds=0: expected a whole number of at least 1",

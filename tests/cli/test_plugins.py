@@ -126,8 +126,8 @@ def test_a_scheme_of_single_weights_that_asks_for_the_network_is_pointed_to_the_
     )
     assert run(f"plugins=[{own_scheme}] init=by_depth {QUICK}", monkeypatch, tmp_path) == 2
     assert capsys.readouterr().err == (
-        "initlab: init.depth: missing; by_depth needs it: set init.depth=VALUE, or, if the network is to tell, register "
-        'the scheme with level="model"\n'
+        "initlab: init.depth: missing; by_depth needs it: set init.depth=VALUE, or, if the network is to tell, "
+        'register the scheme with level="model"\n'
     )
 
 
