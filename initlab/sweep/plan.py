@@ -93,9 +93,7 @@ def make_plan(
     notes += _extended([job for job in usable if trained.get(job.name)], trained)
     if refused:
         unfit = sum(map(len, refused.values()))
-        notes.append(
-            f"{unfit} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
-        )
+        notes.append(f"{unfit} of {len(jobs)} jobs are left out; why stands below")
     for reason, names in left_out.items():
         notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
     able = {job.name for job in (*usable, *finished)}
