@@ -25,7 +25,7 @@ from initlab.config.files import keys_of_all
 from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
-from initlab.initializers.snippet import code_for
+from initlab.initializers.snippet import code_for, words_on_batch
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge, unevenness
 from initlab.reporting.document import Code, Paragraph, Report
@@ -251,8 +251,8 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened], m
     names = {str(name): str(schemes[job]) for name, job in analysis.candidates[["candidate", "job"]].to_numpy()}
     simple = {name for name, scheme in names.items() if find_scheme(scheme).level == "weight"}
     choice = choose_candidate(analysis, simple)
-    code = "" if choice is None else _code_of(study.folders[str(choice.chosen["job"])])
-    first = recommendation_section(analysis, choice, code)
+    code, on_code = ("", "") if choice is None else _code_of(study.folders[str(choice.chosen["job"])])
+    first = recommendation_section(analysis, choice, code, on_code)
     plain = compose_report(analysis, folder.name)
     publish(folder, study, analysis.summary, Report(plain.title, [first, screening_section(screened), *plain.sections]))
     for line in baseline_lines(study):
@@ -266,8 +266,9 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened], m
     say(console, f"In {folder}: report.html with the evidence, figures/, tables/, a folder a job")
 
 
-def _code_of(job_folder: Path) -> str:
-    """Lines of Python that initialize a network as a finished job did."""
+def _code_of(job_folder: Path) -> tuple[str, str]:
+    """Lines of Python that initialize a network as a finished job did; and what the names in them stand for."""
     config = read_config(job_folder)
     activation = {str(key): value for key, value in config["activation"].items() if key != "name"}
-    return code_for(config["init"], Activation(str(config["activation"]["name"]), activation))
+    code = code_for(config["init"], Activation(str(config["activation"]["name"]), activation))
+    return code, words_on_batch(config["init"], config["data"], config.get("loss") or {})
