@@ -29,6 +29,15 @@ def said(study: Study) -> str:
     return " ".join(answer(analyse(study)))
 
 
+def test_too_few_seeds_are_named_where_something_is_compared() -> None:
+    few, many = [0.7, 0.8, 0.75], [0.8, 0.81, 0.79, 0.82, 0.8]
+    cells = [Cell({"init.name": "he"}, few), Cell({"init.name": "lsuv"}, many)]
+    words = "Too few seeds to tell how much they scatter, in 1 of 2 cases: he on wine (3). 10 tell more."
+    assert words in remarks(analyse(study_of(*cells)))
+    for others in (cells[:1], [cells[1], Cell({"init.name": "zeros"}, many)]):
+        assert not [line for line in remarks(analyse(study_of(*others))) if "Too few" in line]
+
+
 def test_the_best_and_by_how_much() -> None:
     study = inits(he=0.9 + NOISE[0], zeros=0.1 + NOISE[1])
     (row,) = analyse(study).pairs.to_dict("records")
