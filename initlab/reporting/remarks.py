@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from initlab.base.wording import counted, listed, rate_text
+from initlab.base.wording import counted, listed, rate_text, settled
 from initlab.results.analysis import Analysis
 from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
@@ -117,7 +117,7 @@ def _about_members(analysis: Analysis) -> list[str]:
     still = table[(table["std"] == 0) & (table["seeds"] > 1) & (table["diverged"] == 0) & (table["score"] < 1)]
     if len(still):
         where = zip(_candidates_and_conditions(analysis, still), still["score"], strict=True)
-        names = [f"{name} ({score:.3f})" for name, score in where]
+        names = [f"{name} ({settled(score):.3f})" for name, score in where]
         found.append(f"Every seed has the very same score: {listed(names, 5)}.")
     return found
 
