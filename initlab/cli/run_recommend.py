@@ -14,7 +14,7 @@ from rich.console import Console
 from initlab.activations import Activation
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say, say_as_is
 from initlab.base.errors import UserError, first_line
-from initlab.base.wording import counted, shortest
+from initlab.base.wording import counted, rate_text, shortest
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
@@ -83,6 +83,9 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     baseline = None if any(job.init.scheme == TORCH for job in by_scheme) else as_torch_does(by_scheme[0])
     beside = "" if baseline is None else f", and at {TORCH}, which they are compared with"
     say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training{beside}")
+    if by_scheme[0].config.dry_run:
+        _show_plan(by_scheme, baseline, grid, settings.schemes, console)
+        return
     by_scheme, lines = split_by_cost(by_scheme, networks, settings.max_minutes)
     for line in lines:
         say(console, line)
@@ -103,6 +106,19 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
         conclude=partial(_conclude, screened=rows, margin=jobs[0].config.margin),
         interest=Interest("best", tune=True),
     )
+
+
+def _show_plan(jobs: Sequence[Job], baseline: Job | None, grid: Sequence[float], most: int, console: Console) -> None:
+    """Say what would be looked at, and of that how much would be trained, without doing either."""
+    names = sorted({job.init.scheme for job in jobs} | ({TORCH} if baseline else set()))
+    say(console, f"schemes to look at: {', '.join(names)}")
+    others = len(set(names) - {TORCH})
+    which = f"the {most} most promising of them" if others > most else "those that fit"
+    rates = ", ".join(rate_text(rate) for rate in grid)
+    seeds = f"{counted(len(jobs[0].seeds), 'seed')} each{' at first' if jobs[0].looks > 1 else ''}"
+    at = f"{counted(len(grid), 'learning rate')} ({rates})"
+    say(console, f"to train then: {which}, and {TORCH}, at {at}, {seeds}")
+    say(console, "nothing was looked at or trained")
 
 
 def as_torch_does(job: Job) -> Job:

@@ -77,7 +77,7 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     sentences += [
         f"{what}, at a learning rate of about {rate_text(float(chosen['rate']))}{rates}: {score}.",
         *_training(analysis, chosen),
-        *_standing(table),
+        *([] if _only_torch_beside(table, name) else _standing(table)),
         *_not_learned(analysis, name),
         *(_alike(table) if found.indifferent else _why(table, found)),
     ]
@@ -86,6 +86,11 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     if bool(chosen["at_edge"]):
         sentences.append("A better learning rate may lie beyond those tried: try further ones.")
     return sentences
+
+
+def _only_torch_beside(table: pd.DataFrame, name: str) -> bool:
+    """Whether the chosen one is compared with torch's own alone, which is said in a sentence of its own."""
+    return name != TORCH and list(table["candidate"]) == [name, TORCH]
 
 
 def _end_of_grid(analysis: Analysis, chosen: pd.Series) -> str:
@@ -171,7 +176,8 @@ def _why(table: pd.DataFrame, found: Choice) -> list[str]:
     if found.simple and len(found.simple) < len(found.near):
         whose = f"Of the {len(found.simple)} that only draw weights and {about}"
     if not width > 0:
-        return [f"{whose}, {name} ranks first."]
+        first = name == str(table["candidate"].iloc[0])  # which is said already
+        return [] if first else [f"{whose}, {name} ranks first."]
     among = table[table["candidate"].isin(found.simple or found.near)]
     sole = (among["decades"].fillna(0.0) >= width).sum() == 1
     end = "" if sole else ", and ranks first of those with such a range"

@@ -166,6 +166,21 @@ def test_of_a_single_scheme_the_rate_is_tuned_and_its_place_and_training_are_sai
     assert analyse(study_of(*cells)).axes.compared == ("optim.lr",)  # where nobody asked to tune, rates are compared
 
 
+def test_nothing_is_said_twice() -> None:
+    """Of two, that the one is better than the other; of the first among all, that it is the first."""
+    found = analysed(0.3, he=0.9 + NOISE[0] / 5, torch_default=0.5 + NOISE[2] / 5)
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    text = " ".join(recommendation_words(found, choice))
+    assert "better than torch_default" not in text
+    assert text.count("better than") == 1
+    near = analysed(0.3, he=0.9 + NOISE[0], orthogonal=0.899 + NOISE[1], torch_default=0.5 + NOISE[2])
+    choice = choose_candidate(near, SIMPLE)
+    assert choice is not None
+    text = " ".join(recommendation_words(near, choice))
+    assert text.count("ranks first") == 1
+
+
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
