@@ -39,8 +39,9 @@ def _same_numbers_each_time() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is printed is not wrapped to the width that pytest-xdist tells its processes."""
+    """What is printed is not wrapped to the width that pytest-xdist, or readline, tells processes."""
     monkeypatch.delenv("COLUMNS", raising=False)
+    os.unsetenv("COLUMNS")  # readline, which pytest imports, sets it where os.environ does not show it
 
 
 @pytest.fixture(autouse=True)

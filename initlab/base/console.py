@@ -86,9 +86,15 @@ def say_as_is(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
+def _warn(text: str) -> None:
+    """Print a line to standard error; in a terminal it goes on in the next line between words, as in `say`."""
+    console = Console(stderr=True)
+    sys.stderr.write((_wrapped(text, console.width) if _has_width(console) else text) + "\n")
+
+
 def stop(error: UserError) -> NoReturn:
     """Say what was wrong in one line and leave."""
-    sys.stderr.write(f"initlab: {' '.join(str(error).split())}\n")
+    _warn(f"initlab: {' '.join(str(error).split())}")
     sys.exit(error.exit_code)
 
 
@@ -108,7 +114,7 @@ def plain_warnings() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if issubclass(category, InitializationWarning):
-            sys.stderr.write(f"initlab: {message}\n")
+            _warn(f"initlab: {message}")
         else:
             usual(message, category, *place)
 

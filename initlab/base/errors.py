@@ -79,7 +79,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: The names there are, in any order.
     """
     names = sorted(known)
-    by_lower_case = {other.lower(): other for other in reversed(names)}
-    close = [by_lower_case[word] for word in difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.55)]
+    close = closest(name, names)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{hint}known: {', '.join(names)}"
+
+
+def closest(name: str, known: Iterable[str], *, cutoff: float = 0.55) -> list[str]:
+    """At most three of the known names that were probably meant: those spelt alike; else those that begin so.
+
+    Example:
+        >>> closest("xaiver", ["he", "xavier"]), closest("he", ["he_normal", "xavier"])
+        (['xavier'], ['he_normal'])
+
+    Args:
+        name: What was typed instead of a known name.
+        known: The names there are, in any order.
+        cutoff: How alike, from 0 to 1, as `difflib` has it.
+    """
+    by_lower_case = {other.lower(): other for other in sorted(known, reverse=True)}
+    if name.lower() in by_lower_case:
+        return [by_lower_case[name.lower()]]
+    alike = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=cutoff)
+    begun = [word for word in sorted(by_lower_case) if len(name) > 1 and word.startswith(name.lower())]
+    return [by_lower_case[word] for word in alike or begun[:3]]

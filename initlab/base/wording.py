@@ -23,6 +23,7 @@ def interval_text(mean: float, low: float = math.nan, high: float = math.nan) ->
     """
     if not math.isfinite(mean):
         return "—"
+    mean, low, high = map(settled, (mean, low, high))
     largest = max(abs(value) for value in (mean, low, high) if math.isfinite(value))
     style = "z.3f" if abs(mean) < 100 else ".0f"
     if mean > 0 and largest < 0.01:  # a small loss, of which three digits would leave nothing to compare
@@ -50,12 +51,26 @@ def difference_text(mean: float, low: float = math.nan, high: float = math.nan) 
     """
     if not math.isfinite(mean):
         return "—"
+    mean, low, high = map(settled, (mean, low, high))
     digits = 3 if max(abs(value) for value in (mean, low, high) if not math.isnan(value)) >= 0.02 else 4
     nearest = min((abs(end) for end in (low, high) if abs(end) > 0.5 * 10**-MOST_DIGITS), default=1.0)
     while round(nearest, digits) == 0:
         digits += 1
     ends = f" [{low:z.{digits}f}, {high:z.{digits}f}]" if math.isfinite(low) else ""
     return f"{mean:z.{digits}f}{ends}"
+
+
+def settled(value: float) -> float:
+    """A number without what the order of a sum leaves in its last digits, so that it is rounded alike everywhere.
+
+    Example:
+        >>> f"{0.7975:.3f}", f"{0.7975000000000001:.3f}", f"{settled(0.7975000000000001):.3f}"
+        ('0.797', '0.798', '0.797')
+
+    Args:
+        value: Any number.
+    """
+    return float(f"{value:.12g}")
 
 
 def p_text(p: float) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from initlab.base.errors import UserError
 from initlab.cli.grids import expand_grids
 from initlab.config.files import CONF
+from initlab.config.hydra_errors import already_there
 from initlab.config.names import GROUPS
 
 # Of Hydra's options, those that take a value; `--info` takes one of its own, or none.
@@ -25,6 +26,7 @@ WITH_VALUE = frozenset(
     }
 )
 SWEEPING = frozenset({"-m", "--multirun"})
+CHOSEN = GROUPS | {"logger"}  # groups that the defaults list has, so that nobody adds them
 WORDS = ("name", "output_dir")  # keys whose value is a word, though it be made of digits
 
 
@@ -104,18 +106,21 @@ def _one(text: str) -> list[str]:
     """One override as Hydra is to read it, or several in its place.
 
     Raises:
-        UserError: Hydra cannot read it, or it is a list where a name is expected.
+        UserError: Hydra cannot read it, it is a list where a name is expected, or it adds what is there.
     """
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise UserError(_what_to_quote(text)) from error
     key, value = override.key_or_group, override.value()
+    if override.type is OverrideType.ADD and override.package is None and key in CHOSEN:
+        # Hydra would speak of defaults lists
+        raise UserError(already_there(text.removeprefix("+")))
     if override.is_sweep_override() or not isinstance(key, str):
         return [text]
     if key in WORDS and isinstance(value, int | float):
         return [f'{key}="{text.partition("=")[2]}"']
-    if key in GROUPS | {"logger"} and isinstance(value, list) and override.package is None:
+    if key in CHOSEN and isinstance(value, list) and override.package is None:
         names = [str(name) for name in value]
         if key == "logger":
             several = [f"+logger@logger.{name}={name}" for name in names]

@@ -1,7 +1,9 @@
 """What Hydra's commands have in common: when and how they were given, what names their jobs, and how errors leave."""
 
 import atexit
+import contextlib
 import gc
+import io
 import os
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from initlab.base.console import stop, survive_any_encoding
+from initlab.base.console import open_console, say, stop, survive_any_encoding
 from initlab.base.machine import command_line
 from initlab.cli.arguments import understood
 from initlab.cli.plugins import offer_plugins
@@ -52,6 +54,16 @@ OmegaConf.register_new_resolver("started", started, replace=True)
 OmegaConf.register_new_resolver("job_name", _folder_name, replace=True)
 
 
+def _show_help(app: Callable[[], None]) -> None:
+    """Print what Hydra says of an app, in lines that the terminal holds."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            app()
+    finally:  # Hydra leaves by an exit
+        say(open_console(), said.getvalue().rstrip("\n"))
+
+
 def run_command(app: Callable[[], None], config_name: str) -> None:
     """Run a Hydra app; whatever is the user's to mend is one line and exit code 2.
 
@@ -69,7 +81,10 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
     try:
         sys.argv[1:] = understood(sys.argv[1:], config_name=config_name)
         offer_plugins(sys.argv[1:])
-        app()
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            _show_help(app)
+        else:
+            app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:

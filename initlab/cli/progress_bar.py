@@ -215,5 +215,7 @@ class SweepProgress:
         self._bar.update(self._task, place=self._count, what="", how_many="")
         if not self._console.is_terminal:
             seconds = time.monotonic() - self._started
-            line = f"cohort {self._finished} of {self._cohorts}: {cohort.description}, after {seconds:.1f} s"
-            say(self._console, line)
+            what, _, how_many = cohort.description.rpartition(", ")
+            parts = [f"cohort {self._finished} of {self._cohorts}: {what},", f"{how_many}, after {seconds:.1f} s"]
+            fits = len(" ".join(parts)) <= self._console.width
+            say(self._console, (" " if fits else "\n  ").join(parts))

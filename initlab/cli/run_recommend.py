@@ -14,7 +14,7 @@ from rich.console import Console
 from initlab.activations import Activation
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say, say_as_is
 from initlab.base.errors import UserError, first_line
-from initlab.base.wording import counted, shortest
+from initlab.base.wording import counted, rate_text, shortest
 from initlab.cli.conclude import publish
 from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
@@ -25,7 +25,7 @@ from initlab.config.files import keys_of_all
 from initlab.config.names import NOT_IDENTITY, key_of, short_name, swept_keys, without_keys
 from initlab.config.schema import parse_config
 from initlab.initializers import find_scheme
-from initlab.initializers.snippet import code_for
+from initlab.initializers.snippet import code_for, words_on_batch
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge, unevenness
 from initlab.reporting.document import Code, Paragraph, Report
@@ -83,6 +83,9 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
     baseline = None if any(job.init.scheme == TORCH for job in by_scheme) else as_torch_does(by_scheme[0])
     beside = "" if baseline is None else f", and at {TORCH}, which they are compared with"
     say(console, f"looking at {counted(len(by_scheme), 'scheme')} before training{beside}")
+    if by_scheme[0].config.dry_run:
+        _show_plan(by_scheme, baseline, grid, settings.schemes, console)
+        return
     by_scheme, lines = split_by_cost(by_scheme, networks, settings.max_minutes)
     for line in lines:
         say(console, line)
@@ -103,6 +106,19 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
         conclude=partial(_conclude, screened=rows, margin=jobs[0].config.margin),
         interest=Interest("best", tune=True),
     )
+
+
+def _show_plan(jobs: Sequence[Job], baseline: Job | None, grid: Sequence[float], most: int, console: Console) -> None:
+    """Say what would be looked at, and of that how much would be trained, without doing either."""
+    names = sorted({job.init.scheme for job in jobs} | ({TORCH} if baseline else set()))
+    say(console, f"schemes to look at: {', '.join(names)}")
+    others = len(set(names) - {TORCH})
+    which = f"the {most} most promising of them" if others > most else "those that fit"
+    rates = ", ".join(rate_text(rate) for rate in grid)
+    seeds = f"{counted(len(jobs[0].seeds), 'seed')} each{' at first' if jobs[0].looks > 1 else ''}"
+    at = f"{counted(len(grid), 'learning rate')} ({rates})"
+    say(console, f"to train then: {which}, and {TORCH}, at {at}, {seeds}")
+    say(console, "nothing was looked at or trained")
 
 
 def as_torch_does(job: Job) -> Job:
@@ -251,8 +267,8 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened], m
     names = {str(name): str(schemes[job]) for name, job in analysis.candidates[["candidate", "job"]].to_numpy()}
     simple = {name for name, scheme in names.items() if find_scheme(scheme).level == "weight"}
     choice = choose_candidate(analysis, simple)
-    code = "" if choice is None else _code_of(study.folders[str(choice.chosen["job"])])
-    first = recommendation_section(analysis, choice, code)
+    code, on_code = ("", "") if choice is None else _code_of(study.folders[str(choice.chosen["job"])])
+    first = recommendation_section(analysis, choice, code, on_code)
     plain = compose_report(analysis, folder.name)
     publish(folder, study, analysis.summary, Report(plain.title, [first, screening_section(screened), *plain.sections]))
     for line in baseline_lines(study):
@@ -266,8 +282,9 @@ def _conclude(folder: Path, console: Console, *, screened: Sequence[Screened], m
     say(console, f"In {folder}: report.html with the evidence, figures/, tables/, a folder a job")
 
 
-def _code_of(job_folder: Path) -> str:
-    """Lines of Python that initialize a network as a finished job did."""
+def _code_of(job_folder: Path) -> tuple[str, str]:
+    """Lines of Python that initialize a network as a finished job did; and what the names in them stand for."""
     config = read_config(job_folder)
     activation = {str(key): value for key, value in config["activation"].items() if key != "name"}
-    return code_for(config["init"], Activation(str(config["activation"]["name"]), activation))
+    code = code_for(config["init"], Activation(str(config["activation"]["name"]), activation))
+    return code, words_on_batch(config["init"], config["data"], config.get("loss") or {})

@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -139,7 +140,7 @@ def run_report(
     """
     from initlab.reporting.document import Files, Paragraph, Points  # pandas and matplotlib: --help does without
     from initlab.reporting.probing import compose_probe_report, probe_title, read_probe
-    from initlab.reporting.sections import compose_report, title_of
+    from initlab.reporting.sections import compose_report, selection_words, title_of
     from initlab.reporting.write import write_report
     from initlab.results.analysis import analyse
     from initlab.results.selection import select_jobs
@@ -152,8 +153,10 @@ def run_report(
     if study is None:
         written = compose_probe_report(probed, title or probe_title(names, probed))
     else:
-        analysis = analyse(select_jobs(study, select) if select else study, level=level, margin=margin)
-        written = compose_report(analysis, title or title_of(names, analysis))
+        chosen = select_jobs(study, select) if select else study
+        analysis = analyse(chosen, level=level, margin=margin)
+        selection = selection_words(select, len(chosen.configs), len(study.configs)) if select else ""
+        written = replace(compose_report(analysis, title or title_of(names, analysis)), selection=selection)
     kinds = Files(("svg", "png", *(["pdf"] if pdf else [])), ("csv", *(["tex"] if latex else [])))
     write_report(written, target, kinds)
     console = open_console()
@@ -161,6 +164,8 @@ def run_report(
     ignored = [option for option, typed in given.items() if typed]
     if study is None and ignored:
         say(console, f"{listed(ignored)}: without effect on a probe, whose jobs are all shown, without intervals")
+    if written.selection:
+        say(console, written.selection)
     for part in written.sections[0].parts:
         match part:
             case Paragraph(text):

@@ -17,6 +17,9 @@ from initlab.cohort.run import threads_to_build
 from initlab.initializers import find_scheme
 from initlab.jobs.job import Job
 
+SECONDS_TIMED = 0.2  # that a scheme's steps are timed for, about
+MOST_TIMED = 10  # steps that are timed, beside the first
+
 
 def is_dear(job: Job) -> bool:
     """Whether a job's scheme fits its weights by many steps of its own, which takes as long as some training."""
@@ -25,23 +28,33 @@ def is_dear(job: Job) -> bool:
 
 
 def seconds_to_build(job: Job) -> float:
-    """About how long a dear scheme takes for one network, from one of its steps; 0 where that step fails.
+    """About how long a dear scheme takes for one network, from a few of its steps; 0 where a step fails.
+
+    What building the network, its rows and the first step take is no part of the others: two counts of steps tell them
+    apart. The more steps the shorter they are, so that a moment of the machine's counts for little.
 
     Args:
         job: A job for which `is_dear` is true.
     """
     scheme = find_scheme(job.init.scheme)
     steps = int(job.init.parameters.get("steps", scheme.defaults["steps"]))
-    short = replace(job.init, parameters={**job.init.parameters, "steps": 1})
-    member = replace(job.members()[0], init=short)
     try:
         with plain_warnings(), intra_op_threads(threads_to_build(job)):
-            job.build_member(member)  # the first one also loads what it needs
-            before = time.perf_counter()
-            job.build_member(member)
+            _seconds(job, 1)  # the first one also loads what it needs
+            first = _seconds(job, 1)
+            more = min(MOST_TIMED, max(1, int(SECONDS_TIMED / first))) if first > 0 else MOST_TIMED
+            each = max(0.0, _seconds(job, 1 + more) - first) / more
     except Exception:  # whatever is wrong with it, looking at it says
         return 0.0
-    return (time.perf_counter() - before) * steps
+    return first + each * (steps - 1)
+
+
+def _seconds(job: Job, steps: int) -> float:
+    """How long it takes to fill a network with so many of the scheme's own steps."""
+    short = replace(job.init, parameters={**job.init.parameters, "steps": steps})
+    before = time.perf_counter()
+    job.build_member(replace(job.members()[0], init=short))
+    return time.perf_counter() - before
 
 
 def split_by_cost(jobs: Sequence[Job], networks: int, max_minutes: float | None) -> tuple[list[Job], list[str]]:

@@ -21,15 +21,18 @@ from initlab.sweep.plan import Schedule
 from initlab.tables.schema import METRICS
 
 MOST_ROWS = 40  # of the table in the terminal; summary.csv has all
+WITHIN = re.compile(r"(?<=[_=])|(?<=[A-Za-z]\.)(?=[A-Za-z])")  # where a name is broken that is longer than a line
 LEAST_ROWS = 3  # of each condition
 
 
 @dataclass(frozen=True)
-class JobName:
-    """A job's name in a cell, which goes on in the next line behind a comma, and not in the midst of a number.
+class Name:
+    """A name in a cell, which goes on in the next line behind a comma, and not in the midst of a number.
+
+    Where a part between commas is longer than a line, it is broken behind `_`, `=` or the dot of a key.
 
     Attributes:
-        text: The name, as a folder has it.
+        text: Of a job, as a folder has it, of a scheme, or of a key.
     """
 
     text: str
@@ -37,7 +40,12 @@ class JobName:
     def lines(self, width: int) -> list[str]:
         """The name in lines of so many characters, as far as its parts are not longer."""
         lines = [""]
-        for part in re.split(r"(?<=,)", self.text):
+        parts = [
+            piece
+            for part in re.split(r"(?<=,)", self.text)
+            for piece in (WITHIN.split(part) if len(part) > width else [part])
+        ]
+        for part in parts:
             if lines[-1] and len(lines[-1]) + len(part) > width:
                 lines.append("")
             lines[-1] += part
@@ -45,7 +53,7 @@ class JobName:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Between its longest part and all of it."""
-        return Measurement(max(map(len, self.lines(1))), len(self.text))
+        return Measurement(max(len(part) for part in re.split(r"(?<=,)", self.text)), len(self.text))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As many lines as its column's width asks for."""
@@ -71,7 +79,7 @@ def failure_table(reasons: Mapping[str, str]) -> Table:
     table.add_column("failed", overflow="fold", style="red")
     table.add_column("reason", overflow="fold")
     for name, reason in reasons.items():
-        table.add_row(JobName(name), escape(reason))
+        table.add_row(Name(name), escape(reason))
     return table
 
 
@@ -99,7 +107,7 @@ def plan_tables(finished: Sequence[Job], schedule: Schedule) -> list[Table]:
         for share in cohort.shares:
             rows.setdefault(share.job.name, (len(share.job.seeds), []))[1].append(str(number))
     for name, (members, places) in sorted(rows.items(), key=lambda row: in_order(row[0])):
-        jobs.add_row(JobName(name), str(members), ", ".join(places))
+        jobs.add_row(Name(name), str(members), ", ".join(places))
     for name in ("cohort", "jobs", "members", "members × epochs", "engine", "memory"):
         sizes.add_column(name, justify="right")
     for number, cohort in enumerate(schedule.cohorts, start=1):
@@ -137,7 +145,9 @@ def summary_table(
     columns = fitting({**told_apart, **numbers}, width, expendable=("test loss", "seeds", *list(numbers)[-1:]))
     same_seeds = rows["seeds"].nunique() == 1
     seeds = f"{rows['seeds'].iloc[0]} seeds" if same_seeds else "the seeds"
-    caption = f"mean \\[{percent(LEVEL)} interval] over {seeds}; epochs: median"
+    caption = f"mean \\[{percent(LEVEL)} interval] over {seeds}"
+    if list(numbers)[-1] in columns:
+        caption += "; epochs: median"
     if "verdict" in columns:
         caption += "; verdict: beside the best"
     if (rows["seeds"] == 1).all():
@@ -152,9 +162,11 @@ def summary_table(
     table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
     for name in columns:
         words = name in told_apart
-        table.add_column(name, overflow="fold", no_wrap=not words, justify="left" if words else "right")
+        title = Name(name) if words else name
+        table.add_column(title, overflow="fold", no_wrap=not words, justify="left" if words else "right")
     of_row = list(places.loc[rows.index])
-    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+    for place, row in enumerate(zip(*columns.values(), strict=True)):
+        cells = [Name(cell) if name in told_apart else cell for name, cell in zip(columns, row, strict=True)]
         table.add_row(*cells, end_section=of_row[place : place + 1] != of_row[place + 1 : place + 2])
     return table
 
@@ -179,7 +191,7 @@ def _told_apart(summary: pd.DataFrame) -> dict[str, list[str]]:
     differing = list(summary.columns[1 : summary.columns.get_loc("seeds")])
     if summary.duplicated([*differing, "seeds"]).any():  # an initializer under two of its names, say
         differing = ["job", *differing]
-    return {name: [escape(shortest(value)) for value in summary[name]] for name in differing}
+    return {name: [shortest(value) for value in summary[name]] for name in differing}
 
 
 def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:

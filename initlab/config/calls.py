@@ -1,6 +1,7 @@
 """Calling what a configuration names: the target is imported, and its arguments are checked before it is called."""
 
 import importlib
+import importlib.util
 import inspect
 import types
 import typing
@@ -9,7 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from initlab.base.errors import UserError, nearest
+from initlab.base.errors import UserError, closest, nearest
 from initlab.base.own_code import reason_of
 
 
@@ -30,8 +31,47 @@ def import_target(path: object, *, where: str, key: str = "_target_") -> Callabl
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever importing the user's module raises
-        raise UserError(f"{where}.{key}={path}: cannot import it: {reason_of(error)}") from error
+        raise UserError(f"{where}.{key}={path}: cannot import it: {reason_of(error)}{_meant(path)}") from error
     return found
+
+
+def _meant(path: str) -> str:
+    """What the part of a dotted name that cannot be found was probably meant to be, to end a message; or nothing."""
+    parts = path.split(".")
+    for place in range(1, len(parts)):
+        known, part = ".".join(parts[:place]), parts[place]
+        try:
+            names = [name for name in dir(importlib.import_module(known)) if not name.startswith("_")]
+        except Exception:  # whatever importing raises: the message has it
+            return ""
+        if part not in names and not _is_module(f"{known}.{part}"):
+            close = closest(part, names, cutoff=0.75)
+            kept = f"{known}." if place < len(parts) - 1 else ""
+            return f"; did you mean {' or '.join(kept + name for name in close)}?" if close else ""
+    return ""
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # what it would be in is no package
+        return False
+
+
+def instead_of_list(key: str, value: object) -> str:
+    """What to type in place of a list where one value is expected, to end a message; empty for any other value.
+
+    Example:
+        >>> instead_of_list("optim.lr", [0.1, 0.01])
+        '; to sweep over several, -m optim.lr=0.1,0.01'
+
+    Args:
+        key: The whole key.
+        value: What was typed.
+    """
+    if not isinstance(value, list) or not value or any(isinstance(entry, list | dict) for entry in value):
+        return ""
+    return f"; to sweep over several, -m {key}={','.join(map(str, value))}"
 
 
 def check_call(
@@ -75,7 +115,8 @@ def check_call(
             raise UserError(f"{prefix}{key}: unknown key{of}; {nearest(str(key), known)}")
         hint = hints.get(key, Any)
         if not conforms(value, hint):
-            raise UserError(f"{prefix}{key}={value}: expected {describe(hint)}")
+            swept = "" if _takes_list(hint) else instead_of_list(f"{prefix}{key}", value)
+            raise UserError(f"{prefix}{key}={value}: expected {describe(hint)}{swept}")
     for name in open_names:
         if parameters[name].default is inspect.Parameter.empty and name not in given:
             raise UserError(f"{prefix}{name}: missing; {function.__name__} needs it")
@@ -185,6 +226,11 @@ def describe(hint: Any) -> str:
     if isinstance(container, type) and issubclass(container, Sequence) and hint is not str:
         return "a list" + (f" with {describe(arguments[0])} in each place" if arguments else "")
     return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _takes_list(hint: Any) -> bool:
+    """Whether some list would fit an annotation."""
+    return conforms([], hint) or any(map(_takes_list, typing.get_args(hint)))
 
 
 def _can_be_written(hint: Any) -> bool:

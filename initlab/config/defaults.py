@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from initlab.base.errors import UserError
-from initlab.config.calls import describe
+from initlab.config.calls import describe, instead_of_list
 from initlab.config.files import default_of
 from initlab.config.names import key_of
 
@@ -24,8 +24,9 @@ def check_gain(gain: object) -> None:
         UserError: the gain is neither; the message says what is allowed.
     """
     number = isinstance(gain, int | float) and not isinstance(gain, bool) and 0 < gain < math.inf
+    swept = instead_of_list("init.gain", gain)
     if gain not in NAMED_GAINS and not number:
-        raise UserError(f"init.gain={gain}: expected a positive number or one of {', '.join(NAMED_GAINS)}")
+        raise UserError(f"init.gain={gain}: expected a positive number or one of {', '.join(NAMED_GAINS)}{swept}")
 
 
 def check_typed(resolved: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -52,7 +53,7 @@ def check_typed(resolved: Mapping[str, Any], overrides: Sequence[str]) -> None:
         if full == "init.gain":
             check_gain(value)
         elif not _fits(value, default):
-            raise UserError(f"{full}={value}: expected {describe(type(default))}")
+            raise UserError(f"{full}={value}: expected {describe(type(default))}{instead_of_list(full, value)}")
 
 
 def _fits(value: Any, default: Any) -> bool:

@@ -34,6 +34,24 @@ def default_of(group: str, choice: str, key: str, config: Mapping[str, Any]) -> 
     return config.get(found[1], yaml.safe_load(found[2])) if found else value
 
 
+def name_of(group: str, choice: str) -> str:
+    """The name that a group's choice has in tables; what is no choice is returned as it is.
+
+    Example:
+        >>> name_of("init", "kaiming_normal"), name_of("init", "mine")
+        ('he_normal', 'mine')
+
+    Args:
+        group: Such as `init`.
+        choice: What is typed for it.
+    """
+    content = _choices(group).get(choice, {})
+    stands_for = content.get("defaults", [])
+    if "name" in content or not stands_for:
+        return str(content.get("name", choice))
+    return name_of(group, str(stands_for[0]))
+
+
 def keys_of_all(group: str) -> frozenset[str]:
     """The keys that all choices of a group have, such as `bias` of `init`."""
     return frozenset(map(str, _common()[group]))

@@ -14,7 +14,7 @@ from initlab.base.spellings import our_key, our_value
 from initlab.config.files import CONF
 from initlab.config.names import GROUPS, key_of
 
-ALREADY_THERE = re.compile(r"An item is already at '(?P<key>[^']+)'.*?remove \+ prefix: '(?P<plain>.*?)'\n", re.DOTALL)
+ALREADY_THERE = re.compile(r"An item is already at '[^']+'.*?remove \+ prefix: '(?P<plain>.*?)'\n", re.DOTALL)
 NUMBERS = re.compile(r"[-+\d.,eE]*")  # of a sweep
 
 
@@ -49,8 +49,7 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
     if isinstance(error, ValueError) and str(error).startswith(("Only one of --run", "The --resolve flag")):
         return UserError(_one_line(str(error)))  # Hydra's options that do not go together
     if isinstance(error, HydraException) and (there := ALREADY_THERE.search(str(error))):
-        key, plain = there["key"], there["plain"]
-        return UserError(f"+{plain}: {key} is there already; write {plain}, without the +")
+        return UserError(already_there(there["plain"]))
     missing = _struct_error(error)
     if missing is not None:
         return UserError(_unknown_key(missing, typed))
@@ -62,6 +61,15 @@ def explain(error: Exception, typed: Sequence[str] = ()) -> UserError | None:
     if isinstance(error, OSError) and error.filename:  # Hydra's, as it makes the sweep's folder: ours is OwnFaultError
         return UserError(f"{error.filename}: {error.strerror}; set output_dir=DIR to write elsewhere")
     return None
+
+
+def already_there(plain: str) -> str:
+    """What is wrong with `+key=value` where there is such a key.
+
+    Args:
+        plain: What was typed, without the plus.
+    """
+    return f"+{plain}: {key_of(plain)} is there already; write {plain}, without the +"
 
 
 def missing_key(error: Exception, typed: Sequence[str]) -> str | None:

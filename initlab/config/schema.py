@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from initlab.base.errors import UserError
-from initlab.config.calls import check_call, conforms
+from initlab.config.calls import check_call, conforms, instead_of_list
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
             records[group] = record(**resolved[group])
     rate = resolved["optim"].get("lr")
     if not conforms(rate, float) or not 0 < rate < math.inf:
-        raise UserError(f"optim.lr={rate}: expected a positive number")
+        raise UserError(f"optim.lr={rate}: expected a positive number{instead_of_list('optim.lr', rate)}")
     width = resolved["model"].get("out_features")
     if not conforms(width, int | None) or width == 0:
         raise UserError(f"model.out_features={width}: expected a whole number, or null for what the data asks for")

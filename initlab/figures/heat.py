@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from initlab.base.wording import settled
 from initlab.figures.panels import grid_of
 from initlab.figures.style import literal
 from initlab.results.heat import HeatMap
@@ -39,7 +40,7 @@ def heat_map(found: HeatMap) -> Figure:
             for (i, j), value in np.ndenumerate(values):
                 if np.isfinite(value):
                     ink = "black" if value > middle else "white"
-                    panel.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8, color=ink)
+                    panel.text(j, i, f"{settled(value):.3f}", ha="center", va="center", fontsize=8, color=ink)
         names = [literal(str(name)) for name in table.columns]
         panel.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
         panel.set_yticks(range(len(table)), [literal(str(name)) for name in table.index], fontsize=8)

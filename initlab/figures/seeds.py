@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from initlab.base.wording import settled
 from initlab.figures.looks import OTHERS
 from initlab.figures.panels import panel_grid, seeds_text, styles
 from initlab.figures.style import literal
@@ -72,7 +73,11 @@ def _draw_panel(panel: Axes, analysis: Analysis, condition: Condition) -> None:
     for place, (mean, scores) in enumerate(zip(table["score"], drawn, strict=True)):
         hidden = int((scores < left).sum())
         if hidden:
-            what = f"mean {mean:.3f}" if hidden == len(scores) else f"{hidden} of {len(scores)}, mean {mean:.3f}"
+            what = (
+                f"mean {settled(mean):.3f}"
+                if hidden == len(scores)
+                else f"{hidden} of {len(scores)}, mean {settled(mean):.3f}"
+            )
             remarks[place] = f"← {what}".replace("-", "−") + f" {remarks.get(place, '')}"
     for place, text in remarks.items():
         panel.annotate(text, (left, place), (4, 8), textcoords="offset points", va="center", fontsize=7)

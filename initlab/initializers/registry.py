@@ -131,7 +131,7 @@ def register(
         A decorator that returns the function unchanged.
 
     Raises:
-        ValueError: the name or an alias is taken, or the function has no docstring.
+        ValueError: the name or an alias is taken, the function has no docstring, or it asks for what its level has not.
     """
 
     def add(function: InitializerFunction) -> InitializerFunction:
@@ -140,6 +140,7 @@ def register(
                 raise ValueError(f"an initializer named {taken} is registered already")
         if not function.__doc__:
             raise ValueError(f"the initializer {name} has no docstring to take its summary from")
+        _check_level(name, function, level)
         summary = function.__doc__.strip().splitlines()[0]
         _SCHEMES[name] = Scheme(
             name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms, random
@@ -148,6 +149,26 @@ def register(
         return function
 
     return add
+
+
+def _check_level(name: str, function: Callable[..., Any], level: Level) -> None:
+    """See that a function asks for nothing but what its level has to give.
+
+    Raises:
+        ValueError: it does, or one for whole networks does not take the context.
+    """
+    asked = inspect.signature(function).parameters
+    if level == "weight" and "context" in asked:
+        raise ValueError(f'the initializer {name} asks for context: register it with level="model"')
+    if level == "weight":
+        return
+    if strange := sorted(SUPPLIED & asked.keys() - {"context"}):
+        raise ValueError(
+            f'the initializer {name}, of level "model", asks for {strange[0]}: take it from context, '
+            'or register it with level="weight"'
+        )
+    if "context" not in asked and all(parameter.kind is not parameter.VAR_KEYWORD for parameter in asked.values()):
+        raise ValueError(f'the initializer {name}, of level "model", does not take context: fn(model, *, context)')
 
 
 def find_scheme(name: str, *, where: str = "init") -> Scheme:

@@ -45,6 +45,31 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
     return "\n".join([*lines, f"initlab.initialize(model, {', '.join(arguments)}, seed=0)"])
 
 
+def words_on_batch(init: Mapping[str, Any], data: Mapping[str, Any], loss: Mapping[str, Any]) -> str:
+    """What the names in the lines of `code_for` stand for, in a sentence; empty where these name no data.
+
+    Example:
+        >>> words_on_batch({"name": "lsuv"}, {"standardize": True}, {})
+        'Here inputs are rows to train on, a float32 tensor, standardized as in the study.'
+
+    Args:
+        init: The group of the initializer, in plain data.
+        data: That of the data.
+        loss: That of the loss.
+    """
+    needs = find_scheme(parse_init(init, where="init").scheme).needs
+    if "batch" not in needs:
+        return ""
+    kind = "a tensor of whole numbers" if data.get("tokens") is True else "a float32 tensor"
+    how = "" if data.get("tokens") is True or data.get("standardize") is False else ", standardized as in the study"
+    inputs = f"Here inputs are rows to train on, {kind}{how}"
+    if "loss" not in needs:
+        return f"{inputs}."
+    chosen = loss.get("_target_") or loss.get("name", "auto")
+    named = "cross entropy for classes, the squared error for numbers" if chosen == "auto" else str(chosen)
+    return f"{inputs}; targets are theirs, and loss(outputs, targets) is a scalar: in the study the mean of {named}."
+
+
 def _registering(spec: InitSpec) -> list[str]:
     """A line for each module of the user's own that has to be imported, so that its schemes are known."""
     found = [find_scheme(part.scheme) for part in _parts(spec)]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import Parameter
 from typing import Any, Literal
 
 from torch import nn
@@ -142,6 +143,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
         check_gain(settings["gain"])
         supplied.append("gain")
     checked = {key: value for key, value in settings.items() if key != "gain"}
+    _check_given(scheme, settings, where=where)
     check_call(scheme.function, checked, where=where, supplied=supplied)
     for key, value in {**checked, "bias": own}.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -160,6 +162,25 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
             for pattern, rule in (rules or {}).items()
         ),
     )
+
+
+def _check_given(scheme: Scheme, settings: Mapping[str, Any], *, where: str) -> None:
+    """See that a scheme for single weights gets all that it asks for; what it may lack is often the network's to say.
+
+    Args:
+        scheme: Of any level.
+        settings: What the user set.
+        where: The key of the scheme's group, for the message.
+
+    Raises:
+        UserError: a parameter without a default was not set.
+    """
+    if scheme.level == "model":
+        return
+    for name, default in scheme.defaults.items():
+        if default is Parameter.empty and name not in settings:
+            seen = "" if name == "gain" else ', or, if the network is to tell, register the scheme with level="model"'
+            raise UserError(f"{where}.{name}: missing; {scheme.name} needs it: set {where}.{name}=VALUE{seen}")
 
 
 def _weight_rule(config: Mapping[str, Any] | str | None, *, where: str, bias: float | str) -> InitSpec | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from initlab.base.wording import counted, interval_text, listed, p_words, shortest
+from initlab.base.wording import counted, interval_text, listed, p_words, settled, shortest
 from initlab.figures.critical_difference import critical_difference_diagram
 from initlab.figures.heat import heat_map
 from initlab.figures.looks import Look
@@ -90,7 +90,7 @@ def _heat_section(analysis: Analysis, found: HeatMap) -> Section:
 def _cell(scores: Mapping[Any, float], value: str) -> str:
     """A score as text, a dash where there is none."""
     score = scores.get(value, np.nan)
-    return f"{score:.3f}" if np.isfinite(score) else "—"
+    return f"{settled(score):.3f}" if np.isfinite(score) else "—"
 
 
 def ranks_section(analysis: Analysis) -> Section | None:

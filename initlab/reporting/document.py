@@ -91,10 +91,12 @@ class Report:
     Attributes:
         title: Its heading, in plain text.
         sections: What stands below the heading, in this order.
+        selection: Which part of a study it shows, in plain text, right under the heading; empty: all of it.
     """
 
     title: str
     sections: Sequence[Section]
+    selection: str = ""
 
     @property
     def pictures(self) -> list[Picture]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from initlab.base.wording import epochs_text, interval_text, rate_text, shortest
+from initlab.base.wording import epochs_text, interval_text, rate_text, settled, shortest
 from initlab.figures.learning_rates import learning_rates
 from initlab.figures.speed import speed
 from initlab.reporting.cells import condition_columns, which_panels, with_level
@@ -30,7 +30,7 @@ def rates_section(analysis: Analysis) -> Section | None:
         _range(low, high) for low, high in zip(table["lowest"], table["highest"], strict=True)
     ]
     shown["decades"] = [f"{value:.1f}" if np.isfinite(value) else "—" for value in table["decades"]]
-    shown["validation score"] = [f"{value:.3f}" for value in table["validation"]]
+    shown["validation score"] = [f"{settled(value):.3f}" for value in table["validation"]]
     data = analysis.jobs.reset_index()
     caption = (
         "Rates around the best whose mean validation score is within 1 % of its: of those that learn, a wide range "

@@ -12,6 +12,8 @@ MOST_ROWS = 60  # of a table; its CSV has all
 def to_markdown(report: Report) -> str:
     """A report as Markdown text, which refers to the pictures under figures/."""
     lines = [f"# {literal(report.title)}", ""]
+    if report.selection:
+        lines += [literal(report.selection), ""]
     for section in report.sections:
         lines += [f"## {literal(section.title)}", ""]
         for part in section.parts:

@@ -1,6 +1,6 @@
 """A recommendation in words, with the code to paste, and what the others looked like before training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,13 +31,14 @@ class Screened:
     trained: bool
 
 
-def recommendation_section(analysis: Analysis, found: Choice | None, code: str) -> Section:
+def recommendation_section(analysis: Analysis, found: Choice | None, code: str, on_code: str = "") -> Section:
     """The section with the recommendation, and the code to paste.
 
     Args:
         analysis: A study with one condition, as `analyse` returns it.
         found: The candidate that was chosen; None: no network learned anything.
         code: Lines of Python that use the chosen scheme.
+        on_code: What the names in these lines stand for, in a sentence; may be empty.
     """
     title = "The recommendation"
     if found is None and not any_learned(analysis):
@@ -46,7 +47,7 @@ def recommendation_section(analysis: Analysis, found: Choice | None, code: str) 
         text = "No network learned anything: no initialization can be recommended. The tables say what was tried."
         return Section(title, [Paragraph(text)])
     parts: list[Part] = [Paragraph(" ".join(recommendation_words(analysis, found))), Code(code)]
-    return Section(title, parts)
+    return Section(title, [*parts, *([Paragraph(on_code)] if on_code else [])])
 
 
 def _nothing_learned(analysis: Analysis) -> str:
@@ -76,7 +77,7 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     sentences += [
         f"{what}, at a learning rate of about {rate_text(float(chosen['rate']))}{rates}: {score}.",
         *_training(analysis, chosen),
-        *_standing(table),
+        *([] if _only_torch_beside(table, name) else _standing(table)),
         *_not_learned(analysis, name),
         *(_alike(table) if found.indifferent else _why(table, found)),
     ]
@@ -85,6 +86,11 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     if bool(chosen["at_edge"]):
         sentences.append("A better learning rate may lie beyond those tried: try further ones.")
     return sentences
+
+
+def _only_torch_beside(table: pd.DataFrame, name: str) -> bool:
+    """Whether the chosen one is compared with torch's own alone, which is said in a sentence of its own."""
+    return name != TORCH and list(table["candidate"]) == [name, TORCH]
 
 
 def _end_of_grid(analysis: Analysis, chosen: pd.Series) -> str:
@@ -102,8 +108,22 @@ def _training(analysis: Analysis, chosen: pd.Series) -> list[str]:
         *([f"the optimizer {optimizer}"] if optimizer else []),
         *([f"batches of {rows}"] if rows else []),
         *([counted(int(epochs), "epoch")] if epochs else []),
+        *_loss_words(config),
     ]
     return [f"The learning rate is for {listed(known)}: with others it may be another."] if known else []
+
+
+def _loss_words(config: Mapping[str, object]) -> list[str]:
+    """The loss, where it is not the task's own as it is."""
+    own, name = config.get("loss._target_"), config.get("loss.name") or "auto"
+    settings = {
+        "label smoothing": config.get("loss.label_smoothing"),
+        "class weights": config.get("loss.class_weights"),
+    }
+    beside = [f"{what} {value}" for what, value in settings.items() if value]
+    if own is None and name == "auto" and not beside:
+        return []
+    return [" with ".join([f"the loss {own or ('of the task' if name == 'auto' else name)}", *beside[:1]])]
 
 
 def _not_learned(analysis: Analysis, name: str) -> list[str]:
@@ -156,7 +176,8 @@ def _why(table: pd.DataFrame, found: Choice) -> list[str]:
     if found.simple and len(found.simple) < len(found.near):
         whose = f"Of the {len(found.simple)} that only draw weights and {about}"
     if not width > 0:
-        return [f"{whose}, {name} ranks first."]
+        first = name == str(table["candidate"].iloc[0])  # which is said already
+        return [] if first else [f"{whose}, {name} ranks first."]
     among = table[table["candidate"].isin(found.simple or found.near)]
     sole = (among["decades"].fillna(0.0) >= width).sum() == 1
     end = "" if sole else ", and ranks first of those with such a range"

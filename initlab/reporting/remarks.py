@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from initlab.base.wording import counted, listed, rate_text
+from initlab.base.wording import counted, listed, rate_text, settled
 from initlab.results.analysis import Analysis
 from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
-from initlab.results.confidence import percent
+from initlab.results.confidence import ENOUGH_SEEDS, FEW_SEEDS, percent
 from initlab.results.differences import RATE
 from initlab.tables.schema import METRICS
 
@@ -91,6 +91,15 @@ def _about_seeds(analysis: Analysis) -> list[str]:
     found, counts = [], sorted(set(analysis.candidates["seeds"]))
     if len(counts) > 1:
         found.append(f"Jobs have {counts[0]} to {counts[-1]} seeds; pairs are compared on those that both have.")
+    table = analysis.candidates
+    few = table[table["seeds"] < FEW_SEEDS]
+    if len(few) and len(table) > 1:
+        where = zip(_candidates_and_conditions(analysis, few), few["seeds"], strict=True)
+        names = [f"{name} ({seeds})" for name, seeds in where]
+        found.append(
+            f"Too few seeds to tell how much they scatter, in {len(few)} of {len(table)} cases: {listed(names, 4)}. "
+            f"{ENOUGH_SEEDS} tell more."
+        )
     return found
 
 
@@ -108,7 +117,7 @@ def _about_members(analysis: Analysis) -> list[str]:
     still = table[(table["std"] == 0) & (table["seeds"] > 1) & (table["diverged"] == 0) & (table["score"] < 1)]
     if len(still):
         where = zip(_candidates_and_conditions(analysis, still), still["score"], strict=True)
-        names = [f"{name} ({score:.3f})" for name, score in where]
+        names = [f"{name} ({settled(score):.3f})" for name, score in where]
         found.append(f"Every seed has the very same score: {listed(names, 5)}.")
     return found
 

@@ -1,10 +1,10 @@
 """A report, put together from its sections."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from initlab.base.wording import listed
+from initlab.base.wording import counted, listed
 from initlab.reporting.axes import heat_sections, numeric_axis_sections, ranks_section
 from initlab.reporting.cells import level_words
 from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section
@@ -34,6 +34,22 @@ def title_of(names: Sequence[str], analysis: Analysis) -> str:
         return ", ".join(names)
     table = analysis.candidates
     return f"{listed(list(dict.fromkeys(table['candidate'])))} on {listed(list(dict.fromkeys(table['data'])))}"
+
+
+def selection_words(select: Mapping[str, Sequence[str]], shown: int, jobs: int) -> str:
+    """Which part of a study a report shows, in a sentence.
+
+    Example:
+        >>> selection_words({"data": ["wine"], "init": ["he*", "zeros"]}, 3, 12)
+        'A selection: 3 of 12 jobs, those with data=wine init=he*,zeros.'
+
+    Args:
+        select: By key, the values that its jobs have.
+        shown: How many jobs these are.
+        jobs: How many the study has.
+    """
+    asked = " ".join(f"{key}={','.join(values)}" for key, values in select.items())
+    return f"A selection: {shown} of {counted(jobs, 'job')}, those with {asked}."
 
 
 def compose_report(analysis: Analysis, title: str) -> Report:

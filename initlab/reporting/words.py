@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text, roughly
+from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text, roughly, settled
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import CONDITION
@@ -104,7 +104,7 @@ def score_words(best: pd.Series, metric: str, *, tuned: bool) -> str:
         over = f"over the {seeds - diverged} of {seeds} seeds that did not diverge"
     score = interval_text(best["score"], best["score_low"], best["score_high"])
     if abs(float(best["score"]) - float(best["test"])) > SAME:
-        over += f" (mean {float(best['test']):.3f} of all, with what diverged or is negative as 0)"
+        over += f" (mean {settled(best['test']):.3f} of all, with what diverged or is negative as 0)"
     rate = f", at learning rate {rate_text(best['rate'])}" if tuned else ""
     return f"test {METRICS[metric]} {score} {over}{rate}"
 

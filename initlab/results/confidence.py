@@ -2,6 +2,8 @@
 
 LEVEL = 0.95  # where no other is asked for
 MARGIN = 0.01  # of accuracy or R²: differences that do not matter, where no other margin is asked for
+FEW_SEEDS = 5  # fewer tell little of how much seeds scatter
+ENOUGH_SEEDS = 10  # as conf/train.yaml has it
 
 
 def significance(level: float) -> float:

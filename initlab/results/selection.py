@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from initlab.base.errors import UserError, nearest
 from initlab.base.wording import shortest
+from initlab.config.files import name_of
 from initlab.results.differences import NAMES, differing_keys
 from initlab.results.study import Study
 
@@ -40,7 +41,9 @@ def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
     ]
     if not kept:
         asked = " ".join(f"{key}={','.join(values)}" for key, values in wanted.items())
-        raise UserError(f"--select {asked}: none of the {len(study.configs)} jobs has these values")
+        raise UserError(
+            f"--select {asked}: none of the {len(study.configs)} jobs has these values{_meant(study, full, wanted)}"
+        )
     configs = {job: study.configs[job] for job in kept}
     return replace(
         study,
@@ -54,6 +57,20 @@ def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
     )
 
 
+def _meant(study: Study, full: Mapping[str, str], wanted: Mapping[str, Sequence[str]]) -> str:
+    """Which values there are where one was asked for that no job has, to end a message."""
+    for key, values in wanted.items():
+        there = sorted({_text(config.get(full.get(key, key))) for config in study.configs.values()})
+        for value in values:
+            if not any(fnmatchcase(text, value) for text in there):
+                return f"; {key}={value}: {nearest(name_of(key, value), there)}"
+    return ""
+
+
 def _fits(value: object, patterns: Sequence[str]) -> bool:
-    text = "null" if value is None else shortest(value)
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+    return any(fnmatchcase(_text(value), pattern) for pattern in patterns)
+
+
+def _text(value: object) -> str:
+    """A value of a configuration as it is typed."""
+    return "null" if value is None else shortest(value)

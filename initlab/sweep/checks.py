@@ -23,6 +23,7 @@ from initlab.data.module import steps_per_epoch
 from initlab.initializers.coverage import coverage_of
 from initlab.jobs.job import Job
 from initlab.sweep.naming import pool_seeds
+from initlab.sweep.unchanged import note_on_activation, same_but_for_activation
 from initlab.sweep.weights import check_weights
 from initlab.tracking.loggers import check_logger
 
@@ -64,7 +65,8 @@ def check_jobs(jobs: Sequence[Job]) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
-    that differ in nothing but learning rate and seeds, one is checked for all.
+    that differ in nothing but learning rate and seeds, one is checked for all. Where an activation changes nothing, the
+    jobs of one activation stay.
 
     Raises:
         UserError: a job cannot work for any other reason.
@@ -91,6 +93,10 @@ def check_jobs(jobs: Sequence[Job]) -> Checked:
             faulty[job.name] = reason
         else:
             refused.setdefault(reason, []).append(job.name)
+    same = same_but_for_activation(usable)
+    for name, why in same.items():
+        refused.setdefault(why, []).append(name)
+    usable = [job for job in usable if job.name not in same]
     return Checked(usable, refused, faulty, list(dict.fromkeys(notes)))
 
 
@@ -141,7 +147,7 @@ def check_job(job: Job) -> list[str]:
             f"model._target_={job.config.model['_target_']}: expected outputs of shape ({len(rows)}, {data.outputs}) "
             f"for {len(rows)} rows, got {tuple(outputs.shape)}"
         )
-    notes = _note_on_coverage(model, treatments)
+    notes = [*_note_on_coverage(model, treatments), *note_on_activation(job)]
     if data.classes is not None and _are_probabilities(outputs):
         notes.append(
             "model: its outputs are probabilities (they sum to 1), and cross entropy expects logits: leave the softmax "

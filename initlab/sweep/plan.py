@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -17,6 +16,7 @@ from initlab.initializers.schemes.pretrained import where_found
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.results.candidates import count_candidates
+from initlab.results.confidence import ENOUGH_SEEDS, FEW_SEEDS
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.checks import check_jobs
@@ -27,8 +27,6 @@ from initlab.tables.job_tables import JobTables
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
-FEW_SEEDS: Final = 5
-ENOUGH_SEEDS: Final = 10  # as conf/train.yaml has it
 PROCESS_MEMORY = 700 * 2**20  # of a worker, before it trains
 
 
@@ -93,9 +91,7 @@ def make_plan(
     notes += _extended([job for job in usable if trained.get(job.name)], trained)
     if refused:
         unfit = sum(map(len, refused.values()))
-        notes.append(
-            f"{unfit} of {len(jobs)} jobs are left out, whose initializer and network do not fit; why stands below"
-        )
+        notes.append(f"{unfit} of {len(jobs)} jobs are left out; why stands below")
     for reason, names in left_out.items():
         notes.append(f"{reason}: {counted(len(names), 'job')} {'is' if len(names) == 1 else 'are'} left out")
     able = {job.name for job in (*usable, *finished)}

@@ -1,5 +1,6 @@
 """What the command lines have in common."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -140,3 +141,21 @@ def test_it_ends_with_its_last_word(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert int(done.stdout.split()[-1]) < 1000
+
+
+@pytest.mark.parametrize("program", [train, probe, recommend])
+def test_help_and_errors_fit_the_terminal(
+    program: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At words: every line of `--help` that shows a command shows all of it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("--help", monkeypatch, tmp_path, program=program) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert len(re.findall(r"^  python -m initlab", said, flags=re.MULTILINE)) >= 4
+    assert "xavier_uniform, zero_hadamard, zeros\n" in said
+    assert run("init=he_nromal", monkeypatch, tmp_path, program=program) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines).startswith("initlab: init=he_nromal: unknown init; did you mean he_normal or normal or ")
+    assert " ".join(lines).endswith("; one of your own needs plugins=[MODULE]")

@@ -114,6 +114,42 @@ def test_plugins_that_do_not_do_what_they_should(own_scheme: str, tmp_path: Path
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_a_scheme_of_single_weights_that_asks_for_the_network_is_pointed_to_the_other_level(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], own_scheme: str
+) -> None:
+    (tmp_path / f"{own_scheme}.py").write_text(
+        "import initlab\n"
+        "@initlab.register_initializer('by_depth', source='our own')\n"
+        "def by_depth(weight, *, depth: int, generator):\n"
+        "    'Fill `weight` from N(0, 1/depth).'\n"
+        "    weight.normal_(0, depth**-0.5, generator=generator)\n"
+    )
+    assert run(f"plugins=[{own_scheme}] init=by_depth {QUICK}", monkeypatch, tmp_path) == 2
+    assert capsys.readouterr().err == (
+        "initlab: init.depth: missing; by_depth needs it: set init.depth=VALUE, or, if the network is to tell, "
+        'register the scheme with level="model"\n'
+    )
+
+
+def test_a_function_that_asks_for_what_its_level_lacks_is_not_registered() -> None:
+    def single(weight: torch.Tensor, *, context: object) -> None:
+        """Ask for the whole network."""
+
+    def whole(model: nn.Module, *, fan: object, context: object) -> None:
+        """Ask for what one weight has."""
+
+    def blind(model: nn.Module) -> None:
+        """Ask for too little."""
+
+    with pytest.raises(ValueError, match='single asks for context: register it with level="model"'):
+        initlab.register_initializer("single", source="a test")(single)
+    with pytest.raises(ValueError, match='whole, of level "model", asks for fan: take it from context, or register'):
+        initlab.register_initializer("whole", level="model", source="a test")(whole)
+    with pytest.raises(ValueError, match='blind, of level "model", does not take context'):
+        initlab.register_initializer("blind", level="model", source="a test")(blind)
+    assert not {"single", "whole", "blind"} & set(initlab.list_initializers())
+
+
 def test_a_plugin_that_fails_at_one_seed_fails_its_job_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], own_scheme: str
 ) -> None:

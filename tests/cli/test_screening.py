@@ -12,6 +12,7 @@ from rich.console import Console
 from initlab.cli import screening
 from initlab.cli.apps import recommend as main
 from initlab.cli.screening import is_dear, screening_bar, seconds_to_build, split_by_cost
+from initlab.jobs.job import Job, Member
 from tests.helpers import make_job, run
 
 
@@ -49,11 +50,24 @@ def test_the_estimate_is_that_of_one_step_times_the_steps(monkeypatch: pytest.Mo
     assert estimated >= 40
 
 
+def test_what_is_done_once_is_no_part_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is built in 3 seconds and takes 2 a step, 203 for 100 of them; it is loaded in 60, once."""
+    clock = [0.0]
+    loading = [60.0]
+
+    def build(_: Job, member: Member) -> None:
+        clock[0] += 3.0 + 2.0 * member.init.parameters["steps"] + (loading.pop() if loading else 0.0)
+
+    monkeypatch.setattr(Job, "build_member", build)
+    monkeypatch.setattr(screening, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert seconds_to_build(make_job("init=gradinit", "init.steps=100")) == pytest.approx(203)
+
+
 def test_it_is_said_and_where_there_is_no_terminal_a_line_a_scheme(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "init=he,zeros,metainit,fixup seeds=2 trainer.max_epochs=1 recommend.rates=1 logger=none name=study"
-    assert run(f"{command} recommend.max_minutes=0.0001 dry_run=true", monkeypatch, tmp_path, program=main) == 0
+    assert run(f"{command} recommend.max_minutes=0.0001", monkeypatch, tmp_path, program=main) == 0
     said = capsys.readouterr().out
     assert "looking at 4 schemes before training" in said
     assert "left out: metainit fits each network by steps of its own: 6 networks would take about " in said

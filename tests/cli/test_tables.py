@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from initlab.cli.conclude import conclude_study
-from initlab.cli.tables import JobName, failure_table, plan_tables
+from initlab.cli.tables import Name, failure_table, plan_tables
 from initlab.jobs.share import Share
 from initlab.results.confidence import LEVEL, percent
 from initlab.sweep.cohorts import Cohort
@@ -44,11 +44,32 @@ def test_a_plan_sorts_rates_by_size_and_breaks_no_number() -> None:
         (40, ["init=he,optim.lr=0.00316,seeds=3"]),
         (25, ["init=he,optim.lr=0.00316,", "seeds=3"]),
         (20, ["init=he,", "optim.lr=0.00316,", "seeds=3"]),
-        (5, ["init=he,", "optim.lr=0.00316,", "seeds=3"]),
+        (7, ["init=", "he,", "optim.", "lr=", "0.00316,", "seeds=3"]),
     ],
 )
 def test_a_name_goes_on_behind_a_comma(width: int, lines: list[str]) -> None:
-    assert JobName("init=he,optim.lr=0.00316,seeds=3").lines(width) == lines
+    assert Name("init=he,optim.lr=0.00316,seeds=3").lines(width) == lines
+
+
+def test_a_long_name_is_broken_behind_an_underscore(tmp_path: Path) -> None:
+    """And the note below the table names no column that was left out."""
+    cells = [
+        Cell({"model.activation_of_gates": gate, "init.name": name}, [0.7, 0.8])
+        for name in ("he_normal", "depth_power_of_everything")
+        for gate in ("leaky_relu", "tanh")
+    ]
+    write_study(tmp_path / "study", *cells)
+    for width, broken in ((60, True), (120, False)):
+        out = io.StringIO()
+        conclude_study(tmp_path / "study", Console(file=out, width=width), with_report=False)
+        said = out.getvalue()
+        words = set(said.partition("mean [")[0].split())
+        assert ("depth_power_of_everything" not in words) == broken
+        assert {"model.", "model.activation_of_gates"} & words
+        assert not broken or all(
+            word[-1] in "_.=" or word in "everything" for word in words if word.startswith("depth_")
+        )
+        assert ("epochs: median" in said) == ("epochs to" in said) == (not broken)
 
 
 def test_what_failed_breaks_no_number_either() -> None:

@@ -9,7 +9,7 @@ import initlab
 from initlab.activations import ACTIVATIONS, Activation
 from initlab.config.defaults import NAMED_GAINS
 from initlab.initializers import list_initializers, register
-from initlab.initializers.snippet import code_for
+from initlab.initializers.snippet import code_for, words_on_batch
 from initlab.jobs.job import Job
 from tests.helpers import make_job
 
@@ -129,6 +129,34 @@ def test_a_network_of_two_activations_takes_the_code() -> None:
     for gain in NAMED_GAINS:
         exec(code_of(make_job("init=he", f"init.gain={gain}", "activation=tanh")), {"model": model})
         assert initlab.initialize(model, "he", gain=gain, activation="tanh", seed=0)["0.weight"].gain is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["init=he"], ""),
+        (["init=lsuv"], "Here inputs are rows to train on, a float32 tensor, standardized as in the study."),
+        (["init=lsuv", "data.standardize=false"], "Here inputs are rows to train on, a float32 tensor."),
+        (
+            ["init=gradinit", "loss=hinge"],
+            "Here inputs are rows to train on, a float32 tensor, standardized as in the study; targets are theirs, and "
+            "loss(outputs, targets) is a scalar: in the study the mean of hinge.",
+        ),
+        (
+            ["init=metainit"],
+            "Here inputs are rows to train on, a float32 tensor, standardized as in the study; targets are theirs, and "
+            "loss(outputs, targets) is a scalar: in the study the mean of cross entropy for classes, the squared error "
+            "for numbers.",
+        ),
+    ],
+)
+def test_what_the_code_names_is_explained(settings: list[str], words: str) -> None:
+    job = make_job(*settings)
+    assert words_on_batch(job.resolved["init"], job.resolved["data"], job.resolved.get("loss", {})) == words
+    if words:
+        assert job.dataset.train.inputs.dtype == torch.float32
+        moments = job.dataset.train.inputs.mean(0).abs().max(), (job.dataset.train.inputs.var(0) - 1).abs().max()
+        assert (max(moments) < 0.02) == ("standardized" in words)
 
 
 def test_a_scheme_of_ones_own_is_imported_first() -> None:

@@ -311,7 +311,9 @@ def test_the_page_fits_a_narrow_window_a_dark_one_and_paper(study: Path, tmp_pat
     assert all(paper["open"])
 
 
-def test_papers_get_latex_and_pdf_and_a_part_of_the_study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_papers_get_latex_and_pdf_and_a_part_of_the_study(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_study(
         tmp_path / "study",
         *(Cell({"init.name": name}, [0.9, 0.8, score]) for name, score in (("he", 0.7), ("lsuv", 0.6), ("zeros", 0.1))),
@@ -329,11 +331,16 @@ def test_papers_get_latex_and_pdf_and_a_part_of_the_study(monkeypatch: pytest.Mo
         assert "booktabs" in text.partition("\n")[0]
         assert len(pd.read_csv(paper / "tables" / f"{name}.csv")) > 0
     page = (paper / "report.html").read_text()
-    assert "<h1>Deep</h1>" in page
+    selection = "A selection: 2 of 3 jobs, those with init=he,lsuv."
+    assert f"<h1>Deep</h1>\n<p>{selection}</p>\n" in page
+    assert (paper / "report.md").read_text().startswith(f"# Deep\n\n{selection}\n\n## ")
+    assert capsys.readouterr().out.startswith(f"{selection}\n")
     for link in ("figures/pairs.svg", "figures/pairs.pdf", "tables/candidates.csv", "tables/candidates.tex"):
         assert f'href="{link}"' in page
         assert (paper / link).exists()
     assert report("study --select init", monkeypatch, tmp_path) == 2
+    assert report("study", monkeypatch, tmp_path) == 0
+    assert "selection" not in (tmp_path / "study" / "report.md").read_text()
 
 
 def test_a_study_called_after_a_moment_is_titled_by_what_it_compares(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from initlab.base.wording import difference_text, roughly
+from initlab.base.wording import difference_text, interval_text, roughly, settled
 from initlab.reporting.document import Table
 from initlab.reporting.remarks import remarks
 from initlab.reporting.scores import leaderboard, pairs_section
@@ -27,6 +27,22 @@ def difference_of(pair: pd.Series) -> str:
 
 def said(study: Study) -> str:
     return " ".join(answer(analyse(study)))
+
+
+def test_a_mean_is_rounded_alike_however_it_was_summed() -> None:
+    """2871 of 3600 rows are halfway between .797 and .798: as one division, or as a sum of ten seeds'."""
+    assert interval_text(2871 / 3600) == interval_text(0.7975000000000001) == "0.797"
+    assert difference_text(0.0225, 0.0125, 0.0325) == difference_text(0.0225 + 1e-17, 0.0125 + 2e-18, 0.0325 - 7e-18)
+    assert settled(1 / 3) == pytest.approx(1 / 3, rel=1e-11)
+
+
+def test_too_few_seeds_are_named_where_something_is_compared() -> None:
+    few, many = [0.7, 0.8, 0.75], [0.8, 0.81, 0.79, 0.82, 0.8]
+    cells = [Cell({"init.name": "he"}, few), Cell({"init.name": "lsuv"}, many)]
+    words = "Too few seeds to tell how much they scatter, in 1 of 2 cases: he on wine (3). 10 tell more."
+    assert words in remarks(analyse(study_of(*cells)))
+    for others in (cells[:1], [cells[1], Cell({"init.name": "zeros"}, many)]):
+        assert not [line for line in remarks(analyse(study_of(*others))) if "Too few" in line]
 
 
 def test_the_best_and_by_how_much() -> None:

@@ -166,6 +166,40 @@ def test_of_a_single_scheme_the_rate_is_tuned_and_its_place_and_training_are_sai
     assert analyse(study_of(*cells)).axes.compared == ("optim.lr",)  # where nobody asked to tune, rates are compared
 
 
+def test_nothing_is_said_twice() -> None:
+    """Of two, that the one is better than the other; of the first among all, that it is the first."""
+    found = analysed(0.3, he=0.9 + NOISE[0] / 5, torch_default=0.5 + NOISE[2] / 5)
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    text = " ".join(recommendation_words(found, choice))
+    assert "better than torch_default" not in text
+    assert text.count("better than") == 1
+    near = analysed(0.3, he=0.9 + NOISE[0], orthogonal=0.899 + NOISE[1], torch_default=0.5 + NOISE[2])
+    choice = choose_candidate(near, SIMPLE)
+    assert choice is not None
+    text = " ".join(recommendation_words(near, choice))
+    assert text.count("ranks first") == 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ({"loss.name": "auto"}, "batches of 16 and 30 epochs: with"),
+        ({"loss.name": "hinge"}, "batches of 16, 30 epochs and the loss hinge: with"),
+        ({"loss.name": "auto", "loss.label_smoothing": 0.1}, "and the loss of the task with label smoothing 0.1: with"),
+        ({"loss.name": "auto", "loss._target_": "torch.nn.MSELoss"}, "and the loss torch.nn.MSELoss: with"),
+    ],
+)
+def test_a_rate_is_for_its_loss_too(loss: dict[str, object], words: str) -> None:
+    config = {"batch_size": 16, "trainer.max_epochs": 30, **loss}
+    found = analyse(study_of(Cell({"init.name": "he", **config}, 0.9 + NOISE[0], metadata={"baseline": 0.389})))
+    choice = choose_candidate(found, SIMPLE)
+    assert choice is not None
+    assert words in " ".join(recommendation_words(found, choice))
+    parts = recommendation_section(found, choice, "code", "Here inputs are rows.").parts
+    assert [type(part).__name__ for part in parts] == ["Paragraph", "Code", "Paragraph"]
+
+
 def test_where_all_are_equal_it_does_not_matter() -> None:
     found = analysed(0.3, lsuv=0.9 + NOISE[0] / 5, he=0.9 + NOISE[1] / 5, torch_default=0.9 + NOISE[2] / 5)
     choice = choose_candidate(found, SIMPLE)

@@ -40,6 +40,19 @@ def test_all_is_all(study: Study) -> None:
     [
         ({"inot": ["he"]}, "--select inot: no job has this key; did you mean init?"),
         ({"init": ["hee"], "activation": ["relu"]}, "--select init=hee activation=relu: none of the 12 jobs has these"),
+        (
+            {"init": ["he"]},
+            "--select init=he: none of the 12 jobs has these values; init=he: did you mean he_normal? known",
+        ),
+        (
+            {"init": ["kaiming_normal"]},
+            "--select init=kaiming_normal: none of the 12 jobs has these values; init=kaiming_"
+            "normal: did you mean he_normal? known: he_normal, xavier_normal, zeros",
+        ),
+        (
+            {"optim.lr": ["0.01"], "init": ["zero"]},
+            "--select optim.lr=0.01 init=zero: none of the 12 jobs has these values; init=zero: did you mean zeros?",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(study: Study, wanted: dict[str, list[str]], reason: str) -> None:
