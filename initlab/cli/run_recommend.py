@@ -149,7 +149,6 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> tup
     screened: list[ScreenedJob] = []
     refused: dict[str, list[str]] = {}
     faulty: set[str] = set()
-    notes: list[str] = []
     every = [*jobs, *([baseline] if baseline else [])]
     with screening_bar(console, len(every)) as progress:
         for job in every:
@@ -158,7 +157,6 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> tup
             for reason, names in checked.refused.items():
                 refused.setdefault(reason, []).extend(names)
             faulty |= checked.faulty.keys()
-            notes += checked.notes
             screened += [_screen(one) for one in checked.usable]
             without = "failed" if checked.faulty else "left out"
             progress.finish(job.init.scheme, screened[-1].outlook if checked.usable else without)
@@ -166,8 +164,6 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> tup
         if not faulty:
             raise UserError("; ".join(refused))
         screened = []  # torch's own, alone, is no recommendation
-    for note in dict.fromkeys(notes):
-        say(console, note)
     show_refused(refused, console)
     return screened, [job for job in every if job.name in faulty]
 

@@ -67,10 +67,7 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     chosen, table = found.chosen, analysis.candidates
     name = str(chosen["candidate"])
     low, high = float(chosen["lowest"]), float(chosen["highest"])
-    remarks = [_end_of_grid(analysis, chosen)] if bool(chosen["at_edge"]) else []
-    if low < high:
-        remarks.append(f"from {rate_text(low)} to {rate_text(high)} the validation score is within 1 %")
-    rates = f" ({'; '.join(remarks)})" if remarks else ""
+    rates = f" (from {rate_text(low)} to {rate_text(high)} the validation score is within 1 %)" if low < high else ""
     what = "Keep torch's own initialization" if name == TORCH else f"Use {name}"
     score = score_words(chosen, str(chosen["metric"]), tuned=False)
     sentences = ["It does not matter here which of these is used."] if found.indifferent else []
@@ -84,7 +81,8 @@ def recommendation_words(analysis: Analysis, found: Choice) -> list[str]:
     if name != TORCH and (table["candidate"] == TORCH).any():
         sentences.append(_beside_torch(analysis, name))
     if bool(chosen["at_edge"]):
-        sentences.append("A better learning rate may lie beyond those tried: try further ones.")
+        end = f"{rate_text(float(chosen['rate']))} is {_end_of_grid(analysis, chosen)}"
+        sentences.append(f"{end}: a better one may lie beyond, so try further ones.")
     return sentences
 
 
@@ -97,7 +95,7 @@ def _end_of_grid(analysis: Analysis, chosen: pd.Series) -> str:
     """Which end of the learning rates that were tried the chosen one is."""
     jobs = analysis.jobs
     rates = jobs.loc[jobs["candidate"] == chosen["candidate"], "rate"]
-    return f"the {'largest' if chosen['rate'] == rates.max() else 'smallest'} rate tried"
+    return f"the {'largest' if chosen['rate'] == rates.max() else 'smallest'} learning rate tried"
 
 
 def _training(analysis: Analysis, chosen: pd.Series) -> list[str]:
@@ -123,7 +121,8 @@ def _loss_words(config: Mapping[str, object]) -> list[str]:
     beside = [f"{what} {value}" for what, value in settings.items() if value]
     if own is None and name == "auto" and not beside:
         return []
-    return [" with ".join([f"the loss {own or ('of the task' if name == 'auto' else name)}", *beside[:1]])]
+    what = "the loss of the task" if own is None and name == "auto" else f"the loss {own or name}"
+    return [what + (f" with {listed(beside)}" if beside else "")]
 
 
 def _not_learned(analysis: Analysis, name: str) -> list[str]:

@@ -276,7 +276,8 @@ def test_what_is_better_is_taken_however_hard_to_tune() -> None:
     chosen = choose_candidate(found, {"he", "torch_default"})
     assert chosen is not None
     text = " ".join(recommendation_words(found, chosen))
-    assert text.startswith("Use he, at a learning rate of about 0.001 (the smallest rate tried): test accuracy 0.9")
+    assert text.startswith("Use he, at a learning rate of about 0.001: test accuracy 0.9")
+    assert text.endswith("0.001 is the smallest learning rate tried: a better one may lie beyond, so try further ones.")
     assert "It is better than torch's own by 0.4" in text
     assert "It is better than torch's own by 0.4" in text
     assert "try further ones" in text
@@ -328,3 +329,14 @@ def test_schemes_that_race_keep_their_looks_at_every_rate() -> None:
     for one in (job, run_recommend.as_torch_does(job)):
         other = run_recommend.with_rate(one, 0.3)
         assert (other.looks, other.seeds) == (5, tuple(range(10)))
+
+
+def test_what_is_to_know_of_the_network_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = (
+        "model._target_=tests.sweep.test_unchanged.Deaf activation=tanh init=he,xavier seeds=2 trainer.max_epochs=1 "
+        "recommend.rates=2 logger=none report=false"
+    )
+    assert recommend(command, monkeypatch, tmp_path) == 0
+    assert capsys.readouterr().out.count("takes no argument activation") == 1
