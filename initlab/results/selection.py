@@ -27,13 +27,17 @@ def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
             characters.
 
     Raises:
-        UserError: no job has such a key, or none has such values.
+        UserError: no job has such a key or one of the values, or none has such values together.
     """
     full = {name.removesuffix(".name"): name for name in NAMES}
     known = {key for config in study.configs.values() for key in config}
-    for key in wanted:
+    for key, values in wanted.items():
         if full.get(key, key) not in known:
             raise UserError(f"--select {key}: no job has this key; {nearest(key, map(str, study.differing))}")
+        there = {_text(config.get(full.get(key, key))) for config in study.configs.values()}
+        for value in values:
+            if not any(fnmatchcase(text, value) for text in there):
+                raise UserError(f"--select {key}={value}: no job has this value; {nearest(name_of(key, value), there)}")
     kept = [
         job
         for job, config in study.configs.items()
@@ -41,9 +45,7 @@ def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
     ]
     if not kept:
         asked = " ".join(f"{key}={','.join(values)}" for key, values in wanted.items())
-        raise UserError(
-            f"--select {asked}: none of the {len(study.configs)} jobs has these values{_meant(study, full, wanted)}"
-        )
+        raise UserError(f"--select {asked}: none of the {len(study.configs)} jobs has these values together")
     configs = {job: study.configs[job] for job in kept}
     return replace(
         study,
@@ -55,16 +57,6 @@ def select_jobs(study: Study, wanted: Mapping[str, Sequence[str]]) -> Study:
         folders={job: folder for job, folder in study.folders.items() if job in configs},
         metadata={job: entry for job, entry in study.metadata.items() if job in configs},
     )
-
-
-def _meant(study: Study, full: Mapping[str, str], wanted: Mapping[str, Sequence[str]]) -> str:
-    """Which values there are where one was asked for that no job has, to end a message."""
-    for key, values in wanted.items():
-        there = sorted({_text(config.get(full.get(key, key))) for config in study.configs.values()})
-        for value in values:
-            if not any(fnmatchcase(text, value) for text in there):
-                return f"; {key}={value}: {nearest(name_of(key, value), there)}"
-    return ""
 
 
 def _fits(value: object, patterns: Sequence[str]) -> bool:
