@@ -37,6 +37,9 @@ class Name:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
     def lines(self, width: int) -> list[str]:
         """The name in lines of so many characters, as far as its parts are not longer."""
         lines = [""]

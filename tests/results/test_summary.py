@@ -137,15 +137,15 @@ def test_interval_text(values: tuple[float, float, float], text: str) -> None:
 
 def test_the_table_counts_diverged_members() -> None:
     table = summary_table(summarize(study(a=[0.9, np.nan], b=[0.8, 0.7])), width=160)
-    headers = [column.header for column in table.columns]
+    headers = [str(column.header) for column in table.columns]
     assert headers == ["init", "diverged", "test accuracy", "diverged as 0", "test loss", "epochs to 0.9"]
     assert list(table.columns[1].cells) == ["0", "[red]1 of 2[/red]"]
     assert list(table.columns[3].cells) == ["0.750", "0.450"]  # what they are compared by
 
 
 def test_the_table_names_what_it_scores() -> None:
-    def headers(found: Study) -> list[object]:
-        return [column.header for column in summary_table(summarize(found), width=160).columns]
+    def headers(found: Study) -> list[str]:
+        return [str(column.header) for column in summary_table(summarize(found), width=160).columns]
 
     accuracy, fit = study(a=[0.9, 0.8]), study("r2", b=[0.7, -0.2])
     assert headers(fit) == ["init", "test R²", "test loss", "epochs to 0.9"]
