@@ -58,15 +58,16 @@ def assemble(
 
     Args:
         train: Inputs and targets to fit and validate on. Inputs have shape (rows, features) or (rows, channels, height,
-            width), or are what `prepare` takes. Classes are whole numbers from 0, shape (rows,); numbers to fit have
-            shape (rows,) or (rows, outputs).
+            width), or are what `prepare` takes. Classes are whole numbers from 0, shape (rows,), or (rows, steps) for
+            one at each step; numbers to fit have shape (rows,) or (rows, outputs).
         test: Inputs and targets that are kept apart for testing; or the share of the given rows to split off for it, in
             (0, 1).
         val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
         split_seed: Seed of the splits; those of `Dataset.resplit` depend on it, too.
         stratify: Whether each class keeps its share in the splits; a regression takes no notice of it.
         standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images.
-        task: `"classification"` if the targets are classes, `"regression"` if they are numbers to fit.
+        task: `"classification"` if the targets are classes, `"sequence"` if they are one at each step, `NO_TARGET`
+            where none is asked for, `"regression"` if they are numbers to fit.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
         split: How rows are split, in place of shuffling: called with the inputs and the share to split off, returns the
             places of the rows that are kept and of those split off; None: they are shuffled.
@@ -89,11 +90,11 @@ def assemble(
         raise UserError(f"data: {len(inputs)} inputs and {len(targets)} targets; expected as many")
     tested = (test[0], _checked_targets(test[1], task)) if isinstance(test, tuple) else None
     largest = max(targets.max(), tested[1].max()) if tested else targets.max()
-    classes = int(largest) + 1 if task == "classification" else None
+    classes = None if task == "regression" else int(largest) + 1
     places_by = partial(
         _places,
         inputs,
-        targets if stratify and classes else None,
+        targets if stratify and task == "classification" else None,
         test_fraction=None if isinstance(test, tuple) else test,
         val_fraction=val_fraction,
     )
@@ -294,7 +295,7 @@ def _to_tensor(values: np.ndarray, kind: type[np.generic]) -> Tensor:
 
 
 def _checked_targets(targets: np.ndarray, task: TaskName) -> np.ndarray:
-    """Targets in the shape that is documented: classes as (rows,), numbers as (rows, outputs).
+    """Targets in the shape that is documented: classes as (rows,) or (rows, steps), numbers as (rows, outputs).
 
     Raises:
         UserError: classes that are not whole numbers, or are of another shape.
@@ -302,6 +303,13 @@ def _checked_targets(targets: np.ndarray, task: TaskName) -> np.ndarray:
     targets = np.asarray(targets)
     if task == "regression":
         return targets.reshape(len(targets), -1)
+    if task == "sequence":
+        if targets.ndim != 2 or targets.dtype.kind not in "iu":
+            raise UserError(
+                f"data: targets of type {targets.dtype} and shape {targets.shape} are no classes at each step, whole "
+                "numbers in shape (rows, steps)"
+            )
+        return targets
     if targets.ndim != 1 or targets.dtype.kind not in "biu":
         raise UserError(
             f"data: targets of type {targets.dtype} and shape {targets.shape} are no classes, whole numbers from 0 in "

@@ -28,17 +28,20 @@ for each seed; of a `Dataset` of your own that is done where it has `resplit`. M
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
 from initlab.base.errors import UserError
 
-TaskName = Literal["classification", "regression"]
+TaskName = Literal["classification", "regression", "sequence"]
+
+# In place of a class: nothing is asked for at this step of a sequence. torch's losses ignore the same number.
+NO_TARGET: Final = -100
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Split:
 
     Attributes:
         inputs: One sample a row, shape (rows, *input_shape): numbers, float32, or tokens, int64, for `nn.Embedding`.
-        targets: Classes, shape (rows,), int64; or numbers to fit, shape (rows, outputs), float32.
+        targets: Classes, shape (rows,), int64; a class at each step of a sequence, shape (rows, steps), int64, or
+            `NO_TARGET` where none is asked for; or numbers to fit, shape (rows, outputs), float32.
     """
 
     inputs: Tensor
@@ -59,7 +63,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of a classification or regression problem, checked when it is made.
+    """Three splits of a problem of classes, of numbers, or of a class at each step; checked when it is made.
 
     Usually `initlab.data.assemble.assemble` makes it of arrays. With tensors at hand:
 
@@ -83,6 +87,9 @@ class Dataset:
         split_once: Why there is no `resplit`, for the message where `data.resplit=true` asks for it.
         rows_checksum: With `resplit`, a hash of all rows before they are split and of how that is done; empty: that of
             the rows as they are here.
+        sequential: Whether the first dimension of a sample is time: its steps have an order.
+        vocabulary: How many kinds of tokens there are, 0, …, vocabulary - 1; None: the inputs are numbers, or nobody
+            says which tokens there are.
     """
 
     train: Split
@@ -95,6 +102,8 @@ class Dataset:
     resplit: "Callable[[int], Dataset] | None" = None
     split_once: str = "its function decides about the splits"
     rows_checksum: str = ""
+    sequential: bool = False
+    vocabulary: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no network could be trained on.
@@ -130,14 +139,21 @@ class Dataset:
             )
         if inputs.is_floating_point() and not all(map(torch.isfinite, inputs.aminmax())):
             return "an input is not a finite number"
+        if self.vocabulary is not None and not 0 <= int(inputs.min()) <= int(inputs.max()) < self.vocabulary:
+            found = f"from {int(inputs.min())} to {int(inputs.max())}"
+            return f"tokens {found}; expected 0 to {self.vocabulary - 1}"
+        if self.classes is not None and self.train.targets.dim() == 2:
+            return _problem_of_steps(inputs, targets, self.classes)
         if self.classes is not None:
             return _problem_of_classes(targets, self.classes)
         return _problem_of_numbers(targets, like=self.train.targets)
 
     @property
     def task(self) -> TaskName:
-        """`"classification"` if the targets are classes, `"regression"` if they are numbers."""
-        return "regression" if self.classes is None else "classification"
+        """`"classification"` if the targets are classes, `"sequence"` if they are one a step, or `"regression"`."""
+        if self.classes is None:
+            return "regression"
+        return "classification" if self.train.targets.dim() == 1 else "sequence"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -153,7 +169,7 @@ class Dataset:
     def baseline(self) -> float:
         """Score on the test rows of a prediction that ignores the inputs: the commonest training class, or the mean.
 
-        It is an accuracy, or for numbers to fit an R², their mean over the targets.
+        It is an accuracy (of a sequence, that of its steps), or for numbers to fit an R², their mean over the targets.
         """
         return self._baseline_on(self.test)
 
@@ -165,10 +181,36 @@ class Dataset:
     def _baseline_on(self, split: Split) -> float:
         known, asked = self.train.targets, split.targets
         if self.classes is not None:
-            majority = known.bincount(minlength=self.classes).argmax()
-            return float((asked == majority).double().mean())
+            right = (asked == self.class_counts.argmax()).double().reshape(len(asked), -1)
+            return float((right.sum(1) / steps_asked(asked.reshape(right.shape))).mean())
         missed = (asked.double() - known.double().mean(0)).square().mean(0)
         return float((1 - missed / asked.double().var(0, correction=0)).mean())
+
+    @property
+    def class_counts(self) -> Tensor:
+        """How often each class is asked for in the training rows, shape (classes,), int64.
+
+        Raises:
+            ValueError: the targets are numbers to fit.
+        """
+        if self.classes is None:
+            raise ValueError("the targets are numbers, and no classes")
+        known = self.train.targets
+        return known[known != NO_TARGET].bincount(minlength=self.classes)
+
+    def as_sequences(self, *, vocabulary: int | None = None) -> "Dataset":
+        """The same data set, whose samples have steps in order; so have those of all other splits.
+
+        Args:
+            vocabulary: How many kinds of tokens there are; None: the inputs are numbers.
+        """
+        again = self.resplit
+        return replace(
+            self,
+            sequential=True,
+            vocabulary=vocabulary,
+            resplit=None if again is None else lambda seed: again(seed).as_sequences(vocabulary=vocabulary),
+        )
 
     @cached_property
     def checksum(self) -> str:
@@ -189,6 +231,28 @@ def _problem_of_classes(targets: Tensor, classes: int) -> str | None:
     if int(targets.min()) < 0 or int(targets.max()) >= classes:
         return f"classes from {int(targets.min())} to {int(targets.max())}; expected 0 to {classes - 1}"
     return None
+
+
+def _problem_of_steps(inputs: Tensor, targets: Tensor, classes: int) -> str | None:
+    """What is wrong with targets that should be a class, or `NO_TARGET`, at each step; None if nothing is."""
+    if targets.dtype != torch.int64 or targets.dim() != 2 or targets.shape != inputs.shape[:2]:
+        return (
+            f"targets are {targets.dtype} of shape {tuple(targets.shape)}; expected a class at each step, int64 of "
+            f"shape {tuple(inputs.shape[:2])}"
+        )
+    asked = targets != NO_TARGET
+    if not bool(asked.any(1).all()):
+        return f"a row has no step with a target: all are {NO_TARGET}"
+    return _problem_of_classes(targets[asked], classes)
+
+
+def steps_asked(targets: Tensor) -> Tensor:
+    """At how many steps of each row a class is asked for.
+
+    Args:
+        targets: Classes, or `NO_TARGET`, shape (…, steps).
+    """
+    return (targets != NO_TARGET).sum(-1)
 
 
 def _problem_of_numbers(targets: Tensor, *, like: Tensor) -> str | None:

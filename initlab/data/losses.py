@@ -14,8 +14,8 @@ from torch.func import vmap
 
 from initlab.base.errors import UserError, first_line, nearest
 from initlab.config.calls import check_call, conforms, import_target
-from initlab.data.dataset import Dataset
-from initlab.data.tasks import TASKS
+from initlab.data.dataset import NO_TARGET, Dataset
+from initlab.data.tasks import TASKS, by_steps
 
 Function = Callable[[Tensor, Tensor], Tensor]
 TRIED_ROWS: Final = 3
@@ -25,8 +25,8 @@ TRIED_ROWS: Final = 3
 class Loss:
     """A loss to train on.
 
-    Called with outputs, shape (rows, outputs), and targets, it gives the loss of each row, shape (rows,); their mean is
-    what a network is trained on.
+    Called with outputs, shape (rows, outputs), or (rows, steps, outputs) of sequences, and targets, it gives the loss
+    of each row, shape (rows,); their mean is what a network is trained on.
 
     Attributes:
         function: What computes it.
@@ -45,7 +45,7 @@ class Loss:
         """The losses of all members' rows, shape (members, rows).
 
         Args:
-            outputs: Shape (members, rows, outputs).
+            outputs: Shape (members, rows, …, outputs).
             targets: Shape (members, rows, …).
         """
         if self.separable:
@@ -82,10 +82,9 @@ def build_loss(config: Mapping[str, Any], dataset: Dataset) -> Loss:
             raise UserError(f"loss={name}: is for classes, and the data has numbers to fit; known: mse, mae, huber")
         if wrong := sorted(given.keys() - {"delta"}):
             raise UserError(f"loss.{wrong[0]}={given[wrong[0]]}: is for classes, and the data has numbers to fit")
-    if not any(value not in (None, 0.0) for value in arguments.values()) and name in ("cross_entropy", "mse"):
-        own = {"cross_entropy": "classification", "mse": "regression"}[name]
-        if own == dataset.task:
-            return Loss(TASKS[dataset.task].loss)
+    plain = all(value in (None, 0.0) for value in arguments.values())
+    if plain and name == ("mse" if dataset.classes is None else "cross_entropy"):
+        return Loss(TASKS[dataset.task].loss)
     weights = class_weights(arguments.pop("class_weights", None), dataset)
     smoothing = arguments.get("label_smoothing", 0.0)
     if not conforms(smoothing, float) or not 0 <= smoothing < 1:
@@ -98,7 +97,8 @@ def build_loss(config: Mapping[str, Any], dataset: Dataset) -> Loss:
         raise UserError(f"loss.{foreign[0]}: unknown key; loss={name} has no such argument")
     if weights is not None:
         known["weights"] = weights
-    return Loss(partial(LOSSES[name], **known))
+    function = partial(LOSSES[name], **known)
+    return Loss(by_steps(function) if dataset.task == "sequence" else function)
 
 
 def class_weights(given: str | Sequence[float] | None, dataset: Dataset) -> Tensor | None:
@@ -115,7 +115,7 @@ def class_weights(given: str | Sequence[float] | None, dataset: Dataset) -> Tens
         return None
     classes = dataset.classes or 0
     if given == "balanced":
-        counts = dataset.train.targets.bincount(minlength=classes)
+        counts = dataset.class_counts
         if not bool((counts > 0).all()):
             raise UserError("loss.class_weights=balanced: a class has no training row")
         return (counts.sum() / (classes * counts)).float()
@@ -218,13 +218,21 @@ def _own_loss(path: object, arguments: Mapping[str, Any], dataset: Dataset) -> L
         # Another number than there are outputs: one loss for each output must not pass for one for each row.
         rows = min(TRIED_ROWS + (dataset.outputs == TRIED_ROWS), len(dataset.train))
         outputs = torch.zeros(rows, dataset.outputs).log_softmax(1)
-        found = _on_device(call, outputs)(outputs, dataset.train.targets[:rows])
+        targets = dataset.train.targets[:rows]
+        if dataset.task == "sequence":  # it is called with all steps as rows
+            targets = targets.flatten()[:rows].clamp(min=0)
+        found = _on_device(call, outputs)(outputs, targets)
     except Exception as error:  # whatever the user's function brings about
         raise UserError(f"{where}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(found, Tensor) or (found.dim() and len(found) != rows):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise UserError(f"{where}: expected one loss, or one for each of {rows} rows, got {shape}")
-    return Loss(partial(_by_rows, call), separable=found.dim() > 0)
+    function = partial(_by_rows, call)
+    if dataset.task != "sequence":
+        return Loss(function, separable=found.dim() > 0)
+    if found.dim() == 0 and bool((dataset.train.targets == NO_TARGET).any()):
+        raise UserError(f"{where}: gives one loss for all steps, and some steps have no target; expected one a step")
+    return Loss(by_steps(function), separable=found.dim() > 0)
 
 
 def _on_device(call: Function, like: Tensor) -> Function:

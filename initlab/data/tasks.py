@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from initlab.data.dataset import TaskName
+from initlab.data.dataset import NO_TARGET, TaskName, steps_asked
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,9 @@ class Task:
 
     Attributes:
         metric: What the tables call the score; more is better, and 1 is perfect.
-        loss: From outputs, shape (rows, outputs), and targets to the loss of each row, shape (rows,).
-        sums: From outputs, shape (members, rows, outputs), and targets, shape (members, rows, …), to what the score
+        loss: From outputs, shape (rows, outputs), or (rows, steps, outputs) of a sequence, and targets to the loss of
+            each row, shape (rows,).
+        sums: From outputs, shape (members, rows, …, outputs), and targets, shape (members, rows, …), to what the score
             needs to know of these rows: numbers that add up over chunks of rows, shape (members, …), float64, on the
             CPU.
         score: From these sums over all rows, and the number of rows, to the score of each member, shape (members,).
@@ -49,6 +50,25 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.t().unsqueeze(0), targets.unsqueeze(0), reduction="none").squeeze(0)
 
 
+def by_steps(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A loss of sequences: the mean over the steps of a row at which a class is asked for.
+
+    Args:
+        loss: From outputs, shape (steps, classes), and classes, shape (steps,), to the loss of each, shape (steps,).
+
+    Returns:
+        A function from outputs, shape (rows, steps, classes), and classes or `NO_TARGET`, shape (rows, steps), to the
+        loss of each row, shape (rows,).
+    """
+
+    def of_rows(outputs: Tensor, targets: Tensor) -> Tensor:
+        asked = targets != NO_TARGET
+        losses = loss(outputs.flatten(0, 1), targets.where(asked, 0).flatten()).view(targets.shape)
+        return losses.where(asked, 0.0).sum(1) / steps_asked(targets)
+
+    return of_rows
+
+
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Squared error of each row, its mean over the outputs, shape (rows,); both arguments are (rows, outputs)."""
     return (outputs - targets).square().mean(1)
@@ -62,6 +82,19 @@ def _count_correct(logits: Tensor, targets: Tensor) -> Tensor:
         targets: Classes from 0, shape (members, rows), int64.
     """
     return (logits.argmax(-1) == targets).sum(1).cpu().double()
+
+
+def _share_correct(logits: Tensor, targets: Tensor) -> Tensor:
+    """What share of the steps with a target each member answers correctly in each row, float64, on the CPU.
+
+    Args:
+        logits: Shape (members, rows, steps, classes); the largest is the answer.
+        targets: Classes, or `NO_TARGET`, shape (members, rows, steps), int64.
+
+    Returns:
+        Shape (members, rows). A row counts as one, however many of its steps have a target.
+    """
+    return ((logits.argmax(-1) == targets).sum(-1).cpu().double()) / steps_asked(targets).cpu()
 
 
 def _sum_squares(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -138,6 +171,14 @@ TASKS: Mapping[TaskName, Task] = MappingProxyType(
             _count_correct,
             lambda correct, rows: correct / rows,
             _mistaken,
+            lambda mistaken, _: 1 - mistaken.float(),
+        ),
+        "sequence": Task(
+            "accuracy",
+            by_steps(cross_entropy),
+            lambda logits, targets: _share_correct(logits, targets).sum(1),
+            lambda correct, rows: correct / rows,
+            lambda logits, targets: 1 - _share_correct(logits, targets),
             lambda mistaken, _: 1 - mistaken.float(),
         ),
         "regression": Task("r2", squared_error, _sum_squares, r2, _squared_residuals, r2_of_rows),

@@ -118,7 +118,7 @@ def _fewest_rows(data: Dataset) -> int:
     """Rows of the smallest part of a split, or of the rarest class in all of them."""
     parts = _parts(data)
     fewest = min(map(len, parts))
-    if data.classes is None:
+    if data.classes is None or data.task != "classification":
         return fewest
     labels = torch.cat([part.targets for part in parts])
     return min(fewest, int(labels.bincount(minlength=data.classes).min()))
@@ -157,8 +157,8 @@ def _missed_classes(config: str, seeds: tuple[int, ...]) -> dict[int, list[int]]
     missed = {}
     for seed in seeds:
         data = split_for(seed)
-        if data.classes is not None:
-            counts = data.train.targets.bincount(minlength=data.classes)
+        if data.task == "classification":
+            counts = data.class_counts
             missed[seed] = (counts == 0).nonzero().flatten().tolist()
     return {seed: classes for seed, classes in missed.items() if classes}
 

@@ -266,9 +266,16 @@ class Job:
             "out_features": width,
             "num_classes": width,
             "activation": self.activation,
+            "vocabulary": data.vocabulary,
+            "every_step": data.task == "sequence",
         }
         declared = inspect.signature(build).parameters
         return partial(build, **{name: value for name, value in known.items() if name in declared})
+
+    @cached_property
+    def reads_steps(self) -> bool:
+        """Whether its network is told that samples have steps, and whether there is an answer at each: `every_step`."""
+        return "every_step" in inspect.signature(target("model", self.config.model)).parameters
 
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""

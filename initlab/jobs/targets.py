@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from initlab.config.calls import check_call, import_target
 
 # What a network's constructor is given, as far as it declares it.
-SUPPLIED_TO_MODELS: Final = ("input_shape", "out_features", "num_classes", "activation")
+SUPPLIED_TO_MODELS: Final = ("input_shape", "out_features", "num_classes", "activation", "vocabulary", "every_step")
 
 
 def target(group: str, config: Mapping[str, Any]) -> Callable[..., Any]:

@@ -5,6 +5,10 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
 - Its constructor is `(input_shape, out_features, activation, *, …)`: the shape of one sample, the number of logits, the
   `Activation` whose `module()` makes every nonlinearity, a new one for each place, and what the configuration sets.
 - It maps (batch, *input_shape) to (batch, out_features).
+- One that reads sequences step by step declares two keywords more, which it is given: `vocabulary`, how many kinds of
+  tokens there are, or None where each step is a vector of numbers: its inputs are (batch, steps), int64, or (batch,
+  steps, features); and `every_step`: whether it answers at each step, (batch, steps, out_features), or only once, after
+  the last. What it answers at a step depends on no later one.
 - `output` is its last Linear and is registered last: the rule `init.output` applies to it.
 - It refuses settings that make no sense with a `UserError` of one line, while it is built.
 - If it has residual branches, `residual_branches()` lists them in order, each as the list of its layers with weights

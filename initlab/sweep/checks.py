@@ -123,6 +123,7 @@ def check_job(job: Job) -> list[str]:
         raise UserError(f"trainer: {error}") from error
     data = job.dataset
     rows = data.train.inputs[:2]
+    _check_tokens(job)
     try:
         # One thread: what is built here is thrown away, and steps on small tensors wait for each other's cores.
         with intra_op_threads(1), warnings.catch_warnings():
@@ -141,19 +142,60 @@ def check_job(job: Job) -> list[str]:
         raise UserError(
             f"model._target_={job.config.model['_target_']}: expected a tensor of outputs, got {type(outputs).__name__}"
         )
-    # Logits that belong to no class are allowed, as some published networks have them.
-    if outputs.dim() != 2 or outputs.shape[1] < data.outputs or (outputs.shape[1] > data.outputs and not data.classes):
-        raise UserError(
-            f"model._target_={job.config.model['_target_']}: expected outputs of shape ({len(rows)}, {data.outputs}) "
-            f"for {len(rows)} rows, got {tuple(outputs.shape)}"
-        )
-    notes = [*_note_on_coverage(model, treatments), *note_on_activation(job)]
+    _check_outputs(job, outputs)
+    notes = [*_note_on_coverage(model, treatments), *note_on_activation(job), *_note_on_order(job)]
     if data.classes is not None and _are_probabilities(outputs):
         notes.append(
             "model: its outputs are probabilities (they sum to 1), and cross entropy expects logits: leave the softmax "
             "out"
         )
     return notes
+
+
+def _check_tokens(job: Job) -> None:
+    """See that a network of initlab's own can read the tokens of the data, if it has any.
+
+    Raises:
+        RefusedError: it multiplies its inputs, which stand for something else.
+    """
+    own = str(job.config.model["_target_"]).startswith("initlab.")
+    if own and job.dataset.vocabulary is not None and not job.reads_steps:
+        raise RefusedError(
+            f"model={job.config.model['name']}: takes numbers, and data={job.config.data['name']} has tokens, numbers "
+            "that stand for something; use model=rnn, lstm, gru or gpt"
+        )
+
+
+def _check_outputs(job: Job, outputs: torch.Tensor) -> None:
+    """See that a network answers as it is asked: once a row, or at each step.
+
+    Raises:
+        RefusedError: it is one of initlab's own, which gives one answer a row, and there is to be one a step.
+        UserError: the outputs have another shape than expected.
+    """
+    data, rows = job.dataset, len(outputs)
+    before = (rows, data.input_shape[0]) if data.task == "sequence" else (rows,)
+    path = f"model._target_={job.config.model['_target_']}"
+    if data.task == "sequence" and outputs.dim() == 2 and not job.reads_steps:
+        raise RefusedError(
+            f"model={job.config.model['name']}: gives one answer a row, and data={job.config.data['name']} asks for "
+            "one at each step; use model=rnn, lstm, gru or gpt"
+        )
+    # Logits that belong to no class are allowed, as some published networks have them.
+    fits = tuple(outputs.shape[:-1]) == before and outputs.shape[-1] >= data.outputs
+    if not fits or (outputs.shape[-1] > data.outputs and not data.classes):
+        expected = ", ".join(map(str, (*before, data.outputs)))
+        raise UserError(f"{path}: expected outputs of shape ({expected}) for {rows} rows, got {tuple(outputs.shape)}")
+
+
+def _note_on_order(job: Job) -> list[str]:
+    """A note on a network that does not know that its inputs have an order, where they have one."""
+    if not job.dataset.sequential or job.reads_steps:
+        return []
+    return [
+        f"model={job.config.model['name']}: takes the {job.dataset.input_shape[0]} steps of data="
+        f"{job.config.data['name']} as one input, without their order; rnn, lstm, gru and gpt read them one by one"
+    ]
 
 
 def _note_on_coverage(model: nn.Module, treated: Collection[str]) -> list[str]:
@@ -176,8 +218,8 @@ def _note_on_coverage(model: nn.Module, treated: Collection[str]) -> list[str]:
 def _are_probabilities(outputs: torch.Tensor) -> bool:
     """Whether all rows are in [0, 1] and sum to 1, as behind a softmax."""
     values = outputs.detach().double()
-    sums = values.sum(1)
-    return outputs.shape[1] > 1 and bool((values >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
+    sums = values.sum(-1)
+    return outputs.shape[-1] > 1 and bool((values >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all())
 
 
 def _check_schedule(job: Job) -> None:
