@@ -15,6 +15,7 @@ from torch import nn
 from initlab.activations import Activation
 from initlab.base.errors import OwnCodeError, RefusedError, UserError
 from initlab.base.randomness import stream
+from initlab.config.calls import import_target
 from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, key_of, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
@@ -275,7 +276,8 @@ class Job:
     @cached_property
     def reads_steps(self) -> bool:
         """Whether its network is told that samples have steps, and whether there is an answer at each: `every_step`."""
-        return "every_step" in inspect.signature(target("model", self.config.model)).parameters
+        built = import_target(self.config.model.get("_target_"), where="model")
+        return "every_step" in inspect.signature(built).parameters
 
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""

@@ -67,6 +67,7 @@ def loky_workers(process: psutil.Process) -> list[psutil.Process]:
 LONG = f"{WAITING} checkpoint_seconds=0"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     study, killed = tmp_path / "outputs" / "study", list[int]()
 
