@@ -17,6 +17,7 @@ from initlab.results.analysis import analyse
 from initlab.results.baseline import baseline_lines, failure_lines
 from initlab.results.candidates import CONDITION, arrange, find_axes
 from initlab.results.confidence import MARGIN
+from initlab.results.first_losses import first_loss_lines
 from initlab.results.pooling import pool_seeds
 from initlab.results.study import Study, read_study
 from initlab.results.summary import write_summary
@@ -44,7 +45,8 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool, margin:
     best = set(analysis.candidates["job"]) if analysis.axes.tuned and with_report else None
     table = summary_table(analysis.summary, width=console.width, best=best, conditions=_condition_places(found))
     console.print(table)
-    for line in [*baseline_lines(found), *failure_lines(found)]:  # what scores have to be above, and why some are not
+    # What scores have to be above, why some are not, and which networks started from further away than a guess.
+    for line in [*baseline_lines(found), *failure_lines(found), *first_loss_lines(found)]:
         say(console, line)
     for paragraph in answer(analysis):
         say(console, paragraph)

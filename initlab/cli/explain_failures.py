@@ -1,15 +1,18 @@
-"""Why networks that learned nothing did not: the probe's verdict on them, before training, kept beside their scores."""
+"""Why networks learned nothing, or started far above a guess: what a probe finds in them, kept beside their scores."""
 
 import json
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
 
 from initlab.base.console import plain_warnings
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge
 from initlab.results.baseline import learned_nothing
+from initlab.results.first_losses import starts_far
 from initlab.tables.store import read_metadata, read_table, write_metadata
 
 SEEDS: Final = 2  # networks of a job that are looked at
@@ -18,14 +21,16 @@ MOST_WEIGHTS: Final = 5_000_000  # of a network that is looked at
 
 
 def explain_failures(jobs: Sequence[Job]) -> None:
-    """Look at the untrained networks of finished jobs that learned nothing, and keep the verdict in metadata.json.
+    """Look at the untrained networks of finished jobs that learned nothing or whose loss started far above chance.
+
+    What is found is kept in metadata.json: the verdict, and which layer makes the first loss so large.
 
     Jobs that differ in their learning rate alone have the same untrained networks, and are looked at once. It takes
     milliseconds for small networks; large ones, and more than a few seconds' worth, are left unexplained.
 
     Args:
-        jobs: Those of a command, each named after its folder; those that are not finished, that learned, or that were
-            looked at before are passed over.
+        jobs: Those of a command, each named after its folder; those that are not finished, of which there is nothing to
+            explain, or that were looked at before are passed over.
     """
     started = time.monotonic()
     known: dict[str, dict[str, str]] = {}
@@ -33,26 +38,40 @@ def explain_failures(jobs: Sequence[Job]) -> None:
         if not (job.folder / "members.parquet").exists():
             continue
         metadata = read_metadata(job.folder)
-        if "outlook" in metadata or not learned_nothing(read_table(job.folder, "members"), metadata.get("baseline")):
+        asked = _asked(metadata, read_table(job.folder, "members"))
+        if not asked:
             continue
         key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
         if key not in known:
             if time.monotonic() - started > SECONDS:
                 return
-            known[key] = _verdict(job)
-        if known[key]:
-            write_metadata(job.folder, {**metadata, **known[key]})
+            known[key] = _look(job)
+        found = {name: text for name, text in known[key].items() if name in asked}
+        if found:
+            write_metadata(job.folder, {**metadata, **found})
 
 
-def _verdict(job: Job) -> dict[str, str]:
-    """The probe's verdict on a few networks of a job, as metadata.json has it; empty where there is none to be had."""
+def _asked(metadata: Mapping[str, Any], members: pd.DataFrame) -> frozenset[str]:
+    """The keys of metadata.json that a probe of a job's networks would fill, and that are not there."""
+    asked: set[str] = set()
+    if learned_nothing(members, metadata.get("baseline")):
+        asked |= {"outlook", "reason"}
+    if starts_far(metadata):
+        asked.add("first_loss_by")
+    return frozenset(asked - metadata.keys())
+
+
+def _look(job: Job) -> dict[str, str]:
+    """What a probe finds in a few networks of a job, as metadata.json has it; empty where there is none to be had."""
     from initlab.cli.run_probe import probe_job
 
     try:
         if sum(parameter.numel() for parameter in job.build_model().parameters()) > MOST_WEIGHTS:
             return {}
         with plain_warnings():
-            found = judge(probe_job(job.with_seeds(job.seeds[:SEEDS])).signal)
+            probe = probe_job(job.with_seeds(job.seeds[:SEEDS]))
+            verdict = judge(probe.signal)
     except Exception:  # whatever cannot be looked at has trained all the same
         return {}
-    return {"outlook": found.outlook, "reason": found.reason}
+    blame = "" if probe.first_loss is None else probe.first_loss.blame
+    return {"outlook": verdict.outlook, "reason": verdict.reason, "first_loss_by": blame}

@@ -25,6 +25,7 @@ from initlab.config.names import NOT_IDENTITY, job_name, without_keys
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
+from initlab.propagation.first_loss import FirstLoss
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.propagation.verdict import Verdict, judge
 from initlab.reporting.probing import ProbedJob, compose_probe_report, probe_title
@@ -177,7 +178,10 @@ def probe_job(job: Job) -> Probe:
 
 
 def _say_remarks(probed: _Probed, console: Console) -> None:
-    say(console, f"{probed.verdict}\n")
+    start = probed.probe.first_loss
+    says = [probed.verdict, start] if start is not None and start.far else [probed.verdict]
+    for number, sentence in enumerate(says, start=1):
+        say(console, f"{sentence}\n" if number == len(says) else str(sentence))
     reasons = probed.probe.signal.groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
     for reason, row in reasons.iterrows():
         where = f"from {row['first']} on " if row["nunique"] > 1 else f"for {row['first']} "
@@ -194,7 +198,14 @@ def _metadata(probed: _Probed) -> dict[str, Any]:
         "outlook": probed.verdict.outlook,
         "reason": probed.verdict.reason,
         "unseen": dict(probed.probe.unseen),
+        **_metadata_of_start(probed.probe.first_loss),
     }
+
+
+def _metadata_of_start(start: FirstLoss | None) -> dict[str, Any]:
+    if start is None:
+        return {}
+    return {"first_loss": start.measured, "chance_loss": start.chance, "first_loss_by": start.blame}
 
 
 def _write_tables(probed: _Probed) -> None:

@@ -202,11 +202,12 @@ def _screen(job: Job) -> ScreenedJob:
     """Probe a few of a job's networks; one that cannot be measured may train all the same."""
     try:
         with plain_warnings():
-            signal = probe_job(job.with_seeds(range(job.config.seed, job.config.seed + SCREENING_SEEDS))).signal
+            probe = probe_job(job.with_seeds(range(job.config.seed, job.config.seed + SCREENING_SEEDS)))
     except Exception as error:  # whatever its network or initializer brings about, training says, too
         return ScreenedJob(job, "not measured", first_line(error), math.inf)
-    verdict = judge(signal)
-    return ScreenedJob(job, verdict.outlook, verdict.reason, unevenness(signal))
+    verdict, start = judge(probe.signal), probe.first_loss
+    reason = f"{verdict.reason}; {start}" if start is not None and start.far else verdict.reason
+    return ScreenedJob(job, verdict.outlook, reason, unevenness(probe.signal))
 
 
 def choose_promising(screened: Sequence[ScreenedJob], most: int) -> list[ScreenedJob]:

@@ -33,6 +33,7 @@ from initlab.modules.batch import Batch
 RESULTS_VERSION: Final = 4
 # Of fingerprints that had the seeds in them. What it trained from a seed is what version 4 trains from it.
 VERSION_WITH_SEEDS: Final = 3
+CHANCE_ROWS: Final = 1024  # that tell what outputs of zero cost
 COSTLY: Final = ("fingerprint", "sources", "made_of")  # of a job: they read files, and do not depend on seeds
 
 
@@ -178,6 +179,13 @@ class Job:
             UserError: it does not suit the data, or cannot be called.
         """
         return build_loss(self.config.loss, self.data.as_given)
+
+    @property
+    def chance_loss(self) -> float:
+        """What outputs of zero cost on the validation rows: ln C for the cross entropy of C classes."""
+        rows = self.data.as_given.val.targets[:CHANCE_ROWS]
+        steps = rows.shape[1:] if self.data.as_given.task == "sequence" else ()
+        return float(self.loss(torch.zeros(len(rows), *steps, self.data.as_given.outputs), rows).mean())
 
     @property
     def scheduler(self) -> Mapping[str, Any] | None:

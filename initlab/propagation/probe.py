@@ -24,6 +24,7 @@ from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
 from initlab.modules.wrappers import is_sharded, unwrapped
+from initlab.propagation.first_loss import FirstLoss, first_loss
 from initlab.propagation.histograms import histograms
 from initlab.propagation.jacobian import singular_values
 from initlab.propagation.layers import Layout, find_layout
@@ -154,12 +155,14 @@ class Probe:
         histograms: One row a layer and bin, of the first member.
         spectrum: One row a member, row of the batch and singular value; empty where there is no Jacobian.
         unseen: By the names of the weights of which nothing was measured, the reason.
+        first_loss: Where the loss starts; None where there is no loss.
     """
 
     signal: pd.DataFrame
     histograms: pd.DataFrame
     spectrum: pd.DataFrame
     unseen: Mapping[str, str]
+    first_loss: FirstLoss | None = None
 
 
 def probe_networks(
@@ -188,7 +191,7 @@ def probe_networks(
     table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
     spread = histograms(networks, layout, batch)
     spectrum = _spectrum(networks, batch, seeds, found, vectorized=vectorized)
-    return Probe(table, spread, spectrum, layout.unseen)
+    return Probe(table, spread, spectrum, layout.unseen, loss and first_loss(networks, batch, loss))
 
 
 def _probe_signal(

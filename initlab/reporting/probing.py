@@ -18,6 +18,7 @@ from initlab.reporting.document import Paragraph, Part, Picture, Points, Report,
 from initlab.reporting.repeat import how_to_repeat
 from initlab.reporting.sections import MOMENT
 from initlab.results.differences import differing_keys, flat_config, label_of
+from initlab.results.first_losses import first_loss_line, starts_far
 from initlab.results.study import Study
 from initlab.tables.schema import describe_columns
 from initlab.tables.store import read_config, read_metadata, read_table
@@ -116,6 +117,9 @@ def _outlook(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
             names = [labels[str(job)] for job in data.loc[data["outlook"] == outlook, "job"]]
             if names:
                 parts.append(Paragraph(f"{outlook.capitalize()}: {listed(names, 12)}."))
+    starts = [f"{labels[job.name]}: {first_loss_line(job.metadata)}" for job in jobs if starts_far(job.metadata)]
+    if starts:
+        parts.append(Points(starts))
     shown = data.assign(job=[labels[str(job)] for job in data["job"]])
     parts.append(Table("verdicts", "Whether networks can be trained from where they start, and why.", data, shown))
     return Section("The outlook before training", parts)

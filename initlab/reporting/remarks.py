@@ -11,6 +11,7 @@ from initlab.results.baseline import failure_lines
 from initlab.results.candidates import CONDITION
 from initlab.results.confidence import ENOUGH_SEEDS, FEW_SEEDS, percent
 from initlab.results.differences import RATE
+from initlab.results.first_losses import first_loss_lines
 from initlab.tables.schema import METRICS
 
 
@@ -25,6 +26,7 @@ def remarks(analysis: Analysis) -> list[str]:
         *_about_machines(analysis),
     ]
     found += failure_lines(analysis.study)
+    found += first_loss_lines(analysis.study)
     if analysis.study.failed:
         found.append(f"{counted(len(analysis.study.failed), 'job')} failed: see below.")
     found += [f"Left out: {line}" for line in analysis.study.unreadable]

@@ -211,7 +211,8 @@ def adopt(job: Job, folders: Iterable[Path], run: str, command: str | None = Non
 
 def _write_tables(folder: Path, job: Job, tables: JobTables, run: str, command: str | None) -> None:
     """Write the tables of a job, which has their seeds, with its configuration and how it ran."""
-    write_description(folder, job.resolved, _metadata(job, run, command, status="finished"))
+    metadata = _metadata(job, run, command, status="finished")
+    write_description(folder, job.resolved, {**metadata, "first_loss": tables.first_loss})
     for name, table in tables.named().items():
         write_table(folder, name, table.assign(job=job.name))  # the folder may have been renamed since
 
@@ -289,5 +290,6 @@ def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[s
             "resplit": job.resplits,
             "baseline": baseline,
             "validation_baseline": validation_baseline,
+            "chance_loss": job.chance_loss,
         }
     return describe_machine(job.config.trainer.accelerator, command) | known

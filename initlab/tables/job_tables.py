@@ -1,5 +1,6 @@
 """From what a cohort recorded to the tables of one job."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -51,6 +52,13 @@ class JobTables:
     def seeds(self) -> list[int]:
         """The members' seeds, in the order of their table."""
         return [int(seed) for seed in self.members["seed"]]
+
+    @property
+    def first_loss(self) -> float | None:
+        """The validation loss before training, its mean over members; None where it is no finite number."""
+        start = self.history[(self.history["epoch"] == 0) & (self.history["split"] == "val")]
+        mean = float(start["loss"].astype(float).mean())
+        return mean if math.isfinite(mean) else None
 
     def of_seeds(self, seeds: Collection[int]) -> "JobTables":
         """The rows of the members with some seeds."""

@@ -1,5 +1,7 @@
 """What fails to learn at all is told why, beside its score."""
 
+import html
+import math
 import time
 from pathlib import Path
 
@@ -19,13 +21,13 @@ def test_train_says_why_zeros_have_the_score_of_the_commonest_class(
 ) -> None:
     command = f"-m init=zeros,he model.depth=2 optim.lr=0.05,0.1 {QUICK}"
     calls = list[str]()
-    verdict = explain_failures._verdict
+    look = explain_failures._look
 
     def counted(job: Job) -> object:
         calls.append(job.name)
-        return verdict(job)
+        return look(job)
 
-    monkeypatch.setattr(explain_failures, "_verdict", counted)
+    monkeypatch.setattr(explain_failures, "_look", counted)
     assert run(command, monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out
     assert said.splitlines().count(LINE) == 1
@@ -57,9 +59,9 @@ def test_it_takes_next_to_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     from tests.helpers import make_job
 
     job = make_job("init=zeros", "model.depth=4")
-    explain_failures._verdict(job)  # what is loaded once
+    explain_failures._look(job)  # what is loaded once
     before = time.perf_counter()
-    assert explain_failures._verdict(job)["outlook"] == "not trainable"
+    assert explain_failures._look(job)["outlook"] == "not trainable"
     assert time.perf_counter() - before < 1.0
 
 
@@ -68,3 +70,22 @@ def test_what_cannot_be_looked_at_is_passed_over(monkeypatch: pytest.MonkeyPatch
     assert run(f"init=zeros {QUICK}", monkeypatch, tmp_path) == 0
     (members,) = (tmp_path / "outputs" / "study").glob("*/members.parquet")
     assert "outlook" not in read_metadata(members.parent)
+
+
+START = "init.output.name=normal, init.output.std=3: the loss starts at "
+
+
+def test_a_start_far_above_a_guess_is_said_with_the_layer_that_does_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"-m init=he init.output={{name:normal,std:3}},zeros model.depth=2 optim.lr=0.01,0.02 {QUICK}"
+    assert run(command, monkeypatch, tmp_path) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "the loss starts at" in line]
+    assert line.startswith(START)
+    assert "; most of it is made by output, whose outputs have " in line
+    study = tmp_path / "outputs" / "study"
+    known = [read_metadata(path.parent) for path in study.glob("*/members.parquet")]
+    assert [metadata["chance_loss"] for metadata in known] == [pytest.approx(math.log(3))] * 4
+    zeros = [metadata["first_loss"] for metadata in known if "first_loss_by" not in metadata]
+    assert zeros == [pytest.approx(math.log(3))] * 2
+    assert f"<li>{line}</li>" in html.unescape(run_report([study]).read_text())
