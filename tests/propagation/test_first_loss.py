@@ -60,7 +60,7 @@ def test_the_layer_that_magnifies_most_is_named(stds: tuple[float, ...], layer: 
 
 
 def test_tied_tokens_of_variance_one_start_far_away_by_the_head() -> None:
-    """N(0, 1) for an embedding that is the output layer, too: E|x·w|² is 64, and E|x·x|² of the token itself 64² + 128."""
+    """Where N(0, 1) fills both in one: E|x·w|² is 64 of another token, and E|x·x|² = 64² + 128 of the token itself."""
     torch.manual_seed(0)
     embedding, head = nn.Embedding(100, 64), nn.Linear(64, 100, bias=False)
     head.weight = embedding.weight
