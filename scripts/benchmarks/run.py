@@ -1,0 +1,50 @@
+"""The benchmarks by their names, and the command that runs them."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from initlab.base.console import quiet_libraries
+from initlab.base.machine import describe_machine
+from scripts.benchmarks.mnist import benchmark_mnist
+from scripts.benchmarks.probe import benchmark_probe
+from scripts.benchmarks.start import benchmark_start
+from scripts.benchmarks.sweep import benchmark_sweep
+from scripts.benchmarks.wine import benchmark_wine
+
+BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "wine": benchmark_wine,
+    "mnist": benchmark_mnist,
+    "sweep": benchmark_sweep,
+    "probe": benchmark_probe,
+    "start": benchmark_start,
+}
+
+
+def main(description: str) -> None:
+    """Run the named benchmarks, print what they measured, and write it as JSON.
+
+    Args:
+        description: What --help says.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="|".join(BENCHMARKS))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHMARKS):
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
+    quiet_libraries()
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    machine = describe_machine("cpu")
+    result = {"machine": machine, "load at the start": os.getloadavg()}
+    for name in options.names or BENCHMARKS:
+        result[name] = BENCHMARKS[name](options.runs)
+        sys.stdout.write(json.dumps({name: result[name]}, indent=2) + "\n")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"written to {options.json}\n")
