@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
 import torch
 from rich.console import Console
 
@@ -25,6 +24,7 @@ from initlab.config.names import NOT_IDENTITY, job_name, without_keys
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
+from initlab.propagation.blocks import block_words
 from initlab.propagation.first_loss import FirstLoss
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.propagation.verdict import Verdict, judge
@@ -179,9 +179,14 @@ def probe_job(job: Job) -> Probe:
 
 def _say_remarks(probed: _Probed, console: Console) -> None:
     start = probed.probe.first_loss
-    says = [probed.verdict, start] if start is not None and start.far else [probed.verdict]
+    says = [
+        str(probed.verdict),
+        str(start) if start is not None and start.far else "",
+        block_words(probed.probe.blocks),
+    ]
+    says = [sentence for sentence in says if sentence]
     for number, sentence in enumerate(says, start=1):
-        say(console, f"{sentence}\n" if number == len(says) else str(sentence))
+        say(console, f"{sentence}\n" if number == len(says) else sentence)
     reasons = probed.probe.signal.groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
     for reason, row in reasons.iterrows():
         where = f"from {row['first']} on " if row["nunique"] > 1 else f"for {row['first']} "
@@ -209,15 +214,10 @@ def _metadata_of_start(start: FirstLoss | None) -> dict[str, Any]:
 
 
 def _write_tables(probed: _Probed) -> None:
-    job, probe = probed.job, probed.probe
-    tables: Mapping[str, pd.DataFrame] = {
-        "signal": probe.signal,
-        "histograms": probe.histograms,
-        "spectrum": probe.spectrum,
-    }
+    job = probed.job
     try:
         write_description(job.folder, job.resolved, _metadata(probed))
-        for name, table in tables.items():
+        for name, table in probed.probe.tables.items():
             write_table(job.folder, name, table.assign(job=job.name))
     except OSError as error:
         raise UserError(f"{job.folder}: cannot be written ({error.strerror})") from error
@@ -234,7 +234,7 @@ def _write_report(study_folder: Path, found: Sequence[_Probed]) -> None:
             probed.job.name,
             dict(probed.job.resolved),
             _metadata(probed),
-            {"signal": probed.probe.signal, "histograms": probed.probe.histograms, "spectrum": probed.probe.spectrum},
+            probed.probe.tables,
         )
         for probed in found
     ]

@@ -139,13 +139,20 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix the tokens."""
-        query, key, value = (
-            layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
-        )
-        scores = query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1)
-        mixed: Tensor = self.out((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
+        value = self._of_heads(self.value, tokens)
+        mixed: Tensor = self.out((self.attention_weights(tokens) @ value).transpose(1, 2).flatten(2))
         return mixed
+
+    def attention_weights(self, tokens: Tensor) -> Tensor:
+        """How much each token looks at each, shape (batch, heads, tokens, tokens); a query's weights sum to 1."""
+        query, key = (self._of_heads(layer, tokens) for layer in (self.query, self.key))
+        weights: Tensor = (query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1)).softmax(-1)
+        return weights
+
+    def _of_heads(self, layer: nn.Module, tokens: Tensor) -> Tensor:
+        """What a layer makes of the tokens, shape (batch, heads, tokens, width/heads)."""
+        numbers: Tensor = layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return numbers
 
 
 def sine_cosine_positions(rows: int, columns: int, width: int) -> Tensor:

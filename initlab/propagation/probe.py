@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack
 from initlab.modules.wrappers import is_sharded, unwrapped
+from initlab.propagation.blocks import look_at_blocks
 from initlab.propagation.first_loss import FirstLoss, first_loss
 from initlab.propagation.histograms import histograms
 from initlab.propagation.jacobian import singular_values
@@ -156,6 +157,7 @@ class Probe:
         spectrum: One row a member, row of the batch and singular value; empty where there is no Jacobian.
         unseen: By the names of the weights of which nothing was measured, the reason.
         first_loss: Where the loss starts; None where there is no loss.
+        blocks: One row a member and block with attention; empty where there is none.
     """
 
     signal: pd.DataFrame
@@ -163,6 +165,14 @@ class Probe:
     spectrum: pd.DataFrame
     unseen: Mapping[str, str]
     first_loss: FirstLoss | None = None
+    blocks: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Its tables by their names in `tables.schema.TABLES`; of those that only some networks have, what there is."""
+        some = {"blocks": self.blocks}
+        always = {"signal": self.signal, "histograms": self.histograms, "spectrum": self.spectrum}
+        return {**always, **{name: table for name, table in some.items() if len(table)}}
 
 
 def probe_networks(
@@ -191,7 +201,8 @@ def probe_networks(
     table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
     spread = histograms(networks, layout, batch)
     spectrum = _spectrum(networks, batch, seeds, found, vectorized=vectorized)
-    return Probe(table, spread, spectrum, layout.unseen, loss and first_loss(networks, batch, loss))
+    start = None if loss is None else first_loss(networks, batch, loss)
+    return Probe(table, spread, spectrum, layout.unseen, start, look_at_blocks(networks, batch, seeds))
 
 
 def _probe_signal(

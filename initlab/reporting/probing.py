@@ -10,10 +10,12 @@ import pandas as pd
 
 from initlab.base.errors import UserError
 from initlab.base.wording import listed
+from initlab.figures.blocks import blocks_by_depth
 from initlab.figures.histograms import MOST_ROWS, activation_histograms
 from initlab.figures.looks import LOOKS, looks_of
 from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
+from initlab.propagation.blocks import block_words
 from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section, Table
 from initlab.reporting.repeat import how_to_repeat
 from initlab.reporting.sections import MOMENT
@@ -25,6 +27,7 @@ from initlab.tables.store import read_config, read_metadata, read_table
 
 OUTLOOKS = ("trainable", "hard to train", "not trainable")
 TABLES = ("signal", "histograms", "spectrum")
+SOME_HAVE = ("blocks",)  # tables of some networks only
 SHOWN = {
     "pre_second_moment": "pre-activation²",
     "predicted_second_moment": "theory",
@@ -45,7 +48,7 @@ class ProbedJob:
         name: Name of the job.
         config: Its resolved configuration, as plain data.
         metadata: How it ran; `outlook` and `reason` are the verdict, `unseen` the weights that were not measured.
-        tables: By name, `signal`, `histograms` and `spectrum`.
+        tables: By name, `signal`, `histograms` and `spectrum`; and `blocks`, where there is attention.
     """
 
     name: str
@@ -62,7 +65,8 @@ def read_probe(folder: Path) -> list[ProbedJob]:
         if (job / "members.parquet").exists() or (job / "error.txt").exists():
             continue
         try:
-            tables = {name: read_table(job, name) for name in TABLES}
+            there = [name for name in SOME_HAVE if (job / f"{name}.parquet").exists()]
+            tables = {name: read_table(job, name) for name in (*TABLES, *there)}
             found.append(ProbedJob(job.name, read_config(job), read_metadata(job), tables))
         except UserError:  # damaged, or of another version
             continue
@@ -153,7 +157,7 @@ def _signal(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
 
 
 def _pictures(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> list[Section]:
-    """Sections with the histograms of what layers hand on, and with the Jacobian's singular values."""
+    """Sections with the histograms of what layers hand on, the Jacobian's singular values, and what blocks do."""
     sections = []
     for name, title, caption, draw, most in (
         (
@@ -170,11 +174,21 @@ def _pictures(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> list[Section
             jacobian_spectrum,
             len(LOOKS),
         ),
+        (
+            "blocks",
+            "Attention and the residual stream",
+            "Means over seeds, of the stream the geometric one; block 0 is what enters the first.",
+            blocks_by_depth,
+            len(LOOKS),
+        ),
     ):
-        tables = {labels[job.name]: job.tables[name] for job in jobs if len(job.tables[name])}
+        tables = {labels[job.name]: job.tables[name] for job in jobs if len(job.tables.get(name, ()))}
         if tables:
             more = f" The first {most} of {len(tables)} jobs." if len(tables) > most else ""
-            sections.append(Section(title, [Picture(name, caption + more, draw(tables, looks_of(labels.values())))]))
+            parts: list[Part] = [Picture(name, caption + more, draw(tables, looks_of(labels.values())))]
+            if name == "blocks":
+                parts.append(Points([f"{label}: {block_words(table)}." for label, table in tables.items()]))
+            sections.append(Section(title, parts))
     return sections
 
 

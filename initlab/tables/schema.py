@@ -163,10 +163,30 @@ SPECTRUM = _table(
     ),
 )
 
+BLOCKS = _table(
+    ("job", WORD, "name of the job's folder"),
+    ("member", WHOLE, "place in its job, from 0"),
+    ("seed", WHOLE, "of its weights"),
+    ("block", WORD, "name in the network of a block with attention; (tokens) is what enters the first"),
+    ("position", WHOLE, "0 for what enters the first block, 1 for what leaves it"),
+    ("stream_second_moment", NUMBER, "mean square of the tokens, the residual stream"),
+    (
+        "token_spread",
+        NUMBER,
+        "share of a row's mean square in which its tokens differ from their mean; 0 where all have become alike",
+    ),
+    (
+        "attention_entropy",
+        NUMBER,
+        "entropy of a query's attention over the largest, that of an even look at all keys it may see; null for what "
+        "enters",
+    ),
+)
+
 TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {
         **{"members": MEMBERS, "history": HISTORY, "rows": ROWS, "signal": SIGNAL},
-        **{"histograms": HISTOGRAMS, "spectrum": SPECTRUM},
+        **{"histograms": HISTOGRAMS, "spectrum": SPECTRUM, "blocks": BLOCKS},
     }
 )
 TABLE_ROWS: Mapping[str, str] = MappingProxyType(
@@ -177,5 +197,6 @@ TABLE_ROWS: Mapping[str, str] = MappingProxyType(
         "signal": "one row a member, layer and epoch: signal and gradient, and what theory says of them",
         "histograms": "one row a layer and bin: how the values are spread before training",
         "spectrum": "one row a member, row and singular value of the Jacobian before training",
+        "blocks": "one row a member and block with attention: what it does to the tokens before training",
     }
 )
