@@ -113,6 +113,9 @@ UNSET: Final[Mapping[str, Any]] = MappingProxyType(
 UNSET_OF: Final[Mapping[tuple[str, str, str], Mapping[str, Any]]] = MappingProxyType(
     {
         ("init", "name", "pretrained"): {"member": None},
+        ("model", "_target_", "initlab.models.vision_transformer.VisionTransformer"): {
+            **{"norm": "pre", "residual": "plain", "layerscale": 1e-4, "attention_scale": "sqrt", "attention_base": 16},
+        },
         ("data", "_target_", "initlab.data.csv_table.csv_table"): {
             **{"decimal": None, "encoding": None, "header": True, "keep": [], "missing": []},
             **{"group": None, "order": None},

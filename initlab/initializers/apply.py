@@ -12,7 +12,7 @@ from initlab.base.slow_bar import slow_bar
 from initlab.initializers.context import Context
 from initlab.initializers.filling import Filling, Scratch, Surroundings, calling, fill_other, fill_weight
 from initlab.initializers.init_report import InitReport, Treatment, report_on
-from initlab.initializers.norms import neutral_values, norms_of, reset_norm
+from initlab.initializers.norms import fixed_starts, is_norm, reset_norm
 from initlab.initializers.plans import make_plans, names_apart, other_rules, output_slots
 from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
@@ -205,10 +205,12 @@ def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:
 def _reset_norms(
     model: nn.Module, rules: Sequence[Rule], selection: Selection, keeper: Snapshot
 ) -> Iterator[tuple[str, Treatment]]:
-    """Let norm layers start anew, running statistics included; give each parameter's name and treatment."""
-    for prefix, norm in norms_of(model):
+    """Let norm layers and others of `fixed_starts` start anew; give each parameter's name and treatment."""
+    for prefix, norm in model.named_modules():
+        values = fixed_starts(norm)
+        if not values and not is_norm(norm):
+            continue
         own = {f"{prefix}.{part}" if prefix else part: part for part, _ in norm.named_parameters(recurse=False)}
-        values = neutral_values(norm)
         free = {
             part: name
             for name, part in own.items()
@@ -222,4 +224,5 @@ def _reset_norms(
             keeper.keep(tensor)
         reset_norm(norm, {part: values[part] for part in free})
         for part, name in free.items():
-            yield name, Treatment(f"norm: {'one' if values[part] else 'zero'}")
+            value = {0.0: "zero", 1.0: "one"}.get(values[part], f"{values[part]:g}")
+            yield name, Treatment(f"{'norm' if is_norm(norm) else 'start'}: {value}")

@@ -1,4 +1,4 @@
-"""Norm layers: which modules they are, and how they start anew."""
+"""Norm layers, and what else starts from fixed numbers: which modules these are, and how they start anew."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -55,11 +55,11 @@ def neutral_values(norm: nn.Module) -> Mapping[str, float]:
 
 
 def reset_norm(norm: nn.Module, values: Mapping[str, float]) -> None:
-    """Let a norm layer start anew in place, its running statistics included.
+    """Let a module start anew in place, the running statistics of a norm layer included.
 
     Args:
-        norm: A module for which `is_norm` is true.
-        values: What each of its parameters becomes, as `neutral_values` gives it.
+        norm: A norm layer, or any module with `fixed_starts`.
+        values: What each of its parameters becomes, as `fixed_starts` gives it.
     """
     if isinstance(norm, _NormBase):
         norm.reset_running_stats()
@@ -71,6 +71,21 @@ def reset_norm(norm: nn.Module, values: Mapping[str, float]) -> None:
 def norms_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The norm layers of a network with their names, in the order of definition."""
     return ((name, module) for name, module in model.named_modules() if is_norm(module))
+
+
+def fixed_starts(module: nn.Module) -> Mapping[str, float]:
+    """The numbers that parameters of a module start from whatever the initializer, by their names.
+
+    Those of norm layers; and of a module with a method `initlab_starts()`, such as a multiplier of a residual branch,
+    what that says.
+
+    Args:
+        module: Any module; its children's are not among them.
+    """
+    said = getattr(module, "initlab_starts", None)
+    if callable(said):
+        return dict(said())
+    return neutral_values(module) if is_norm(module) else {}
 
 
 def _output(norm: nn.Module, values: Mapping[str, float]) -> Tensor | None:

@@ -15,6 +15,10 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
   (Linear or convolution) in the order they act, so that schemes such as Fixup can scale them. The stem, projections on
   shortcuts and `output` are in none. With the last layer of a branch at zero, no other weight of it matters.
 
+- If learned multipliers end its branches, as in ReZero or LayerScale, `residual_multipliers()` lists these modules. A
+  module whose parameters start from fixed numbers, whatever the initializer, says so in a method `initlab_starts()`:
+  {"factor": 0.0}.
+
 What initializers fill are the weights of torch's own layers. A network of the user's own that multiplies by parameters
 of its own says so, in the module that holds them; else they keep what its constructor gave them, which is said before
 training, and refused where it is more than half of all weights:
