@@ -179,14 +179,14 @@ def as_pictures(data: Dataset, shape: tuple[int, int, int], order: np.ndarray | 
 @pytest.mark.parametrize("standardize", [True, False])
 def test_pixels_one_by_one_are_those_of_the_pictures(standardize: bool, cifar: Path, small_data: Path) -> None:
     """As they are to the bit; standardized but for the order of the sums that the moments are made of."""
-    loads = (
+    loads: tuple[tuple[Callable[..., Dataset], dict[str, Any], tuple[int, int, int]], ...] = (
         (images.digits, {}, (1, 8, 8)),
         (IDX["MNIST"], {"dir": str(small_data), "val_fraction": 0.2}, (1, 28, 28)),
         (CIFAR, {"dir": str(cifar), "val_fraction": 0.2}, (3, 32, 32)),
     )
     for load, settings, shape in loads:
-        plain = load(**settings, standardize=standardize)  # type: ignore[operator]
-        data = load(**settings, standardize=standardize, sequential=True)  # type: ignore[operator]
+        plain = load(**settings, standardize=standardize)
+        data = load(**settings, standardize=standardize, sequential=True)
         assert (data.sequential, data.vocabulary, data.task) == (True, None, "classification")
         assert not plain.sequential
         for part, pictures in zip((plain.train, plain.val, plain.test), as_pictures(data, shape), strict=True):

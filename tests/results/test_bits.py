@@ -69,7 +69,7 @@ def test_what_is_no_sequence_has_no_bits_beside_one_that_is() -> None:
     text = Cell({"data.name": "text", "init.name": "he"}, [0.5, 0.6], metadata={"task": "sequence"})
     assert "bits_mean" not in summarize(study_of(plain))
     summary = summarize(study_of(plain, text)).set_index("data")
-    assert math.isnan(summary.loc["digits", "bits_mean"])
+    assert bool(summary["bits_mean"].isna()["digits"])
     assert summary.loc["text", "bits_mean"] == pytest.approx(0.45 / math.log(2))
     out = io.StringIO()
     Console(file=out, width=140).print(
