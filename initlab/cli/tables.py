@@ -209,7 +209,10 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
     mixed = len(set(metrics)) > 1
     if mixed:
         columns["metric"] = metrics
-    for column, title in {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss"}.items():
+    titles = {"test_score": f"test {'score' if mixed else metrics[0]}", "test_loss": "test loss", "bits": "bits a step"}
+    for column, title in titles.items():
+        if f"{column}_mean" not in summary:
+            continue
         ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         columns[title] = [escape(interval_text(*row)) for row in ends]
         if column == "test_score" and "standing" in summary and summary["standing"].ne("best").any():

@@ -120,6 +120,10 @@ UNSET_OF: Final[Mapping[tuple[str, str, str], Mapping[str, Any]]] = MappingProxy
             **{"decimal": None, "encoding": None, "header": True, "keep": [], "missing": []},
             **{"group": None, "order": None},
         },
+        ("data", "_target_", "initlab.data.images.torchvision_images"): {"sequential": False, "permute_seed": None},
+        ("data", "_target_", "initlab.data.images.digits"): {"sequential": False, "permute_seed": None},
+        ("data", "_target_", "initlab.data.arrays.arrays"): {"sequential": False},
+        ("data", "_target_", "initlab.data.arrays.function"): {"sequential": False},
     }
 )
 # Data sets of the user's own that are named after a file, or a function: by their targets, the keys to look at.
@@ -128,6 +132,7 @@ NAMED_AFTER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
         "initlab.data.csv_table.csv_table": ("path",),
         "initlab.data.arrays.arrays": ("path", "inputs"),
         "initlab.data.arrays.function": ("call",),
+        "initlab.data.text.text": ("path",),
     }
 )
 
@@ -226,7 +231,7 @@ def named_after_files(resolved: Mapping[str, Any], overrides: Sequence[str]) -> 
     """
     data = resolved.get("data", {})
     typed = any(text.lstrip("+").startswith("data.name=") for text in overrides)
-    own = None if typed or data.get("name") not in ("csv", "arrays", "function") else _own_name(data)
+    own = None if typed or data.get("name") not in ("csv", "arrays", "function", "text") else _own_name(data)
     return dict(resolved) if own is None else {**resolved, "data": {**resolved["data"], "name": own}}
 
 

@@ -15,12 +15,14 @@ from initlab.config.calls import check_call, import_target
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, TaskName
 from initlab.data.fields import sentences
+from initlab.data.sequences import could_be_steps, steps_first
 from initlab.data.target_column import LEAST_ROWS_A_CLASS, MOST_CLASSES
 
 # What the arrays of a file may be called.
 INPUTS: Final = ("inputs", "x", "X", "features", "data", "images")
 TARGETS: Final = ("targets", "y", "Y", "labels", "target", "label")
 SHOWN: Final = 3
+AnyTask = Literal["auto", "classification", "regression", "sequence"]
 
 
 def arrays(
@@ -28,8 +30,9 @@ def arrays(
     path: str | None = None,
     inputs: str | None = None,
     targets: str | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    task: AnyTask = "auto",
     tokens: bool = False,
+    sequential: bool = False,
     test_fraction: float = 0.2,
     val_fraction: float = 0.2,
     split_seed: int = 42,
@@ -45,15 +48,19 @@ def arrays(
         path: The .npz file; its arrays are called inputs and targets, or x and y.
         inputs: In place of `path`, an .npy file: shape (rows, …), rows first.
         targets: With `inputs`, an .npy file: shape (rows,), or (rows, outputs) for several numbers.
-        task: `"classification"`, `"regression"`, or `"auto"`: words are classes, and so are whole numbers with 5 rows
-            each on average, of which those that are written as 1.0 have at most 20 different values; other numbers are
-            to be fitted.
+        task: `"classification"`, `"regression"`, `"sequence"` for a class at each step, whole numbers from 0 in shape
+            (rows, steps), -100 where nothing is asked for; or `"auto"`: words are classes, and so are whole numbers
+            with 5 rows each on average, of which those that are written as 1.0 have at most 20 different values; other
+            numbers are to be fitted.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
+        sequential: Whether the first dimension of a row is time: inputs are (rows, steps, features), (rows, steps) for
+            one number a step, or with `tokens` (rows, steps). It is so for `task="sequence"`, too.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where the file has such rows.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
         split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits.
-        standardize: Whether inputs get mean 0 and variance 1: each column, or each channel.
+        standardize: Whether inputs get mean 0 and variance 1: each column, each channel, or each feature of
+            sequences.
 
     Raises:
         UserError: a file that is not there or holds no such arrays, or arrays that no network could be trained on.
@@ -78,6 +85,7 @@ def arrays(
         where=where,
         task=task,
         tokens=tokens,
+        sequential=sequential,
         test_fraction=test_fraction,
         val_fraction=val_fraction,
         split_seed=split_seed,
@@ -90,8 +98,9 @@ def arrays(
 def function(
     *,
     call: str | None = None,
-    task: Literal["auto", "classification", "regression"] = "auto",
+    task: AnyTask = "auto",
     tokens: bool = False,
+    sequential: bool = False,
     test_fraction: float = 0.2,
     val_fraction: float = 0.2,
     split_seed: int = 42,
@@ -104,15 +113,19 @@ def function(
     Args:
         call: Its dotted name, must be given. It returns inputs and targets, arrays or tensors with rows first; or two
             such pairs, of which the second is tested on; or a `Dataset`, to which what follows does nothing.
-        task: `"classification"`, `"regression"`, or `"auto"`: words are classes, and so are whole numbers with 5 rows
-            each on average, of which those that are written as 1.0 have at most 20 different values; other numbers are
-            to be fitted.
+        task: `"classification"`, `"regression"`, `"sequence"` for a class at each step, whole numbers from 0 in shape
+            (rows, steps), -100 where nothing is asked for; or `"auto"`: words are classes, and so are whole numbers
+            with 5 rows each on average, of which those that are written as 1.0 have at most 20 different values; other
+            numbers are to be fitted.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
+        sequential: Whether the first dimension of a row is time: inputs are (rows, steps, features), (rows, steps) for
+            one number a step, or with `tokens` (rows, steps). It is so for `task="sequence"`, too.
         test_fraction: Share of all rows to test on, in (0, 1); without effect where the function gives such rows.
         val_fraction: Share of the remaining rows to validate on, in [0, 1); 0 validates on the test rows.
         split_seed: Seed of both splits; those that are made anew for a network's seed depend on it, too.
         stratify: Whether each class keeps its share in the splits.
-        standardize: Whether inputs get mean 0 and variance 1: each column, or each channel.
+        standardize: Whether inputs get mean 0 and variance 1: each column, each channel, or each feature of
+            sequences.
         **arguments: The function's own. Of the above it gets those that it declares, too.
 
     Raises:
@@ -132,7 +145,9 @@ def function(
         "stratify": stratify,
         "standardize": standardize,
     }
-    arguments |= {name: value for name, value in splits.items() if name in declared}
+    kind = {"tokens": tokens, "sequential": sequential}
+    offered = {**splits, "sequential": sequential}
+    arguments |= {name: value for name, value in offered.items() if name in declared}
     where = f"data.call={call}"
     check_call(make, arguments, where="data", choice=where)
     try:
@@ -148,8 +163,8 @@ def function(
         raise UserError(f"{where}: expected inputs and targets, or a Dataset, got {type(made).__name__}")
     if all(isinstance(part, tuple) and len(part) == 2 for part in made):
         train, test = ((_array(pair[0]), _array(pair[1])) for pair in made)
-        return from_arrays(train, test, where=where, task=task, tokens=tokens, **splits)  # type: ignore[arg-type]
-    return from_arrays((_array(made[0]), _array(made[1])), None, where=where, task=task, tokens=tokens, **splits)  # type: ignore[arg-type]
+        return from_arrays(train, test, where=where, task=task, **kind, **splits)  # type: ignore[arg-type]
+    return from_arrays((_array(made[0]), _array(made[1])), None, where=where, task=task, **kind, **splits)  # type: ignore[arg-type]
 
 
 def from_arrays(
@@ -157,8 +172,9 @@ def from_arrays(
     test: Arrays | None,
     *,
     where: str,
-    task: Literal["auto", "classification", "regression"],
+    task: AnyTask,
     tokens: bool,
+    sequential: bool,
     test_fraction: float,
     val_fraction: float,
     split_seed: int,
@@ -174,6 +190,7 @@ def from_arrays(
         where: Where the arrays come from, for messages.
         task: As in `arrays`, and so is what follows.
         tokens: Whether inputs are whole numbers that stay as they are.
+        sequential: Whether the first dimension of a row is time.
         test_fraction: Share of all rows to test on.
         val_fraction: Share of the remaining rows to validate on.
         split_seed: Seed of both splits.
@@ -185,19 +202,25 @@ def from_arrays(
         UserError: arrays that do not belong together, or that no network could be trained on.
     """
     pairs = [_checked(pair, where, tokens=tokens) for pair in (train, test) if pair is not None]
+    quantities = pairs[0][0].dtype.kind in "iu" and pairs[0][0].ndim == 2
+    ordered = sequential or task == "sequence"
+    if ordered:
+        pairs = [steps_first(pair, where, tokens=tokens, every_step=task == "sequence") for pair in pairs]
     shapes = [targets.shape for _, targets in pairs]
     if len({shape[1:] for shape in shapes}) > 1:
         raise UserError(f"{where}: targets of shape {shapes[0]} to train on, and of shape {shapes[1]} to test on")
     found, concluded = _task(np.concatenate([targets for _, targets in pairs]), task)
+    if task == "auto" and not concluded and could_be_steps(*pairs[0]):
+        concluded = "targets taken as numbers; data.task=sequence for a class at each step"
     notes = [concluded, said]
     if standardize and not tokens:
         notes.append("inputs are standardized; data.standardize=false leaves them as they are")
-        if pairs[0][0].dtype.kind in "iu" and pairs[0][0].ndim == 2:
+        if quantities:
             notes.append("whole numbers as inputs are taken for quantities; data.tokens=true for nn.Embedding")
     if found == "classification":
         classes = np.unique(np.concatenate([targets for _, targets in pairs]))
         pairs = [(inputs, np.searchsorted(classes, targets)) for inputs, targets in pairs]
-    return assemble(
+    dataset = assemble(
         pairs[0],
         pairs[1] if len(pairs) > 1 else test_fraction,
         val_fraction=val_fraction,
@@ -206,12 +229,18 @@ def from_arrays(
         standardize=standardize,
         task=found,
         tokens=tokens,
+        features_last=ordered,
         note=sentences(notes),
     )
+    if not ordered:
+        return dataset
+    return dataset.as_sequences(vocabulary=max(int(inputs.max()) for inputs, _ in pairs) + 1 if tokens else None)
 
 
 def _task(targets: np.ndarray, task: str) -> tuple[TaskName, str]:
     """What is to be predicted, and what a reader must know of that conclusion; may be empty."""
+    if task == "sequence":
+        return "sequence", ""
     kind, values = targets.dtype.kind, np.unique(targets)
     if task == "auto" and targets.ndim > 1:
         if targets.ndim == 2 and np.isin(values, (0, 1)).all() and (targets.sum(1) == 1).all():

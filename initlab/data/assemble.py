@@ -33,6 +33,7 @@ def assemble(
     standardize: bool,
     task: TaskName = "classification",
     tokens: bool = False,
+    features_last: bool = False,
     split: Splitter | None = None,
     groups: EqualGroups | None = None,
     prepare: Callable[[Any], Transform] | None = None,
@@ -65,10 +66,12 @@ def assemble(
         val_fraction: Share of the training rows to validate on, in [0, 1); 0 validates on the test rows.
         split_seed: Seed of the splits; those of `Dataset.resplit` depend on it, too.
         stratify: Whether each class keeps its share in the splits; a regression takes no notice of it.
-        standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images.
+        standardize: Whether inputs get mean 0 and variance 1: each column of a table, each channel of images, each
+            feature of sequences.
         task: `"classification"` if the targets are classes, `"sequence"` if they are one at each step, `NO_TARGET`
             where none is asked for, `"regression"` if they are numbers to fit.
         tokens: Whether inputs are whole numbers that stand for something, as for `nn.Embedding`: they stay as they are.
+        features_last: Whether rows are sequences, shape (rows, steps, features), and no images or series by channels.
         split: How rows are split, in place of shuffling: called with the inputs and the share to split off, returns the
             places of the rows that are kept and of those split off; None: they are shuffled.
         groups: With `split`, how rows are split anew; None: they are not.
@@ -98,7 +101,8 @@ def assemble(
         test_fraction=None if isinstance(test, tuple) else test,
         val_fraction=val_fraction,
     )
-    fit = prepare or (fit_moments if standardize and not tokens else _as_they_are)
+    moments = partial(fit_moments, axis=-1 if features_last else 1)
+    fit = prepare or (moments if standardize and not tokens else _as_they_are)
     made = partial(_dataset, targets, classes, tokens)
 
     def rows_at(places: np.ndarray) -> Any:
@@ -126,7 +130,7 @@ def assemble(
         except UserError as error:
             raise UserError(f"{error} (split for seed {seed}; data.resplit=false keeps one for all seeds)") from error
 
-    rule = (test, val_fraction, split_seed, stratify, standardize, tokens, task)
+    rule = (test, val_fraction, split_seed, stratify, standardize, tokens, task, *(["features last"] * features_last))
     checksum = _checksum(inputs, targets, groups.codes if groups else np.empty(0), rule)
     known = {name: getattr(once, name) for name in ("train", "val", "test", "classes", "validates_on_test", "note")}
     return Dataset(**known, test_rows=once.test_rows, resplit=resplit, rows_checksum=checksum)
@@ -258,17 +262,18 @@ def _checksum(inputs: Any, targets: np.ndarray, groups: np.ndarray, rule: object
     return digest.hexdigest()
 
 
-def fit_moments(values: np.ndarray) -> Transform:
-    """Learn to standardize each column of a table, or each channel of images, by the moments of these rows.
+def fit_moments(values: np.ndarray, *, axis: int = 1) -> Transform:
+    """Learn to standardize each column of a table, channel of images or feature of sequences by these rows' moments.
 
     The moments are computed in float64, but from a few rows at a time: a copy of all images would fill the memory.
 
     Args:
-        values: Shape (rows, columns) or (rows, channels, height, width).
+        values: Shape (rows, columns), (rows, channels, height, width) or (rows, steps, features).
+        axis: The dimension of columns, channels or features.
     """
-    axes = (0, *range(2, values.ndim))
+    axes = tuple(place for place in range(values.ndim) if place != axis % values.ndim)
     parts = np.array_split(values, 1 + len(values) // ROWS_AT_ONCE)
-    count = values.size / values.shape[1]
+    count = values.size / values.shape[axis]
     mean = np.sum([part.sum(axes, dtype=np.float64, keepdims=True) for part in parts], axis=0) / count
     variance = np.sum([np.square(part - mean).sum(axes, keepdims=True) for part in parts], axis=0) / count
     constant = values.max(axes, keepdims=True) == values.min(axes, keepdims=True)

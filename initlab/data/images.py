@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -18,6 +19,7 @@ from initlab.base.errors import UserError
 from initlab.base.lock import locked
 from initlab.data.assemble import Arrays, assemble
 from initlab.data.dataset import Dataset, data_directory
+from initlab.data.limits import at_least
 
 LEVELS = 255.0
 # What torchvision raises where files are missing, damaged or not to be had.
@@ -59,6 +61,8 @@ def digits(
     split_seed: int = 42,
     stratify: bool = True,
     standardize: bool = True,
+    sequential: bool = False,
+    permute_seed: int | None = None,
 ) -> Dataset:
     """scikit-learn's digits: 1,797 handwritten digits of 8×8 pixels, 10 classes. Needs no file.
 
@@ -69,14 +73,18 @@ def digits(
         stratify: Whether each class keeps its share in the splits.
         standardize: Whether all pixels together get mean 0 and variance 1, by the training rows; else they lie
             in [0, 1].
+        sequential: Whether a row is its 64 pixels one by one, shape (64, 1), line by line from the top left.
+        permute_seed: With `sequential`, seed of an order in which the pixels of all pictures come; None: their own.
 
     Raises:
         UserError: a fraction is out of range, or leaves a part without rows.
     """
     pixels, labels = load_digits(return_X_y=True)
-    return assemble(
+    return _assemble(
         (pixels.reshape(-1, 1, 8, 8) / 16.0, labels),
         test_fraction,
+        sequential=sequential,
+        permute_seed=permute_seed,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
@@ -93,6 +101,8 @@ def torchvision_images(
     split_seed: int = 42,
     stratify: bool = True,
     standardize: bool = True,
+    sequential: bool = False,
+    permute_seed: int | None = None,
 ) -> Dataset:
     """Pictures of 10 classes with official training and test rows, which torchvision reads and downloads.
 
@@ -108,19 +118,70 @@ def torchvision_images(
         split_seed: Seed of the split into training and validation rows, whatever the seeds of the networks.
         stratify: Whether each class keeps its share in that split.
         standardize: Whether each channel gets mean 0 and variance 1 over all training pixels; else they lie in [0, 1].
+        sequential: Whether a row is its pixels one by one, shape (pixels, channels), line by line from the top left, as
+            in Le et al. 2015, arXiv:1504.00941.
+        permute_seed: With `sequential`, seed of an order in which the pixels of all pictures come; None: their own.
 
     Raises:
         UserError: the files are missing and cannot be fetched, or are damaged.
     """
     train, test = (_read(SOURCES[source], dir, part, download) for part in (True, False))
-    return assemble(
+    return _assemble(
         train,
         test,
+        sequential=sequential,
+        permute_seed=permute_seed,
         val_fraction=val_fraction,
         split_seed=split_seed,
         stratify=stratify,
         standardize=standardize,
     )
+
+
+def _assemble(
+    train: Arrays,
+    test: Arrays | float,
+    *,
+    sequential: bool,
+    permute_seed: int | None,
+    standardize: bool,
+    **splits: Any,
+) -> Dataset:
+    """A data set of images, or of their pixels one by one; these are standardized as those are, channel by channel.
+
+    Args:
+        train: Images, shape (rows, channels, height, width), and labels.
+        test: The same, or the share of the rows to test on.
+        sequential: Whether rows are pixels, shape (height · width, channels).
+        permute_seed: Seed of the order of the pixels; None: line by line.
+        standardize: Whether each channel gets mean 0 and variance 1.
+        **splits: Further arguments of `assemble`.
+
+    Raises:
+        UserError: an order of the pixels is asked for where they do not come one by one, or of a negative seed.
+    """
+    if not sequential:
+        if permute_seed is not None:
+            raise UserError(
+                f"data.permute_seed={permute_seed}: orders pixels that come one by one; set data.sequential=true"
+            )
+        return assemble(train, test, standardize=standardize, **splits)
+    if permute_seed is not None:
+        at_least(permute_seed=(permute_seed, 0))
+    pixels = math.prod(train[0].shape[2:])
+    order = None if permute_seed is None else np.random.default_rng(permute_seed).permutation(pixels)
+
+    def one_by_one(images: np.ndarray) -> np.ndarray:
+        rows = images.reshape(len(images), -1, pixels).swapaxes(1, 2)
+        return rows if order is None else rows[:, order]
+
+    return assemble(
+        (one_by_one(train[0]), train[1]),
+        (one_by_one(test[0]), test[1]) if isinstance(test, tuple) else test,
+        standardize=standardize,
+        features_last=True,
+        **splits,
+    ).as_sequences()
 
 
 def _found_or_fetched(source: _Source, directory: Path, train: bool, download: bool) -> Any:

@@ -1,5 +1,7 @@
 """Made-up data of any size. The same arguments give the same rows, whatever the seeds of the networks."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -8,7 +10,8 @@ from numpy.typing import NDArray
 from initlab.activations import ACTIVATIONS, ALIASES, Activation
 from initlab.base.errors import UserError, nearest
 from initlab.data.assemble import assemble
-from initlab.data.dataset import Dataset, TaskName
+from initlab.data.dataset import Dataset
+from initlab.data.limits import LEAST_ROWS, at_least
 from initlab.theory.moments import second_moment
 
 FloatArray = NDArray[np.float64]
@@ -23,7 +26,7 @@ def teacher(
     depth: int = 2,
     activation: str = "tanh",
     noise: float = 0.1,
-    task: TaskName = "regression",
+    task: Literal["regression", "classification"] = "regression",
     seed: int = 0,
     test_fraction: float = 0.25,
     val_fraction: float = 0.2,
@@ -52,7 +55,7 @@ def teacher(
     Raises:
         UserError: a size out of range, an unknown activation, or a fraction that leaves a part without rows.
     """
-    _at_least(rows=(rows, 10), features=(features, 1), outputs=(outputs, 1), width=(width, 1), depth=(depth, 0),
+    at_least(rows=(rows, LEAST_ROWS), features=(features, 1), outputs=(outputs, 1), width=(width, 1), depth=(depth, 0),
               noise=(noise, 0), seed=(seed, 0))  # fmt: skip
     known = [*ACTIVATIONS, *ALIASES]
     if activation not in known:
@@ -105,7 +108,7 @@ def spirals(
     Raises:
         UserError: a size out of range, or a fraction that leaves a part without rows.
     """
-    _at_least(rows=(rows, 10), classes=(classes, 2), turns=(turns, 0), noise=(noise, 0), seed=(seed, 0))
+    at_least(rows=(rows, LEAST_ROWS), classes=(classes, 2), turns=(turns, 0), noise=(noise, 0), seed=(seed, 0))
     rng = np.random.default_rng(seed)
     labels = np.arange(rows) % classes
     radius = rng.uniform(size=rows)
@@ -140,17 +143,3 @@ def _answers(inputs: FloatArray, sizes: list[int], activation: Activation, *, rn
         if position < len(sizes) - 1:
             signal, power = activation.function(torch.from_numpy(signal)).numpy(), second_moment(activation)
     return signal
-
-
-def _at_least(**limits: tuple[float, float]) -> None:
-    """Refuse arguments below their least value.
-
-    Args:
-        **limits: By the argument's name, its value and the least that is allowed.
-
-    Raises:
-        UserError: naming the first that is too small, infinite or NaN.
-    """
-    for key, (value, least) in limits.items():
-        if not least <= value < np.inf:
-            raise UserError(f"data.{key}={value}: expected at least {least}")

@@ -147,9 +147,10 @@ def image_shape(input_shape: tuple[int, ...], *, model: str) -> tuple[int, int, 
         UserError: samples do not have three dimensions, so they are no images.
     """
     if len(input_shape) != 3:
+        instead = "mlp, or rnn, lstm, gru or gpt, which read steps" if len(input_shape) == 2 else "mlp"
         raise UserError(
             f"model={model} needs images (channels, height, width), but a sample has shape {tuple(input_shape)}; "
-            "use model=mlp"
+            f"use model={instead}"
         )
     channels, height, width = input_shape
     return channels, height, width

@@ -48,6 +48,9 @@ def leaderboard(analysis: Analysis) -> Section:
     names = {"median": "median", "iqm": "interquartile mean", "loss": "test loss"}
     for name, heading in names.items():
         shown[heading] = intervals(table, name)
+    if "bits_mean" in analysis.summary:
+        bits = analysis.summary.set_index("job").loc[table["job"], ["bits_mean", "bits_low", "bits_high"]]
+        shown["bits a step"] = [interval_text(*row) for row in bits.to_numpy(np.float64)]
     shown = _with_baselines(analysis, shown, score_name(analysis))
     over = counted(int(table["seeds"].iloc[0]), "seed") if same_seeds else "seeds"
     caption = (
@@ -156,7 +159,13 @@ def all_jobs(analysis: Analysis) -> Section:
     differing = [str(key) for key in analysis.study.differing]
     shown = data[differing].map(shortest)
     shown["seeds"], shown["diverged"] = data["seeds"].astype(str), data["diverged"].astype(str)
-    for column, heading in {"test_score": score_name(analysis), "test_loss": "test loss"}.items():
+    for column, heading in {
+        "test_score": score_name(analysis),
+        "test_loss": "test loss",
+        "bits": "bits a step",
+    }.items():
+        if f"{column}_mean" not in data:
+            continue
         ends = data[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         shown[heading] = [interval_text(*row) for row in ends]
     caption = f"Every finished job: mean [{percent(analysis.level)} interval] over its seeds."

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from initlab.base.files import write_whole
+from initlab.results.bits import BIT, is_in_bits
 from initlab.results.confidence import LEVEL
 from initlab.results.crossed import RowScores, estimate_mean
 from initlab.results.intervals import mean_and_interval
@@ -32,7 +33,8 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
 
     Returns:
         job, the differing keys, seeds (how many), diverged (how many), metric; of test_score and test_loss the _mean,
-        and _low and _high, the ends of its interval; covers, what the interval of the test score holds for: `splits`
+        and _low and _high, the ends of its interval; the same of bits, the test loss in bits a step, where some job has
+        it, as `is_in_bits` says, and NaN for others; covers, what the interval of the test score holds for: `splits`
         (other seeds, splits and rows), `rows` (other seeds and test rows) or `seeds` (other seeds on these test rows);
         share_of_rows, which share of its variance rows make; counted_score, the mean of `counted_scores` over all
         members, by which jobs are compared; threshold; epochs_to_threshold, the median over all members, where those
@@ -57,6 +59,8 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
             values = np.where(finished, values, np.nan)
             mean, low, high = mean_and_interval(values, rng=rng, limits=limits, level=level)
             row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
+        if is_in_bits(study, str(job)):
+            row |= {f"bits_{end}": row[f"test_loss_{end}"] / BIT for end in ("mean", "low", "high")}
         row |= _by_row(study.row_scores(str(job)), members[finished], str(row["metric"]), level)
         row["counted_score"] = float(counted_scores(members).mean())
         epochs = epochs_to_threshold(members)

@@ -288,6 +288,7 @@ def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[s
             "data_checksum": job.data.checksum,
             "validates_on_test": job.dataset.validates_on_test,
             "resplit": job.resplits,
+            "task": job.dataset.task,
             "baseline": baseline,
             "validation_baseline": validation_baseline,
             "chance_loss": job.chance_loss,

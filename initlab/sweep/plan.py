@@ -326,7 +326,7 @@ def _checkpoint(job: Job) -> str:
 def _recipe(job: Job) -> str:
     """By which recipe data of the user's own are trained, as far as nobody typed it; empty for other data."""
     path = str(job.config.data["_target_"])
-    if path.startswith("initlab.") and path not in NAMED_AFTER:
+    if path.startswith("initlab.") and not any(job.config.data.get(key) for key in NAMED_AFTER.get(path, ())):
         return ""
     typed = {key_of(text) for text in job.typed}
     typed |= {key.removesuffix("._target_") for key in typed}

@@ -13,7 +13,7 @@ BAD_INPUT = {
     "init=xaver": "init=xaver: unknown init; did you mean xavier",
     "-m init=he,hee": "init=hee: unknown init; did you mean he",
     "activation=rellu": "activation=rellu: unknown activation; did you mean relu",
-    "data=winee": "data=winee: unknown data; did you mean wine? known: arrays, cifar10, csv, digits",
+    "data=winee": "data=winee: unknown data; did you mean wine? known: adding, arrays, cifar10, copy, csv",
     "experiment=classic": "experiment=classic: unknown experiment",
     "seedz=3": "seedz: unknown key; did you mean seed or seeds or max_seeds?",
     "optim.lrr=3": "optim.lrr: unknown key of optim=sgd, which data=wine brings; did you mean lr?",

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,10 @@ class Wave(nn.Module):
 def make(*, rows: int = 60, split_seed: int = 0):
     inputs = np.random.default_rng(0).normal(size=(rows, 4))
     return inputs, inputs[:, 0] > 0
+
+def walks(*, steps: int = 5):
+    walks = np.random.default_rng(0).normal(size=(60, steps)).cumsum(1)
+    return walks, (walks > 0).astype(int)
 
 def words():
     inputs = np.random.default_rng(0).normal(size=(60, 4))
@@ -244,7 +249,7 @@ def test_what_a_function_may_return(name: str, rows: int, classes: int) -> None:
         ({"call": "nothing"}, r"data.call=nothing: expected the dotted name of a function"),
         (
             {"call": "own_arrays.broken"},
-            r"data.call=own_arrays.broken: ZeroDivisionError: division by zero \(own_arrays.py, line 43, in broken\)",
+            r"data.call=own_arrays.broken: ZeroDivisionError: division by zero \(own_arrays.py, line 47, in broken\)",
         ),
         (
             {"call": "own_arrays.make", "row": 3},
@@ -294,3 +299,108 @@ def test_integers_of_another_kind_are_refused() -> None:
     rows = Split(torch.zeros(6, 2, dtype=torch.int32), torch.arange(6) % 2)
     with pytest.raises(UserError, match=r"inputs are torch.int32 of shape .*; expected float32, or int64 for tokens,"):
         Dataset(rows, rows, rows, classes=2, validates_on_test=True)
+
+
+STEPS = RNG.normal([3, -20], [2, 40], (ROWS, 7, 2))
+RISES = (STEPS[:, :, 0] > 3).astype(int)
+
+
+def sequences_of(folder: Path, x: np.ndarray, y: np.ndarray, **settings: Any) -> Dataset:
+    np.savez(folder / "s.npz", x=x, y=y)
+    return arrays(path=str(folder / "s.npz"), **settings)
+
+
+def test_a_class_at_each_step_of_numbers(tmp_path: Path) -> None:
+    """Each feature is standardized over all rows and steps."""
+    targets = RISES.copy()
+    targets[::2, 0] = -100
+    dataset = sequences_of(tmp_path, STEPS, targets, task="sequence")
+    assert (dataset.task, dataset.classes, dataset.sequential, dataset.vocabulary) == ("sequence", 2, True, None)
+    assert dataset.input_shape == (7, 2)
+    assert dataset.note == "inputs are standardized; data.standardize=false leaves them as they are."
+    rows = dataset.train.inputs.double().reshape(-1, 2)
+    torch.testing.assert_close(rows.mean(0), torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(rows.std(0, correction=0), torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-5)
+    assert dataset.resplit is not None
+    again = dataset.resplit(1)
+    assert again.sequential
+    assert again.test.targets.tolist() == targets[again.test_rows].tolist()
+    plain = sequences_of(tmp_path, STEPS[..., 0], targets.astype(float), task="sequence", standardize=False)
+    assert plain.input_shape == (7, 1)
+    assert plain.test.inputs[..., 0].tolist() == STEPS[plain.test_rows, :, 0].astype(np.float32).tolist()
+    assert plain.test.targets.tolist() == targets[plain.test_rows].tolist()
+
+
+def test_a_class_at_each_step_of_tokens(tmp_path: Path) -> None:
+    dataset = sequences_of(tmp_path, TOKENS, np.roll(TOKENS, -1, 1), task="sequence", tokens=True)
+    assert (dataset.task, dataset.vocabulary, dataset.input_shape) == ("sequence", 30, (6,))
+    assert torch.equal(dataset.train.inputs.roll(-1, 1), dataset.train.targets)
+    assert dataset.note == ""
+
+
+def test_one_class_for_a_whole_sequence(tmp_path: Path) -> None:
+    """The same arrays are series by channels unless somebody says that time comes first."""
+    dataset = sequences_of(tmp_path, STEPS, LABELS, sequential=True)
+    assert (dataset.task, dataset.sequential, dataset.input_shape) == ("classification", True, (7, 2))
+    torch.testing.assert_close(dataset.train.inputs.mean((0, 1)), torch.zeros(2), rtol=0, atol=1e-6)
+    channels = sequences_of(tmp_path, STEPS, LABELS)
+    assert not channels.sequential
+    torch.testing.assert_close(channels.train.inputs.mean((0, 2)), torch.zeros(7), rtol=0, atol=1e-6)
+    assert sequences_of(tmp_path, TOKENS, LABELS, sequential=True, tokens=True).vocabulary == 30
+
+
+def test_targets_that_may_be_classes_at_each_step_are_asked_about(tmp_path: Path) -> None:
+    dataset = sequences_of(tmp_path, STEPS, RISES, standardize=False)
+    assert dataset.task == "regression"
+    assert dataset.note == "targets taken as numbers; data.task=sequence for a class at each step."
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "settings", "message"),
+    [
+        (STEPS, LABELS, {}, r"targets of type int64 and shape \(120,\); data.task=sequence needs a class at each step"),
+        (
+            STEPS,
+            RISES[:, :5],
+            {},
+            r"shape \(120, 5\); data.task=sequence .* \(-100: none is asked for\) in shape \(120, 7\)",
+        ),
+        (STEPS, RISES + 0.5, {}, r"targets of type float64 and shape \(120, 7\); data.task=sequence needs a class"),
+        (
+            STEPS,
+            np.where(RISES, "up", "down"),
+            {},
+            r"targets of type <U4 and shape \(120, 7\); data.task=sequence needs",
+        ),
+        (STEPS, RISES - 1, {}, "classes from -1 to 0; expected 0 to 0|there is a single class"),
+        (STEPS, np.full_like(RISES, -100), {}, "a row has no step with a target"),
+        (STEPS[:, :1], RISES[:, :1], {}, r"inputs of shape \(120, 1, 2\); expected at least 2 steps"),
+        (STEPS[:, :0], RISES[:, :0], {}, r"inputs of shape \(120, 0, 2\); expected at least 2 steps"),
+        (
+            STEPS[..., None],
+            RISES,
+            {},
+            r"inputs of shape \(120, 7, 2, 1\); expected sequences, \(rows, steps, features\)",
+        ),
+        (
+            TOKENS[..., None],
+            TOKENS,
+            {"tokens": True},
+            r"inputs of shape \(120, 6, 1\); expected sequences, \(rows, steps\)",
+        ),
+        (TOKENS - 1, TOKENS, {"tokens": True}, "data.tokens=true: a token is -1; expected whole numbers from 0"),
+    ],
+)
+def test_sequences_that_are_none(
+    x: np.ndarray, y: np.ndarray, settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        sequences_of(tmp_path, x, y, task="sequence", **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_returns_sequences() -> None:
+    dataset = function(call="own_arrays.walks", task="sequence")
+    assert (dataset.task, dataset.input_shape, dataset.classes) == ("sequence", (5, 1), 2)
+    assert function(call="own_arrays.walks", sequential=True, task="sequence", steps=9).input_shape == (9, 1)
+    assert "sequential" not in make_job("data=function", "data.call=own_arrays.walks").config.data

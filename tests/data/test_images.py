@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from torchvision.datasets import CIFAR10
 from initlab.base.errors import UserError
 from initlab.data import images
 from initlab.data.dataset import Dataset
+from initlab.sweep.checks import check_job
 from tests.helpers import make_job, train
 
 CIFAR = partial(images.torchvision_images, source="CIFAR10")
@@ -158,3 +160,78 @@ def test_standardizing_a_few_rows_at_a_time_is_standardizing(monkeypatch: pytest
     whole = load()
     monkeypatch.setattr("initlab.data.assemble.ROWS_AT_ONCE", 7)
     torch.testing.assert_close(load().test.inputs, whole.test.inputs)
+
+
+def as_pictures(data: Dataset, shape: tuple[int, int, int], order: np.ndarray | None = None) -> list[np.ndarray]:
+    """The rows of all parts as pictures again, their pixels put back by hand."""
+    channels, height, width = shape
+    pictures = []
+    for part in (data.train, data.val, data.test):
+        found = np.full((len(part), *shape), np.nan, np.float32)
+        for step in range(height * width):
+            place = step if order is None else order[step]
+            found[:, :, place // width, place % width] = part.inputs[:, step].numpy()
+        assert part.inputs.shape == (len(part), height * width, channels)
+        pictures.append(found)
+    return pictures
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_pixels_one_by_one_are_those_of_the_pictures(standardize: bool, cifar: Path, small_data: Path) -> None:
+    """As they are to the bit; standardized but for the order of the sums that the moments are made of."""
+    loads: tuple[tuple[Callable[..., Dataset], dict[str, Any], tuple[int, int, int]], ...] = (
+        (images.digits, {}, (1, 8, 8)),
+        (IDX["MNIST"], {"dir": str(small_data), "val_fraction": 0.2}, (1, 28, 28)),
+        (CIFAR, {"dir": str(cifar), "val_fraction": 0.2}, (3, 32, 32)),
+    )
+    for load, settings, shape in loads:
+        plain = load(**settings, standardize=standardize)
+        data = load(**settings, standardize=standardize, sequential=True)
+        assert (data.sequential, data.vocabulary, data.task) == (True, None, "classification")
+        assert not plain.sequential
+        for part, pictures in zip((plain.train, plain.val, plain.test), as_pictures(data, shape), strict=True):
+            np.testing.assert_allclose(pictures, part.inputs, rtol=0, atol=1e-5 if standardize else 0)
+        assert torch.equal(data.test.targets, plain.test.targets)
+        assert data.test_rows.equal(plain.test_rows)
+        assert (data.resplit is None) == (plain.resplit is None)
+
+
+def test_permuted_pixels_have_one_order_in_all_splits() -> None:
+    plain = images.digits(standardize=False)
+    data = images.digits(standardize=False, sequential=True, permute_seed=5)
+    rows, own = data.train.inputs[..., 0], plain.train.inputs.flatten(1)
+    order = np.array([int((own == step[:, None]).all(0).nonzero()[0]) for step in rows.T if step.any()])
+    assert len(set(order.tolist())) == len(order) > 55  # some pixels are 0 in all pictures
+    assert sorted(order.tolist()) != order.tolist()
+    assert data.resplit is not None
+    assert plain.resplit is not None
+    lit = [step for step in range(64) if rows[:, step].any()]
+    for seed in (1, 2):
+        again, pictures = data.resplit(seed), plain.resplit(seed)
+        assert again.sequential
+        assert torch.equal(again.test.inputs[:, lit, 0], pictures.test.inputs.flatten(1)[:, order])
+    other = images.digits(standardize=False, sequential=True, permute_seed=6)
+    assert not torch.equal(other.train.inputs, data.train.inputs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"permute_seed": 3}, "data.permute_seed=3: orders pixels that come one by one; set data.sequential=true"),
+        ({"permute_seed": -3, "sequential": True}, "data.permute_seed=-3: expected at least 0"),
+    ],
+)
+def test_orders_of_pixels_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        images.digits(**settings)
+
+
+def test_pixels_one_by_one_are_another_job_whose_network_must_read_them() -> None:
+    job = make_job("data=digits", "data.sequential=true")
+    assert job.fingerprint != make_job("data=digits").fingerprint
+    assert job.config.data["sequential"] is True
+    assert "permute_seed" not in job.config.data
+    with pytest.raises(UserError, match=r"model=cnn needs images .* has shape \(64, 1\); use model=mlp, or rnn, lstm"):
+        check_job(job)
+    (note,) = check_job(make_job("data=digits", "data.sequential=true", "model=mlp"))
+    assert note.startswith("model=mlp: takes the 64 steps of data=digits as one input, without their order")

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, r2_score
 
 from initlab.cohort.tally import Tally
-from initlab.data.dataset import TaskName
+from initlab.data.dataset import NO_TARGET, TaskName
 from initlab.data.tasks import TASKS
 
 MEMBERS, ROWS = 3, 97
@@ -69,3 +69,59 @@ def test_losses_are_torchs() -> None:
     torch.testing.assert_close(
         TASKS["classification"].loss(outputs, classes), F.cross_entropy(outputs, classes, reduction="none")
     )
+
+
+STEPS, CLASSES = 9, 5
+
+
+def sequences(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (members, rows, steps, classes), and classes of which each row is asked another number, at least one."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(MEMBERS, ROWS, STEPS, CLASSES, generator=generator)
+    targets = torch.randint(0, CLASSES, (MEMBERS, ROWS, STEPS), generator=generator)
+    asked = torch.arange(ROWS) % STEPS + 1
+    order = torch.rand(MEMBERS, ROWS, STEPS, generator=generator).argsort(2)
+    return logits, targets.where(order < asked[:, None], NO_TARGET)
+
+
+def test_the_loss_of_a_sequence_is_torchs_mean_over_the_steps_that_ask() -> None:
+    logits, targets = sequences()
+    losses = TASKS["sequence"].loss(logits[0], targets[0])
+    expected = [
+        F.cross_entropy(row, asked, ignore_index=-100) for row, asked in zip(logits[0], targets[0], strict=True)
+    ]
+    torch.testing.assert_close(losses, torch.stack(expected))
+    assert not torch.isclose(losses.mean(), F.cross_entropy(logits[0].flatten(0, 1), targets[0].flatten()), rtol=1e-3)
+
+
+def test_the_gradient_of_a_step_that_does_not_ask_is_zero() -> None:
+    logits, targets = sequences()
+    outputs = logits[0].requires_grad_()
+    TASKS["sequence"].loss(outputs, targets[0]).mean().backward()
+    assert outputs.grad is not None
+    silent = targets[0] == NO_TARGET
+    assert outputs.grad[silent].abs().max() == 0
+    assert outputs.grad[~silent].abs().sum(1).min() > 0
+
+
+@pytest.mark.parametrize("chunks", [(97,), (40, 40, 17), (96, 1)])
+def test_the_score_of_sequences_is_the_mean_over_rows_of_scikit_learns_accuracy(chunks: tuple[int, ...]) -> None:
+    logits, targets = sequences()
+    by_row = [
+        [accuracy_score(y[y != NO_TARGET], p.argmax(-1)[y != NO_TARGET]) for y, p in zip(*member, strict=True)]
+        for member in zip(targets, logits, strict=True)
+    ]
+    np.testing.assert_allclose(tallied("sequence", logits, targets, chunks), np.mean(by_row, axis=1), rtol=1e-12)
+    task = TASKS["sequence"]
+    rows = task.row_scores(task.errors(logits, targets), targets)
+    assert (rows.shape, rows.dtype) == ((MEMBERS, ROWS), torch.float32)
+    np.testing.assert_allclose(rows, by_row, atol=1e-6)
+
+
+def test_answers_at_steps_that_do_not_ask_count_for_nothing() -> None:
+    logits, targets = sequences()
+    changed = torch.where((targets == NO_TARGET).unsqueeze(-1), 50 * torch.randn(logits.shape), logits)
+    task = TASKS["sequence"]
+    torch.testing.assert_close(task.loss(changed[1], targets[1]), task.loss(logits[1], targets[1]))
+    assert torch.equal(task.errors(changed, targets), task.errors(logits, targets))
+    assert torch.equal(task.sums(changed, targets), task.sums(logits, targets))
