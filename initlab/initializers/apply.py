@@ -18,6 +18,7 @@ from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
 from initlab.initializers.slots import find_slots
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
+from initlab.initializers.stored import Stored
 from initlab.modules.batch import Batch
 from initlab.modules.snapshot import Snapshot, undone_on_failure
 from initlab.modules.wrappers import is_sharded, unwrapped
@@ -79,7 +80,8 @@ def fill_model(
     plans = make_plans(model, slots, spec, scheme, known.selection)
     others = other_rules(model, spec.rules, {name for plan in plans for name in plan.names})
     check_hits(spec.rules, [plan.rule for plan in plans if plan.rule] + [rule for _, rule in others], model)
-    _check_needs(model, scheme, known.batch, known.loss)
+    steps = spec.parameters.get("steps") or _steps_of(known.batch)
+    _check_needs(model, scheme, known.batch, known.loss, [slot.stored for slot in slots], steps)
     rows = _checked_batch(model, known.batch) if "batch" in scheme.needs else None
     if scheme.level == "model":
         keeper.keep_all(model)
@@ -105,6 +107,7 @@ def fill_model(
             apart=frozenset(names_apart(model, plans, known.selection)),
             batch=rows,
             loss=known.loss,
+            steps=steps,
             activation=known.activation,
             generator=known.stream_of(seed, scheme.name),
         )
@@ -165,7 +168,12 @@ def _refine(
 
 
 def _check_needs(
-    model: nn.Module, scheme: Scheme, batch: Batch | None, loss: Callable[[Any, Any], Tensor] | None
+    model: nn.Module,
+    scheme: Scheme,
+    batch: Batch | None,
+    loss: Callable[[Any, Any], Tensor] | None,
+    weights: Sequence[Stored],
+    steps: int | None,
 ) -> None:
     """See that a scheme gets what it declares that it needs.
 
@@ -174,6 +182,8 @@ def _check_needs(
         scheme: The scheme, with its `needs`.
         batch: What the user gave, None for nothing; to look at gradients it needs targets, too.
         loss: What the user gave, None for nothing.
+        weights: How each weight of the network is stored.
+        steps: How many steps a sequence has; None where nobody says so.
 
     Raises:
         UserError: something is missing; the message says how to give it.
@@ -192,6 +202,29 @@ def _check_needs(
             f"init={scheme.name} works on residual branches, and {type(model).__name__} names none; choose a residual "
             "network (model=residual_mlp, resnet or vit), or give yours a method residual_branches()"
         )
+    if "recurrent" in scheme.needs and not any(stored.recurrent for stored in weights):
+        raise UserError(
+            f"init={scheme.name} works on weights that act on a state, and {type(model).__name__} has none; choose a "
+            "recurrent network (model=rnn, lstm or gru)"
+        )
+    if "gates" in scheme.needs and not any(stored.gates for stored in weights):
+        raise UserError(
+            f"init={scheme.name} works on the gates of recurrent cells, and {type(model).__name__} has none; choose "
+            "model=lstm or gru"
+        )
+    if "steps" in scheme.needs and steps is None:
+        raise UserError(
+            f"init={scheme.name} depends on the length of the sequences, and nothing says how long they are: set "
+            "init.steps, or give rows of shape (rows, steps, features)"
+        )
+
+
+def _steps_of(batch: Batch | None) -> int | None:
+    """How many steps the sequences of a batch have: rows of vectors, or of tokens; None where it holds none."""
+    inputs = None if batch is None else batch.inputs
+    if not isinstance(inputs, Tensor) or inputs.dim() != (3 if inputs.is_floating_point() else 2):
+        return None
+    return inputs.shape[1]
 
 
 def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:

@@ -26,6 +26,7 @@ class Context:
             them as they are.
         batch: Rows to look at, on the network's device; None where the scheme does not need them.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
+        steps: How many steps the sequences have that a recurrent network reads; None where it is not known.
         activation: The nonlinearity that follows the layers; None where it is not known.
         generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
     """
@@ -35,6 +36,7 @@ class Context:
     apart: frozenset[str]
     batch: Batch | None
     loss: Callable[[Any, Any], Tensor] | None
+    steps: int | None
     activation: Activation | None
     generator: Generator
 
