@@ -16,9 +16,8 @@ from initlab.initializers.norms import neutral_values, norms_of, reset_norm
 from initlab.initializers.plans import make_plans, names_apart, other_rules, output_slots
 from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
-from initlab.initializers.slots import find_slots
+from initlab.initializers.slots import Slot, find_slots
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
-from initlab.initializers.stored import Stored
 from initlab.modules.batch import Batch
 from initlab.modules.snapshot import Snapshot, undone_on_failure
 from initlab.modules.wrappers import is_sharded, unwrapped
@@ -80,8 +79,9 @@ def fill_model(
     plans = make_plans(model, slots, spec, scheme, known.selection)
     others = other_rules(model, spec.rules, {name for plan in plans for name in plan.names})
     check_hits(spec.rules, [plan.rule for plan in plans if plan.rule] + [rule for _, rule in others], model)
-    steps = spec.parameters.get("steps") or _steps_of(known.batch)
-    _check_needs(model, scheme, known.batch, known.loss, [slot.stored for slot in slots], steps)
+    steps = _steps_of(known.batch)
+    _check_needs(model, scheme, known.batch, known.loss)
+    _check_cells(model, scheme, slots, spec.parameters.get("steps") or steps)
     rows = _checked_batch(model, known.batch) if "batch" in scheme.needs else None
     if scheme.level == "model":
         keeper.keep_all(model)
@@ -107,9 +107,9 @@ def fill_model(
             apart=frozenset(names_apart(model, plans, known.selection)),
             batch=rows,
             loss=known.loss,
-            steps=steps,
             activation=known.activation,
             generator=known.stream_of(seed, scheme.name),
+            steps=steps,
         )
         _refine(model, scheme, context, spec.parameters, treatments)
     for name in (name for plan in plans for name, _ in plan.slot.parameters):
@@ -168,12 +168,7 @@ def _refine(
 
 
 def _check_needs(
-    model: nn.Module,
-    scheme: Scheme,
-    batch: Batch | None,
-    loss: Callable[[Any, Any], Tensor] | None,
-    weights: Sequence[Stored],
-    steps: int | None,
+    model: nn.Module, scheme: Scheme, batch: Batch | None, loss: Callable[[Any, Any], Tensor] | None
 ) -> None:
     """See that a scheme gets what it declares that it needs.
 
@@ -182,8 +177,6 @@ def _check_needs(
         scheme: The scheme, with its `needs`.
         batch: What the user gave, None for nothing; to look at gradients it needs targets, too.
         loss: What the user gave, None for nothing.
-        weights: How each weight of the network is stored.
-        steps: How many steps a sequence has; None where nobody says so.
 
     Raises:
         UserError: something is missing; the message says how to give it.
@@ -202,12 +195,26 @@ def _check_needs(
             f"init={scheme.name} works on residual branches, and {type(model).__name__} names none; choose a residual "
             "network (model=residual_mlp, resnet or vit), or give yours a method residual_branches()"
         )
-    if "recurrent" in scheme.needs and not any(stored.recurrent for stored in weights):
+
+
+def _check_cells(model: nn.Module, scheme: Scheme, slots: Sequence[Slot], steps: int | None) -> None:
+    """See that a scheme for recurrent cells finds what it needs.
+
+    Args:
+        model: The network, for the message.
+        scheme: The scheme, with its `needs`.
+        slots: The weights of the network.
+        steps: How many steps a sequence has; None where nobody says so.
+
+    Raises:
+        UserError: something is missing; the message says what to choose or to give.
+    """
+    if "recurrent" in scheme.needs and not any(slot.stored.recurrent for slot in slots):
         raise UserError(
             f"init={scheme.name} works on weights that act on a state, and {type(model).__name__} has none; choose a "
             "recurrent network (model=rnn, lstm or gru)"
         )
-    if "gates" in scheme.needs and not any(stored.gates for stored in weights):
+    if "gates" in scheme.needs and not any(slot.stored.gates for slot in slots):
         raise UserError(
             f"init={scheme.name} works on the gates of recurrent cells, and {type(model).__name__} has none; choose "
             "model=lstm or gru"

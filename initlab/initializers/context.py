@@ -26,9 +26,9 @@ class Context:
             them as they are.
         batch: Rows to look at, on the network's device; None where the scheme does not need them.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
-        steps: How many steps the sequences have that a recurrent network reads; None where it is not known.
         activation: The nonlinearity that follows the layers; None where it is not known.
         generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
+        steps: How many steps the sequences of the batch have; None where there is no batch, or none of sequences.
     """
 
     slots: Sequence[Slot]
@@ -36,9 +36,9 @@ class Context:
     apart: frozenset[str]
     batch: Batch | None
     loss: Callable[[Any, Any], Tensor] | None
-    steps: int | None
     activation: Activation | None
     generator: Generator
+    steps: int | None = None
 
     def rows(self) -> Batch:
         """The batch, for a scheme that declares that it needs one, and therefore has one."""

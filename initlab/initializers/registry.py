@@ -27,9 +27,9 @@ class Scheme:
         name: The name that `init=` and `initialize` take.
         function: Level "weight": `fn(weight, *, …)` fills one weight, shape (out, in, *kernel), in place. It is called
             once for each group of a convolution and each gate of a recurrent layer. It declares by keyword what it
-            uses: `fan`, `gain`, `generator`; `activation`, which follows the layer, or None where it declares that default; `first`, whether it is the
-            network's first weight; `recurrent`, whether it acts on the state of a recurrent layer; `bias`, shape (out,)
-            or None, which it then fills, too; and parameters of its own,
+            uses: `fan`, `gain`, `generator`; `activation`, which follows the layer, and must be known unless there is a
+            default for it; `first`, whether it is the network's first weight; `recurrent`, whether it acts on the state
+            of a recurrent layer; `bias`, shape (out,) or None, which it then fills, too; and parameters of its own,
             which the user may set. It may return a remark on the weight. Level "model": `fn(model, *, context, …)`
             changes a network whose weights `base` has filled, and may return a remark for each parameter's name;
             `context` is an `initializers.context.Context`.

@@ -35,7 +35,9 @@ def forget_bias(model: nn.Module, *, context: Context, value: float = 1.0) -> di
     """
     if not any("f" in slot.stored.gates for slot in context.slots):
         raise UserError(f"init=forget_bias: {type(model).__name__} has no forget gates; use model=lstm, or init=chrono")
-    return _set_biases(context, lambda width: {"f": torch.full((width,), value)}, f"forget gates {value:g}")
+    return _set_biases(
+        context, lambda width: {"f": torch.full((width,), value, device="cpu")}, f"forget gates {value:g}"
+    )
 
 
 @register(
@@ -45,7 +47,12 @@ def forget_bias(model: nn.Module, *, context: Context, value: float = 1.0) -> di
     base="xavier_uniform",
     source="Tallec & Ollivier 2018, arXiv:1804.11188, sec. 2",
 )
-def chrono(model: nn.Module, *, context: Context, steps: int | None = None) -> dict[str, str]:
+def chrono(
+    model: nn.Module,  # noqa: ARG001
+    *,
+    context: Context,
+    steps: int | None = None,
+) -> dict[str, str]:
     """Draw the biases of gates so that cells remember for 2 to T steps, evenly; all else is as `base` is.
 
     In an LSTM b_f = ln u and b_i = −b_f, with u from U(1, T − 1) for each unit. Without input a unit then keeps the
@@ -72,7 +79,8 @@ def chrono(model: nn.Module, *, context: Context, steps: int | None = None) -> d
         raise UserError(f"init.steps={longest}: expected at least 2: over a single step nothing is to be remembered")
 
     def drawn(width: int) -> dict[str, Tensor]:
-        keep = torch.empty(width).uniform_(1, longest - 1, generator=context.generator).log()
+        keep = torch.empty(width, dtype=torch.float64, device="cpu")
+        keep.uniform_(1, longest - 1, generator=context.generator).log_()
         return {"f": keep, "i": -keep, "z": keep}
 
     return _set_biases(context, drawn, f"remembers for 2 to {longest} steps")

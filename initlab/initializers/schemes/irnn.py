@@ -56,5 +56,5 @@ def irnn(
 
 def _keeps_positive(activation: Activation) -> bool:
     """Whether a nonlinearity leaves positive numbers as they are."""
-    some = torch.tensor([0.25, 1.0, 2.0])
+    some = torch.tensor([0.25, 1.0, 2.0], dtype=torch.float32, device="cpu")
     return torch.equal(activation.function(some), some)
