@@ -178,6 +178,8 @@ def probe_job(job: Job) -> Probe:
 
 def _say_remarks(probed: _Probed, console: Console) -> None:
     say(console, f"{probed.verdict}\n")
+    for sentence in probed.probe.recurrence.sentences() if probed.probe.recurrence else ():
+        say(console, f"over time: {sentence}\n")
     reasons = probed.probe.signal.groupby("no_prediction", sort=False)["layer"].agg(["first", "nunique"])
     for reason, row in reasons.iterrows():
         where = f"from {row['first']} on " if row["nunique"] > 1 else f"for {row['first']} "
@@ -194,7 +196,14 @@ def _metadata(probed: _Probed) -> dict[str, Any]:
         "outlook": probed.verdict.outlook,
         "reason": probed.verdict.reason,
         "unseen": dict(probed.probe.unseen),
+        "over_time": [] if probed.probe.recurrence is None else probed.probe.recurrence.sentences(),
     }
+
+
+def _over_time(probe: Probe) -> dict[str, pd.DataFrame]:
+    """The tables of a recurrent network, by their names; none of another."""
+    found = probe.recurrence
+    return {} if found is None else {"eigenvalues": found.eigenvalues, "lags": found.lags}
 
 
 def _write_tables(probed: _Probed) -> None:
@@ -203,6 +212,7 @@ def _write_tables(probed: _Probed) -> None:
         "signal": probe.signal,
         "histograms": probe.histograms,
         "spectrum": probe.spectrum,
+        **_over_time(probe),
     }
     try:
         write_description(job.folder, job.resolved, _metadata(probed))
@@ -223,7 +233,12 @@ def _write_report(study_folder: Path, found: Sequence[_Probed]) -> None:
             probed.job.name,
             dict(probed.job.resolved),
             _metadata(probed),
-            {"signal": probed.probe.signal, "histograms": probed.probe.histograms, "spectrum": probed.probe.spectrum},
+            {
+                "signal": probed.probe.signal,
+                "histograms": probed.probe.histograms,
+                "spectrum": probed.probe.spectrum,
+                **_over_time(probed.probe),
+            },
         )
         for probed in found
     ]

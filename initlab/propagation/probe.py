@@ -30,6 +30,7 @@ from initlab.propagation.layers import Layout, find_layout
 from initlab.propagation.measure import OUTPUT_GRADIENT, Loss, measure, output_numbers
 from initlab.propagation.predict import predict
 from initlab.propagation.prediction import Prediction, weight_law
+from initlab.propagation.recurrence import Recurrence, look_at_recurrence
 from initlab.propagation.signal_table import Snapshot, signal_table, theory_columns
 
 SPECTRUM_ROWS: Final = 8
@@ -154,12 +155,14 @@ class Probe:
         histograms: One row a layer and bin, of the first member.
         spectrum: One row a member, row of the batch and singular value; empty where there is no Jacobian.
         unseen: By the names of the weights of which nothing was measured, the reason.
+        recurrence: How the networks remember; None where none of their weights acts on a state.
     """
 
     signal: pd.DataFrame
     histograms: pd.DataFrame
     spectrum: pd.DataFrame
     unseen: Mapping[str, str]
+    recurrence: Recurrence | None
 
 
 def probe_networks(
@@ -188,7 +191,8 @@ def probe_networks(
     table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
     spread = histograms(networks, layout, batch)
     spectrum = _spectrum(networks, batch, seeds, found, vectorized=vectorized)
-    return Probe(table, spread, spectrum, layout.unseen)
+    recurrence = look_at_recurrence(networks, layout, batch, seeds, vectorized=vectorized)
+    return Probe(table, spread, spectrum, layout.unseen, recurrence)
 
 
 def _probe_signal(
@@ -199,7 +203,11 @@ def _probe_signal(
     measured = measure_networks(networks, layout, batch, direction_seed=seeds[0], vectorized=vectorized, loss=loss)
     found = Prediction(unpredicted=fitted) if fitted else predict_networks(networks, measured, batch)
     snapshot = Snapshot(0, measured, theory_columns(layout, found))
-    return signal_table(layout, [snapshot], seeds, first_seed=seeds[0]), layout, found
+    table = signal_table(layout, [snapshot], seeds, first_seed=seeds[0])
+    slots = find_slots(networks.template)
+    table.attrs["recurrent"] = [slot.layer_name for slot in slots if slot.stored.recurrent]
+    table.attrs["gated"] = [slot.layer_name for slot in slots if slot.stored.gates]
+    return table, layout, found
 
 
 def measure_networks(
@@ -246,12 +254,15 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
     inputs = _single_input(batch)
     if inputs is None or inputs.dim() < 2:
         return Prediction(unpredicted="the inputs are not one tensor of numbers")
+    slots = find_slots(networks.template)
+    if any(slot.stored.recurrent for slot in slots):
+        return Prediction(unpredicted="theory is about weights that act once, and these act on a state at every step")
     laws = {
         slot.layer_name: weight_law(
             networks.parameters[slot.name],
             None if slot.bias_name is None else networks.parameters[slot.bias_name],
         )
-        for slot in find_slots(networks.template)
+        for slot in slots
         if slot.name in networks.parameters
     }
     square = measured[f"{OUTPUT_GRADIENT}_second_moment"]
