@@ -69,7 +69,7 @@ def test_words() -> None:
 
 @pytest.mark.parametrize("kind", ["ours", "torch"])
 def test_eigenvalues_are_those_of_each_gate(kind: str) -> None:
-    """Against Gelfand's formula, the root of a high power's norm; the steps inside one call of torch are not measured."""
+    """By Gelfand's formula, the root of a high power's norm; the steps inside one call of torch are not measured."""
     model = LSTM((STEPS, 3), 2, width=5).double() if kind == "ours" else nn.Sequential(nn.LSTM(3, 5).double(), Take())
     found = look(model)
     assert list(found.eigenvalues["gate"]) == ["i", "f", "g", "o"]
