@@ -28,6 +28,7 @@ SECTIONS: Final = re.compile(r"^(Args|Returns|Raises|Example|Examples|Source|Yie
 # What a command must name beside the scheme, where the default network has not what the scheme needs.
 BESIDE: Mapping[str, str] = MappingProxyType({"pretrained": "init.path=weights.pt", "siren": "activation=sine"})
 BRANCHES: Final = "model=residual_mlp"
+RECURRENT: Final = "model=lstm data=function data.call=mine.walks"
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
         "data": "A data set, with the recipe that it brings: network, optimizer, batch size, epochs.",
@@ -71,6 +72,8 @@ def _scheme(scheme: Scheme) -> Iterator[str]:
     if scheme.bias:
         yield f"- **Biases**: `{scheme.bias}`"
     beside = BRANCHES if "branches" in scheme.needs else BESIDE.get(scheme.name, "")
+    if {"recurrent", "gates"} & set(scheme.needs):
+        beside = RECURRENT
     yield f"\n```sh\npython -m initlab.train init={scheme.name} {beside}".rstrip() + "\n```\n"
     parameters = describe(scheme)["parameters"]
     if parameters:

@@ -178,11 +178,12 @@ def probe_job(job: Job) -> Probe:
 
 
 def _say_remarks(probed: _Probed, console: Console) -> None:
-    start = probed.probe.first_loss
+    start, recurrence = probed.probe.first_loss, probed.probe.recurrence
     says = [
         str(probed.verdict),
         str(start) if start is not None and start.far else "",
         block_words(probed.probe.blocks),
+        *(f"over time: {sentence}" for sentence in (recurrence.sentences() if recurrence else ())),
     ]
     says = [sentence for sentence in says if sentence]
     for number, sentence in enumerate(says, start=1):
@@ -203,6 +204,7 @@ def _metadata(probed: _Probed) -> dict[str, Any]:
         "outlook": probed.verdict.outlook,
         "reason": probed.verdict.reason,
         "unseen": dict(probed.probe.unseen),
+        "over_time": [] if probed.probe.recurrence is None else probed.probe.recurrence.sentences(),
         **_metadata_of_start(probed.probe.first_loss),
     }
 

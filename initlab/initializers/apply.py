@@ -16,7 +16,7 @@ from initlab.initializers.norms import fixed_starts, is_norm, reset_norm
 from initlab.initializers.plans import make_plans, names_apart, other_rules, output_slots
 from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
-from initlab.initializers.slots import find_slots
+from initlab.initializers.slots import Slot, find_slots
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
 from initlab.modules.batch import Batch
 from initlab.modules.snapshot import Snapshot, undone_on_failure
@@ -79,7 +79,9 @@ def fill_model(
     plans = make_plans(model, slots, spec, scheme, known.selection)
     others = other_rules(model, spec.rules, {name for plan in plans for name in plan.names})
     check_hits(spec.rules, [plan.rule for plan in plans if plan.rule] + [rule for _, rule in others], model)
+    steps = _steps_of(known.batch)
     _check_needs(model, scheme, known.batch, known.loss)
+    _check_cells(model, scheme, slots, spec.parameters.get("steps") or steps)
     rows = _checked_batch(model, known.batch) if "batch" in scheme.needs else None
     if scheme.level == "model":
         keeper.keep_all(model)
@@ -107,6 +109,7 @@ def fill_model(
             loss=known.loss,
             activation=known.activation,
             generator=known.stream_of(seed, scheme.name),
+            steps=steps,
         )
         _refine(model, scheme, context, spec.parameters, treatments)
     for name in (name for plan in plans for name, _ in plan.slot.parameters):
@@ -192,6 +195,43 @@ def _check_needs(
             f"init={scheme.name} works on residual branches, and {type(model).__name__} names none; choose a residual "
             "network (model=residual_mlp, resnet or vit), or give yours a method residual_branches()"
         )
+
+
+def _check_cells(model: nn.Module, scheme: Scheme, slots: Sequence[Slot], steps: int | None) -> None:
+    """See that a scheme for recurrent cells finds what it needs.
+
+    Args:
+        model: The network, for the message.
+        scheme: The scheme, with its `needs`.
+        slots: The weights of the network.
+        steps: How many steps a sequence has; None where nobody says so.
+
+    Raises:
+        UserError: something is missing; the message says what to choose or to give.
+    """
+    if "recurrent" in scheme.needs and not any(slot.stored.recurrent for slot in slots):
+        raise UserError(
+            f"init={scheme.name} works on weights that act on a state, and {type(model).__name__} has none; choose a "
+            "recurrent network (model=rnn, lstm or gru)"
+        )
+    if "gates" in scheme.needs and not any(slot.stored.gates for slot in slots):
+        raise UserError(
+            f"init={scheme.name} works on the gates of recurrent cells, and {type(model).__name__} has none; choose "
+            "model=lstm or gru"
+        )
+    if "steps" in scheme.needs and steps is None:
+        raise UserError(
+            f"init={scheme.name} depends on the length of the sequences, and nothing says how long they are: set "
+            "init.steps, or give rows of shape (rows, steps, features)"
+        )
+
+
+def _steps_of(batch: Batch | None) -> int | None:
+    """How many steps the sequences of a batch have: rows of vectors, or of tokens; None where it holds none."""
+    inputs = None if batch is None else batch.inputs
+    if not isinstance(inputs, Tensor) or inputs.dim() != (3 if inputs.is_floating_point() else 2):
+        return None
+    return inputs.shape[1]
 
 
 def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:

@@ -114,9 +114,16 @@ def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treat
     weight = filling.scratch.zeros(slot.weight.shape, _drawn_dtype(slot.weight))
     bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
-    offered: dict[str, Any] = {"fan": slot.fan, "generator": filling.stream_of(slot.name), "first": first}
+    offered: dict[str, Any] = {
+        "fan": slot.fan,
+        "generator": filling.stream_of(slot.name),
+        "first": first,
+        "recurrent": slot.stored.recurrent,
+    }
     if "activation" in scheme.supplied:
-        offered["activation"] = required_activation(filling.known.activation, f"init={scheme.name}", filling.model)
+        offered["activation"] = filling.known.activation
+        if scheme.requires_activation:
+            offered["activation"] = required_activation(filling.known.activation, f"init={scheme.name}", filling.model)
     parts = iter(slot.stored.each_bias(bias)) if bias is not None and by_scheme else iter(())
     remarks: dict[str, None] = {}
     with _unasked(filling.stream_of(f"{slot.name}, unasked")):

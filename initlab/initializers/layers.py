@@ -10,10 +10,11 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from initlab.base.errors import UserError
 from initlab.initializers.library_layers import of_libraries
 from initlab.initializers.stored import AXES, Stored
+from initlab.models.recurrent import GateLinear
 
-# How many gates a recurrent layer stacks in one weight.
+# The gates that a recurrent layer stacks in one weight, in their order; a plain one has a single map, and none.
 GATES: Final = {
-    nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3, nn.RNNCell: 1, nn.LSTMCell: 4, nn.GRUCell: 3,
+    nn.RNN: "", nn.LSTM: "ifgo", nn.GRU: "rzn", nn.RNNCell: "", nn.LSTMCell: "ifgo", nn.GRUCell: "rzn",
 }  # fmt: skip
 RECURRENT: Final = tuple(GATES)
 EMBEDDINGS: Final = (nn.Embedding, nn.EmbeddingBag)
@@ -107,12 +108,17 @@ def _checked(layer: nn.Module, described: Any, where: str) -> dict[str, Stored]:
             raise UserError(f"{where}: {name} has {own[name].numel()} numbers, not {prod(stored.shape)}")
         if stored.bias is not None and stored.bias not in own:
             raise UserError(f"{where}: {name} has no bias {stored.bias}")
+        groups = stored.sizes(own[name])["group"]
+        if stored.gates and len(stored.gates) != groups:
+            raise UserError(f"{where}: {name} holds {groups} groups, and gates={stored.gates} names another number")
         found[name] = stored
     return found
 
 
 def _of_torch(layer: nn.Module) -> dict[str, Stored]:
     """The weights of torch's own kinds of layers."""
+    if isinstance(layer, GateLinear):
+        return {"weight": _of_gates(layer.weight, "bias", layer.gates, recurrent=layer.recurrent)}
     if isinstance(layer, nn.Linear):
         return {"weight": Stored("out in", "bias")}
     if isinstance(layer, _ConvNd):
@@ -137,14 +143,20 @@ def _of_torch(layer: nn.Module) -> dict[str, Stored]:
 
 
 def _of_recurrent(layer: nn.Module) -> Iterator[tuple[str, Stored]]:
-    gates = next(count for kind, count in GATES.items() if isinstance(layer, kind))
+    gates = next(letters for kind, letters in GATES.items() if isinstance(layer, kind))
     names = layer._flat_weights_names if isinstance(layer, nn.RNNBase) else ["weight_ih", "weight_hh"]
     for name in names:
         if name.startswith("weight_hr"):  # an LSTM's projection
             yield name, Stored("out in")
         elif name.startswith("weight_"):
-            shape = _split(getattr(layer, name), gates)
-            yield name, Stored("group out in", name.replace("weight_", "bias_"), shape)
+            bias = name.replace("weight_", "bias_")
+            yield name, _of_gates(getattr(layer, name), bias, gates, recurrent=name.startswith("weight_hh"))
+
+
+def _of_gates(weight: Tensor, bias: str, gates: str, *, recurrent: bool) -> Stored:
+    """A weight in which the maps of several gates stand one below the other."""
+    shape = _split(weight, max(1, len(gates)))
+    return Stored("group out in", bias, shape, recurrent=recurrent, gates=gates)
 
 
 def _split(weight: Tensor, groups: int) -> tuple[int, ...]:

@@ -12,10 +12,10 @@ from initlab.base.spellings import our_value
 
 InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
 Level = Literal["weight", "model"]
-Need = Literal["batch", "loss", "branches"]
+Need = Literal["batch", "loss", "branches", "recurrent", "gates", "steps"]
 
 # What the caller hands to a scheme that declares it; the rest of its keywords are the user's to set.
-SUPPLIED: Final = frozenset({"fan", "generator", "activation", "first", "bias", "context"})
+SUPPLIED: Final = frozenset({"fan", "generator", "activation", "first", "recurrent", "bias", "context"})
 BIAS_LIKE_TORCH: Final = "torch_default"
 
 
@@ -27,8 +27,9 @@ class Scheme:
         name: The name that `init=` and `initialize` take.
         function: Level "weight": `fn(weight, *, …)` fills one weight, shape (out, in, *kernel), in place. It is called
             once for each group of a convolution and each gate of a recurrent layer. It declares by keyword what it
-            uses: `fan`, `gain`, `generator`; `activation`, which follows the layer; `first`, whether it is the
-            network's first weight; `bias`, shape (out,) or None, which it then fills, too; and parameters of its own,
+            uses: `fan`, `gain`, `generator`; `activation`, which follows the layer, and must be known unless there is a
+            default for it; `first`, whether it is the network's first weight; `recurrent`, whether it acts on the state
+            of a recurrent layer; `bias`, shape (out,) or None, which it then fills, too; and parameters of its own,
             which the user may set. It may return a remark on the weight. Level "model": `fn(model, *, context, …)`
             changes a network whose weights `base` has filled, and may return a remark for each parameter's name;
             `context` is an `initializers.context.Context`.
@@ -36,7 +37,8 @@ class Scheme:
         source: The paper, or the library whose rule it is.
         summary: One line that says what it does, for tables.
         aliases: Other names under which it is found, e.g. `he` for `he_normal`.
-        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones).
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"recurrent"`
+            (a weight that acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences).
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and
@@ -70,6 +72,12 @@ class Scheme:
     def supplied(self) -> frozenset[str]:
         """The names in `SUPPLIED` that the function declares, and is therefore given."""
         return SUPPLIED & inspect.signature(self.function).parameters.keys()
+
+    @property
+    def requires_activation(self) -> bool:
+        """Whether the function cannot do without `activation`: it declares it without a default."""
+        declared = inspect.signature(self.function).parameters.get("activation")
+        return declared is not None and declared.default is declared.empty
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
@@ -118,7 +126,8 @@ def register(
         source: The paper, or the library whose rule it is.
         aliases: Other names to find it under; they must be free, too.
         level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
-        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones).
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"recurrent"`
+            (a weight that acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences).
         base: Level "model": the scheme that fills the weights before; None: they are left as they are.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"` for
             U(±1/sqrt(fan_in)).

@@ -40,7 +40,7 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
         )
     if "loss" in scheme.needs:
         arguments.append("batch=(inputs, targets), loss=loss")
-    elif "batch" in scheme.needs:
+    elif "batch" in scheme.needs or ("steps" in scheme.needs and "steps" not in given):
         arguments.append("batch=inputs")
     return "\n".join([*lines, f"initlab.initialize(model, {', '.join(arguments)}, seed=0)"])
 
@@ -58,7 +58,7 @@ def words_on_batch(init: Mapping[str, Any], data: Mapping[str, Any], loss: Mappi
         loss: That of the loss.
     """
     needs = find_scheme(parse_init(init, where="init").scheme).needs
-    if "batch" not in needs:
+    if "batch" not in needs and not ("steps" in needs and init.get("steps") is None):
         return ""
     kind = "a tensor of whole numbers" if data.get("tokens") is True else "a float32 tensor"
     how = "" if data.get("tokens") is True or data.get("standardize") is False else ", standardized as in the study"

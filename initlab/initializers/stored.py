@@ -31,12 +31,18 @@ class Stored:
         bias: Name of the bias that belongs to it; None if there is none.
         shape: The sizes of the dimensions, where the parameter has some of them in one; None: the parameter's shape.
         one_hot: Whether one input at a time is 1 and the others 0, as in an embedding, so that fan_in is 1.
+        recurrent: Whether its inputs are the state that it helped to make at the step before.
+        gates: A letter for each group where these are gates, in the order of the groups: `i`, `f`, `g` and `o` for
+            input, forget, candidate and output, as nn.LSTM has them; `r`, `z` and `n` for reset, update and candidate,
+            as nn.GRU has them, whose z is the share of the state that is kept.
     """
 
     layout: str
     bias: str | None = None
     shape: tuple[int, ...] | None = None
     one_hot: bool = False
+    recurrent: bool = False
+    gates: str = ""
 
     def sizes(self, weight: Tensor) -> dict[str, int]:
         """How many banks, groups, outputs, inputs and places of the kernel a weight has, by these words."""

@@ -4,6 +4,7 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
 
 - Its constructor is `(input_shape, out_features, activation, *, …)`: the shape of one sample, the number of logits, the
   `Activation` whose `module()` makes every nonlinearity, a new one for each place, and what the configuration sets.
+  One whose nonlinearities are part of what it is, as an LSTM's, takes no `activation`.
 - It maps (batch, *input_shape) to (batch, out_features).
 - One that reads sequences step by step declares two keywords more, which it is given: `vocabulary`, how many kinds of
   tokens there are, or None where each step is a vector of numbers: its inputs are (batch, steps), int64, or (batch,

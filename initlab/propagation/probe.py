@@ -32,6 +32,7 @@ from initlab.propagation.layers import Layout, find_layout
 from initlab.propagation.measure import OUTPUT_GRADIENT, Loss, measure, output_numbers
 from initlab.propagation.predict import predict
 from initlab.propagation.prediction import Prediction, weight_law
+from initlab.propagation.recurrence import Recurrence, look_at_recurrence
 from initlab.propagation.signal_table import Snapshot, signal_table, theory_columns
 
 SPECTRUM_ROWS: Final = 8
@@ -158,6 +159,7 @@ class Probe:
         unseen: By the names of the weights of which nothing was measured, the reason.
         first_loss: Where the loss starts; None where there is no loss.
         blocks: One row a member and block with attention; empty where there is none.
+        recurrence: How the networks remember; None where none of their weights acts on a state.
     """
 
     signal: pd.DataFrame
@@ -166,11 +168,14 @@ class Probe:
     unseen: Mapping[str, str]
     first_loss: FirstLoss | None = None
     blocks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    recurrence: Recurrence | None = None
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Its tables by their names in `tables.schema.TABLES`; of those that only some networks have, what there is."""
         some = {"blocks": self.blocks}
+        if self.recurrence is not None:
+            some |= {"eigenvalues": self.recurrence.eigenvalues, "lags": self.recurrence.lags}
         always = {"signal": self.signal, "histograms": self.histograms, "spectrum": self.spectrum}
         return {**always, **{name: table for name, table in some.items() if len(table)}}
 
@@ -202,7 +207,9 @@ def probe_networks(
     spread = histograms(networks, layout, batch)
     spectrum = _spectrum(networks, batch, seeds, found, vectorized=vectorized)
     start = None if loss is None else first_loss(networks, batch, loss)
-    return Probe(table, spread, spectrum, layout.unseen, start, look_at_blocks(networks, batch, seeds))
+    blocks = look_at_blocks(networks, batch, seeds)
+    recurrence = look_at_recurrence(networks, layout, batch, seeds, vectorized=vectorized)
+    return Probe(table, spread, spectrum, layout.unseen, start, blocks, recurrence)
 
 
 def _probe_signal(
@@ -213,7 +220,11 @@ def _probe_signal(
     measured = measure_networks(networks, layout, batch, direction_seed=seeds[0], vectorized=vectorized, loss=loss)
     found = Prediction(unpredicted=fitted) if fitted else predict_networks(networks, measured, batch)
     snapshot = Snapshot(0, measured, theory_columns(layout, found))
-    return signal_table(layout, [snapshot], seeds, first_seed=seeds[0]), layout, found
+    table = signal_table(layout, [snapshot], seeds, first_seed=seeds[0])
+    slots = find_slots(networks.template)
+    table.attrs["recurrent"] = [slot.layer_name for slot in slots if slot.stored.recurrent]
+    table.attrs["gated"] = [slot.layer_name for slot in slots if slot.stored.gates]
+    return table, layout, found
 
 
 def measure_networks(
@@ -260,12 +271,15 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
     inputs = _single_input(batch)
     if inputs is None or inputs.dim() < 2:
         return Prediction(unpredicted="the inputs are not one tensor of numbers")
+    slots = find_slots(networks.template)
+    if any(slot.stored.recurrent for slot in slots):
+        return Prediction(unpredicted="theory is about weights that act once, and these act on a state at every step")
     laws = {
         slot.layer_name: weight_law(
             networks.parameters[slot.name],
             None if slot.bias_name is None else networks.parameters[slot.bias_name],
         )
-        for slot in find_slots(networks.template)
+        for slot in slots
         if slot.name in networks.parameters
     }
     square = measured[f"{OUTPUT_GRADIENT}_second_moment"]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ class Verdict:
 def judge(signal: pd.DataFrame) -> Verdict:
     """Say from a signal table whether the networks can be trained.
 
+    A layer that acts on a state counts once, whatever the number of steps: its gradient is that of all steps together.
     Sizes are mean squares; over members their geometric mean counts, of those that are not zero. The size of a
     gradient is taken over a whole row, so that layers of different widths compare.
 
@@ -52,7 +53,10 @@ def judge(signal: pd.DataFrame) -> Verdict:
 
     Args:
         signal: One row a member and layer, with the columns of `tables.schema.SIGNAL`; of one job, before any training.
+            `signal.attrs["recurrent"]` names the layers that act on a state, `signal.attrs["gated"]` those of gates, if
+            there are any.
     """
+    signal = _steps_as_one(signal)
     layers = _over_members(signal)
     hidden = layers.iloc[:-1] if len(layers) > 1 else layers
     names = list(layers["layer"])
@@ -88,12 +92,41 @@ def unevenness(signal: pd.DataFrame) -> float:
     Returns:
         0 where both keep their mean squares; infinite where one gets lost.
     """
-    layers = _over_members(signal)
+    layers = _over_members(_steps_as_one(signal))
     hidden = layers.iloc[:-1] if len(layers) > 1 else layers
     ends = hidden[["gradient", "pre_second_moment"]].iloc[[0, -1]].to_numpy(np.float64)
     if not (np.isfinite(ends) & (ends > 0)).all():
         return math.inf
     return float(np.abs(np.log(ends[0] / ends[1])).sum())
+
+
+def _steps_as_one(signal: pd.DataFrame) -> pd.DataFrame:
+    """A signal table in which each layer that acts on a state has one row a member, at the place of its first step.
+
+    The gradient's mean squares are summed over the steps, as they are for a layer that sees all steps at once; of all
+    else the mean counts. A number that one step lacks is lacking. Of gates it is not asked whether they are alike for
+    different inputs, or flat: biases that hold them open or shut do that, and are meant to.
+    """
+    names = signal["layer"].str.partition("#")[0]
+    stepwise = names.isin(signal.attrs.get("recurrent", ()))
+    if not stepwise.any():
+        return signal
+
+    def together(column: pd.Series) -> Any:
+        if column.name == "position":
+            return column.min()
+        if not pd.api.types.is_numeric_dtype(column):
+            return column.iloc[0]
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        return numbers.sum() if column.name == "gradient_second_moment" else numbers.mean()
+
+    steps = signal[stepwise].assign(layer=names[stepwise])
+    folded = pd.DataFrame(
+        [{name: together(part[name]) for name in signal} for _, part in steps.groupby(["member", "layer"], sort=False)]
+    )
+    whole = pd.concat([signal[~stepwise], folded], ignore_index=True).sort_values(["member", "position"])
+    gated = whole["layer"].isin(signal.attrs.get("gated", ()))
+    return whole.assign(**{name: whole[name].astype(float).mask(gated) for name in ("correlation", "saturated")})
 
 
 def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:

@@ -12,6 +12,7 @@ from initlab.base.errors import UserError
 from initlab.base.wording import listed
 from initlab.figures.blocks import blocks_by_depth
 from initlab.figures.histograms import MOST_ROWS, activation_histograms
+from initlab.figures.lags import gradient_by_lag
 from initlab.figures.looks import LOOKS, looks_of
 from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
@@ -27,7 +28,7 @@ from initlab.tables.store import read_config, read_metadata, read_table
 
 OUTLOOKS = ("trainable", "hard to train", "not trainable")
 TABLES = ("signal", "histograms", "spectrum")
-SOME_HAVE = ("blocks",)  # tables of some networks only
+SOME_HAVE = ("blocks", "eigenvalues", "lags")  # tables of some networks only
 SHOWN = {
     "pre_second_moment": "pre-activation²",
     "predicted_second_moment": "theory",
@@ -47,8 +48,10 @@ class ProbedJob:
     Attributes:
         name: Name of the job.
         config: Its resolved configuration, as plain data.
-        metadata: How it ran; `outlook` and `reason` are the verdict, `unseen` the weights that were not measured.
-        tables: By name, `signal`, `histograms` and `spectrum`; and `blocks`, where there is attention.
+        metadata: How it ran; `outlook` and `reason` are the verdict, `unseen` the weights that were not measured,
+            `over_time` sentences on how recurrent weights keep a state.
+        tables: By name, `signal`, `histograms` and `spectrum`; `blocks` where there is attention, and of a recurrent
+            network `eigenvalues` and `lags`.
     """
 
     name: str
@@ -102,6 +105,7 @@ def compose_probe_report(jobs: Sequence[ProbedJob], title: str) -> Report:
     sections = [
         _outlook(jobs, labels),
         _signal(jobs, labels),
+        _over_time(jobs, labels),
         *_pictures(jobs, labels),
         _gaps(jobs, labels),
         how_to_repeat(_as_study(jobs, configs, differing)),
@@ -154,6 +158,37 @@ def _signal(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section:
             legend,
         ],
     )
+
+
+def _over_time(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> Section | None:
+    """The section on recurrent networks; None where there are none."""
+    recurrent = [job for job in jobs if "eigenvalues" in job.tables]
+    if not recurrent:
+        return None
+    said: dict[str, list[str]] = {}
+    for job in recurrent:
+        for sentence in job.metadata.get("over_time", ()):
+            said.setdefault(sentence, []).append(labels[job.name])
+    parts: list[Part] = [
+        Points([f"{text}." if len(jobs) == 1 else f"{listed(names, 6)}: {text}." for text, names in said.items()])
+    ]
+    lags = {labels[job.name]: job.tables["lags"] for job in recurrent if len(job.tables["lags"])}
+    if lags:
+        caption = (
+            "Gradient by the state of the first recurrent layer, against how many steps before the last output the "
+            "state is: geometric mean, least and greatest over seeds."
+        )
+        more = f" The first {len(LOOKS)} of {len(lags)} jobs." if len(lags) > len(LOOKS) else ""
+        parts.append(Picture("lags", caption + more, gradient_by_lag(lags, looks_of(labels.values()))))
+    whole = pd.concat([job.tables["eigenvalues"].assign(job=job.name) for job in recurrent], ignore_index=True)
+    whole["gate"] = whole["gate"].fillna("")
+    means = whole.groupby(["job", "weight", "gate"], sort=False)["spectral_radius"].agg(["mean", "min", "max"])
+    means = means.reset_index()
+    shown = pd.DataFrame({"job": means["job"].map(labels), "weight": means["weight"], "gate": means["gate"]})
+    for column in ("mean", "min", "max"):
+        shown[column] = [_cell(value, share=False) for value in means[column]]
+    title = "Largest modulus of the eigenvalues of each recurrent matrix, over seeds."
+    return Section("Over time", [*parts, Table("eigenvalues", title, means, shown, folded=True)])
 
 
 def _pictures(jobs: Sequence[ProbedJob], labels: dict[str, str]) -> list[Section]:

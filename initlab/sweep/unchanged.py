@@ -1,4 +1,4 @@
-"""Whether the activation that is chosen changes anything in a network of the user's own."""
+"""Whether the activation that is chosen changes anything in a network: of the user's own, or with its own gates."""
 
 import inspect
 import json
@@ -25,8 +25,8 @@ def same_but_for_activation(jobs: Sequence[Job]) -> Mapping[str, str]:
     members: dict[str, bool] = {}
     same: dict[str, str] = {}
     for job in jobs:
-        if str(job.config.model["_target_"]).startswith("initlab."):  # those take it, as their contract says
-            continue
+        if str(job.config.model["_target_"]).startswith("initlab.") and takes_activation(job):
+            continue  # it makes their nonlinearities, as their contract says
         first = former.setdefault(_key(job, "activation", "optim.lr"), job)
         if first.config.activation == job.config.activation:
             continue
@@ -55,6 +55,8 @@ def takes_activation(job: Job) -> bool:
 
 def _why(job: Job) -> str:
     target = job.config.model["_target_"]
+    if str(target).startswith("initlab."):
+        return f"activation: model={job.config.model['name']} has nonlinearities of its own"
     how = "makes nothing of its argument activation" if takes_activation(job) else "takes no argument activation"
     return f"activation: model._target_={target} {how}"
 

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 # Raised when a column is added, renamed or means something else; `tables.upgrade` then gets one more step.
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 # What the column `metric` may hold, and how a reader sees it. More is better, and 1 is perfect.
 METRICS: Mapping[str, str] = MappingProxyType({"accuracy": "accuracy", "r2": "R²"})
@@ -183,10 +183,33 @@ BLOCKS = _table(
     ),
 )
 
+EIGENVALUES = _table(
+    ("job", WORD, "name of the job's folder"),
+    ("member", WHOLE, "place in its job, from 0"),
+    ("seed", WHOLE, "of its weights"),
+    ("weight", WORD, "name of the weight that acts on a state"),
+    ("gate", WORD, "letter of the gate, as torch calls it: i, f, g, o, or r, z, n; null for a plain cell"),
+    ("spectral_radius", NUMBER, "the largest modulus of the matrix' eigenvalues"),
+)
+
+LAGS = _table(
+    ("job", WORD, "name of the job's folder"),
+    ("member", WHOLE, "place in its job, from 0"),
+    ("seed", WHOLE, "of its weights"),
+    ("weight", WORD, "name of the weight that acts on a state"),
+    ("lag", WHOLE, "how many steps of it are between the state and the last output"),
+    (
+        "gradient",
+        NUMBER,
+        "norm of the gradient by that state, root mean square over rows, of a random direction of the last outputs",
+    ),
+)
+
 TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {
         **{"members": MEMBERS, "history": HISTORY, "rows": ROWS, "signal": SIGNAL},
-        **{"histograms": HISTOGRAMS, "spectrum": SPECTRUM, "blocks": BLOCKS},
+        **{"histograms": HISTOGRAMS, "spectrum": SPECTRUM},
+        **{"blocks": BLOCKS, "eigenvalues": EIGENVALUES, "lags": LAGS},
     }
 )
 TABLE_ROWS: Mapping[str, str] = MappingProxyType(
@@ -198,5 +221,7 @@ TABLE_ROWS: Mapping[str, str] = MappingProxyType(
         "histograms": "one row a layer and bin: how the values are spread before training",
         "spectrum": "one row a member, row and singular value of the Jacobian before training",
         "blocks": "one row a member and block with attention: what it does to the tokens before training",
+        "eigenvalues": "one row a member, recurrent weight and gate: how it stretches a state before training",
+        "lags": "one row a member, recurrent weight and number of steps back: the gradient against time",
     }
 )

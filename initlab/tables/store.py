@@ -33,7 +33,7 @@ def write_table(folder: Path, name: str, table: pd.DataFrame) -> None:
 
     Args:
         folder: The folder of the job; it is made if it is absent.
-        name: A name of `schema.TABLES`: `members`, `history`, `rows`, `signal`, `histograms` or `spectrum`.
+        name: A name of `schema.TABLES`, such as `members` or `signal`.
         table: Its rows, with the columns of `schema.TABLES[name]`; others are left out.
     """
     arrow = _as_arrow(name, table)
@@ -81,7 +81,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
 
     Args:
         folder: The folder of the job: `outputs/study/init=he`.
-        name: A name of `schema.TABLES`: `members`, `history`, `rows`, `signal`, `histograms` or `spectrum`.
+        name: A name of `schema.TABLES`, such as `members` or `signal`.
 
     Returns:
         The columns of `schema.TABLES[name]`, as `schema.describe_columns(name)` explains them.

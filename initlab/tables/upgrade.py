@@ -20,7 +20,7 @@ def upgrade(name: str, table: pa.Table, version: int) -> pa.Table:
     """Bring a stored table to the columns of this version.
 
     Args:
-        name: A name of `schema.TABLES`: `members`, `history`, `rows`, `signal`, `histograms` or `spectrum`.
+        name: A name of `schema.TABLES`, such as `members` or `signal`.
         table: The rows as they were written.
         version: The schema version that they were written with, at least 1.
 
@@ -50,4 +50,10 @@ def _from_3(_: str, table: pa.Table) -> pa.Table:
     return table  # version 4 adds the table `rows`, which earlier jobs do not have
 
 
-STEPS: Mapping[int, Callable[[str, pa.Table], pa.Table]] = MappingProxyType({1: _from_1, 2: _from_2, 3: _from_3})
+def _from_4(_: str, table: pa.Table) -> pa.Table:
+    return table  # version 5 adds the tables `eigenvalues` and `lags`, which earlier probes do not have
+
+
+STEPS: Mapping[int, Callable[[str, pa.Table], pa.Table]] = MappingProxyType(
+    {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
+)

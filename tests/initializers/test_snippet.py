@@ -79,9 +79,18 @@ def test_the_code_is_short(overrides: list[str], code: str) -> None:
     assert middle == (["from initlab.activations import Activation"] if "Activation(" in code else [])
 
 
+RECURRENT = ("data=function", "data.call=tests.models.helpers.walks", "model=lstm", "model.width=8", "seeds=1")
+
+
 @pytest.mark.parametrize("scheme", sorted(set(list_initializers()) - {"fixup", "pretrained"}))
 def test_every_scheme(scheme: str) -> None:
-    assert_same_weights(make_job(f"init={scheme}", "activation=tanh", *SMALL))
+    cells = {"recurrent", "gates"} & set(list_initializers()[scheme].needs)
+    job = make_job(f"init={scheme}", "activation=relu", *RECURRENT) if cells else None
+    code = assert_same_weights(job or make_job(f"init={scheme}", "activation=tanh", *SMALL))
+    if scheme == "chrono":
+        assert "batch=inputs" in code  # which tell how long sequences are
+        assert words_on_batch({"name": scheme}, {}, {}).startswith("Here inputs are rows")
+        assert "batch=" not in code_of(make_job("init=chrono", "init.steps=9", *RECURRENT))
 
 
 @pytest.mark.parametrize("scheme", PARAMETERS)

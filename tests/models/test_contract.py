@@ -21,6 +21,7 @@ from tests.cohort.test_members import plain_training, state_of
 from tests.helpers import make_job, train
 from tests.models.helpers import scramble
 
+WALKS = ("data=function", "data.call=tests.models.helpers.walks")
 SHAPES = ((13,), (1, 8, 8), (1, 28, 28), (3, 32, 32))
 # A small one of each, with what it has to offer.
 SMALL: dict[str, dict[str, Any]] = {
@@ -30,7 +31,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "plain_cnn": {"depth": 4, "width": 4},
     "resnet": {"blocks": [1, 2], "width": 4},
     "vit": {"patch": 4, "width": 8, "depth": 2, "heads": 2},
+    "rnn": {"width": 6, "depth": 2},
+    "lstm": {"width": 6, "depth": 2},
+    "gru": {"width": 6, "depth": 2},
 }
+RECURRENT = ("rnn", "lstm", "gru")
 RESIDUAL = ("residual_mlp", "resnet", "vit")
 
 
@@ -51,10 +56,17 @@ def class_of(name: str) -> Callable[..., nn.Module]:
 
 
 def build(name: str, shape: tuple[int, ...], activation: str = "tanh") -> nn.Module:
-    return class_of(name)(shape, 5, Activation(activation), **SMALL[name])
+    given = {"activation": Activation(activation)} if takes_activation(name) else {}
+    return class_of(name)(shape, 5, **given, **SMALL[name])
+
+
+def takes_activation(name: str) -> bool:
+    return "activation" in inspect.signature(class_of(name)).parameters
 
 
 def shapes_of(name: str) -> tuple[tuple[int, ...], ...]:
+    if name in RECURRENT:
+        return ((1, 2), (7, 3))
     return SHAPES if "mlp" in name else SHAPES[1:]
 
 
@@ -79,12 +91,16 @@ def test_every_network_is_here() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_its_conf_composes_sets_every_argument_and_builds(name: str) -> None:
-    job = make_job("data=digits", f"model={name}", "activation=gelu")
+    data = WALKS if name in RECURRENT else ("data=digits",)
+    job = make_job(*data, f"model={name}", "activation=gelu")
     parameters = inspect.signature(class_of(name)).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    for told in ("vocabulary", "every_step"):  # by the data
+        assert (told in own) == (name in RECURRENT)
+        own.pop(told, None)
     assert set(job.config.model) == {"name", "_target_", "out_features", *own}
     assert job.config.model["name"] == name
-    assert job.build_model()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    assert job.build_model()(torch.zeros(2, *job.dataset.input_shape)).shape == (2, job.dataset.outputs)
     mnist = make_job("data=mnist", f"model={name}").config.model
     for key, default in own.items():  # a data set may have its own, but the conf's are those of the class
         assert mnist[key] == (list(default) if isinstance(default, tuple) else default), key
@@ -96,7 +112,7 @@ def test_a_row_of_numbers_is_no_image(name: str) -> None:
     if "mlp" in name:
         assert job.build_model()(torch.zeros(2, 13)).shape == (2, 3)
     else:
-        with pytest.raises(UserError, match=rf"model={name} needs images .* use model=mlp"):
+        with pytest.raises(UserError, match=rf"model={name} needs (images|sequences) .* use model=mlp"):
             job.build_model()
 
 
@@ -112,9 +128,9 @@ def test_shapes_and_the_output_layer(name: str) -> None:
         assert isinstance(model.output, nn.Linear)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [name for name in SMALL if takes_activation(name)])
 def test_each_activation_is_a_module_of_its_own(name: str) -> None:
-    """Nothing is applied by a function, and no module stands in two places: what is hooked is seen once a pass."""
+    """Nothing is applied by a function, and no module stands in two places: it is seen once a pass, or once a step."""
     shape = shapes_of(name)[-1]
     model = build(name, shape, "prelu")
     calls: dict[nn.Module, int] = {}
@@ -124,8 +140,8 @@ def test_each_activation_is_a_module_of_its_own(name: str) -> None:
             calls[layer] = 0
             layer.register_forward_hook(lambda layer, *_: calls.update({layer: calls[layer] + 1}))
     model(torch.randn(3, *shape))
-    expected = {"mlp": 2, "residual_mlp": 5, "cnn": 3, "plain_cnn": 4, "resnet": 7, "vit": 2}
-    assert list(calls.values()) == [1] * expected[name]
+    expected = {"mlp": 2, "residual_mlp": 5, "cnn": 3, "plain_cnn": 4, "resnet": 7, "vit": 2, "rnn": 2}
+    assert list(calls.values()) == [shape[0] if name in RECURRENT else 1] * expected[name]
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -192,8 +208,11 @@ def test_vmap_traces_it_without_a_warning(name: str) -> None:
         (("data=digits", "model=plain_cnn", "model.width=4", "model.depth=4"), "loop"),
         (("data=digits", "model=resnet", "model.width=4", "model.blocks=[1,1]"), "loop"),
         (("data=digits", "model=resnet", "model.width=4", "model.norm=none", "model.scalars=true"), "loop"),
+        ((*WALKS, "model=rnn", "model.width=4", "model.depth=2"), "vmap"),
+        ((*WALKS, "model=lstm", "model.width=4"), "vmap"),
+        ((*WALKS, "model=gru", "model.width=4"), "vmap"),
     ],
-    ids=["residual_mlp", "vit", "plain_cnn", "resnet", "resnet with scalars"],
+    ids=["residual_mlp", "vit", "plain_cnn", "resnet", "resnet with scalars", *RECURRENT],
 )
 def test_a_member_equals_the_network_trained_alone(overrides: tuple[str, ...], engine: str) -> None:
     job = make_job(*overrides, "activation=tanh", "optim=momentum", "optim.lr=0.01", "seeds=3", "trainer.max_epochs=1")
