@@ -24,9 +24,11 @@ class Context:
         output: The weight of the output layer, the last of its weights if it has several.
         apart: Names of the output layer's parameters where it has a rule of its own, else empty; the scheme must leave
             them as they are.
-        batch: Rows to look at, on the network's device; None where the scheme does not need them.
+        batch: Rows to look at, on the network's device; None where the scheme has no use for them, or needs none and
+            got none.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
         activation: The nonlinearity that follows the layers; None where it is not known.
+        class_counts: How often each class is asked for, shape (classes,); None where the targets are no classes.
         generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
     """
 
@@ -36,6 +38,7 @@ class Context:
     batch: Batch | None
     loss: Callable[[Any, Any], Tensor] | None
     activation: Activation | None
+    class_counts: Tensor | None
     generator: Generator
 
     def rows(self) -> Batch:

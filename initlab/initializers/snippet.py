@@ -38,9 +38,9 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
         arguments.append(
             f"activation={f'Activation({activation.name!r}, {chosen!r})' if chosen else repr(activation.name)}"
         )
-    if "loss" in scheme.needs:
+    if "loss" in scheme.needs or ("classes" in scheme.needs and spec.parameters.get("shares") is None):
         arguments.append("batch=(inputs, targets), loss=loss")
-    elif "batch" in scheme.needs:
+    elif "batch" in scheme.needs or ("dropout" in scheme.needs and spec.parameters.get("p") is None):
         arguments.append("batch=inputs")
     return "\n".join([*lines, f"initlab.initialize(model, {', '.join(arguments)}, seed=0)"])
 
@@ -57,8 +57,11 @@ def words_on_batch(init: Mapping[str, Any], data: Mapping[str, Any], loss: Mappi
         data: That of the data.
         loss: That of the loss.
     """
-    needs = find_scheme(parse_init(init, where="init").scheme).needs
-    if "batch" not in needs:
+    spec = parse_init(init, where="init")
+    needs = find_scheme(spec.scheme).needs
+    if "classes" in needs and spec.parameters.get("shares") is None:
+        return "Here targets are the classes of all rows to train on, which are counted; inputs and loss are any."
+    if "batch" not in needs and ("dropout" not in needs or spec.parameters.get("p") is not None):
         return ""
     kind = "a tensor of whole numbers" if data.get("tokens") is True else "a float32 tensor"
     how = "" if data.get("tokens") is True or data.get("standardize") is False else ", standardized as in the study"
