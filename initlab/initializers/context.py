@@ -28,8 +28,9 @@ class Context:
             got none.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
         activation: The nonlinearity that follows the layers; None where it is not known.
-        class_counts: How often each class is asked for, shape (classes,); None where the targets are no classes.
         generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
+        class_counts: How often each class is asked for, shape (classes,), for schemes that need classes; None where the
+            targets are none.
     """
 
     slots: Sequence[Slot]
@@ -38,8 +39,8 @@ class Context:
     batch: Batch | None
     loss: Callable[[Any, Any], Tensor] | None
     activation: Activation | None
-    class_counts: Tensor | None
     generator: Generator
+    class_counts: Tensor | None = None
 
     def rows(self) -> Batch:
         """The batch, for a scheme that declares that it needs one, and therefore has one."""

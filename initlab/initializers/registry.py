@@ -36,9 +36,10 @@ class Scheme:
         source: The paper, or the library whose rule it is.
         summary: One line that says what it does, for tables.
         aliases: Other names under which it is found, e.g. `he` for `he_normal`.
-        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"relu"` (as the
-            activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`, `"classes"` (as targets),
-            `"checkpoint"`. The first three are checked before it is called, the others by the scheme itself.
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones),
+            `"relu"` (as the activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`,
+            `"classes"` (as targets), `"checkpoint"`. The first three are checked before it is called, the others by the
+            scheme itself.
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and

@@ -91,7 +91,7 @@ def walks(model: nn.Module) -> bool:
 
 
 def asymmetric(model: nn.Module) -> bool:
-    """One entry of each unit, its bias among them, is of Beta(2, 1), and by far the largest of most; the rest normal."""
+    """One entry of each unit, its bias among them, is of Beta(2, 1), mostly the largest; the rest is normal."""
     for layer in (layer for layer in model.modules() if isinstance(layer, nn.Linear)):
         entries = np.hstack([layer.weight.detach().numpy(), layer.bias.detach().numpy()[:, None]])
         # σ²/2 + E[u]·sqrt(2/π)·σ + E[u²] = 1, solved by numpy.
@@ -144,7 +144,8 @@ def spread(model: nn.Module) -> bool:
 
 @functools.cache
 def second_moment_by_quad(name: str, sigma: float) -> float:
-    function = {"tanh": np.tanh, "relu": lambda z: max(z, 0.0)}[name]
+    functions: dict[str, Callable[[float], float]] = {"tanh": math.tanh, "relu": lambda z: max(z, 0.0)}
+    function = functions[name]
     return float(integrate.quad(lambda z: function(sigma * z) ** 2 * stats.norm.pdf(z), -12, 12, points=[0])[0])
 
 

@@ -45,7 +45,7 @@ def dropout_adjusted(model: nn.Module, *, context: Context, p: float | None = No
     if p is not None and not 0 <= p < 1:
         raise UserError(f"init.p={p:g}: expected a probability in [0, 1)")
     if p is not None:
-        dropped = {slot.name: p for slot in context.slots[1:]}
+        dropped: Mapping[str, float] = {slot.name: p for slot in context.slots[1:]}
     elif context.batch is None:
         raise UserError("init=dropout_adjusted looks where dropout is: give it a batch=inputs, or p=PROBABILITY")
     else:

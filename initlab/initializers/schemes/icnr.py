@@ -17,11 +17,11 @@ from initlab.initializers.slots import Slot
     unlike_theory="repeats its kernels",
 )
 def icnr(model: nn.Module, *, context: Context) -> dict[str, str]:
-    """Repeat each kernel before a pixel shuffle by r for r² channels, so that it starts as nearest-neighbour upsampling.
+    """Repeat each kernel before a pixel shuffle by r for r² channels, so that it repeats pixels at first.
 
-    What the shuffle makes is then what a convolution of a quarter of the channels (r = 2) makes, each pixel r × r times.
-    The first of each r² kernels, as torch orders them, is the one that `base` drew; its bias is repeated, too. All
-    other layers stay as `base` filled them.
+    The shuffle then upsamples by nearest neighbours, without a checkerboard: each pixel of a convolution of as many
+    kernels as are different stands there r × r times. The first of each r² kernels, as torch orders them, is the one
+    that `base` drew; its bias is repeated, too. All other layers stay as `base` filled them.
 
     Args:
         model: A network in which a convolution stands before `nn.PixelShuffle`, in the order of definition; its weights
@@ -43,7 +43,9 @@ def icnr(model: nn.Module, *, context: Context) -> dict[str, str]:
             found = True
             slot = slots.get(before) if before is not None else None
             if slot is None or not isinstance(before, nn.Conv2d):
-                raise UserError(f"init=icnr: no convolution that it may fill stands before {name or 'the pixel shuffle'}")
+                raise UserError(
+                    f"init=icnr: no convolution that it may fill stands before {name or 'the pixel shuffle'}"
+                )
             notes |= _repeat(slot, module.upscale_factor, name)
         elif module in slots or isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             before = module
@@ -60,7 +62,9 @@ def _repeat(slot: Slot, factor: int, shuffle: str) -> dict[str, str]:
     """
     times = factor**2
     if len(slot.weight) % times:
-        raise UserError(f"init=icnr: {slot.name} has {len(slot.weight)} channels, no multiple of {times} as {shuffle} asks")
+        raise UserError(
+            f"init=icnr: {slot.name} has {len(slot.weight)} channels, no multiple of {times} as {shuffle} asks"
+        )
     note = f"{len(slot.weight) // times} kernels, {times} times each, before {shuffle}"
     for tensor in (slot.weight, *([] if slot.bias is None else [slot.bias])):
         _repeat_rows(tensor, times)

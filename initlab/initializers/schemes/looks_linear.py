@@ -71,7 +71,10 @@ def looks_linear(model: nn.Module, *, context: Context, gain: float = 1.0) -> di
         half.copy_(_orthogonal(half, context) * (gain / (slope if reads else 1)))
         row = torch.cat([half, -half], 1) if reads else half
         weight.copy_(torch.cat([row, -row]) if mirrored else row)
-        said = [*(["reads mirrored units"] if reads else []), *(["its second half mirrors the first"] if mirrored else [])]
+        said = [
+            *(["reads mirrored units"] if reads else []),
+            *(["its second half mirrors the first"] if mirrored else []),
+        ]
         notes[slot.name] = ", ".join(said) or "orthogonal"
     if context.batch is not None and context.output in context.slots:
         _check_linear(model, context.batch)
@@ -92,8 +95,8 @@ def slope_of_mirrored(activation: Activation) -> float:
     slope = float(slopes[0])
     if not slope or not torch.allclose(slopes, slopes[:1].expand_as(slopes), rtol=1e-9):
         raise UserError(
-            f"init=looks_linear: φ(z) − φ(−z) is not in proportion to z for {activation.name}; choose relu, leaky_relu, "
-            "gelu, silu or softplus"
+            f"init=looks_linear: φ(z) − φ(−z) is not in proportion to z for {activation.name}; choose relu, "
+            "leaky_relu, gelu, silu or softplus"
         )
     return slope
 
@@ -117,21 +120,31 @@ def _check_chain(model: nn.Module, slots: Sequence[Slot], context: Context) -> N
         leaf = not any(True for _ in module.children())
         if leaf and module not in layers and not isinstance(module, ALLOWED) and nonlinearity_of(module) is None:
             raise UserError(
-                f"init=looks_linear: {name or kind} is {type(module).__name__}, behind which {kind} is not linear; choose "
-                "a chain of dense layers or convolutions without norms and max-pooling"
+                f"init=looks_linear: {name or kind} is {type(module).__name__}, behind which {kind} is not linear; "
+                "choose a chain of dense layers or convolutions without norms and max-pooling"
             )
     free = {slot.name for slot in context.slots}
     for before, slot in zip([None, *slots], slots, strict=False):
-        if slot.blocks != 1 or slot.is_embedding or not isinstance(slot.layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            raise UserError(f"init=looks_linear: {slot.name} is no weight of a dense layer or a convolution in one group")
+        if (
+            slot.blocks != 1
+            or slot.is_embedding
+            or not isinstance(slot.layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        ):
+            raise UserError(
+                f"init=looks_linear: {slot.name} is no weight of a dense layer or a convolution in one group"
+            )
         hidden = slot is not slots[-1]
         if slot.name not in free and (hidden or slot.computed):
             raise UserError(f"init=looks_linear: {slot.name} is left out, and the others need it for their pairs")
         out, entering = next(iter(slot.each())).shape[:2]
         if hidden and out % 2:
-            raise UserError(f"init=looks_linear: {slot.name} has {out} units; to be mirrored they must be even in number")
+            raise UserError(
+                f"init=looks_linear: {slot.name} has {out} units; to be mirrored they must be even in number"
+            )
         if before is not None and entering % next(iter(before.each())).shape[0]:
-            raise UserError(f"init=looks_linear: {slot.name} does not read what {before.name} gives: {kind} is no chain")
+            raise UserError(
+                f"init=looks_linear: {slot.name} does not read what {before.name} gives: {kind} is no chain"
+            )
 
 
 def _check_linear(model: nn.Module, batch: Batch) -> None:
@@ -154,4 +167,6 @@ def _check_linear(model: nn.Module, batch: Batch) -> None:
         return
     error = float((together + nothing - one - other).abs().max())
     if error > CLOSE * max(float(together.abs().max()), float(one.abs().max())):
-        raise UserError(f"init=looks_linear: {type(model).__name__} is not linear with mirrored units; choose another init")
+        raise UserError(
+            f"init=looks_linear: {type(model).__name__} is not linear with mirrored units; choose another init"
+        )

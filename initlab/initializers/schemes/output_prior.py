@@ -45,15 +45,12 @@ def output_prior(
     if slot not in context.slots:
         raise UserError(f"init=output_prior: {slot.name} has a rule of its own, and is what this scheme is about")
     if slot.bias is None or slot.bias_name is None:
-        raise UserError(f"init=output_prior: the output layer, {slot.layer_name or 'the network'}, has no bias; give it one")
+        name = slot.layer_name or "itself"
+        raise UserError(f"init=output_prior: the output layer of {type(model).__name__}, {name}, has no bias")
     if weights == "zero" and slot.other_names:
         raise UserError(f"init=output_prior: {slot.name} is shared with {slot.other_names[0]}; set init.weights=base")
     found = _class_shares(context, shares, outputs=len(slot.bias))
-    if len(slot.bias) == 1:
-        values = (found[1:] / found[:1]).log()
-    else:
-        values = found.log()
-    slot.bias.copy_(values)
+    slot.bias.copy_((found[1:] / found[0]).log() if len(slot.bias) == 1 else found.log())
     notes = {slot.bias_name: f"of shares from {float(found.min()):.3g} to {float(found.max()):.3g}"}
     if weights == "zero":
         slot.weight.zero_()
@@ -79,8 +76,8 @@ def _class_shares(context: Context, shares: Sequence[float] | None, *, outputs: 
             raise UserError(f"init.shares={list(shares)}: expected numbers above 0, one a class")
     elif context.class_counts is None:
         raise UserError(
-            "init=output_prior needs classes to count, and the targets are numbers or not given; choose another init, or "
-            "give it batch=(inputs, classes) and a loss, or shares=[…]"
+            "init=output_prior needs classes to count, and the targets are numbers or not given; choose another "
+            "init, or give it batch=(inputs, classes) and a loss, or shares=[…]"
         )
     else:
         counts = context.class_counts.double().clamp(min=1)

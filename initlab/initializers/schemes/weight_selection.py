@@ -62,9 +62,8 @@ def weight_selection(
         )
         if not fits or (parts.get(name, 1) > 1 and found.shape[0] % parts[name]):
             hint = "; set init.output" if name.startswith(f"{context.output.layer_name}.") else ""
-            raise UserError(
-                f"init.path={path}: {name} is {shape_text(found)} there, which is not as large as {shape_text(value)}{hint}"
-            )
+            there, here = shape_text(found), shape_text(value)
+            raise UserError(f"init.path={path}: {name} is {there} there, which is not as large as {here}{hint}")
         chosen[name] = evenly_chosen(found, value.shape, parts=parts.get(name, 1))
         notes[name] = f"{shape_text(value)} of {shape_text(found)} from {path.name}"
     model.load_state_dict(chosen, strict=False)
