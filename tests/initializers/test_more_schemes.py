@@ -133,7 +133,7 @@ def lstm() -> nn.Module:
         ),
         ("output_prior", nn.Linear(8, 3), {"shares": [0.5, 0.5]}, "2 classes, and the output layer gives 3 numbers"),
         ("output_prior", nn.Linear(8, 2), {"shares": [1.0, 0.0]}, "expected numbers above 0, one a class"),
-        ("output_prior", nn.Linear(8, 3, bias=False), {"shares": [1, 1, 1]}, "the output layer of Linear, itself, has no bias"),
+        ("output_prior", nn.Linear(8, 3, bias=False), {"shares": [1, 1, 1]}, "layer of Linear, itself, has no bias"),
         ("output_prior", nn.Linear(8, 2), {"shares": [1, 2], "output": "zeros"}, "weight has a rule of its own"),
         ("weight_selection", nn.Linear(8, 3), {}, "name the larger network's checkpoint, init.path=FILE"),
         ("vi3nr", nn.Linear(8, 3), {"activation": "tanh", "sigma_p": 0.0}, "init.sigma_p=0.0: expected a pos"),
