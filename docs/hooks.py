@@ -26,7 +26,16 @@ PLACE: Final = re.compile(r"^<!-- from the code: ([\w ]+) -->$", re.MULTILINE)
 SECTIONS: Final = re.compile(r"^(Args|Returns|Raises|Example|Examples|Source|Yields):$", re.MULTILINE)
 
 # What a command must name beside the scheme, where the default network has not what the scheme needs.
-BESIDE: Mapping[str, str] = MappingProxyType({"pretrained": "init.path=weights.pt", "siren": "activation=sine"})
+BESIDE: Mapping[str, str] = MappingProxyType(
+    {
+        "pretrained": "init.path=weights.pt",
+        "siren": "activation=sine",
+        "nguyen_widrow": "activation=tanh",
+        "dropout_adjusted": "model.dropout=0.5",
+        "icnr": "model._target_=my_networks.Upsampling",
+        "weight_selection": "init.path=larger.pt",
+    }
+)
 BRANCHES: Final = "model=residual_mlp"
 RECURRENT: Final = "model=lstm data=function data.call=mine.walks"
 GROUPS: Mapping[str, str] = MappingProxyType(

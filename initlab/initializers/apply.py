@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from initlab.initializers.spec import InitSpec, Rule, scheme_of
 from initlab.modules.batch import Batch
 from initlab.modules.snapshot import Snapshot, undone_on_failure
 from initlab.modules.wrappers import is_sharded, unwrapped
+
+# What a scheme needs if it sends a batch through the network, where there is one.
+LOOKING: Final = frozenset({"batch", "loss", "dropout", "chain"})
 
 
 def initialize_model(
@@ -82,7 +85,7 @@ def fill_model(
     steps = _steps_of(known.batch)
     _check_needs(model, scheme, known.batch, known.loss)
     _check_cells(model, scheme, slots, spec.parameters.get("steps") or steps)
-    rows = _checked_batch(model, known.batch) if "batch" in scheme.needs else None
+    rows = _checked_batch(model, known.batch) if LOOKING & {*scheme.needs} and known.batch is not None else None
     if scheme.level == "model":
         keeper.keep_all(model)
     treatments: dict[str, Treatment] = {}
@@ -108,6 +111,7 @@ def fill_model(
             batch=rows,
             loss=known.loss,
             activation=known.activation,
+            class_counts=_class_counts(known) if "classes" in scheme.needs else None,
             generator=known.stream_of(seed, scheme.name),
             steps=steps,
         )
@@ -234,9 +238,23 @@ def _steps_of(batch: Batch | None) -> int | None:
     return inputs.shape[1]
 
 
-def _checked_batch(model: nn.Module, batch: Batch | None) -> Batch:
+def _class_counts(known: Surroundings) -> Tensor | None:
+    """How often each class is asked for: as the caller counted, else in the targets of the batch; None of numbers.
+
+    Numbers below 0 stand for no class, as in torch's losses; of one output, targets of 0 and 1 are classes, too.
+    """
+    targets = None if known.batch is None else known.batch.targets
+    if known.class_counts is not None or not isinstance(targets, Tensor) or not targets.numel():
+        return known.class_counts
+    whole = not targets.is_floating_point() or bool(((targets == 0) | (targets == 1)).all())
+    if not whole or targets.is_complex():
+        return None
+    classes = targets.flatten().long().cpu()
+    return classes[classes >= 0].bincount()
+
+
+def _checked_batch(model: nn.Module, batch: Batch) -> Batch:
     """The batch on the network's device, after it went through the network once."""
-    assert batch is not None  # the scheme needs one, and was given it
     placed = batch.to(next(model.parameters()).device)
     placed.check(model)
     return placed

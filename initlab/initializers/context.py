@@ -24,11 +24,14 @@ class Context:
         output: The weight of the output layer, the last of its weights if it has several.
         apart: Names of the output layer's parameters where it has a rule of its own, else empty; the scheme must leave
             them as they are.
-        batch: Rows to look at, on the network's device; None where the scheme does not need them.
+        batch: Rows to look at, on the network's device; None where the scheme has no use for them, or needs none and
+            got none.
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
         activation: The nonlinearity that follows the layers; None where it is not known.
         generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
         steps: How many steps the sequences of the batch have; None where there is no batch, or none of sequences.
+        class_counts: How often each class is asked for, shape (classes,), for schemes that need classes; None where the
+            targets are none.
     """
 
     slots: Sequence[Slot]
@@ -39,6 +42,7 @@ class Context:
     activation: Activation | None
     generator: Generator
     steps: int | None = None
+    class_counts: Tensor | None = None
 
     def rows(self) -> Batch:
         """The batch, for a scheme that declares that it needs one, and therefore has one."""

@@ -37,6 +37,8 @@ class Surroundings:
         batch: Rows for schemes that look at data; None where the scheme needs none.
         loss: From outputs and targets to a scalar, for schemes that look at gradients; None where the scheme needs
             none.
+        class_counts: How often each class is asked for in the rows to train on, shape (classes,), int64, for schemes
+            that need classes; None where there are none, or where the targets of the batch are to be counted.
         selection: Which parameters may be touched.
         within: Name of the network in a larger one that it is part of; empty if it is whole. It goes into the names of
             the streams, so that equal parts get numbers of their own.
@@ -45,6 +47,7 @@ class Surroundings:
     activation: Activation | None = None
     batch: Batch | None = None
     loss: Callable[[Any, Any], Tensor] | None = None
+    class_counts: Tensor | None = None
     selection: Selection = EVERYTHING
     within: str = ""
 

@@ -12,7 +12,10 @@ from initlab.base.spellings import our_value
 
 InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
 Level = Literal["weight", "model"]
-Need = Literal["batch", "loss", "branches", "recurrent", "gates", "steps"]
+Need = Literal[
+    "batch", "loss", "branches", "recurrent", "gates", "steps",
+    "relu", "chain", "pixel shuffle", "dropout", "classes", "checkpoint",
+]  # fmt: skip
 
 # What the caller hands to a scheme that declares it; the rest of its keywords are the user's to set.
 SUPPLIED: Final = frozenset({"fan", "generator", "activation", "first", "recurrent", "bias", "context"})
@@ -38,7 +41,10 @@ class Scheme:
         summary: One line that says what it does, for tables.
         aliases: Other names under which it is found, e.g. `he` for `he_normal`.
         needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"recurrent"`
-            (a weight that acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences).
+            (a weight that acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences);
+            `"relu"` (as the activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`,
+            `"classes"` (as targets), `"checkpoint"`. Those up to steps are checked before it is called, the others by
+            the scheme itself.
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and
@@ -60,13 +66,16 @@ class Scheme:
     elementwise: bool = False
     resets_norms: bool = True
     random: bool = True
+    unlike_theory: str = ""
 
     @property
     def beyond_theory(self) -> str | None:
         """Why mean-field theory has nothing to say of its weights, as words that follow its name; None where it has."""
         if "batch" in self.needs:
             return "fits the weights to data"
-        return None if self.random else "draws no random weights"
+        if not self.random:
+            return "draws no random weights"
+        return self.unlike_theory or None
 
     @cached_property
     def supplied(self) -> frozenset[str]:
@@ -108,6 +117,7 @@ def register(
     elementwise: bool = False,
     resets_norms: bool = True,
     random: bool = True,
+    unlike_theory: str = "",
 ) -> Callable[[InitializerFunction], InitializerFunction]:
     """Register the decorated function as a scheme; its docstring's first line becomes the summary.
 
@@ -126,8 +136,7 @@ def register(
         source: The paper, or the library whose rule it is.
         aliases: Other names to find it under; they must be free, too.
         level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
-        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"recurrent"`
-            (a weight that acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences).
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` and what `Scheme` lists.
         base: Level "model": the scheme that fills the weights before; None: they are left as they are.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"` for
             U(±1/sqrt(fan_in)).
@@ -135,6 +144,7 @@ def register(
             and parameters that are no linear map, too; else embeddings are N(0, 0.02²) unless the user says otherwise.
         resets_norms: Whether norm layers start from one and zero with it.
         random: Whether its weights are drawn; mean-field theory is silent about others.
+        unlike_theory: How they differ from independent numbers around 0, e.g. `"mirrors its weights"`.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -152,8 +162,9 @@ def register(
         _check_level(name, function, level)
         summary = function.__doc__.strip().splitlines()[0]
         _SCHEMES[name] = Scheme(
-            name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms, random
-        )
+            name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms, random,
+            unlike_theory,
+        )  # fmt: skip
         _ALIASES.update(dict.fromkeys(aliases, name))
         return function
 

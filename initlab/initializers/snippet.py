@@ -2,11 +2,15 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from initlab.activations import Activation
 from initlab.initializers.registry import find_scheme
 from initlab.initializers.spec import InitSpec, parse_init
+
+# What a batch tells a scheme that needs it, unless the parameter beside does.
+TOLD_BY_ROWS: Final[Mapping[str, str]] = MappingProxyType({"steps": "steps", "dropout": "p"})
 
 
 def code_for(init: Mapping[str, Any], activation: Activation) -> str:
@@ -38,9 +42,11 @@ def code_for(init: Mapping[str, Any], activation: Activation) -> str:
         arguments.append(
             f"activation={f'Activation({activation.name!r}, {chosen!r})' if chosen else repr(activation.name)}"
         )
-    if "loss" in scheme.needs:
+    if "loss" in scheme.needs or ("classes" in scheme.needs and spec.parameters.get("shares") is None):
         arguments.append("batch=(inputs, targets), loss=loss")
-    elif "batch" in scheme.needs or ("steps" in scheme.needs and "steps" not in given):
+    elif "batch" in scheme.needs or any(
+        need in scheme.needs and spec.parameters.get(key) is None for need, key in TOLD_BY_ROWS.items()
+    ):
         arguments.append("batch=inputs")
     return "\n".join([*lines, f"initlab.initialize(model, {', '.join(arguments)}, seed=0)"])
 
@@ -57,8 +63,12 @@ def words_on_batch(init: Mapping[str, Any], data: Mapping[str, Any], loss: Mappi
         data: That of the data.
         loss: That of the loss.
     """
-    needs = find_scheme(parse_init(init, where="init").scheme).needs
-    if "batch" not in needs and not ("steps" in needs and init.get("steps") is None):
+    spec = parse_init(init, where="init")
+    needs = find_scheme(spec.scheme).needs
+    if "classes" in needs and spec.parameters.get("shares") is None:
+        return "Here targets are the classes of all rows to train on, which are counted; inputs and loss are any."
+    told = any(need in needs and spec.parameters.get(key) is None for need, key in TOLD_BY_ROWS.items())
+    if "batch" not in needs and not told:
         return ""
     kind = "a tensor of whole numbers" if data.get("tokens") is True else "a float32 tensor"
     how = "" if data.get("tokens") is True or data.get("standardize") is False else ", standardized as in the study"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import OwnCodeError, RefusedError, UserError
@@ -21,6 +21,7 @@ from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
+from initlab.initializers.apply import LOOKING
 from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
 from initlab.jobs.data import JobData
@@ -320,6 +321,7 @@ class Job:
                     activation=self.activation,
                     batch=self._batch_for(member),
                     loss=lambda outputs, targets: loss(outputs, targets).mean(),
+                    class_counts=self._class_counts_for(member),
                 ),
                 seed=member.seed,
             )
@@ -345,9 +347,14 @@ class Job:
         reason = beyond_theory(self.init)
         return None if reason is None else f"init={reason}"
 
+    def _class_counts_for(self, member: Member) -> Tensor | None:
+        """How common classes are in the training rows of the member's own, for an initializer that needs them."""
+        data = self.dataset_for(member.seed) if "classes" in find_scheme(member.init.scheme).needs else None
+        return None if data is None or data.classes is None else data.class_counts
+
     def _batch_for(self, member: Member) -> Batch | None:
         """Training rows of the member's own for an initializer that looks at data, drawn by its seed."""
-        if not find_scheme(member.init.scheme).needs:
+        if not LOOKING & {*find_scheme(member.init.scheme).needs}:
             return None
         rows = self.dataset_for(member.seed).train
         chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))

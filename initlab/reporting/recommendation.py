@@ -171,9 +171,9 @@ def _why(table: pd.DataFrame, found: Choice) -> list[str]:
         about = "equivalent to the best, or whose mean is within 1 % of it"
     whose = f"Of the {len(found.near)} {about}"
     if len(found.simple) == 1 and len(found.near) > 1:
-        return [f"{whose}, {name} alone only draws weights, without looking at data."]
+        return [f"{whose}, {name} alone only fills weights, without looking at data."]
     if found.simple and len(found.simple) < len(found.near):
-        whose = f"Of the {len(found.simple)} that only draw weights and {about}"
+        whose = f"Of the {len(found.simple)} that only fill weights and {about}"
     if not width > 0:
         first = name == str(table["candidate"].iloc[0])  # which is said already
         return [] if first else [f"{whose}, {name} ranks first."]

@@ -1,7 +1,7 @@
 """What a reader should know before believing the answer, and how the numbers were made."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,6 +13,11 @@ from initlab.results.confidence import ENOUGH_SEEDS, FEW_SEEDS, percent
 from initlab.results.differences import RATE
 from initlab.results.first_losses import first_loss_lines
 from initlab.tables.schema import METRICS
+
+# Schemes that are not `random`; a report is made without torch, and cannot ask them. Of zeros nobody needs to be told.
+DRAW_NOTHING: Final = frozenset(
+    {"constant", "identity", "ones", "pretrained", "sinusoidal", "weight_selection", "zero_hadamard"}
+)
 
 
 def remarks(analysis: Analysis) -> list[str]:
@@ -101,6 +106,13 @@ def _about_seeds(analysis: Analysis) -> list[str]:
         found.append(
             f"Too few seeds to tell how much they scatter, in {len(few)} of {len(table)} cases: {listed(names, 4)}. "
             f"{ENOUGH_SEEDS} tell more."
+        )
+    configs = [analysis.study.configs.get(str(job), {}) for job in analysis.jobs.index]
+    fixed = [name for name in dict.fromkeys(config.get("init.name") for config in configs) if name in DRAW_NOTHING]
+    if fixed:
+        found.append(
+            f"{listed(fixed)} {'draws' if len(fixed) == 1 else 'draw'} no weights: all seeds start from the same "
+            "ones, and differ by the order of the data, by the split, and by what else of a network is drawn."
         )
     return found
 

@@ -21,7 +21,7 @@ class Choice:
         chosen: The candidate's row in `Analysis.candidates`.
         near: Names of the candidates that it was chosen among: the best of those that learned, and those that are
             equivalent to it, or about as good as far as it is decided.
-        simple: Those of `near` that only draw weights, without looking at data or gradients.
+        simple: Those of `near` that only fill weights, without looking at data or gradients.
         indifferent: Whether these are all that trained, so that it does not matter which is used.
     """
 
@@ -42,7 +42,7 @@ def choose_candidate(analysis: Analysis, simple: Collection[str]) -> Choice | No
 
     Args:
         analysis: A study with one condition, as `analyse` returns it.
-        simple: Names of candidates that only draw weights, without looking at data or gradients.
+        simple: Names of candidates that only fill weights, without looking at data or gradients.
 
     Returns:
         The choice; None where no candidate does better than the luckiest untrained network, or clearly better than

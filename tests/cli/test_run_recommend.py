@@ -251,7 +251,7 @@ def test_of_those_that_are_as_good_the_one_that_is_easiest_to_tune() -> None:
     text = " ".join(recommendation_words(found, chosen))
     assert text.startswith("Use xavier, ")
     assert (
-        "Of the 2 that only draw weights and whose mean is within 1 % of the best, xavier has the widest range" in text
+        "Of the 2 that only fill weights and whose mean is within 1 % of the best, xavier has the widest range" in text
     )
     alone = choose_candidate(found, set())
     assert alone is not None

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.initializers import InitReport, Surroundings, initialize_model, parse_init
+from initlab.initializers import InitReport, Surroundings, find_scheme, initialize_model, parse_init
 from initlab.initializers.slots import find_slots
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import measuring
@@ -43,6 +43,11 @@ class Residual(nn.Module):
             signal = torch.relu(signal + second(torch.relu(first(signal))))
         logits: Tensor = self.output(signal)
         return logits
+
+
+def is_special(name: str) -> bool:
+    """Whether a scheme needs more than rows and a loss, so that most networks are refused by it."""
+    return bool(set(find_scheme(name).needs) - {"batch", "loss"})
 
 
 def batch_for(model: nn.Module, *, seed: int = 1) -> Batch:

@@ -13,6 +13,7 @@ from torch import nn
 import initlab
 from initlab.base.errors import UserError
 from initlab.initializers import api
+from tests.initializers.networks import is_special
 
 
 def test_the_examples_in_its_docstring_run() -> None:
@@ -84,7 +85,7 @@ def test_every_scheme_serves_a_transformer_classifier() -> None:
 
     rows = (torch.randint(11, (24, 7)), torch.randint(3, (24,)))
     for name, scheme in initlab.list_initializers().items():
-        if {"branches", "recurrent", "gates"} & set(scheme.needs) or name == "pretrained":
+        if is_special(name):
             continue
         parameters: dict[str, Any] = {"steps": 2} if "steps" in scheme.settable else {}
         model = Classifier()

@@ -18,7 +18,8 @@ from initlab.base.randomness import stream
 from initlab.config.files import CONF
 from initlab.initializers import InitSpec, Surroundings, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
-from tests.initializers import laws_recurrent
+from initlab.initializers.find_activation import find_activation
+from tests.initializers import laws_more, laws_recurrent
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
 Array = np.ndarray[Any, Any]
@@ -186,7 +187,16 @@ def checkpoint(folder: Path) -> Path:
     return folder / "wide.pt"
 
 
-# Scheme → (parameters, network, law). A law is checked under tanh for single layers, under ReLU for networks.
+def checkpoint_for(name: str, folder: Path) -> Path:
+    return laws_more.larger(folder) if name == "weight_selection" else checkpoint(folder)
+
+
+def activation_of(model: nn.Module) -> str:
+    """That of the network's modules; tanh for a single layer."""
+    return found.name if (found := find_activation(model)) is not None else "tanh"
+
+
+# Scheme → (parameters, network, law). A law is checked under tanh for single layers, mostly under ReLU for networks.
 LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "zeros": [({}, wide, equals(lambda out, entering: np.zeros((out, entering))))],
     "ones": [({}, wide, equals(lambda out, entering: np.ones((out, entering))))],
@@ -271,6 +281,7 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "fixup": [({}, Residual, fixup_law)],
     "keep": [({}, counted, equals(lambda out, entering: np.arange(out * entering).reshape(out, entering)))],
     "pretrained": [({"path": "FILE"}, wide, equals(lambda out, entering: np.full((out, entering), 0.5)))],
+    **laws_more.LAWS,
     **laws_recurrent.LAWS,
 }
 CASES = [pytest.param(name, *case, id=f"{name}-{n}") for name, cases in LAWS.items() for n, case in enumerate(cases)]
@@ -301,9 +312,9 @@ def test_weights_follow_the_published_law(
     name: str, parameters: dict[str, Any], network: Callable[[], nn.Module], holds: Holds, tmp_path: Path
 ) -> None:
     if parameters.get("path"):
-        parameters = {"path": str(checkpoint(tmp_path))}
+        parameters = {"path": str(checkpoint_for(name, tmp_path))}
     model = network()
-    fill(model, name, parameters, activation="tanh" if network is wide else "relu")
+    fill(model, name, parameters, activation=activation_of(model))
     assert holds(model)
     for weight in weights_of(model):  # 5 % off is caught, in every single weight
         kept = weight.detach().clone()
@@ -317,9 +328,11 @@ def test_weights_follow_the_published_law(
 @pytest.mark.parametrize("name", LAWS)
 def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_path: Path) -> None:
     """The random state, the modules' modes, and the buffers stay; only schemes without randomness ignore the seed."""
-    own: dict[str, Callable[[], nn.Module]] = {"fixup": Residual, "keep": counted, "pretrained": wide}
-    network = {**own, **laws_recurrent.NETWORKS}.get(name, chain)
-    parameters: dict[str, Any] = {"path": str(checkpoint(tmp_path))} if name == "pretrained" else {}
+    own = {"fixup": Residual, "keep": counted, "pretrained": wide, **laws_more.NETWORKS, **laws_recurrent.NETWORKS}
+    network = own.get(name, chain)
+    parameters = dict(laws_more.OWN_PARAMETERS.get(name, {"path": "FILE"} if name == "pretrained" else {}))
+    if "path" in parameters:
+        parameters["path"] = str(checkpoint_for(name, tmp_path))
     if name in ("metainit", "gradinit", "chrono"):
         parameters["steps"] = 3
     before = torch.random.get_rng_state()
@@ -331,7 +344,7 @@ def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_
         assert not model.training
     first, second, other = (torch.cat([weight.flatten() for weight in weights_of(model)]) for model in models)
     assert torch.equal(first, second)
-    same = name in ("zeros", "ones", "constant", "identity", "keep", "zero_hadamard", "pretrained")
+    same = name in ("zeros", "ones", "constant", "identity", "keep", "zero_hadamard", "pretrained", *laws_more.SEEDLESS)
     assert torch.equal(first, other) == same
     assert torch.equal(before, torch.random.get_rng_state())
 

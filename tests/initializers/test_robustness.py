@@ -18,7 +18,7 @@ from initlab.base.errors import InitializationWarning, OwnCodeError, UserError
 from initlab.initializers import list_initializers
 from initlab.models.residual_mlp import ResidualMLP
 from initlab.models.vision_transformer import VisionTransformer
-from tests.initializers.networks import chain
+from tests.initializers.networks import chain, is_special
 
 LOOKING = [scheme.name for scheme in list_initializers().values() if "batch" in scheme.needs]
 QUICK = {"metainit": {"steps": 2}, "gradinit": {"steps": 2}}
@@ -373,7 +373,7 @@ def test_losses_that_do_not_fit(loss: Any) -> None:
 def test_defaults_of_torch_do_not_count() -> None:
     """Neither its default type of numbers nor its default device."""
     for scheme in list_initializers().values():
-        if scheme.name in ("fixup", "keep", "pretrained") or {"recurrent", "gates"} & set(scheme.needs):
+        if scheme.name == "keep" or is_special(scheme.name):
             continue
         usual, other = Wrapped(), Wrapped()
         inputs = torch.randn(30, 8)

@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from initlab.base.wording import difference_text, interval_text, roughly, settled
+from initlab.initializers import list_initializers
 from initlab.reporting.document import Table
-from initlab.reporting.remarks import remarks
+from initlab.reporting.remarks import DRAW_NOTHING, remarks
 from initlab.reporting.scores import leaderboard, pairs_section
 from initlab.reporting.words import across_data, answer, condition_words
 from initlab.results.analysis import analyse
@@ -375,6 +376,16 @@ def test_how_it_ran_is_said(metadata: dict[str, object], words: str) -> None:
 def test_every_seed_the_same_is_said_in_spite_of_rounding() -> None:
     study = inits(he=[0.97222222] * 10, zeros=0.5 + NOISE[0])
     assert "Every seed has the very same score: he on wine (0.972)." in remarks(analyse(study))
+
+
+def test_seeds_that_start_from_the_same_weights_are_said() -> None:
+    said = (
+        "sinusoidal and identity draw no weights: all seeds start from the same ones, and differ by the order of the "
+        "data, by the split, and by what else of a network is drawn."
+    )
+    study = inits(he=0.9 + NOISE[0], sinusoidal=0.5 + NOISE[1], identity=0.4 + NOISE[2])
+    assert remarks(analyse(study)) == [said]
+    assert {name for name, scheme in list_initializers().items() if not scheme.random} == DRAW_NOTHING
 
 
 def test_a_clean_study_needs_no_remark() -> None:

@@ -84,7 +84,7 @@ def test_among_equals_the_simplest_wins() -> None:
     assert not choice.indifferent
     text = " ".join(recommendation_words(found, choice))
     assert "Equivalent to it: he." in text
-    assert "Of the 2 equivalent to the best, or whose mean is within 1 % of it, he alone only draws weights" in text
+    assert "Of the 2 equivalent to the best, or whose mean is within 1 % of it, he alone only fills weights" in text
 
 
 def test_what_is_undecided_is_near_only_where_its_mean_is() -> None:
@@ -97,7 +97,7 @@ def test_what_is_undecided_is_near_only_where_its_mean_is() -> None:
         assert choice.near == near
         text = " ".join(recommendation_words(found, choice))
         assert "lsuv ranks first of the 3 that trained. Undecided beside it: he." in text
-        assert ("Of the 2 whose mean is within 1 % of the best, he alone only draws weights" in text) == (len(near) > 1)
+        assert ("Of the 2 whose mean is within 1 % of the best, he alone only fills weights" in text) == (len(near) > 1)
 
 
 def test_how_it_stands_beside_torch_is_said() -> None:

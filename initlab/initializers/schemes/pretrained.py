@@ -24,6 +24,7 @@ SHOWN = 4  # names of each kind of mismatch
 @register(
     "pretrained",
     level="model",
+    needs=("checkpoint",),
     source="a checkpoint: safetensors, or a state dict that torch.save wrote",
     random=False,
 )
@@ -53,7 +54,7 @@ def pretrained(
     if path is None:
         raise UserError("init=pretrained: name the checkpoint, init.path=FILE")
     path = Path(path)  # a configuration holds a word
-    held, place = _read_checkpoint(path, member)
+    held, place = read_checkpoint(path, member)
     found = {name.removeprefix(prefix): value for name, value in held.items()}
     for names in _shared_names(model):  # a file may hold a shared tensor once
         present = [name for name in names if name in found]
@@ -66,7 +67,7 @@ def pretrained(
         _listed(
             "of another shape",
             [
-                f"{name} {_shape(given[name])} instead of {_shape(value)}"
+                f"{name} {shape_text(given[name])} instead of {shape_text(value)}"
                 for name, value in expected.items()
                 if name in given and given[name].shape != value.shape
             ],
@@ -91,10 +92,10 @@ def where_found(path: str | Path, member: int | None = None) -> str:
     Raises:
         UserError: as `pretrained` raises it of the file.
     """
-    return _read_checkpoint(Path(path), member)[1]
+    return read_checkpoint(Path(path), member)[1]
 
 
-def _read_checkpoint(path: Path, member: int | None) -> tuple[dict[str, Tensor], str]:
+def read_checkpoint(path: Path, member: int | None) -> tuple[dict[str, Tensor], str]:
     """Read a state dict without running anything in the file.
 
     Args:
@@ -214,5 +215,6 @@ def _listed(kind: str, names: Sequence[str]) -> str:
     return f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''})"
 
 
-def _shape(tensor: Tensor) -> str:
+def shape_text(tensor: Tensor) -> str:
+    """Its shape in words: `64×32`."""
     return "×".join(map(str, tensor.shape)) or "scalar"

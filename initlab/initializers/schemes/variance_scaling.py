@@ -192,3 +192,22 @@ def torch_default(weight: Tensor, *, fan: Fan, generator: Generator) -> None:
         generator: The only source of randomness, on the CPU.
     """
     _fill_uniform(weight, 1 / math.sqrt(3 * fan.fan_in), generator=generator)
+
+
+@register("spectral", source="Yang et al. 2023, arXiv:2310.17813")
+def spectral(weight: Tensor, *, fan: Fan, gain: float = 1.0, generator: Generator) -> None:
+    """Fill `weight` from N(0, gain²/fan_in · min(1, fan_out/fan_in)), so that its spectral norm suits any width.
+
+    Signals and their changes keep their size at every width if each weight has a spectral norm of the order of
+    sqrt(fan_out/fan_in). That of a Gaussian matrix of this scale is 1 to 2 times as large, 1 + sqrt(the smaller over
+    the larger fan): derived from σ·(sqrt(fan_in) + sqrt(fan_out)), and measured. For that its updates must scale, too,
+    at rates in proportion to fan_out/fan_in, which is a matter of the optimizer.
+
+    Args:
+        weight: Filled in place, shape (out, in, *kernel).
+        fan: Fans of the layer, which both count.
+        gain: Factor on the standard deviation, above 0; a rule such as "moment" is made a number first (`gain_value`).
+        generator: The only source of randomness, on the CPU.
+    """
+    std = gain / math.sqrt(fan.fan_in) * min(1.0, math.sqrt(fan.fan_out / fan.fan_in))
+    _fill_normal(weight, std, truncated=False, generator=generator)
