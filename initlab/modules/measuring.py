@@ -123,9 +123,9 @@ def slopes_of(
 def differentiable(model: nn.Module) -> Iterator[None]:
     """Let a network be differentiated as often as one likes while this context lasts.
 
-    torch's fused attention, fused recurrent layers and hard sigmoid have no second derivative, its batch norm no third,
-    and its PReLU none for several members and directions at once: all are replaced by what gives the same numbers and
-    has all derivatives.
+    torch's fused attention and hard sigmoid have no second derivative, its batch norm no third, and its PReLU and fused
+    recurrent layers none for several members and directions at once: all are replaced by what gives the same numbers
+    and has all derivatives.
 
     Args:
         model: A network within `measuring`: its batch norms normalize by the batch.
