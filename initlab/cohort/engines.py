@@ -193,7 +193,8 @@ def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
 
     Args:
         requested: `vmap`, `loop`, or `auto`: loop for convolutions on a CPU, where vmap's grouped convolutions are
-            slow, and for models that vmap cannot trace; else vmap.
+            slow, for torch's recurrent layers, whose fused kernels vmap calls member by member, and for models that
+            vmap cannot trace; else vmap.
         stack: The members, on the device that trains.
         sample: A few rows to try vmap with, shape (rows, *input_shape), on the same device.
 
@@ -203,6 +204,8 @@ def choose_engine(requested: str, stack: Stack, sample: Tensor) -> str:
     if requested == "loop":
         return "loop"
     if requested == "auto" and has_convolutions(stack.template) and sample.device.type == "cpu":
+        return "loop"
+    if requested == "auto" and any(isinstance(layer, nn.RNNBase) for layer in stack.template.modules()):
         return "loop"
     try:
         VmapEngine(stack, Loss(cross_entropy), torch.no_grad).trace(sample)

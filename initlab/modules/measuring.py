@@ -123,8 +123,9 @@ def slopes_of(
 def differentiable(model: nn.Module) -> Iterator[None]:
     """Let a network be differentiated as often as one likes while this context lasts.
 
-    torch's fused attention and hard sigmoid have no second derivative, its batch norm no third, and its PReLU none for
-    several members and directions at once: all are replaced by what gives the same numbers and has all derivatives.
+    torch's fused attention and hard sigmoid have no second derivative, its batch norm no third, and its PReLU and fused
+    recurrent layers none for several members and directions at once: all are replaced by what gives the same numbers
+    and has all derivatives.
 
     Args:
         model: A network within `measuring`: its batch norms normalize by the batch.
@@ -134,11 +135,27 @@ def differentiable(model: nn.Module) -> Iterator[None]:
     handles += [m.register_forward_hook(_bend) for m in model.modules() if type(m) is nn.PReLU]
     handles += [m.register_forward_hook(_hard_sigmoid) for m in model.modules() if isinstance(m, nn.Hardsigmoid)]
     try:
-        with sdpa_kernel(SDPBackend.MATH):
+        with sdpa_kernel(SDPBackend.MATH), _plain_cells(model):
             yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextlib.contextmanager
+def _plain_cells(model: nn.Module) -> Iterator[None]:
+    """Let torch's recurrent layers run step by step, by elementary operations, where a network has some."""
+    if not any(isinstance(module, nn.RNNBase) for module in model.modules()):
+        yield
+        return
+    fused, fused_on_cuda = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
+    try:
+        torch._C._set_mkldnn_enabled(False)  # `torch.backends.mkldnn.flags` warns of settings that it does not change
+        torch._C._set_cudnn_enabled(False)
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(fused)
+        torch._C._set_cudnn_enabled(fused_on_cuda)
 
 
 def _normalize_by_batch(norm: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:

@@ -174,7 +174,7 @@ def _adding(model: nn.Module, added: Mapping[str, list[Tensor]]) -> Iterator[Non
 
 def _on_gradient(table: pd.DataFrame | None) -> str:
     if table is None:
-        return "its steps run inside one call, so that the gradient against time is not measured"
+        return "the gradient against time is not measured, as no call of it for several steps is seen"
     positive = table["gradient"].where(table["gradient"] > 0)
     logarithms = positive.astype(float).map(np.log).groupby(table["lag"]).mean()  # in ascending order of the lags
     lags, sizes = logarithms.index.to_numpy(), np.exp(logarithms.to_numpy(np.float64))

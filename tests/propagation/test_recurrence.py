@@ -11,6 +11,8 @@ from torch import nn
 import initlab
 from initlab.activations import Activation
 from initlab.cli.apps import probe as main
+from initlab.cli.run_probe import probe_job
+from initlab.cohort.engines import choose_engine
 from initlab.figures.lags import gradient_by_lag
 from initlab.models.recurrent import LSTM, RNN
 from initlab.modules.batch import Batch
@@ -19,9 +21,10 @@ from initlab.propagation.layers import find_layout
 from initlab.propagation.recurrence import Recurrence, look_at_recurrence, spectral_radius
 from initlab.propagation.verdict import judge
 from initlab.tables.store import read_table
-from tests.helpers import run
+from tests.helpers import make_job, run
 
 STEPS = 7
+WALKS = ("data=function", "data.call=tests.models.helpers.walks")
 
 
 def look(*models: nn.Module, vectorized: bool = True, features: int = 3) -> Recurrence:
@@ -91,6 +94,36 @@ class Take(nn.Module):
     def forward(self, given: tuple[torch.Tensor, object]) -> torch.Tensor:
         result: torch.Tensor = self.output(given[0])
         return result
+
+
+class Fused(nn.Module):
+    """torch's own layers, in a network of a user's."""
+
+    def __init__(self, input_shape: tuple[int, ...], out_features: int) -> None:
+        super().__init__()
+        self.cells, self.output = nn.LSTM(input_shape[-1], 5, batch_first=True), nn.Linear(5, out_features)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.output(self.cells(inputs)[0][:, -1])
+        return result
+
+
+@pytest.mark.parametrize("scheme", ["chrono", "metainit"])
+def test_torchs_fused_layers_are_probed(scheme: str) -> None:
+    """Their kernel on CPUs failed in the Jacobian, where several directions go back at once."""
+    network = "model._target_=tests.propagation.test_recurrence.Fused"
+    short = ["init.steps=2"] if scheme == "metainit" else []
+    job = make_job(*WALKS, network, f"init={scheme}", *short, "seeds=2")
+    probe = probe_job(job)
+    assert probe.spectrum["singular_value"].notna().all()
+    assert probe.recurrence is not None
+    assert len(probe.recurrence.eigenvalues) == 2 * 4
+    fused = [job.build_member(member) for member in job.members()]
+    assert choose_engine("auto", stack_members(fused), job.dataset.train.inputs[:2]) == "loop"
+    inputs = job.rows_to_look_at().inputs[:1].requires_grad_()
+    slope = torch.autograd.grad(fused[0](inputs).sum(), inputs)[0].norm()
+    own = probe.spectrum[(probe.spectrum["member"] == 0) & (probe.spectrum["row"] == 0)]
+    assert float(own["singular_value"].iloc[0]) == pytest.approx(float(slope), rel=1e-4)
 
 
 def test_what_is_not_finite_has_no_eigenvalue() -> None:
