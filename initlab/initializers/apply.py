@@ -24,6 +24,8 @@ from initlab.modules.wrappers import is_sharded, unwrapped
 
 # What a scheme needs if it sends a batch through the network, where there is one.
 LOOKING: Final = frozenset({"batch", "loss", "dropout", "chain"})
+# The same, and what is told by the shape of a batch alone.
+OF_ROWS: Final = LOOKING | {"steps"}
 
 
 def initialize_model(

@@ -21,7 +21,7 @@ from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
 from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
-from initlab.initializers.apply import LOOKING
+from initlab.initializers.apply import OF_ROWS
 from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
 from initlab.jobs.data import JobData
@@ -354,7 +354,7 @@ class Job:
 
     def _batch_for(self, member: Member) -> Batch | None:
         """Training rows of the member's own for an initializer that looks at data, drawn by its seed."""
-        if not LOOKING & {*find_scheme(member.init.scheme).needs}:
+        if not OF_ROWS & {*find_scheme(member.init.scheme).needs}:
             return None
         rows = self.dataset_for(member.seed).train
         chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))

@@ -98,12 +98,13 @@ def test_its_conf_composes_sets_every_argument_and_builds(name: str) -> None:
     for told in ("vocabulary", "every_step"):  # by the data
         assert (told in own) == (name in RECURRENT)
         own.pop(told, None)
-    assert set(job.config.model) == {"name", "_target_", "out_features", *own}
+    unset = UNSET_OF.get(("model", "_target_", job.config.model["_target_"]), {})  # keys that came later
+    assert {*job.config.model, *unset} == {"name", "_target_", "out_features", *own}
     assert job.config.model["name"] == name
     assert job.build_model()(torch.zeros(2, *job.dataset.input_shape)).shape == (2, job.dataset.outputs)
     mnist = make_job("data=mnist", f"model={name}").config.model
     for key, default in own.items():  # a data set may have its own, but the conf's are those of the class
-        assert mnist[key] == (list(default) if isinstance(default, tuple) else default), key
+        assert {**unset, **mnist}[key] == (list(default) if isinstance(default, tuple) else default), key
 
 
 @pytest.mark.parametrize("name", SMALL)
