@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from initlab.base.errors import UserError
+from initlab.config.names import named_after_files
 from initlab.data.text import text
-from initlab.jobs.data import JobData
+from initlab.jobs.data import JobData, forget_data
+from tests.helpers import make_job
 
 LINES = [f"Line {number} of a small book.\n" for number in range(60)]
 BOOK = "".join(LINES)
@@ -145,3 +147,18 @@ def test_a_text_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.path=.*absent.txt: there is no such file \(seen from "):
         text(path=str(tmp_path / "absent.txt"))
     assert np.all(text(max_characters=2000, context=8).train.targets.numpy() >= 0)
+
+
+def test_a_text_of_ones_own_is_named_after_its_file_and_changes_the_job(tmp_path: Path) -> None:
+    chosen = ("data=wine", "data._target_=initlab.data.text.text", "+data.context=16")
+    path = written(tmp_path, BOOK)
+    job = make_job(*chosen, f"+data.path={path}")
+    before = job.fingerprint
+    assert path in job.made_of
+    forget_data()
+    written(tmp_path, BOOK.replace("small", "large"))
+    assert make_job(*chosen, f"+data.path={path}").fingerprint != before
+    named = named_after_files({"data": {"name": "text", "_target_": "initlab.data.text.text", "path": path}}, [])
+    assert named["data"]["name"] == "book"
+    plain = {"data": {"name": "text", "_target_": "initlab.data.text.text", "path": None}}
+    assert named_after_files(plain, []) == plain
