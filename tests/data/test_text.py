@@ -52,7 +52,7 @@ def test_only_the_beginning_is_taken_where_that_is_asked_for(tmp_path: Path) -> 
     assert len(some.train) + len(some.val) + len(some.test) == 50
     assert some.note.startswith(f"the first 801 of {len(BOOK):,} characters of book.txt")
     assert some.checksum == text(path=written(tmp_path, BOOK[:801]), context=16).checksum
-    whole = text(path=written(tmp_path, BOOK * 200), context=16, max_characters=None)
+    whole = text(path=written(tmp_path, BOOK * 200), context=16, max_characters=10**9)
     assert len(whole.train) + len(whole.val) + len(whole.test) == (200 * len(BOOK) - 1) // 16
 
 
@@ -70,7 +70,7 @@ def test_the_text_that_python_brings() -> None:
 def test_all_of_it_can_be_taken_whatever_its_characters() -> None:
     """Some of Python's topics have characters that no other has, in whatever part these are."""
     for test_fraction in (0.1, 0.5, 0.9):
-        data = text(max_characters=None, context=512, test_fraction=test_fraction)
+        data = text(max_characters=10**9, context=512, test_fraction=test_fraction)
         assert data.vocabulary == data.classes
 
 
