@@ -13,7 +13,7 @@ from initlab.data.limits import LEAST_ROWS, LEAST_STEPS, at_least
 def copy(
     *,
     rows: int = 10_000,
-    steps: int = 40,
+    steps: int = 30,
     symbols: int = 10,
     kinds: int = 8,
     blanks: bool = False,

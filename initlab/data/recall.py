@@ -11,8 +11,8 @@ from initlab.data.limits import LEAST_ROWS, LEAST_STEPS, at_least
 def recall(
     *,
     rows: int = 10_000,
-    steps: int = 32,
-    pairs: int = 6,
+    steps: int = 16,
+    pairs: int = 4,
     kinds: int = 16,
     seed: int = 0,
     test_fraction: float = 0.2,

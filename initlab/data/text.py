@@ -20,7 +20,7 @@ def text(
     *,
     path: str | None = None,
     context: int = 64,
-    max_characters: int | None = 200_000,
+    max_characters: int = 200_000,
     unknown: Literal["refuse", "replace"] = "refuse",
     test_fraction: float = 0.1,
     val_fraction: float = 0.1,
@@ -37,7 +37,7 @@ def text(
     Args:
         path: A file of your own, in UTF-8; None: Python's reference.
         context: Characters in a row, at least 2.
-        max_characters: How many to take, from the beginning; None: all.
+        max_characters: How many to take at most, from the beginning.
         unknown: What becomes of characters that the training part has not: `"refuse"`, or `"replace"` by one token
             more, the same for all of them.
         test_fraction: Share of the windows to test on, in (0, 1).
@@ -47,9 +47,7 @@ def text(
         UserError: a file that is not there or is not in UTF-8, a text that is too short, a fraction that leaves a part
             without rows, or a character that is not known.
     """
-    at_least(context=(context, LEAST_STEPS))
-    if max_characters is not None:
-        at_least(max_characters=(max_characters, 1))
+    at_least(context=(context, LEAST_STEPS), max_characters=(max_characters, 1))
     where = "data=text" if path is None else f"data.path={path}"
     whole = "\n".join(topics[name] for name in sorted(topics)) if path is None else _read(where, path)
     content = whole[:max_characters]

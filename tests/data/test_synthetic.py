@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from initlab.base.errors import UserError
 from initlab.data.dataset import Dataset
 from initlab.data.synthetic import spirals, teacher
+from initlab.jobs.targets import target
 
 
 def rows_of(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +101,11 @@ def test_spirals_can_be_learned_but_not_by_a_line() -> None:
 def test_impossible_teachers(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         teacher(**settings)
+
+
+def test_a_teacher_asks_for_nothing_at_each_step() -> None:
+    with pytest.raises(UserError, match=r"data.task=sequence: expected one of regression, classification"):
+        target("data", {"_target_": "initlab.data.synthetic.teacher", "name": "teacher", "task": "sequence"})
 
 
 def test_impossible_spirals() -> None:

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from initlab.base.errors import UserError
+from initlab.config.names import named_after_files
 from initlab.data.text import text
-from initlab.jobs.data import JobData
+from initlab.jobs.data import JobData, forget_data
+from tests.helpers import make_job
 
 LINES = [f"Line {number} of a small book.\n" for number in range(60)]
 BOOK = "".join(LINES)
@@ -50,7 +52,7 @@ def test_only_the_beginning_is_taken_where_that_is_asked_for(tmp_path: Path) -> 
     assert len(some.train) + len(some.val) + len(some.test) == 50
     assert some.note.startswith(f"the first 801 of {len(BOOK):,} characters of book.txt")
     assert some.checksum == text(path=written(tmp_path, BOOK[:801]), context=16).checksum
-    whole = text(path=written(tmp_path, BOOK * 200), context=16, max_characters=None)
+    whole = text(path=written(tmp_path, BOOK * 200), context=16, max_characters=10**9)
     assert len(whole.train) + len(whole.val) + len(whole.test) == (200 * len(BOOK) - 1) // 16
 
 
@@ -68,7 +70,7 @@ def test_the_text_that_python_brings() -> None:
 def test_all_of_it_can_be_taken_whatever_its_characters() -> None:
     """Some of Python's topics have characters that no other has, in whatever part these are."""
     for test_fraction in (0.1, 0.5, 0.9):
-        data = text(max_characters=None, context=512, test_fraction=test_fraction)
+        data = text(max_characters=10**9, context=512, test_fraction=test_fraction)
         assert data.vocabulary == data.classes
 
 
@@ -145,3 +147,18 @@ def test_a_text_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.path=.*absent.txt: there is no such file \(seen from "):
         text(path=str(tmp_path / "absent.txt"))
     assert np.all(text(max_characters=2000, context=8).train.targets.numpy() >= 0)
+
+
+def test_a_text_of_ones_own_is_named_after_its_file_and_changes_the_job(tmp_path: Path) -> None:
+    chosen = ("data=wine", "data._target_=initlab.data.text.text", "+data.context=16")
+    path = written(tmp_path, BOOK)
+    job = make_job(*chosen, f"+data.path={path}")
+    before = job.fingerprint
+    assert path in job.made_of
+    forget_data()
+    written(tmp_path, BOOK.replace("small", "large"))
+    assert make_job(*chosen, f"+data.path={path}").fingerprint != before
+    named = named_after_files({"data": {"name": "text", "_target_": "initlab.data.text.text", "path": path}}, [])
+    assert named["data"]["name"] == "book"
+    plain = {"data": {"name": "text", "_target_": "initlab.data.text.text", "path": None}}
+    assert named_after_files(plain, []) == plain
