@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.base.errors import UserError
+from initlab.base.errors import RefusedError, UserError
 from initlab.models.parts import check_sizes
 from initlab.models.transformer import (
     TransformerBlock,
@@ -72,9 +72,9 @@ class GPT(nn.Module):
     ) -> None:
         super().__init__()
         if len(input_shape) != (2 if vocabulary is None else 1):
-            raise UserError(
-                "model=gpt needs sequences, (steps, features) of numbers or (steps,) of tokens of a known vocabulary, "
-                f"but a sample has shape {tuple(input_shape)}; use model=mlp, or for images vit"
+            raise RefusedError(
+                "model=gpt needs sequences (steps, features), or (steps,) of tokens of a known vocabulary, but a sample "
+                f"has shape {tuple(input_shape)}; use model=mlp, or for images vit"
             )
         check_sizes(width=width, depth=depth, heads=heads, ratio=ratio)
         check_heads(width, heads)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from initlab.base.errors import UserError
+from initlab.base.errors import RefusedError, UserError
 
 Norms = Mapping[str, Callable[[int], nn.Module]]
 
@@ -144,11 +144,11 @@ def image_shape(input_shape: tuple[int, ...], *, model: str) -> tuple[int, int, 
         model: The network that needs images, by its configured name, for the message.
 
     Raises:
-        UserError: samples do not have three dimensions, so they are no images.
+        RefusedError: samples do not have three dimensions, so they are no images.
     """
     if len(input_shape) != 3:
         instead = "mlp, or rnn, lstm, gru or gpt, which read steps" if len(input_shape) == 2 else "mlp"
-        raise UserError(
+        raise RefusedError(
             f"model={model} needs images (channels, height, width), but a sample has shape {tuple(input_shape)}; "
             f"use model={instead}"
         )

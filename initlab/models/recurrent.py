@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.base.errors import UserError
+from initlab.base.errors import RefusedError
 from initlab.models.parts import check_sizes
 
 
@@ -196,7 +196,7 @@ class RNN(RecurrentNetwork):
         bias: Whether the linear maps have biases.
 
     Raises:
-        UserError: the samples are no sequences, or a size is below 1.
+        UserError: a size is below 1; or, as a RefusedError, the samples are no sequences.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class GatedNetwork(RecurrentNetwork):
         bias: Whether the linear maps have biases.
 
     Raises:
-        UserError: the samples are no sequences, or a size is below 1.
+        UserError: a size is below 1; or, as a RefusedError, the samples are no sequences.
     """
 
     CELL: ClassVar[type[LSTMCell] | type[GRUCell]]
@@ -280,14 +280,14 @@ def _features(shape: tuple[int, ...], vocabulary: int | None, *, model: str) -> 
     """How many numbers a cell reads at each step.
 
     Raises:
-        UserError: a sample has no steps, or more dimensions than a sequence.
+        RefusedError: a sample has no steps, or more dimensions than a sequence.
     """
     expected = "(steps, features)" if vocabulary is None else "(steps,)"
     if len(shape) != (2 if vocabulary is None else 1):
-        raise UserError(
+        raise RefusedError(
             f"model={model} needs sequences {expected}, but a sample has shape {tuple(shape)}; "
             f"use model={'mlp' if len(shape) == 1 else 'cnn'}"
         )
     if not all(shape):
-        raise UserError(f"model={model} needs sequences of at least one step, but a sample has shape {tuple(shape)}")
+        raise RefusedError(f"model={model} needs sequences of at least one step, but a sample has shape {tuple(shape)}")
     return shape[1] if vocabulary is None else vocabulary

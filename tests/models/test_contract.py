@@ -15,6 +15,7 @@ from initlab.base.errors import UserError
 from initlab.cohort.engines import choose_engine, has_convolutions
 from initlab.config.calls import import_target
 from initlab.config.files import CONF
+from initlab.config.names import UNSET_OF
 from initlab.data.module import InMemoryData
 from initlab.modules.stack import stack_members
 from tests.cohort.test_members import plain_training, state_of
@@ -34,9 +35,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "rnn": {"width": 6, "depth": 2},
     "lstm": {"width": 6, "depth": 2},
     "gru": {"width": 6, "depth": 2},
+    "gpt": {"width": 8, "depth": 2, "heads": 2},
 }
 RECURRENT = ("rnn", "lstm", "gru")
-RESIDUAL = ("residual_mlp", "resnet", "vit")
+STEPWISE = (*RECURRENT, "gpt")
+RESIDUAL = ("residual_mlp", "resnet", "vit", "gpt")
 
 
 class Residual(Protocol):
@@ -65,7 +68,7 @@ def takes_activation(name: str) -> bool:
 
 
 def shapes_of(name: str) -> tuple[tuple[int, ...], ...]:
-    if name in RECURRENT:
+    if name in STEPWISE:
         return ((1, 2), (7, 3))
     return SHAPES if "mlp" in name else SHAPES[1:]
 
@@ -91,12 +94,12 @@ def test_every_network_is_here() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_its_conf_composes_sets_every_argument_and_builds(name: str) -> None:
-    data = WALKS if name in RECURRENT else ("data=digits",)
+    data = WALKS if name in STEPWISE else ("data=digits",)
     job = make_job(*data, f"model={name}", "activation=gelu")
     parameters = inspect.signature(class_of(name)).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
     for told in ("vocabulary", "every_step"):  # by the data
-        assert (told in own) == (name in RECURRENT)
+        assert (told in own) == (name in STEPWISE)
         own.pop(told, None)
     unset = UNSET_OF.get(("model", "_target_", job.config.model["_target_"]), {})  # keys that came later
     assert {*job.config.model, *unset} == {"name", "_target_", "out_features", *own}
@@ -141,7 +144,7 @@ def test_each_activation_is_a_module_of_its_own(name: str) -> None:
             calls[layer] = 0
             layer.register_forward_hook(lambda layer, *_: calls.update({layer: calls[layer] + 1}))
     model(torch.randn(3, *shape))
-    expected = {"mlp": 2, "residual_mlp": 5, "cnn": 3, "plain_cnn": 4, "resnet": 7, "vit": 2, "rnn": 2}
+    expected = {"mlp": 2, "residual_mlp": 5, "cnn": 3, "plain_cnn": 4, "resnet": 7, "vit": 2, "rnn": 2, "gpt": 2}
     assert list(calls.values()) == [shape[0] if name in RECURRENT else 1] * expected[name]
 
 
@@ -188,8 +191,9 @@ def test_residual_branches_are_complete_and_in_order(name: str) -> None:
 
 
 def test_one_branch_a_block_and_two_a_transformer_block() -> None:
-    lengths = {name: [len(branch) for branch in branches_of(build(name, (1, 8, 8)))] for name in RESIDUAL}
-    assert lengths == {"residual_mlp": [2, 2], "resnet": [2, 2, 2], "vit": [2, 2, 2, 2]}
+    shapes = {name: shapes_of(name)[-1] for name in RESIDUAL}
+    lengths = {name: [len(branch) for branch in branches_of(build(name, shape))] for name, shape in shapes.items()}
+    assert lengths == {"residual_mlp": [2, 2], "resnet": [2, 2, 2], "vit": [2, 2, 2, 2], "gpt": [2, 2, 2, 2]}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -212,8 +216,9 @@ def test_vmap_traces_it_without_a_warning(name: str) -> None:
         ((*WALKS, "model=rnn", "model.width=4", "model.depth=2"), "vmap"),
         ((*WALKS, "model=lstm", "model.width=4"), "vmap"),
         ((*WALKS, "model=gru", "model.width=4"), "vmap"),
+        ((*WALKS, "model=gpt", "model.width=8", "model.depth=1", "model.residual=layerscale"), "vmap"),
     ],
-    ids=["residual_mlp", "vit", "plain_cnn", "resnet", "resnet with scalars", *RECURRENT],
+    ids=["residual_mlp", "vit", "plain_cnn", "resnet", "resnet with scalars", *STEPWISE],
 )
 def test_a_member_equals_the_network_trained_alone(overrides: tuple[str, ...], engine: str) -> None:
     job = make_job(*overrides, "activation=tanh", "optim=momentum", "optim.lr=0.01", "seeds=3", "trainer.max_epochs=1")
