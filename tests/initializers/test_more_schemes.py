@@ -315,3 +315,14 @@ def test_seeds_of_sines_differ_by_data_alone() -> None:
 )
 def test_theory_is_silent_where_weights_are_no_independent_numbers_around_zero(scheme: str, reason: str | None) -> None:
     assert make_job(f"init={scheme}").fitted == (None if reason is None else f"init={scheme} {reason}")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scheme", ["trunc_normal", "orthogonal", "looks_linear", "rai", "vi3nr", "sinusoidal"])
+def test_numbers_of_half_precision_are_those_of_single_precision_rounded(scheme: str, dtype: torch.dtype) -> None:
+    """Drawn in half precision a cut normal would pile up at its ends, and nothing could be made orthogonal."""
+    usual, half = (nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 4)) for _ in range(2))
+    for model in (usual, half.to(dtype)):
+        initlab.initialize(model, scheme, seed=0)
+    for name, value in usual.state_dict().items():
+        assert torch.equal(value.to(dtype), half.state_dict()[name])

@@ -162,6 +162,12 @@ def test_a_network_of_two_activations_takes_the_code() -> None:
         (["init=he"], ""),
         (["init=lsuv"], "Here inputs are rows to train on, a float32 tensor, standardized as in the study."),
         (["init=lsuv", "data.standardize=false"], "Here inputs are rows to train on, a float32 tensor."),
+        (["init=output_prior", "init.shares=[1,2,3]"], ""),
+        (["init=dropout_adjusted", "init.p=0.5"], ""),
+        (
+            ["init=dropout_adjusted"],
+            "Here inputs are rows to train on, a float32 tensor, standardized as in the study.",
+        ),
         (
             ["init=gradinit", "loss=hinge"],
             "Here inputs are rows to train on, a float32 tensor, standardized as in the study; targets are theirs, and "
@@ -182,6 +188,11 @@ def test_what_the_code_names_is_explained(settings: list[str], words: str) -> No
         assert job.dataset.train.inputs.dtype == torch.float32
         moments = job.dataset.train.inputs.mean(0).abs().max(), (job.dataset.train.inputs.var(0) - 1).abs().max()
         assert (max(moments) < 0.02) == ("standardized" in words)
+
+
+def test_classes_that_are_counted_are_those_of_all_rows() -> None:
+    said = "Here targets are the classes of all rows to train on, which are counted; inputs and loss are any."
+    assert words_on_batch({"name": "output_prior"}, {}, {}) == said
 
 
 def test_a_scheme_of_ones_own_is_imported_first() -> None:
