@@ -73,8 +73,8 @@ class GPT(nn.Module):
         super().__init__()
         if len(input_shape) != (2 if vocabulary is None else 1):
             raise RefusedError(
-                "model=gpt needs sequences (steps, features), or (steps,) of tokens of a known vocabulary, but a sample "
-                f"has shape {tuple(input_shape)}; use model=mlp, or for images vit"
+                "model=gpt needs sequences (steps, features), or (steps,) of tokens of a known vocabulary, but a "
+                f"sample has shape {tuple(input_shape)}; use model=mlp, or for images vit"
             )
         check_sizes(width=width, depth=depth, heads=heads, ratio=ratio)
         check_heads(width, heads)
