@@ -18,6 +18,7 @@ from initlab.base.randomness import stream
 from initlab.config.files import CONF
 from initlab.initializers import InitSpec, Surroundings, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
+from tests.initializers import laws_mup
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
 Array = np.ndarray[Any, Any]
@@ -271,6 +272,7 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "keep": [({}, counted, equals(lambda out, entering: np.arange(out * entering).reshape(out, entering)))],
     "pretrained": [({"path": "FILE"}, wide, equals(lambda out, entering: np.full((out, entering), 0.5)))],
 }
+LAWS |= laws_mup.LAWS
 CASES = [pytest.param(name, *case, id=f"{name}-{n}") for name, cases in LAWS.items() for n, case in enumerate(cases)]
 
 
@@ -319,6 +321,8 @@ def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_
     parameters: dict[str, Any] = {"path": str(checkpoint(tmp_path))} if name == "pretrained" else {}
     if name in ("metainit", "gradinit"):
         parameters["steps"] = 3
+    if name == "mup":
+        parameters["base_width"] = 4
     before = torch.random.get_rng_state()
     models = [network() for _ in range(3)]
     torch.random.set_rng_state(before)
