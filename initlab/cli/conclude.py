@@ -11,6 +11,7 @@ from initlab.cli.tables import summary_table
 from initlab.reporting.document import Report
 from initlab.reporting.markdown import to_markdown
 from initlab.reporting.sections import compose_report, title_of
+from initlab.reporting.width import width_verdicts
 from initlab.reporting.words import answer
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
@@ -46,7 +47,7 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool, margin:
     console.print(table)
     for line in [*baseline_lines(found), *failure_lines(found)]:  # what scores have to be above, and why some are not
         say(console, line)
-    for paragraph in answer(analysis):
+    for paragraph in [*answer(analysis), *width_verdicts(analysis)]:
         say(console, paragraph)
     report = compose_report(analysis, title_of([folder.name], analysis)) if with_report else None
     publish(folder, found, analysis.summary, report)
