@@ -134,7 +134,9 @@ def check_words(panel: str, slopes: pd.DataFrame, unit: str = "step") -> str:
     end = trained[trained["moment"] == moments[-1]]
     moved = end[~(end["slope"].abs() <= FLAT)]
     each = [
-        f"{layer} is not finite or 0 at some width" if np.isnan(slope) else f"{layer} is as width^{slope:.2f}"
+        f"{layer} is 0 or not finite at some width"
+        if np.isnan(slope)
+        else f"{layer} {'grows' if slope > 0 else 'falls'} as width^{slope:.2f}"
         for layer, slope in moved[["layer", "slope"]].to_numpy()
     ]
-    return f"{who}not flat: after {unit} {moments[-1]} {listed(each, len(each))}."
+    return f"{who}not flat: after {unit} {moments[-1]}, {listed(each, len(each))}."
