@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 from initlab.base.errors import UserError
 from initlab.config.calls import check_call, conforms, instead_of_list
 
-
 # What learning rates do with the width of a network; `jobs.scaling` says how.
 SCALINGS: Final = ("standard", "mup", "spectral")
 # The keys of the group `optim` that are initlab's own, beside the rate, and no arguments of the optimizer.

@@ -24,7 +24,8 @@ def width_transfer_curves(found: WidthTransfer) -> Figure:
         >>> width_transfer_curves(found).savefig("width_transfer.png")  # doctest: +SKIP
 
     Args:
-        found: As `results.width_transfer.width_transfer` returns it, if that is not None; the first 12 panels are drawn.
+        found: As `results.width_transfer.width_transfer` returns it, if that is not None; the first 12 panels are
+            drawn.
     """
     names = list(dict.fromkeys(found.points["panel"]))[:MOST_PANELS]
     widths = sorted(found.points["width"].unique())

@@ -14,10 +14,11 @@ and, by `init=mup`, the readout's standard deviation.
 | hidden | m, m | 1/m | 1 | base · m^(−1/2) |
 | readout | m, 1 | 1/m | 1/m | base / m |
 
-In short: 1/entering for optimizers that divide by the gradient's size, leaving/entering for SGD. Why: a unit of the next
-layer adds up `fan_in` products of a weight's step and a signal that it is correlated with, so that they add up like
-fan_in, not like its root. Adam's steps have size lr, so that lr must fall as 1/fan_in. SGD's step is the gradient: of a
-hidden weight 1/width small, as what comes back through a readout of size 1/width is; times fan_in signals that is 1.
+In short: 1/entering for optimizers that divide by the gradient's size, leaving/entering for SGD. Why: a unit of the
+next layer adds up `fan_in` products of a weight's step and a signal that it is correlated with, so that they add up
+like fan_in, not like its root. Adam's steps have size lr, so that lr must fall as 1/fan_in. SGD's step is the gradient:
+of a hidden weight 1/width small, as what comes back through a readout of size 1/width is; times fan_in signals that
+is 1.
 At the input it is as small, but there are no more signals: the rate grows with width. At the readout the gradient is
 the signal itself, of size 1, and width signals add up.
 

@@ -164,8 +164,8 @@ def _notes_on_scaling(job: Job) -> list[str]:
     notes = []
     if job.init.scheme not in ("mup", "zeros") and (job.init.output is None or job.init.output.scheme != "zeros"):
         notes.append(
-            f"optim.scaling=mup: goes with init=mup; with init={job.init.scheme} the outputs at the start do not shrink "
-            "with the width"
+            f"optim.scaling=mup: goes with init=mup; with init={job.init.scheme} the outputs at the start do not "
+            "shrink with the width"
         )
     heads = job.wider_heads
     if heads is not None and job.config.model.get("attention_scale") != "mup":

@@ -76,7 +76,8 @@ class Multiplied(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         bias = self.network.get_parameter("4.bias")
-        return (self.network(inputs) - bias) / self.multiple + bias
+        outputs: Tensor = (self.network(inputs) - bias) / self.multiple + bias
+        return outputs
 
 
 # The factors of MuAdam and MuSGD on the weights of input, hidden layer and readout, at m times the width.
@@ -271,4 +272,5 @@ def test_rates_that_belong_to_an_initializer_do_not_tell_jobs_apart() -> None:
     found = differing_keys({str(place): flat_config(job.resolved) for place, job in enumerate(jobs)})
     assert list(found) == ["init", "model.width"]
     crossed = [make_job("data=wine", f"optim.scaling={scaling}") for scaling in ("standard", "spectral")]
-    assert list(differing_keys({str(k): flat_config(job.resolved) for k, job in enumerate(crossed)})) == ["optim.scaling"]
+    found = differing_keys({str(place): flat_config(job.resolved) for place, job in enumerate(crossed)})
+    assert list(found) == ["optim.scaling"]

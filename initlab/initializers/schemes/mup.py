@@ -13,7 +13,13 @@ from initlab.initializers.registry import register
 @register(
     "mup", level="model", base="lecun_normal", source="Yang & Hu 2021, Tensor Programs V, arXiv:2203.03466, table 3"
 )
-def mup(model: nn.Module, *, context: Context, base_width: int | None = None, readout: str = "scaled") -> dict[str, str]:
+def mup(
+    model: nn.Module,  # noqa: ARG001
+    *,
+    context: Context,
+    base_width: int | None = None,
+    readout: str = "scaled",
+) -> dict[str, str]:
     """Divide the output layer's weights by √m, m = width/base_width, or set them to 0; the rest is as by `base`.
 
     With a base whose variance is c/fan_in, hidden weights then have it too, and the readout (c/fan_in)/m, which is
@@ -37,7 +43,8 @@ def mup(model: nn.Module, *, context: Context, base_width: int | None = None, re
     check_choice("readout", readout, "scaled", "zero")
     if base_width is None:
         raise UserError(
-            "init=mup needs the width at which the network is that of its base; set optim.base_width, or init.base_width"
+            "init=mup needs the width at which the network is that of its base; set optim.base_width, or "
+            "init.base_width"
         )
     width = context.output.fan.fan_in if context.width is None else context.width
     if not 1 <= base_width <= width:
