@@ -51,16 +51,17 @@ def coord_check(study: Study) -> CoordCheck | None:
     if WIDTH not in differing or not all(isinstance(width, int) for width in differing[WIDTH]):
         return None
     others = differing[[key for key in differing if key != WIDTH]]
+    widths = {str(job): int(width) for job, width in differing[WIDTH].items()}
     tables = []
     for job, folder in study.folders.items():
-        if not (folder / "signal.parquet").exists():
+        if job not in widths or not (folder / "signal.parquet").exists():
             continue
         try:
             signal = read_table(folder, "signal")
         except UserError:  # of another version
             continue
         panel = label_of(others, job) if len(others.columns) else ""
-        tables.append(signal.assign(panel=panel, width=int(differing.loc[job, WIDTH])))
+        tables.append(signal.assign(panel=panel, width=widths[job]))
     return None if not tables else check_of(pd.concat(tables, ignore_index=True), "step" if _steps(study) else "epoch")
 
 
@@ -126,7 +127,7 @@ def check_words(panel: str, slopes: pd.DataFrame, unit: str = "step") -> str:
     flat = [moment for moment in moments if not len(steep) or moment > steep["moment"].max()]
     if flat:
         rest = trained[trained["moment"].isin(flat)]
-        most = rest.loc[rest["slope"].abs().idxmax()]
+        most = rest.sort_values("slope", key=abs).iloc[-1]
         return (
             f"{who}flat from {unit} {flat[0]} on: every layer's size is as width to a power within ±{FLAT:g} "
             f"(the steepest: {most['layer']}, {most['slope']:+.2f} after {unit} {most['moment']})."

@@ -1,6 +1,5 @@
 """What a study says of the width of networks: where the best rate is, and whether signals keep their size."""
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,9 @@ import pytest
 
 from initlab.figures.coord_check import coord_check_grid
 from initlab.figures.width_transfer import width_transfer_curves
+from initlab.reporting.document import Picture, Points, Table
+from initlab.reporting.width import width_sections
+from initlab.results.analysis import analyse
 from initlab.results.coord_check import check_of, coord_check
 from initlab.results.study import read_study
 from initlab.results.width_transfer import width_transfer
@@ -137,6 +139,10 @@ def test_a_study_that_records_the_signal_is_checked(
     assert set(found.points["panel"]) == {"lecun_normal", "mup"}
     said = " ".join(capsys.readouterr().out.split())
     assert all(verdict in said for verdict in found.verdicts)
-    report = html.unescape((tmp_path / "outputs" / "study" / "report.html").read_text())
-    assert "Signal and width" in report
-    assert all(verdict in report for verdict in found.verdicts)
+    (section,) = width_sections(analyse(read_study(tmp_path / "outputs" / "study")))
+    points, picture, table = section.parts
+    assert isinstance(points, Points)
+    assert list(points.items) == list(found.verdicts)
+    assert isinstance(picture, Picture)
+    assert isinstance(table, Table)
+    assert list(table.shown) == ["networks", "layer", "step 0", "step 1", "step 2"]
