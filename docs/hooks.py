@@ -26,7 +26,13 @@ PLACE: Final = re.compile(r"^<!-- from the code: ([\w ]+) -->$", re.MULTILINE)
 SECTIONS: Final = re.compile(r"^(Args|Returns|Raises|Example|Examples|Source|Yields):$", re.MULTILINE)
 
 # What a command must name beside the scheme, where the default network has not what the scheme needs.
-BESIDE: Mapping[str, str] = MappingProxyType({"pretrained": "init.path=weights.pt", "siren": "activation=sine"})
+BESIDE: Mapping[str, str] = MappingProxyType(
+    {
+        "mup": "optim.scaling=mup optim.base_width=32",
+        "pretrained": "init.path=weights.pt",
+        "siren": "activation=sine",
+    }
+)
 BRANCHES: Final = "model=residual_mlp"
 GROUPS: Mapping[str, str] = MappingProxyType(
     {

@@ -107,7 +107,6 @@ def fill_model(
             loss=known.loss,
             activation=known.activation,
             generator=known.stream_of(seed, scheme.name),
-            width=known.width,
         )
         _refine(model, scheme, context, spec.parameters, treatments)
     for name in (name for plan in plans for name, _ in plan.slot.parameters):

@@ -28,7 +28,6 @@ class Context:
         loss: From outputs and targets to a scalar; None where the scheme does not need it.
         activation: The nonlinearity that follows the layers; None where it is not known.
         generator: Randomness for this scheme alone, on the CPU, decided by the seed and the scheme's name.
-        width: Width of the network, `model.width`; None where it is not known.
     """
 
     slots: Sequence[Slot]
@@ -38,7 +37,6 @@ class Context:
     loss: Callable[[Any, Any], Tensor] | None
     activation: Activation | None
     generator: Generator
-    width: int | None = None
 
     def rows(self) -> Batch:
         """The batch, for a scheme that declares that it needs one, and therefore has one."""

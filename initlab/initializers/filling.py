@@ -38,7 +38,6 @@ class Surroundings:
         loss: From outputs and targets to a scalar, for schemes that look at gradients; None where the scheme needs
             none.
         selection: Which parameters may be touched.
-        width: Width of the network, for schemes that depend on it; None where it is not known.
         within: Name of the network in a larger one that it is part of; empty if it is whole. It goes into the names of
             the streams, so that equal parts get numbers of their own.
     """
@@ -48,7 +47,6 @@ class Surroundings:
     loss: Callable[[Any, Any], Tensor] | None = None
     selection: Selection = EVERYTHING
     within: str = ""
-    width: int | None = None
 
     def stream_of(self, seed: int, name: str) -> Generator:
         """The randomness of one parameter: a function of the seed and of its name in the whole network."""

@@ -381,7 +381,6 @@ class Job:
                     activation=self.activation,
                     batch=self._batch_for(member),
                     loss=lambda outputs, targets: loss(outputs, targets).mean(),
-                    width=self.width,
                 ),
                 seed=member.seed,
             )

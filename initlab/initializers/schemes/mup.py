@@ -28,9 +28,9 @@ def mup(
 
     Args:
         model: Any network; its weights are filled by `base`, and those of the output layer are then changed in place.
-        context: Only its weights and width are used; it needs no batch. Where the network's width is not known, the
-            inputs of its output layer stand for it.
-        base_width: Width at which it is as by `base`, at least 1; in a benchmark `optim.base_width` by default.
+        context: Only its weights are used; it needs no batch. The width is how many inputs the output layer has.
+        base_width: Width at which it is as by `base`, at least 1; in a benchmark `optim.base_width` by default, which
+            is 1/8 of that for `model=resnet` of four stages.
         readout: `"scaled"`, or `"zero"`, which TP V recommends (appendix D.2): all widths then start at the same
             function.
 
@@ -46,9 +46,11 @@ def mup(
             "init=mup needs the width at which the network is that of its base; set optim.base_width, or "
             "init.base_width"
         )
-    width = context.output.fan.fan_in if context.width is None else context.width
+    width = context.output.fan.fan_in
     if not 1 <= base_width <= width:
-        raise UserError(f"init.base_width={base_width}: expected at least 1, and at most the network's width, {width}")
+        raise UserError(
+            f"init.base_width={base_width}: expected at least 1, and at most {width}, the inputs of the output layer"
+        )
     if context.output not in context.slots:  # it has a rule of its own
         return {}
     if readout == "zero":
