@@ -90,7 +90,7 @@ BAD_INPUT = {
     "optim.scaling=wide": "optim.scaling=wide: expected one of standard, mup, spectral",
     "optim.base_width=0": "optim.base_width=0: expected a whole number of at least 1, or null",
     "init=mup": "init=mup needs the width at which the network is that of its base; set optim.base_width",
-    "init=mup optim.base_width=65": "init.base_width=65: expected at least 1, and at most 64, the inputs of the output layer",
+    "init=mup optim.base_width=65": "init.base_width=65: expected at least 1, and at most 64, the inputs",
     "optim.lr=inf": "optim.lr=inf: expected a positive number",
     "data.test_fraction=10": "data.test_fraction=10: expected a share in (0, 1)",
     "logger._target_=nowhere.X": "logger._target_=nowhere.X: cannot import it",
