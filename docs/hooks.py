@@ -28,6 +28,7 @@ SECTIONS: Final = re.compile(r"^(Args|Returns|Raises|Example|Examples|Source|Yie
 # What a command must name beside the scheme, where the default network has not what the scheme needs.
 BESIDE: Mapping[str, str] = MappingProxyType(
     {
+        "mup": "optim.scaling=mup optim.base_width=32",
         "pretrained": "init.path=weights.pt",
         "siren": "activation=sine",
         "nguyen_widrow": "activation=tanh",

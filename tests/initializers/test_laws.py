@@ -19,7 +19,7 @@ from initlab.config.files import CONF
 from initlab.initializers import InitSpec, Surroundings, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
 from initlab.initializers.find_activation import find_activation
-from tests.initializers import laws_more, laws_recurrent
+from tests.initializers import laws_more, laws_mup, laws_recurrent
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
 Array = np.ndarray[Any, Any]
@@ -284,6 +284,7 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     **laws_more.LAWS,
     **laws_recurrent.LAWS,
 }
+LAWS |= laws_mup.LAWS
 CASES = [pytest.param(name, *case, id=f"{name}-{n}") for name, cases in LAWS.items() for n, case in enumerate(cases)]
 
 
@@ -335,6 +336,8 @@ def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_
         parameters["path"] = str(checkpoint_for(name, tmp_path))
     if name in ("metainit", "gradinit", "chrono"):
         parameters["steps"] = 3
+    if name == "mup":
+        parameters["base_width"] = 4
     before = torch.random.get_rng_state()
     models = [network() for _ in range(3)]
     torch.random.set_rng_state(before)

@@ -16,7 +16,7 @@ from tests.helpers import make_job
 from tests.initializers.networks import is_special
 
 SMALL = ("model.hidden=[8,8]", "seeds=1", "init_rows=64")
-BESIDE = {"dropout_adjusted": ["model.dropout=0.3"]}
+BESIDE = {"mup": ["init.base_width=4"], "dropout_adjusted": ["model.dropout=0.3"]}
 # What a user may set beside the defaults, for each scheme that has parameters.
 PARAMETERS = {
     "constant": ["init.value=0.3"],
