@@ -11,6 +11,7 @@ from initlab.initializers.norms import is_norm
 from initlab.initializers.slots import Slot, is_weight_shaped
 from initlab.initializers.stored import Stored
 
+FUSED: Final = frozenset({"qkv", "to_qkv", "Wqkv", "c_attn"})  # names of layers into query, key and value at once
 VALUE: Final = 2  # the place of the value's map in a weight that holds those of query, key and value
 
 
@@ -146,6 +147,29 @@ def stacked(slot: Slot) -> Slot:
         slot: A weight of a recurrent layer.
     """
     return replace(slot, stored=Stored("out in", slot.stored.bias, recurrent=slot.stored.recurrent))
+
+
+def is_fused(slot: Slot) -> bool:
+    """Whether a weight, by its layer's name and its shape, holds query, key and value of one width in one matrix.
+
+    Args:
+        slot: A weight.
+    """
+    sizes = slot.stored.sizes(slot.weight)
+    named = slot.layer_name.rpartition(".")[2] in FUSED
+    return named and slot.stored.layout in ("out in", "in out") and sizes["out"] == 3 * sizes["in"]
+
+
+def in_three(slot: Slot) -> Slot:
+    """A weight into query, key and value seen as one map to each.
+
+    Args:
+        slot: One for which `is_fused` is true.
+    """
+    width = slot.fan.fan_in
+    out_first = slot.stored.layout == "out in"
+    layout, shape = ("group out in", (3, width, width)) if out_first else ("in group out", (width, 3, width))
+    return replace(slot, stored=Stored(layout, slot.stored.bias, shape))
 
 
 def forget_biases(slots: Sequence[Slot]) -> Iterator[str]:

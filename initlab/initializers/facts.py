@@ -1,8 +1,9 @@
 """What a named set of rules is told of a network, and the parts that it may name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from torch import nn
@@ -13,6 +14,9 @@ from initlab.initializers.anatomy import (
     class_tokens,
     forget_biases,
     has_branches,
+    in_three,
+    is_fused,
+    stacked,
     tables_of_places,
 )
 from initlab.initializers.slots import Slot
@@ -29,13 +33,17 @@ class Role(Enum):
     BRANCH_END = "end of a branch"
     BRANCH = "in a branch"
     MLP_BIAS = "bias in an MLP branch"
+    FUSED = "query, key and value in one matrix"
     STACKED_INPUT = "into all gates, as one matrix"
     RECURRENT = "recurrent weight"
     STACKED_RECURRENT = "recurrent weight of all gates, as one matrix"
     FORGET_BIAS = "bias of forget gates"
 
 
-STACKED: Final = frozenset({Role.STACKED_INPUT, Role.STACKED_RECURRENT})
+# Roles that see a weight in another way than layers by themselves do: as one map, or as several.
+SEEN_AS: Final[Mapping[Role, Callable[[Slot], Slot]]] = MappingProxyType(
+    {Role.FUSED: in_three, Role.STACKED_INPUT: stacked, Role.STACKED_RECURRENT: stacked}
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ def _parts(
         Role.BRANCH_END: [branch.pieces[-1].name for branch in branches],
         Role.BRANCH: [piece.name for piece in inner],
         Role.MLP_BIAS: [name for b in branches if not b.attends for piece in b.pieces for name, _ in piece.slot.biases],
+        Role.FUSED: [slot.name for slot in slots if is_fused(slot)],
         Role.STACKED_INPUT: [slot.name for slot in slots if slot.stored.gates and not slot.stored.recurrent],
         Role.RECURRENT: [slot.name for slot in slots if slot.stored.recurrent],
         Role.STACKED_RECURRENT: [slot.name for slot in slots if slot.stored.recurrent and slot.stored.gates],

@@ -7,10 +7,9 @@ from typing import Final
 from torch import nn
 
 from initlab.base.errors import UserError
-from initlab.initializers.anatomy import stacked
-from initlab.initializers.facts import STACKED, Part
+from initlab.initializers.facts import SEEN_AS, Part
 from initlab.initializers.recipes import rules_of
-from initlab.initializers.registry import Scheme
+from initlab.initializers.registry import Scheme, find_scheme
 from initlab.initializers.selection import Selection, rule_for_other, rule_for_slot
 from initlab.initializers.slots import Slot
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
@@ -86,8 +85,8 @@ def make_plans(
         trimmed = _with_biases(
             slot, [(name, bias) for name, bias in slot.biases if _free(name, bias, rules, selection, model)]
         )
-        if own is not None and isinstance(own.pattern, Part) and own.pattern.role in STACKED:
-            trimmed = stacked(trimmed)
+        if own is not None and isinstance(own.pattern, Part) and own.pattern.role in SEEN_AS:
+            trimmed = SEEN_AS[own.pattern.role](trimmed)
         differ = len({id(part) for part in parts}) > 1
         each = tuple(part.spec if part is not None and part.spec is not None else common for part in parts)
         hit = rule or own
@@ -156,7 +155,8 @@ def base_of(spec: InitSpec, scheme: Scheme) -> InitSpec | None:
     """The rule that fills the weights before a scheme for whole networks works on them."""
     if spec.base is not None or scheme.base is None:
         return spec.base
-    return InitSpec(scheme.base, bias=scheme.bias if spec.bias is None else spec.bias)
+    own = None if find_scheme(scheme.base).level == "rules" else scheme.bias
+    return InitSpec(scheme.base, bias=own if spec.bias is None else spec.bias)
 
 
 def _free(name: str, bias: nn.Parameter, rules: Sequence[Rule], selection: Selection, model: nn.Module) -> bool:
