@@ -18,7 +18,7 @@ from initlab.base.randomness import stream
 from initlab.config.files import CONF
 from initlab.initializers import InitSpec, Surroundings, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
-from tests.initializers import laws_recurrent
+from tests.initializers import laws_recurrent, laws_transformer
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
 Array = np.ndarray[Any, Any]
@@ -272,6 +272,7 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "keep": [({}, counted, equals(lambda out, entering: np.arange(out * entering).reshape(out, entering)))],
     "pretrained": [({"path": "FILE"}, wide, equals(lambda out, entering: np.full((out, entering), 0.5)))],
     **laws_recurrent.LAWS,
+    **laws_transformer.LAWS,
 }
 CASES = [pytest.param(name, *case, id=f"{name}-{n}") for name, cases in LAWS.items() for n, case in enumerate(cases)]
 
@@ -318,7 +319,7 @@ def test_weights_follow_the_published_law(
 def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_path: Path) -> None:
     """The random state, the modules' modes, and the buffers stay; only schemes without randomness ignore the seed."""
     own: dict[str, Callable[[], nn.Module]] = {"fixup": Residual, "keep": counted, "pretrained": wide}
-    network = {**own, **laws_recurrent.NETWORKS}.get(name, chain)
+    network = {**own, **laws_recurrent.NETWORKS, **laws_transformer.NETWORKS}.get(name, chain)
     parameters: dict[str, Any] = {"path": str(checkpoint(tmp_path))} if name == "pretrained" else {}
     if name in ("metainit", "gradinit", "chrono"):
         parameters["steps"] = 3
