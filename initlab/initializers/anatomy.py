@@ -107,8 +107,12 @@ def branches_of(model: nn.Module, slots: Sequence[Slot], *, where: str) -> list[
         pieces = [piece for layer in layers for piece in _acting(of_layer.get(layer, []))]
         if not pieces or any(layer not in of_layer for layer in layers):
             raise UserError(f"{where}: a residual branch of {type(model).__name__} holds layers without a weight")
-        block = blocks.setdefault(_block_name(names.get(layers[-1], "")) or f"branch {len(found)}", len(blocks))
-        found.append(Branch(tuple(pieces), block, _attends(model, pieces)))
+        attends = _attends(model, pieces)
+        name = _block_name(names.get(layers[-1], "")) or f"branch {len(found)}"
+        if name not in blocks:  # an MLP behind an attention is in its block, even where it stands in another list
+            joins = bool(found) and found[-1].attends and not attends
+            blocks[name] = found[-1].block if joins else len(set(blocks.values()))
+        found.append(Branch(tuple(pieces), blocks[name], attends))
     if not found:
         raise UserError(f"{where}: {type(model).__name__} has no residual branch; make it deeper")
     return found
