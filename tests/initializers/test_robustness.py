@@ -373,7 +373,8 @@ def test_losses_that_do_not_fit(loss: Any) -> None:
 def test_defaults_of_torch_do_not_count() -> None:
     """Neither its default type of numbers nor its default device."""
     for scheme in list_initializers().values():
-        if scheme.name in ("fixup", "keep", "pretrained") or {"recurrent", "gates"} & set(scheme.needs):
+        built = {"branches", "attention", "recurrent", "gates"} & set(scheme.needs)
+        if scheme.name in ("keep", "pretrained") or built:
             continue
         usual, other = Wrapped(), Wrapped()
         inputs = torch.randn(30, 8)
