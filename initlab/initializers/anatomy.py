@@ -21,23 +21,23 @@ class Piece:
 
     Attributes:
         slot: The weight.
-        block: The place of the map among those of the weight; None: all of it.
+        place: The place of the map among those of the weight; None: all of it.
     """
 
     slot: Slot
-    block: int | None = None
+    place: int | None = None
 
     @property
     def name(self) -> str:
         """The weight's name; of one of several maps with its place, as `"attention.in_proj_weight[2]"`."""
-        return self.slot.name if self.block is None else f"{self.slot.name}[{self.block}]"
+        return self.slot.name if self.place is None else f"{self.slot.name}[{self.place}]"
 
     @property
     def matrix(self) -> Tensor:
         """The map as a view (out, in, *kernel), without gradient, which may be changed in place."""
-        if self.block is None and self.slot.blocks > 1:
+        if self.place is None and self.slot.blocks > 1:
             return self.slot.weight.detach()
-        return list(self.slot.each())[self.block or 0]
+        return list(self.slot.each())[self.place or 0]
 
 
 @dataclass(frozen=True)
