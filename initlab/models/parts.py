@@ -23,23 +23,57 @@ class ScalarBias(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(1))
 
+    def initlab_starts(self) -> dict[str, float]:
+        """Where every initializer lets it start; see `initlab.models`."""
+        return {"bias": 0.0}
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Shift the signal, of any shape."""
         return inputs + self.bias
 
 
 class ScalarMultiplier(nn.Module):
-    """Multiplies the whole signal by one learned number, at first 1.
+    """Multiplies the whole signal by one learned number.
 
-    Source: Fixup's rule 3, Zhang et al. 2019, arXiv:1901.09321.
+    Args:
+        start: What it is at first: 1 in Fixup's rule 3 (Zhang et al. 2019, arXiv:1901.09321), 0 in SkipInit and ReZero.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: float = 1.0) -> None:
         super().__init__()
-        self.factor = nn.Parameter(torch.ones(1))
+        self.start = start
+        self.factor = nn.Parameter(torch.full((1,), start))
+
+    def initlab_starts(self) -> dict[str, float]:
+        """Where every initializer lets it start; see `initlab.models`."""
+        return {"factor": self.start}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Scale the signal, of any shape."""
+        return inputs * self.factor
+
+
+class VectorMultiplier(nn.Module):
+    """Multiplies each unit of a signal by a learned number of its own.
+
+    Args:
+        width: How many units there are.
+        start: What all numbers are at first.
+
+    Source: LayerScale, Touvron et al. 2021, arXiv:2103.17239.
+    """
+
+    def __init__(self, width: int, start: float) -> None:
+        super().__init__()
+        self.start = start
+        self.factor = nn.Parameter(torch.full((width,), start))
+
+    def initlab_starts(self) -> dict[str, float]:
+        """Where every initializer lets it start; see `initlab.models`."""
+        return {"factor": self.start}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Scale the signal, shape (…, units)."""
         return inputs * self.factor
 
 

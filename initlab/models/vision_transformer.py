@@ -5,11 +5,12 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError
-from initlab.models.parts import check_sizes, dropout_layer, image_shape
+from initlab.models.parts import check_sizes, image_shape
+from initlab.models.transformer import TransformerBlock, Wiring, branches_of, check_heads, multipliers_of
 
 
 class VisionTransformer(nn.Module):
-    """Patches of an image as tokens, pre-norm transformer blocks, the mean of the tokens, a norm, linear logits.
+    """Patches of an image as tokens, transformer blocks, the mean of the tokens, a norm, linear logits.
 
     It is the one of Dosovitskiy et al. 2020, arXiv:2010.11929, as Beyer et al. 2022, arXiv:2205.01580, simplify it:
     with fixed positions, and the mean of the tokens in place of a class token. Here the last norm follows the mean, as
@@ -27,6 +28,13 @@ class VisionTransformer(nn.Module):
         heads: Number of heads in each attention; each sees width/heads numbers of a token.
         ratio: Hidden units of a block's MLP, as a multiple of `width`.
         dropout: Probability with which an entry of a branch's result is set to zero while training, in [0, 1).
+        norm: Which norms there are, and where: `"pre"`, `"post"`, `"rms"`, `"sub"` or `"none"`, as in `Wiring`. With
+            `"post"` and `"none"` no norm follows the mean.
+        residual: How branches join the skip: `"plain"`, `"rezero"`, `"skipinit"`, `"layerscale"` or `"deepnorm"`.
+        layerscale: Where the vectors of layerscale start.
+        attention_scale: What scores are multiplied by, with d the size of a head: `"sqrt"`, 1/√d, or `"mup"`,
+            √attention_base/d.
+        attention_base: The size of a head at which both are equal.
 
     Input shape (batch, *input_shape), output shape (batch, out_features).
     """
@@ -45,30 +53,36 @@ class VisionTransformer(nn.Module):
         heads: int = 4,
         ratio: int = 2,
         dropout: float = 0.0,
+        norm: str = "pre",
+        residual: str = "plain",
+        layerscale: float = 1e-4,
+        attention_scale: str = "sqrt",
+        attention_base: int = 16,
     ) -> None:
         super().__init__()
         channels, height, length = image_shape(input_shape, model="vit")
         check_sizes(patch=patch, width=width, depth=depth, heads=heads, ratio=ratio)
         if height % patch or length % patch:
             raise UserError(f"model.patch={patch}: does not divide the {height}×{length} image into whole patches")
-        if width % heads:
-            raise UserError(f"model.width={width}: expected a multiple of model.heads={heads}")
+        check_heads(width, heads)
+        wiring = Wiring(norm, residual, layerscale, attention_scale, attention_base)
         self.patch = patch
         self.embedding = nn.Linear(channels * patch**2, width)
         self.register_buffer("positions", sine_cosine_positions(height // patch, length // patch, width))
         self.blocks = nn.ModuleList(
-            TransformerBlock(width, heads, ratio * width, activation, dropout) for _ in range(depth)
+            TransformerBlock(width, heads, ratio * width, activation, dropout, depth=depth, wiring=wiring)
+            for _ in range(depth)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = wiring.last_norm(width)
         self.output = nn.Linear(width, out_features)
 
     def residual_branches(self) -> list[list[nn.Module]]:
-        """Two branches a block: value and output of the attention, and both layers of the MLP.
+        """Two branches a block: value and output of the attention, and both layers of the MLP."""
+        return branches_of(self.blocks)
 
-        Query and key are in no list: they choose which tokens are mixed, and scaling them does not scale the branch.
-        """
-        branches = (("attention.value", "attention.out"), ("first", "second"))
-        return [[block.get_submodule(name) for name in branch] for block in self.blocks for branch in branches]
+    def residual_multipliers(self) -> list[nn.Module]:
+        """The learned multipliers that end the branches, in order; with rezero one a block."""
+        return multipliers_of(self.blocks)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""
@@ -84,68 +98,6 @@ class VisionTransformer(nn.Module):
         rows, columns = height // self.patch, width // self.patch
         cut = images.reshape(batch, channels, rows, self.patch, columns, self.patch)
         return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, -1)
-
-
-class TransformerBlock(nn.Module):
-    """Two residual branches: attention, and an MLP of two layers, each after a layer norm of its own.
-
-    Args:
-        width: Length of a token, a multiple of `heads`.
-        heads: Number of heads in the attention.
-        hidden: Units of the MLP's hidden layer.
-        activation: The nonlinearity between the layers of the MLP.
-        dropout: Probability with which an entry of a branch's result is set to zero while training, in [0, 1).
-
-    Input and output shape (batch, tokens, width).
-    """
-
-    def __init__(self, width: int, heads: int, hidden: int, activation: Activation, dropout: float) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.first = nn.Linear(width, hidden)
-        self.activation = activation.module()
-        self.second = nn.Linear(hidden, width)
-        self.dropout = dropout_layer(dropout)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Add both branches to the tokens, one after the other."""
-        signal = inputs + self.dropout(self.attention(self.attention_norm(inputs)))
-        mlp = self.second(self.activation(self.first(self.mlp_norm(signal))))
-        result: Tensor = signal + self.dropout(mlp)
-        return result
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762).
-
-    It is written out, as vmap has no batching rule for `scaled_dot_product_attention` on CPUs, and warns.
-
-    Args:
-        width: Length of a token, a multiple of `heads`.
-        heads: Number of heads; each sees width/heads numbers of a token.
-
-    Input and output shape (batch, tokens, width).
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Mix the tokens."""
-        query, key, value = (
-            layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
-        )
-        scores = query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1)
-        mixed: Tensor = self.out((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
-        return mixed
 
 
 def sine_cosine_positions(rows: int, columns: int, width: int) -> Tensor:
