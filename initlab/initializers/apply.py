@@ -12,7 +12,7 @@ from initlab.base.slow_bar import slow_bar
 from initlab.initializers.context import Context
 from initlab.initializers.filling import Filling, Scratch, Surroundings, calling, fill_other, fill_weight
 from initlab.initializers.init_report import InitReport, Treatment, report_on
-from initlab.initializers.norms import neutral_values, norms_of, reset_norm
+from initlab.initializers.norms import declared_starts, neutral_values, norms_of, reset_norm
 from initlab.initializers.plans import make_plans, names_apart, other_rules, output_slots
 from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
@@ -56,6 +56,8 @@ def fill_model(
 ) -> dict[str, Treatment]:
     """Fill the weights and biases of a network in place; norm layers start from one and zero.
 
+    What a module declares in `initlab_starts()`, such as the multiplier of a residual branch, starts from there.
+
     Args:
         model: The network, with at least one weight of the kinds that `slots.find_slots` knows.
         spec: The checked rule, e.g. `parse_init("he", where="init")`.
@@ -87,6 +89,7 @@ def fill_model(
     filling = Filling(model, known, seed, keeper, Scratch())
     if scheme.resets_norms:
         treatments.update(_reset_norms(model, spec.rules, known.selection, keeper))
+        treatments.update(_reset_starts(model, spec.rules, known.selection, keeper))
     with slow_bar("filling weights", len(plans)) as advance:
         for position, plan in enumerate(plans):
             if plan.refusal is not None:
@@ -223,3 +226,17 @@ def _reset_norms(
         reset_norm(norm, {part: values[part] for part in free})
         for part, name in free.items():
             yield name, Treatment(f"norm: {'one' if values[part] else 'zero'}")
+
+
+def _reset_starts(
+    model: nn.Module, rules: Sequence[Rule], selection: Selection, keeper: Snapshot
+) -> Iterator[tuple[str, Treatment]]:
+    """Let parameters start from where their modules say; give each one's name and treatment."""
+    for prefix, module in model.named_modules():
+        for own, start in declared_starts(module).items():
+            name, parameter = f"{prefix}.{own}" if prefix else own, module.get_parameter(own)
+            refused = selection.refusal([name], frozen=not parameter.requires_grad) is not None
+            if not refused and rule_for_other(rules, name, model) is None:
+                keeper.keep(parameter)
+                parameter.fill_(start)
+                yield name, Treatment(f"start: {start:g}")

@@ -1,4 +1,4 @@
-"""Norm layers: which modules they are, and how they start anew."""
+"""Norm layers and learned multipliers: which modules they are, and how they start anew."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from initlab.base.errors import UserError
 
 TORCH_NORMS: Final = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 NORM_LIKE: Final = re.compile(r"norm", re.IGNORECASE)  # in the name of a class
@@ -71,6 +73,33 @@ def reset_norm(norm: nn.Module, values: Mapping[str, float]) -> None:
 def norms_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The norm layers of a network with their names, in the order of definition."""
     return ((name, module) for name, module in model.named_modules() if is_norm(module))
+
+
+def declared_starts(module: nn.Module) -> Mapping[str, float]:
+    """Where a module says in `initlab_starts()` that its own parameters start, by their names; empty if it says nothing.
+
+    So do multipliers of residual branches, whose start belongs to the network and not to the scheme.
+
+    Args:
+        module: Any module.
+
+    Raises:
+        UserError: it names what is no parameter of it, or what is no number.
+    """
+    declare = getattr(module, "initlab_starts", None)
+    if declare is None:
+        return {}
+    where = f"{type(module).__name__}.initlab_starts()"
+    starts = declare() if callable(declare) else None
+    if not isinstance(starts, Mapping):
+        raise UserError(f'{where}: expected a mapping from parameter names to numbers, such as {{"factor": 0.0}}')
+    own = dict(module.named_parameters(recurse=False))
+    for name, value in starts.items():
+        if name not in own:
+            raise UserError(f"{where}: {name} is no parameter of it; it has {', '.join(own) or 'none'}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"{where}: {name} starts from {value!r}; expected a number")
+    return starts
 
 
 def _output(norm: nn.Module, values: Mapping[str, float]) -> Tensor | None:

@@ -275,7 +275,8 @@ class Job:
     @cached_property
     def reads_steps(self) -> bool:
         """Whether its network is told that samples have steps, and whether there is an answer at each: `every_step`."""
-        return "every_step" in inspect.signature(target("model", self.config.model)).parameters
+        arguments = {key: value for key, value in self.config.model.items() if key != "out_features"}
+        return "every_step" in inspect.signature(target("model", arguments)).parameters
 
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""

@@ -62,6 +62,11 @@ class ResidualMLP(nn.Module):
         """Both linear layers of each branch, in order."""
         return [[branch.get_submodule("first"), branch.get_submodule("second")] for branch in self.branches]
 
+    def residual_multipliers(self) -> list[nn.Module]:
+        """The learned multiplier that ends each branch; none without `scalars`."""
+        found = [branch.get_submodule("multiplier") for branch in self.branches]
+        return [one for one in found if not isinstance(one, nn.Identity)]
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""
         signal = self.stem(self.before_stem(inputs.flatten(1)))

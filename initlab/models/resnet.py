@@ -68,6 +68,11 @@ class ResNet(nn.Module):
         """Both 3×3 convolutions of each block, in order."""
         return [[block.get_submodule("first"), block.get_submodule("second")] for block in self.blocks]
 
+    def residual_multipliers(self) -> list[nn.Module]:
+        """The learned multiplier that ends each branch; none without `scalars`."""
+        found = [block.get_submodule("multiplier") for block in self.blocks]
+        return [one for one in found if not isinstance(one, nn.Identity)]
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""
         signal = self.activation(self.norm(self.stem(self.before_stem(inputs))))
