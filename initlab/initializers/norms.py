@@ -76,7 +76,7 @@ def norms_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def declared_starts(module: nn.Module) -> Mapping[str, float]:
-    """Where a module says in `initlab_starts()` that its own parameters start, by their names; empty if it says nothing.
+    """Where a module says in `initlab_starts()` that its own parameters start, by their names; empty if nothing.
 
     So do multipliers of residual branches, whose start belongs to the network and not to the scheme.
 

@@ -20,6 +20,7 @@ from initlab.modules.stack import stack_members
 from tests.cohort.test_members import plain_training, state_of
 from tests.helpers import make_job, train
 from tests.models.helpers import scramble
+from tests.models.sequences import KINDS
 
 SHAPES = ((13,), (1, 8, 8), (1, 28, 28), (3, 32, 32))
 # A small one of each, with what it has to offer.
@@ -30,8 +31,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "plain_cnn": {"depth": 4, "width": 4},
     "resnet": {"blocks": [1, 2], "width": 4},
     "vit": {"patch": 4, "width": 8, "depth": 2, "heads": 2},
+    "gpt": {"width": 8, "depth": 2, "heads": 2},
 }
-RESIDUAL = ("residual_mlp", "resnet", "vit")
+RESIDUAL = ("residual_mlp", "resnet", "vit", "gpt")
+# Those that read steps: tokens with an answer at each step, and vectors with one answer.
+OF_STEPS = ("gpt",)
+STEPS: dict[tuple[int, ...], dict[str, Any]] = {
+    (6,): {"vocabulary": KINDS, "every_step": True},
+    (6, 3): {"vocabulary": None, "every_step": False},
+}
 
 
 class Residual(Protocol):
@@ -51,11 +59,22 @@ def class_of(name: str) -> Callable[..., nn.Module]:
 
 
 def build(name: str, shape: tuple[int, ...], activation: str = "tanh") -> nn.Module:
-    return class_of(name)(shape, 5, Activation(activation), **SMALL[name])
+    return class_of(name)(shape, 5, Activation(activation), **SMALL[name], **(STEPS[shape] if name in OF_STEPS else {}))
 
 
 def shapes_of(name: str) -> tuple[tuple[int, ...], ...]:
+    if name in OF_STEPS:
+        return tuple(STEPS)
     return SHAPES if "mlp" in name else SHAPES[1:]
+
+
+def inputs_for(name: str, shape: tuple[int, ...], rows: int = 3) -> Tensor:
+    tokens = name in OF_STEPS and STEPS[shape]["vocabulary"]
+    return torch.randint(0, KINDS, (rows, *shape)) if tokens else torch.randn(rows, *shape)
+
+
+def data_for(name: str) -> tuple[str, ...]:
+    return ("data=function", "data.call=tests.models.sequences.tokens") if name in OF_STEPS else ("data=digits",)
 
 
 def weights_called(model: nn.Module, inputs: Tensor) -> list[nn.Module]:
@@ -79,12 +98,16 @@ def test_every_network_is_here() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_its_conf_composes_sets_every_argument_and_builds(name: str) -> None:
-    job = make_job("data=digits", f"model={name}", "activation=gelu")
+    job = make_job(*data_for(name), f"model={name}", "activation=gelu")
     parameters = inspect.signature(class_of(name)).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    if name in OF_STEPS:
+        assert own.pop("vocabulary", 0) is None
+        assert own.pop("every_step", None) is False
     assert set(job.config.model) == {"name", "_target_", "out_features", *own}
     assert job.config.model["name"] == name
-    assert job.build_model()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    outputs = job.build_model()(job.dataset.train.inputs[:2])
+    assert outputs.shape == ((2, 6, KINDS) if name in OF_STEPS else (2, 10))
     mnist = make_job("data=mnist", f"model={name}").config.model
     for key, default in own.items():  # a data set may have its own, but the conf's are those of the class
         assert mnist[key] == (list(default) if isinstance(default, tuple) else default), key
@@ -96,7 +119,8 @@ def test_a_row_of_numbers_is_no_image(name: str) -> None:
     if "mlp" in name:
         assert job.build_model()(torch.zeros(2, 13)).shape == (2, 3)
     else:
-        with pytest.raises(UserError, match=rf"model={name} needs images .* use model=mlp"):
+        needed = "sequences" if name in OF_STEPS else "images"
+        with pytest.raises(UserError, match=rf"model={name} needs {needed}.* use model=mlp"):
             job.build_model()
 
 
@@ -104,11 +128,13 @@ def test_a_row_of_numbers_is_no_image(name: str) -> None:
 def test_shapes_and_the_output_layer(name: str) -> None:
     for shape in shapes_of(name):
         model = build(name, shape)
-        logits = model(torch.randn(3, *shape))
-        assert logits.shape == (3, 5)
+        inputs = inputs_for(name, shape)
+        logits = model(inputs)
+        every = name in OF_STEPS and STEPS[shape]["every_step"]
+        assert logits.shape == ((3, shape[0], 5) if every else (3, 5))
         assert logits.isfinite().all()
         assert next(reversed(dict(model.named_children()))) == "output"
-        assert weights_called(model, torch.randn(3, *shape))[-1] is model.output
+        assert weights_called(model, inputs)[-1] is model.output
         assert isinstance(model.output, nn.Linear)
 
 
@@ -124,7 +150,7 @@ def test_each_activation_is_a_module_of_its_own(name: str) -> None:
             calls[layer] = 0
             layer.register_forward_hook(lambda layer, *_: calls.update({layer: calls[layer] + 1}))
     model(torch.randn(3, *shape))
-    expected = {"mlp": 2, "residual_mlp": 5, "cnn": 3, "plain_cnn": 4, "resnet": 7, "vit": 2}
+    expected = {"mlp": 2, "residual_mlp": 5, "cnn": 3, "plain_cnn": 4, "resnet": 7, "vit": 2, "gpt": 2}
     assert list(calls.values()) == [1] * expected[name]
 
 
@@ -171,17 +197,17 @@ def test_residual_branches_are_complete_and_in_order(name: str) -> None:
 
 
 def test_one_branch_a_block_and_two_a_transformer_block() -> None:
-    lengths = {name: [len(branch) for branch in branches_of(build(name, (1, 8, 8)))] for name in RESIDUAL}
-    assert lengths == {"residual_mlp": [2, 2], "resnet": [2, 2, 2], "vit": [2, 2, 2, 2]}
+    lengths = {name: [len(branch) for branch in branches_of(build(name, shapes_of(name)[-1]))] for name in RESIDUAL}
+    assert lengths == {"residual_mlp": [2, 2], "resnet": [2, 2, 2], "vit": [2, 2, 2, 2], "gpt": [2, 2, 2, 2]}
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_vmap_traces_it_without_a_warning(name: str) -> None:
-    shape = shapes_of(name)[-1]
-    models = [build(name, shape) for _ in range(2)]
-    stack, sample = stack_members(models), torch.randn(3, *shape)
-    assert choose_engine("vmap", stack, sample) == "vmap"
-    assert choose_engine("auto", stack, sample) == ("loop" if has_convolutions(models[0]) else "vmap")
+    for shape in shapes_of(name)[-2:]:
+        models = [build(name, shape) for _ in range(2)]
+        stack, sample = stack_members(models), inputs_for(name, shape)
+        assert choose_engine("vmap", stack, sample) == "vmap"
+        assert choose_engine("auto", stack, sample) == ("loop" if has_convolutions(models[0]) else "vmap")
 
 
 @pytest.mark.parametrize(
@@ -189,11 +215,22 @@ def test_vmap_traces_it_without_a_warning(name: str) -> None:
     [
         (("model=residual_mlp", "model.depth=3", "model.width=8", "model.scalars=true", "model.norm=layer"), "vmap"),
         (("data=digits", "model=vit", "model.width=8", "model.depth=1", "model.heads=2"), "vmap"),
+        (
+            (*data_for("gpt"), "model=gpt", "model.width=8", "model.heads=2", "model.norm=rms", "model.tied=true"),
+            "vmap",
+        ),
         (("data=digits", "model=plain_cnn", "model.width=4", "model.depth=4"), "loop"),
         (("data=digits", "model=resnet", "model.width=4", "model.blocks=[1,1]"), "loop"),
         (("data=digits", "model=resnet", "model.width=4", "model.norm=none", "model.scalars=true"), "loop"),
     ],
-    ids=["residual_mlp", "vit", "plain_cnn", "resnet", "resnet with scalars"],
+    ids=[
+        "residual_mlp",
+        "vit",
+        "tied gpt",
+        "plain_cnn",
+        "resnet",
+        "resnet with scalars",
+    ],
 )
 def test_a_member_equals_the_network_trained_alone(overrides: tuple[str, ...], engine: str) -> None:
     job = make_job(*overrides, "activation=tanh", "optim=momentum", "optim.lr=0.01", "seeds=3", "trainer.max_epochs=1")

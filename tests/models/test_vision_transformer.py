@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError
-from initlab.models.vision_transformer import Attention, VisionTransformer, sine_cosine_positions
+from initlab.models.transformer import Attention
+from initlab.models.vision_transformer import VisionTransformer, sine_cosine_positions
 from tests.models.helpers import scramble
 
 TANH = Activation("tanh")
