@@ -193,7 +193,7 @@ def _check_needs(
     if "branches" in scheme.needs and not callable(getattr(model, "residual_branches", None)):
         raise UserError(
             f"init={scheme.name} works on residual branches, and {type(model).__name__} names none; choose a residual "
-            "network (model=residual_mlp, resnet or vit), or give yours a method residual_branches()"
+            "network (model=residual_mlp, resnet, vit or gpt), or give yours a method residual_branches()"
         )
 
 

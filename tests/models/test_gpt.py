@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 import initlab
 from initlab.activations import Activation
 from initlab.base.errors import UserError
+from initlab.cli.run_probe import probe_job
 from initlab.cohort.engines import LoopEngine, VmapEngine
 from initlab.data.dataset import Split
 from initlab.data.losses import Loss
@@ -21,7 +23,7 @@ from initlab.models.transformer import RESIDUALS, Attention, TransformerBlock
 from initlab.models.vision_transformer import VisionTransformer
 from initlab.modules.stack import stack_members
 from initlab.sweep.checks import check_job
-from tests.helpers import layer, linear, make_job
+from tests.helpers import layer, linear, make_job, run
 from tests.models.helpers import scramble
 from tests.models.test_vision_transformer import torchs_attention
 
@@ -341,6 +343,23 @@ def test_it_is_checked_before_it_trains() -> None:
     data = ("data=function", "model.width=8")
     for call in ("tokens", "vectors"):
         assert check_job(make_job(*data, f"data.call=tests.models.sequences.{call}", "model=gpt")) == []
+
+
+def test_training_and_probe_run_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What theory does not cover is said: all of it for tokens, and for vectors all that follows the embedding."""
+    small = "model=gpt model.width=8 model.heads=2 seeds=2 logger=none report=false"
+    for call in ("tokens", "vectors"):
+        data = f"data=function data.call=tests.models.sequences.{call}"
+        assert run(f"{data} {small} trainer.max_epochs=1 name={call}", monkeypatch, tmp_path) == 0
+        probed = probe_job(make_job(*data.split(), *small.split()))
+        names = list(probed.signal["layer"].unique())
+        assert names[:2] == ["tokens" if call == "tokens" else "embedding", "positions"]
+        assert names[-1] == "output"
+        assert not probed.unseen
+        assert (probed.signal["gradient_second_moment"] > 0).all()
+        predicted = set(probed.signal["layer"][probed.signal["predicted_second_moment"].notna()])
+        assert predicted == ({"embedding"} if call == "vectors" else set())
+        assert probed.signal["no_prediction"][probed.signal["predicted_second_moment"].isna()].str.len().gt(0).all()
 
 
 def test_images_are_no_sequences() -> None:
