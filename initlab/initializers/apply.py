@@ -282,5 +282,5 @@ def _reset_norms(
             keeper.keep(tensor)
         reset_norm(norm, {part: values[part] for part in free})
         for part, name in free.items():
-            value = {0.0: "zero", 1.0: "one"}.get(values[part], f"{values[part]:g}")
-            yield name, Treatment(f"{'norm' if is_norm(norm) else 'start'}: {value}")
+            word = f"norm: {'one' if values[part] else 'zero'}" if is_norm(norm) else f"start: {values[part]:g}"
+            yield name, Treatment(word)

@@ -44,7 +44,7 @@ class GPT(nn.Module):
         bias: Whether the linear layers have biases.
 
     Input shape (batch, steps), int64, or (batch, steps, features); output shape (batch, steps, out_features), or
-    (batch, out_features) with one answer. Fewer steps than `input_shape` has will do.
+    (batch, out_features) with one answer. All sequences have as many steps as `input_shape` says.
     """
 
     mask: Tensor
@@ -108,10 +108,9 @@ class GPT(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""
-        steps = inputs.shape[1]
         signal = self.positions(self.embedding(inputs) if hasattr(self, "embedding") else self.tokens(inputs))
         for block in self.blocks:
-            signal = block(signal, self.mask[:steps, :steps])
+            signal = block(signal, self.mask)
         if not self.every_step:
             signal = signal[:, -1]
         logits: Tensor = self.output(self.norm(signal))
@@ -127,12 +126,12 @@ class Positions(nn.Embedding):
         steps: How many places there are.
         width: Length of a vector.
 
-    Input and output shape (batch, at most that many steps, width).
+    Input and output shape (batch, steps, width).
     """
 
     def __init__(self, steps: int, width: int) -> None:
         super().__init__(steps, width)
 
-    def forward(self, input: Tensor) -> Tensor:  # as torch calls it
+    def forward(self, input: Tensor) -> Tensor:
         """Add the vectors of the places."""
-        return input + self.weight[: input.shape[1]]
+        return input + self.weight

@@ -87,7 +87,8 @@ def test_every_scheme_serves_a_transformer_classifier() -> None:
     for name, scheme in initlab.list_initializers().items():
         if is_special(name):
             continue
-        parameters: dict[str, Any] = {"steps": 2} if "steps" in scheme.settable else {}
+        given = {"steps": 2, "base_width": 4}
+        parameters: dict[str, Any] = {key: value for key, value in given.items() if key in scheme.settable}
         model = Classifier()
         report = initlab.initialize(
             model, name, activation="relu", batch=rows, loss=F.cross_entropy, seed=0, **parameters
