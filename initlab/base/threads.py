@@ -47,7 +47,7 @@ def cores_of_process(processes: int, *, backend: str = "loky") -> int:
 def threads_of_cohort(
     configured: int | Literal["auto"],
     *,
-    convolutional: bool,
+    alone: bool,
     members: int,
     one_queue: bool = False,
     cores: int | None = None,
@@ -56,16 +56,17 @@ def threads_of_cohort(
 
     Args:
         configured: The key `threads`: a number is taken as it is, `"auto"` leaves the choice to what follows.
-        convolutional: Whether its networks convolve: then all cores are used.
+        alone: Whether its networks work one after another, as `engines.work_alone` has it, such as those that convolve:
+            then all cores are used.
         members: How many members go through one operation together; 1 while networks are built.
-        one_queue: Whether members that convolve cannot share the threads, as for `threads_of_loop`. Inside the
+        one_queue: Whether members that work alone cannot share the threads, as for `threads_of_loop`. Inside the
             operations of one of them threads gain little, and where other programs are at work, too, they wait for
             each other so long that training takes twenty times as long.
         cores: How many cores this process may use; None: all that the system allows.
     """
     if configured != "auto":
         return configured
-    several = not one_queue if convolutional else members >= LARGE_COHORT
+    several = not one_queue if alone else members >= LARGE_COHORT
     return (cores or usable_cores()) if several else 1
 
 

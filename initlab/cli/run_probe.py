@@ -24,7 +24,7 @@ from initlab.config.names import NOT_IDENTITY, job_name, without_keys
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
-from initlab.propagation.blocks import block_words
+from initlab.propagation.block_words import block_words
 from initlab.propagation.first_loss import FirstLoss
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.propagation.verdict import Verdict, judge

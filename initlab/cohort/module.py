@@ -60,6 +60,8 @@ class Training:
 
 
 SPLITS: Final = ("train", "val", "test")
+# Numbers that networks have answered before these are added up: of sequences a step gives millions.
+MOST_KEPT: Final = 2**22
 
 
 def _nothing() -> None:
@@ -153,7 +155,8 @@ class CohortModule(pl.LightningModule):
         starts = {name: self.data.starts(name) for name in SPLITS}
         self._starts = {name: None if start is None else start.to(self.device) for name, start in starts.items()}
         sample = self._splits["train"].inputs[:2]
-        self.engine_name = choose_engine(self._training.engine, self.stack, sample)
+        size = min(self._data().batch_size, self.data.rows("train"))
+        self.engine_name = choose_engine(self._training.engine, self.stack, sample, batch=size)
         plugin = self.trainer.precision_plugin
         # In 64-true Lightning's context sets torch's default dtype, which threads share; all tensors are double anyway.
         autocast = nullcontext if isinstance(plugin, DoublePrecision) else plugin.forward_context
@@ -223,7 +226,8 @@ class CohortModule(pl.LightningModule):
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
         block = self._own_rows("train", block)
-        outputs, losses = [], []
+        outputs: list[Tensor] = []
+        losses: list[Tensor] = []
         with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):
                 step_outputs, step_losses = self.engine.gradients(rows, batches)
@@ -238,8 +242,10 @@ class CohortModule(pl.LightningModule):
                     self._schedules.advance()
                     self._follow_schedules()
                 self.after_step()
-            targets = rows.targets[block.transpose(0, 1).flatten(1)]
-            self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), targets)
+                if step == len(block) or len(outputs) * step_outputs.numel() >= MOST_KEPT:
+                    seen = block[step - len(outputs) : step].transpose(0, 1).flatten(1)
+                    self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), rows.targets[seen])
+                    outputs, losses = [], []
 
     def _own_rows(self, name: str, rows: Tensor) -> Tensor:
         """Places among all rows of a split: indices into a member's own rows, shape (…, rows), from where these start.

@@ -13,7 +13,7 @@ from torch import nn
 from initlab.base.errors import InitializationWarning
 from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.engines import has_convolutions, has_dropout
+from initlab.cohort.engines import has_convolutions, has_dropout, work_alone
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.recording import SignalRecording
 from initlab.config.calls import import_target
@@ -56,9 +56,10 @@ def train_cohort(
     first = shares[0].job
     members = [member for share in shares for member in share.members()]
     stack = stack_members(networks)
+    sample, size = first.dataset.train.inputs[:2], min(first.config.batch_size, len(first.dataset.train))
     threads = threads_of_cohort(
         first.config.threads,
-        convolutional=has_convolutions(stack.template),
+        alone=work_alone(stack.template, sample, batch=size),
         members=len(members),
         one_queue=has_dropout(stack.template),
         cores=cores,
@@ -144,7 +145,7 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
 
 def threads_to_build(job: Job) -> int:
     """Threads that build a job's networks, one network after another."""
-    return threads_of_cohort(job.config.threads, convolutional=convolves(job), members=1)
+    return threads_of_cohort(job.config.threads, alone=convolves(job), members=1)
 
 
 def convolves(job: Job) -> bool:

@@ -19,6 +19,7 @@ from initlab.modules.stack import Stack
 from initlab.propagation.measure import Loss, output_numbers
 
 MOST_MEMBERS: Final = 4  # that are looked at
+NOTABLE: Final = 2.0  # a growth from which on a layer can be blamed; less adds up over many layers, or many steps
 
 
 @dataclass(frozen=True)
@@ -114,4 +115,4 @@ def _most_magnifying(networks: Stack, batch: Batch) -> tuple[str, float]:
     if not found:
         return "", math.nan
     name = max(found, key=lambda layer: found[layer])
-    return name, found[name]
+    return (name, found[name]) if found[name] >= NOTABLE else ("", math.nan)

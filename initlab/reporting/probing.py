@@ -16,7 +16,7 @@ from initlab.figures.lags import gradient_by_lag
 from initlab.figures.looks import LOOKS, looks_of
 from initlab.figures.signal import MOST_SHOWN, signal_by_depth
 from initlab.figures.spectrum import jacobian_spectrum
-from initlab.propagation.blocks import block_words
+from initlab.propagation.block_words import block_words
 from initlab.reporting.document import Paragraph, Part, Picture, Points, Report, Section, Table
 from initlab.reporting.repeat import how_to_repeat
 from initlab.reporting.sections import MOMENT

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from initlab.base.machine import device_name, trains_on_cuda
-from initlab.cohort.engines import has_convolutions, has_dropout
+from initlab.cohort.engines import has_convolutions, has_dropout, is_large_step
+from initlab.cohort.module import MOST_KEPT
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
 from initlab.jobs.job import Job
@@ -114,28 +115,31 @@ def cost_of(job: Job) -> Cost:
     parameters = sum(tensor.nbytes for tensor in model.parameters())
     buffers = sum(tensor.nbytes for tensor in model.buffers())
     per_epoch = steps_per_epoch(len(rows), batch)
-    recorded = min(BLOCK_STEPS, per_epoch) * batch * 4 * (job.dataset.outputs + 1)
+    answers = job.dataset.input_shape[0] if job.dataset.task == "sequence" else 1  # a row
+    of_step = batch * answers * (job.dataset.outputs + 1)
+    recorded = 4 * max(of_step, min(MOST_KEPT, min(BLOCK_STEPS, per_epoch) * of_step))
     evaluated = min(max(CHUNK_ROWS, 4 * batch), max(len(job.dataset.val), len(job.dataset.test)))
     steps = config.trainer.max_epochs * per_epoch
     gathered = evaluated * rows.inputs[:1].nbytes if job.resplits else 0  # an evaluation's rows, each member's own
     splits = (job.dataset.train, job.dataset.val, job.dataset.test)[: 2 if job.dataset.validates_on_test else 3]
-    flops = counter.get_total_flops() / len(inputs) * (1 + BACKWARD) * batch * steps
+    of_row = counter.get_total_flops() / len(inputs)
     return Cost(
         # Weights, the networks that they come from, gradients, the copy from before a step; what is recorded, twice.
         state=(4 + _optimizer_states(job)) * parameters + buffers + 2 * recorded + gathered,
         activations=int(max((1 + BACKWARD) * batch, evaluated) * per_row),
-        flops=flops,
+        flops=of_row * (1 + BACKWARD) * batch * steps,
         steps=steps,
-        vectorized=_runs_vectorized(job, model),
+        vectorized=_runs_vectorized(job, model, of_row * batch),
         one_queue=device_name(config.trainer.accelerator) != "cpu" or has_dropout(model),
         data=sum(split.inputs.nbytes + split.targets.nbytes for split in splits) if job.resplits else 0,
     )
 
 
-def _runs_vectorized(job: Job, model: nn.Module) -> bool:
-    """Whether a job's members train under vmap, given a network of the job."""
+def _runs_vectorized(job: Job, model: nn.Module, flops: float) -> bool:
+    """Whether a job's members train under vmap, given a network of the job, and what a batch costs on its way forth."""
     if job.config.engine == "auto":
-        return not (has_convolutions(model) and device_name(job.config.trainer.accelerator) == "cpu")
+        large = has_convolutions(model) or is_large_step(flops)
+        return not (large and device_name(job.config.trainer.accelerator) == "cpu")
     return job.config.engine == "vmap"
 
 

@@ -68,7 +68,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
     convolutional = False
     with contextlib.suppress(Exception):  # what fails here fails below, too, and is written down
         convolutional = convolves(first)
-    threads = threads_of_cohort(first.config.threads, convolutional=convolutional, members=1, cores=run.cores)
+    threads = threads_of_cohort(first.config.threads, alone=convolutional, members=1, cores=run.cores)
     networks = {share: built for share in cohort.shares if (built := _networks(share, threads, run)) is not None}
     advance(cohort.member_epochs - sum(Cohort((share,)).member_epochs for share in networks))
     progress = _Progress(advance)

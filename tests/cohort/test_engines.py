@@ -6,13 +6,14 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError
-from initlab.cohort.engines import choose_engine
+from initlab.cohort.engines import choose_engine, flops_of_row
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.data.stacked import StackedData
 from initlab.jobs.share import Share
 from initlab.models.cnn import CNN
+from initlab.models.gpt import GPT
 from initlab.models.mlp import MLP
 from initlab.modules.stack import Stack, stack_members
 from tests.helpers import make_job
@@ -84,3 +85,14 @@ def test_members_that_take_their_numbers_in_turn_train_on_one_thread(
     share = Share(job, job.seeds)
     train_cohort([share], build_networks(share), cores=6)
     assert [training.threads for training in trained] == [threads]
+
+
+def test_members_whose_every_step_is_large_work_alone_on_a_cpu() -> None:
+    """A transformer's on long sequences; not the same one on short ones, whatever else a row has."""
+    model = GPT((64,), 50, Activation("gelu"), vocabulary=50, every_step=True, width=64, depth=2)
+    stack, rows = stack_members([model, model]), torch.zeros(2, 64, dtype=torch.int64)
+    expected = 2 * 64 * (2 * 12 * 64**2 + 50 * 64 + 2 * 2 * 64 * 64)  # layers, logits, and both products of attention
+    assert flops_of_row(model, rows) == pytest.approx(expected, rel=1e-9)
+    assert choose_engine("auto", stack, rows, batch=32) == "loop"
+    assert choose_engine("auto", stack, rows, batch=8) == "vmap"
+    assert choose_engine("vmap", stack, rows, batch=32) == "vmap"

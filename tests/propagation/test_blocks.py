@@ -16,7 +16,8 @@ from initlab.figures.blocks import blocks_by_depth
 from initlab.models.vision_transformer import VisionTransformer
 from initlab.modules.batch import Batch
 from initlab.modules.stack import stack_members
-from initlab.propagation.blocks import START, block_words, find_attention, look_at_blocks, relative_entropy
+from initlab.propagation.block_words import block_words
+from initlab.propagation.blocks import START, find_attention, look_at_blocks, relative_entropy
 
 WIDTH, HEADS, TOKENS, ROWS = 8, 2, 5, 6
 
