@@ -245,9 +245,12 @@ def reach_words(found: NumericAxis) -> str:
         return ""
     sentences = []
     for panel, rows in list(points.groupby("panel", sort=False))[:MOST_CONDITIONS]:
-        where = [f"{line} {_reached(of_line, found.key)}".strip() for line, of_line in rows.groupby("line", sort=False)]
+        lines: dict[str, list[str]] = {}  # by the values at which they learned
+        for line, of_line in rows.groupby("line", sort=False):
+            lines.setdefault(_reached(of_line, found.key), []).append(str(line))
+        where = [f"{listed(names, 8)} {values}".strip() for values, names in lines.items()]
         baseline = baseline_name(str(rows["metric"].iloc[0]))
-        sentences.append(f"Clearly above {baseline} on {panel}: {listed(where, 8)}.")
+        sentences.append(f"Clearly above {baseline} on {panel}: {'; '.join(where)}.")
     return " ".join(sentences)
 
 

@@ -374,17 +374,18 @@ def test_how_far_along_an_axis_candidates_learned() -> None:
         near={100: 0.04, 25: 0.9, 50: 0.8},
         nearer={100: 0.0, 25: 0.9, 50: 0.0},
         never={100: 0.0, 25: 0.0, 50: 0.0},
+        nowhere={100: -0.01, 25: -0.01, 50: -0.01},
         late={100: 0.9, 25: 0.0, 50: 0.9},
         ends={100: 0.9, 25: 0.9, 50: 0.0},
     )
     (sentence,) = [text for text in answer(analyse(study)) if text.startswith("Clearly")]
     start, _, rest = sentence.removesuffix(".").partition(": ")
     assert start == "Clearly above the mean on wine"
-    assert set(rest.replace(" and never", ", never").split(", ")) == {
+    assert set(rest.split("; ")) == {
         "far at every data.steps",
         "near up to data.steps=50",
         "nearer at data.steps=25",
-        "never at no data.steps",
+        "never and nowhere at no data.steps",
         "late from data.steps=50 on",
         "ends at data.steps=25 and 100",
     }
@@ -413,7 +414,7 @@ def test_one_seed_or_scatter_around_the_baseline_shows_no_learning() -> None:
     assert "Clearly above" not in said(study_of(*cells))
     scattered = Cell({"init.name": "b", "data.steps": 50}, [0.0, 0.9, 0.0], metric="r2", metadata={"baseline": 0.0})
     more = [replace(cell, scores=[0.88, 0.9, 0.92]) for cell in cells[:3]]
-    assert "Clearly above the mean on wine: a at every data.steps and b at data.steps=25." in said(
+    assert "Clearly above the mean on wine: a at every data.steps; b at data.steps=25." in said(
         study_of(*more, scattered)
     )
 
