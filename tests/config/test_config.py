@@ -96,6 +96,19 @@ def test_experiments_fix_what_their_protocol_says() -> None:
     assert make_job("init=he").init.parameters["truncated"] is False
 
 
+def test_experiments_with_sequences_fix_what_their_protocol_says() -> None:
+    irnn = make_job("experiment=irnn_adding", "init=irnn")
+    assert irnn.init.parameters == {"scale": 1.0, "std": 0.1}
+    assert make_job("experiment=irnn_adding", "init=irnn", "protocol.irnn.std=0.001").init.parameters["std"] == 0.001
+    assert make_job("data=adding", "init=irnn").init.parameters["std"] == 0.001
+    assert (irnn.key_columns["data"], irnn.key_columns["model"], irnn.key_columns["optim"]) == ("adding", "rnn", "adam")
+    assert (irnn.config.batch_size, irnn.config.gradient_clip, irnn.config.trainer.max_epochs) == (16, 0.1, 8)
+    chrono = make_job("experiment=chrono_copy", "init=chrono")
+    assert (chrono.key_columns["data"], chrono.key_columns["model"]) == ("copy", "lstm")
+    assert chrono.init.parameters["steps"] is None  # the length of the sequences
+    assert make_job("experiment=chrono_copy").config.trainer.max_epochs == 8
+
+
 def test_the_output_layers_bias_follows_the_others() -> None:
     for overrides, bias in {
         ("init.bias=0.5", "init.output=xavier_uniform"): 0.5,
