@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from initlab.base.errors import UserError
 from initlab.base.slow_bar import slow_bar
 from initlab.initializers.context import Context
+from initlab.initializers.design import check_design
 from initlab.initializers.filling import Filling, Scratch, Surroundings, calling, fill_other, fill_weight
 from initlab.initializers.init_report import InitReport, Treatment, report_on
 from initlab.initializers.norms import fixed_starts, is_norm, reset_norm
-from initlab.initializers.plans import make_plans, names_apart, other_rules, output_slots
+from initlab.initializers.plans import base_of, make_plans, names_apart, output_slots
 from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
 from initlab.initializers.slots import Slot, find_slots
@@ -81,11 +82,13 @@ def fill_model(
         raise UserError(_nothing_to_fill(model, spec))
     scheme = scheme_of(spec)
     known.selection.check(model)
-    plans = make_plans(model, slots, spec, scheme, known.selection)
-    others = other_rules(model, spec.rules, {name for plan in plans for name in plan.names})
+    filled_before = base_of(spec, scheme) if scheme.level == "model" else None
+    for one in (scheme, *([] if filled_before is None else [scheme_of(filled_before)])):
+        _check_needs(model, one, known.batch, known.loss)
+        check_design(model, one, slots)
+    plans, others = make_plans(model, slots, spec, scheme, known.selection)
     check_hits(spec.rules, [plan.rule for plan in plans if plan.rule] + [rule for _, rule in others], model)
     steps = _steps_of(known.batch)
-    _check_needs(model, scheme, known.batch, known.loss)
     _check_cells(model, scheme, slots, spec.parameters.get("steps") or steps)
     rows = _checked_batch(model, known.batch) if LOOKING & {*scheme.needs} and known.batch is not None else None
     if scheme.level == "model":
@@ -179,7 +182,7 @@ def _check_needs(
     """See that a scheme gets what it declares that it needs.
 
     Args:
-        model: The network, which may offer `residual_branches()`.
+        model: The network.
         scheme: The scheme, with its `needs`.
         batch: What the user gave, None for nothing; to look at gradients it needs targets, too.
         loss: What the user gave, None for nothing.
@@ -195,11 +198,6 @@ def _check_needs(
         raise UserError(
             f"init={scheme.name} looks at gradients: give it batch=(inputs, targets) and a loss, e.g. "
             "loss=torch.nn.functional.cross_entropy"
-        )
-    if "branches" in scheme.needs and not callable(getattr(model, "residual_branches", None)):
-        raise UserError(
-            f"init={scheme.name} works on residual branches, and {type(model).__name__} names none; choose a residual "
-            "network (model=residual_mlp, resnet or vit), or give yours a method residual_branches()"
         )
 
 

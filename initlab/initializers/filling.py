@@ -110,10 +110,13 @@ def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treat
     """
     slot, spec = plan.slot, plan.spec
     assert spec is not None  # the caller has seen to it
-    scheme = scheme_of(spec)
-    if scheme.level == "model":
-        raise UserError(f"init={scheme.name} works on whole networks, not on the single weight {slot.name}")
-    arguments, gain = _arguments(scheme, spec, filling)
+    specs = plan.parts or (spec,) * slot.blocks
+    schemes = [scheme_of(one) for one in specs]
+    scheme = schemes[0]
+    for one in schemes:
+        if one.level != "weight":
+            raise UserError(f"init={one.name} works on whole networks, not on the single weight {slot.name}")
+    each = [_arguments(*pair, filling) for pair in zip(schemes, specs, strict=True)]
     weight = filling.scratch.zeros(slot.weight.shape, _drawn_dtype(slot.weight))
     bias = None if slot.bias is None else torch.zeros(slot.bias.shape, dtype=weight.dtype, device="cpu")
     by_scheme = bias is not None and "bias" in scheme.supplied and spec.bias is None
@@ -123,26 +126,29 @@ def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treat
         "first": first,
         "recurrent": slot.stored.recurrent,
     }
-    if "activation" in scheme.supplied:
-        offered["activation"] = filling.known.activation
-        if scheme.requires_activation:
-            offered["activation"] = required_activation(filling.known.activation, f"init={scheme.name}", filling.model)
+    for one in schemes:
+        if "activation" in one.supplied:
+            offered["activation"] = filling.known.activation
+            if one.requires_activation:
+                offered["activation"] = required_activation(filling.known.activation, f"init={one.name}", filling.model)
     parts = iter(slot.stored.each_bias(bias)) if bias is not None and by_scheme else iter(())
     remarks: dict[str, None] = {}
     with _unasked(filling.stream_of(f"{slot.name}, unasked")):
-        for block in slot.each(weight):
+        for block, own, one, (arguments, _) in zip(slot.each(weight), specs, schemes, each, strict=True):
             offered["bias"] = next(parts, None)
-            given = calling(scheme, block, **arguments, **{name: offered[name] for name in scheme.supplied})
+            given = calling(one, block, **arguments, **{name: offered[name] for name in one.supplied})
             if isinstance(given, str):
                 remarks[given] = None
-            elif given is not None and spec.function is None:
-                raise UserError(f"init={scheme.name} returned a {type(given).__name__}: it must fill `weight` in place")
+            elif given is not None and own.function is None:
+                raise UserError(f"init={one.name} returned a {type(given).__name__}: it must fill `weight` in place")
     padding = getattr(slot.layer, "padding_idx", None) if slot.is_embedding else None
     if padding is not None:
         weight[padding] = 0
-    hit = "" if plan.rule is None else str(plan.rule)
+    hit = plan.hit
     note = "; ".join([*([f"{slot.blocks} blocks"] if slot.blocks > 1 else []), *list(remarks)[:1]])
-    done = write_weight(slot, weight, Treatment(scheme.name, slot.fan, gain, note, hit), filling.keeper)
+    rules, gains = " and ".join(dict.fromkeys(one.name for one in schemes)), {gain for _, gain in each}
+    gain = gains.pop() if len(gains) == 1 else None
+    done = write_weight(slot, weight, Treatment(rules, slot.fan, gain, note, hit), filling.keeper)
     rule = scheme.bias if spec.bias is None else spec.bias
     for name, parameter in slot.biases:
         filling.keeper.keep(parameter)

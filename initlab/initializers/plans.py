@@ -7,7 +7,9 @@ from typing import Final
 from torch import nn
 
 from initlab.base.errors import UserError
-from initlab.initializers.registry import Scheme
+from initlab.initializers.facts import SEEN_AS, Part
+from initlab.initializers.recipes import rules_of
+from initlab.initializers.registry import Scheme, find_scheme
 from initlab.initializers.selection import Selection, rule_for_other, rule_for_slot
 from initlab.initializers.slots import Slot
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
@@ -24,6 +26,8 @@ class Plan:
         slot: The weight, with those of its biases that may be touched.
         spec: The rule that fills it; None: nothing fills it before the scheme for the whole network works on it.
         rule: The rule apart that hit it, if one did.
+        parts: The rules of a named set for each of its maps, where they differ; else empty.
+        hit: The rule that hit it, of the user's or of a named set, in words; empty if none did.
         by_scheme: Whether the scheme for the whole network may change it.
         refusal: Why it is left alone; None if it is not.
         names: Names of the parameters that the weight is, or is computed from, and of all its biases.
@@ -35,22 +39,36 @@ class Plan:
     by_scheme: bool
     refusal: str | None
     names: tuple[str, ...]
+    parts: tuple[InitSpec, ...] = ()
+    hit: str = ""
 
 
 def make_plans(
     model: nn.Module, slots: Sequence[Slot], spec: InitSpec, scheme: Scheme, selection: Selection
-) -> list[Plan]:
-    """What is to be done to each weight; nothing is done yet."""
+) -> tuple[list[Plan], list[tuple[str, Rule]]]:
+    """What is to be done to each weight, and by which rules to other parameters; nothing is done yet.
+
+    A user's own rules come first, then those for the output layer and for embeddings, then those of a named set.
+    """
     output = output_slots(slots, spec.output_layer)
-    common = spec if scheme.level == "weight" else base_of(spec, scheme)
-    plans = []
+    common = base_of(spec, scheme) if scheme.level == "model" else spec
+    recipe: tuple[Rule, ...] = ()
+    if common is not None and scheme_of(common).level == "rules":
+        common, recipe = rules_of(common, model, slots, output)
+    plans, touched = [], set[str]()
     for slot in slots:
         rule = rule_for_slot(spec.rules, slot, model)
         apart = spec.output is not None and slot in output
+        parts: tuple[Rule | None, ...] = ()
+        if rule is None and not apart and not (slot.is_embedding and spec.embedding is not None):
+            parts = tuple(rule_for_slot(recipe, slot, model, block=place) for place in range(slot.blocks))
+        own = parts[0] if parts else None
         if rule is not None:
             chosen = rule.spec
         elif apart:
             chosen = spec.output
+        elif own is not None:
+            chosen = own.spec
         elif common is not None and slot.is_embedding and not scheme_of(common).elementwise:
             chosen = spec.embedding or replace(EMBEDDING, bias=common.bias)
         elif common is not None and slot.is_embedding and spec.embedding is not None:
@@ -61,11 +79,39 @@ def make_plans(
         if rule is not None and rule.spec is None:
             refusal = refusal or f"rule {rule} leaves it"
         names = tuple(name for name, _ in (*slot.parameters, *slot.biases))
+        if parts:
+            touched.update(name for name, _ in slot.biases)
+        rules = (*spec.rules, *recipe) if parts else spec.rules
         trimmed = _with_biases(
-            slot, [(name, bias) for name, bias in slot.biases if _free(name, bias, spec, selection, model)]
+            slot, [(name, bias) for name, bias in slot.biases if _free(name, bias, rules, selection, model)]
         )
-        plans.append(Plan(trimmed, chosen, rule, rule is None and not apart, refusal, names))
-    return plans
+        if own is not None and isinstance(own.pattern, Part) and own.pattern.role in SEEN_AS:
+            trimmed = SEEN_AS[own.pattern.role](trimmed)
+        differ = len({id(part) for part in parts}) > 1
+        each = tuple(part.spec if part is not None and part.spec is not None else common for part in parts)
+        hit = rule or own
+        words = ", ".join(dict.fromkeys(str(part) for part in parts if part is not None)) if differ else str(hit or "")
+        plans.append(
+            Plan(
+                trimmed,
+                chosen,
+                rule,
+                rule is None and not apart,
+                refusal,
+                names,
+                tuple(part for part in each if part is not None) if differ else (),
+                words,
+            )
+        )
+    others = other_rules(model, spec.rules, {name for plan in plans for name in plan.names})
+    known = {name for name, _ in others}
+    outside = {name for name, _ in model.named_parameters()} - {name for plan in plans for name in plan.names}
+    weights = {name for plan in plans for name in plan.slot.names}
+    for name in sorted((touched | outside) - known - weights):
+        found = rule_for_other(recipe, name, model)
+        if found is not None:
+            others.append((name, found))
+    return plans, others
 
 
 def output_slots(slots: Sequence[Slot], layer: str | None) -> list[Slot]:
@@ -109,13 +155,14 @@ def base_of(spec: InitSpec, scheme: Scheme) -> InitSpec | None:
     """The rule that fills the weights before a scheme for whole networks works on them."""
     if spec.base is not None or scheme.base is None:
         return spec.base
-    return InitSpec(scheme.base, bias=scheme.bias if spec.bias is None else spec.bias)
+    own = None if find_scheme(scheme.base).level == "rules" else scheme.bias
+    return InitSpec(scheme.base, bias=own if spec.bias is None else spec.bias)
 
 
-def _free(name: str, bias: nn.Parameter, spec: InitSpec, selection: Selection, model: nn.Module) -> bool:
+def _free(name: str, bias: nn.Parameter, rules: Sequence[Rule], selection: Selection, model: nn.Module) -> bool:
     """Whether a bias goes with its weight: it may be touched, and no rule of its own hits it."""
     refused = selection.refusal([name], frozen=not bias.requires_grad) is not None
-    return not refused and rule_for_other(spec.rules, name, model) is None
+    return not refused and rule_for_other(rules, name, model) is None
 
 
 def _with_biases(slot: Slot, biases: list[tuple[str, nn.Parameter]]) -> Slot:

@@ -11,9 +11,9 @@ from initlab.base.errors import UserError, nearest
 from initlab.base.spellings import our_value
 
 InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
-Level = Literal["weight", "model"]
+Level = Literal["weight", "rules", "model"]
 Need = Literal[
-    "batch", "loss", "branches", "recurrent", "gates", "steps",
+    "batch", "loss", "branches", "attention", "no norms", "sub-norms", "scaled skips", "recurrent", "gates", "steps",
     "relu", "chain", "pixel shuffle", "dropout", "classes", "checkpoint",
 ]  # fmt: skip
 
@@ -35,16 +35,18 @@ class Scheme:
             of a recurrent layer; `bias`, shape (out,) or None, which it then fills, too; and parameters of its own,
             which the user may set. It may return a remark on the weight. Level "model": `fn(model, *, context, …)`
             changes a network whose weights `base` has filled, and may return a remark for each parameter's name;
-            `context` is an `initializers.context.Context`.
-        level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
+            `context` is an `initializers.context.Context`. Level "rules": `fn(facts, *, …)` says by a mapping what is
+            done to each part of a network, as in `initializers.recipes`; `facts` is an `initializers.facts.Facts`.
+        level: `"weight"` for a function of one tensor, `"model"` for one of the whole network, `"rules"` for a named
+            set of rules.
         source: The paper, or the library whose rule it is.
         summary: One line that says what it does, for tables.
         aliases: Other names under which it is found, e.g. `he` for `he_normal`.
-        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"recurrent"`
-            (a weight that acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences);
-            `"relu"` (as the activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`,
-            `"classes"` (as targets), `"checkpoint"`. Those up to steps are checked before it is called, the others by
-            the scheme itself.
+        needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"attention"`,
+            `"no norms"`, `"sub-norms"` (two a branch), `"scaled skips"` (by (2·blocks)^¼), `"recurrent"` (a weight that
+            acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences); `"relu"` (as the
+            activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`, `"classes"` (as targets),
+            `"checkpoint"`. Those up to steps are checked before it is called, the others by the scheme itself.
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and
@@ -135,7 +137,8 @@ def register(
         name: The name to find it under; it must be free.
         source: The paper, or the library whose rule it is.
         aliases: Other names to find it under; they must be free, too.
-        level: `"weight"` for a function of one tensor, `"model"` for one of the whole network.
+        level: `"weight"` for a function of one tensor, `"model"` for one of the whole network, `"rules"` for a named
+            set of rules.
         needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` and what `Scheme` lists.
         base: Level "model": the scheme that fills the weights before; None: they are left as they are.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"` for
@@ -181,6 +184,10 @@ def _check_level(name: str, function: Callable[..., Any], level: Level) -> None:
     if level == "weight" and "context" in asked:
         raise ValueError(f'the initializer {name} asks for context: register it with level="model"')
     if level == "weight":
+        return
+    if level == "rules":
+        if strange := sorted(SUPPLIED & asked.keys()):
+            raise ValueError(f'the initializer {name}, of level "rules", asks for {strange[0]}: fn(facts, *, …)')
         return
     if strange := sorted(SUPPLIED & asked.keys() - {"context"}):
         raise ValueError(

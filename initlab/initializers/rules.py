@@ -7,6 +7,7 @@ from typing import Any, Final
 from torch import nn
 
 from initlab.base.errors import UserError
+from initlab.initializers.facts import Role
 from initlab.initializers.registry import find_scheme
 from initlab.initializers.spec import COMMON, InitSpec, Rule, parse_init
 
@@ -15,6 +16,9 @@ Given = str | Callable[..., Any]
 
 Rules = Mapping[str | type[nn.Module], Given | tuple[Given, Mapping[str, Any]] | None]
 """By patterns of names, or classes of modules: what to do to what they hit; with parameters; or None to leave it."""
+
+Recipe = Mapping[str | type[nn.Module] | Role | tuple[Role, int], Given | tuple[Given, Mapping[str, Any]] | None]
+"""A named set of rules: as `Rules`, and by roles, of the whole network or of one of its blocks, from 0."""
 
 ALL: Final = "*"  # the pattern of the rule for whatever no other rule hits
 REST: Final = "keep"  # the scheme for that, where there is no such rule
@@ -36,13 +40,13 @@ def spec_of(given: Given | Rules, params: Mapping[str, Any]) -> InitSpec:
         UserError: an unknown name, a parameter that a scheme does not have, or a rule that is none of these.
     """
     if not isinstance(given, Mapping):
-        return _spec(given, params, where="init")
+        return spec_of_given(given, params, where="init")
     rules = tuple(_rule(pattern, chosen) for pattern, chosen in given.items() if pattern != ALL)
     if ALL in given and list(given)[-1] != ALL:
         raise UserError(f"rule {ALL}: hits everything, so that it must be the last; {list(given)[-1]} stands behind it")
     chosen = given.get(ALL) or REST
     name, own = chosen if isinstance(chosen, tuple) else (chosen, {})
-    spec = _spec(name, {**own, **params}, where=f"rule {ALL}" if ALL in given else "init")
+    spec = spec_of_given(name, {**own, **params}, where=f"rule {ALL}" if ALL in given else "init")
     return InitSpec(**{**vars(spec), "rules": (*rules, *spec.rules)})
 
 
@@ -53,16 +57,25 @@ def _rule(pattern: Any, chosen: Any) -> Rule:
     if chosen is None:
         return Rule(pattern, None)
     name, own = chosen if isinstance(chosen, tuple) and len(chosen) == 2 else (chosen, {})
-    spec = _spec(name, own, where=f"rule {shown}")
-    if spec.function is None and find_scheme(spec.scheme).level == "model":
+    spec = spec_of_given(name, own, where=f"rule {shown}")
+    if spec.function is None and find_scheme(spec.scheme).level != "weight":
         raise UserError(
             f"rule {shown}: init={spec.scheme} works on whole networks; choose one that fills single weights"
         )
     return Rule(pattern, spec)
 
 
-def _spec(given: Any, params: Any, *, where: str) -> InitSpec:
-    """The record of a name or a function with its parameters."""
+def spec_of_given(given: Any, params: Any, *, where: str) -> InitSpec:
+    """The record of a name or a function with its parameters.
+
+    Args:
+        given: A scheme's name, or a function that fills a tensor in place.
+        params: Its parameters by name, and those that all schemes have.
+        where: Where they were given, for messages.
+
+    Raises:
+        UserError: an unknown name, a parameter that it does not have, or something else than these.
+    """
     if not isinstance(params, Mapping):
         raise UserError(f"{where}: expected a scheme, or a pair of it and its parameters in a dict, got {params!r}")
     if isinstance(given, str):

@@ -8,6 +8,7 @@ from typing import Final
 from torch import nn
 
 from initlab.base.errors import UserError, nearest
+from initlab.initializers.facts import Part
 from initlab.initializers.slots import Slot
 from initlab.initializers.spec import Rule
 from initlab.modules.wrappers import bare_name
@@ -78,16 +79,21 @@ def matches(pattern: str, name: str) -> bool:
     return any(fnmatchcase(".".join(parts[:depth]), pattern) for depth in range(len(parts), 0, -1))
 
 
-def rule_for_slot(rules: Sequence[Rule], slot: Slot, model: nn.Module) -> Rule | None:
+def rule_for_slot(rules: Sequence[Rule], slot: Slot, model: nn.Module, *, block: int | None = None) -> Rule | None:
     """The first rule that hits a weight; None if none does.
 
     Args:
         rules: In the order in which they are tried.
         slot: The weight.
         model: The network, whose modules may be of a class that a rule names.
+        block: The place of one of its maps, which may play a part of its own; None: the weight as a whole.
     """
     for rule in rules:
-        if isinstance(rule.pattern, str):
+        if isinstance(rule.pattern, Part):
+            own = [*slot.names, *([] if block is None else [f"{slot.name}[{block}]"])]
+            if not rule.pattern.names.isdisjoint(own):
+                return rule
+        elif isinstance(rule.pattern, str):
             if any(matches(rule.pattern, name) for name in slot.names):
                 return rule
         elif any(isinstance(module, rule.pattern) for name in slot.names for module in _holders(model, name)):
@@ -109,7 +115,10 @@ def rule_for_other(rules: Sequence[Rule], name: str, model: nn.Module) -> Rule |
     """
     plain = bare_name(name)
     for rule in rules:
-        if isinstance(rule.pattern, str):
+        if isinstance(rule.pattern, Part):
+            if name in rule.pattern.names:
+                return rule
+        elif isinstance(rule.pattern, str):
             *_, holder, last = ["", *rule.pattern.split(".")]
             literal = last == plain.rpartition(".")[2] and (last != "weight" or holder not in ("", "*"))
             whole = rule.spec is None and matches(rule.pattern, name)

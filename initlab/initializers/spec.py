@@ -12,6 +12,7 @@ from initlab.base.errors import UserError
 from initlab.base.spellings import our_key
 from initlab.config.calls import check_call, conforms
 from initlab.config.defaults import check_gain
+from initlab.initializers.facts import Part
 from initlab.initializers.registry import BIAS_LIKE_TORCH, SUPPLIED, Scheme, find_scheme
 
 COMMON = ("name", "bias", "output", "output_layer", "embedding", "rules")
@@ -27,7 +28,8 @@ class InitSpec:
         bias: A number, or `"torch_default"` for U(±1/sqrt(fan_in)); None: as the scheme says.
         output: The rule for the output layer; None: the same as for the other layers.
         output_layer: Name of that layer in the network; None: the last one that the network registers.
-        base: For a scheme of level "model": the rule that fills the weights before; None: the scheme's own choice.
+        base: For a scheme of level "model": the rule that fills the weights before, or a named set of rules; None: the
+            scheme's own choice.
         embedding: The rule for embeddings; None: N(0, 0.02²) where the scheme scales by fans, which a table of rows to
             look up has not in that sense; else the same as for the other layers.
         rules: What is done to parameters apart, the first that hits one; those that none hits are as above.
@@ -51,16 +53,16 @@ class Rule:
     """What to do to some parameters apart.
 
     Attributes:
-        pattern: Which: a pattern of the names of parameters or of modules that hold them, such as `"*.o_proj"`; or a
-            class of modules.
+        pattern: Which: a pattern of the names of parameters or of modules that hold them, such as `"*.o_proj"`; a class
+            of modules; or, in a named set of rules, the part that they play in their network.
         spec: What to do to them; None: leave them as they are.
     """
 
-    pattern: str | type[nn.Module]
+    pattern: str | type[nn.Module] | Part
     spec: InitSpec | None
 
     def __str__(self) -> str:
-        return self.pattern if isinstance(self.pattern, str) else self.pattern.__name__
+        return self.pattern.__name__ if isinstance(self.pattern, type) else str(self.pattern)
 
 
 def scheme_of(spec: InitSpec) -> Scheme:
@@ -138,7 +140,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
             raise UserError(
                 f"{where}.{key}: init={scheme.name} has no such parameter; {hint}it has {', '.join(sorted(known))}"
             )
-    supplied = ["weight", "model", *SUPPLIED]
+    supplied = ["weight", "model", "facts", *SUPPLIED]
     if "gain" in settings:  # a number, or the name of a rule, which no annotation tells
         check_gain(settings["gain"])
         supplied.append("gain")
@@ -155,7 +157,7 @@ def parse_init(config: Mapping[str, Any] | str, *, where: str, bias: float | str
         bias,
         _weight_rule(output, where=f"{where}.output", bias=inherited),
         output_layer,
-        _weight_rule(base, where=f"{where}.base", bias=inherited),
+        _base_rule(base, where=f"{where}.base", bias=bias, inherited=inherited),
         _weight_rule(embedding, where=f"{where}.embedding", bias=inherited),
         tuple(
             Rule(str(pattern), _weight_rule(rule, where=f"{where}.rules.{pattern}", bias=inherited))
@@ -175,12 +177,33 @@ def _check_given(scheme: Scheme, settings: Mapping[str, Any], *, where: str) -> 
     Raises:
         UserError: a parameter without a default was not set.
     """
-    if scheme.level == "model":
+    if scheme.level != "weight":
         return
     for name, default in scheme.defaults.items():
         if default is Parameter.empty and name not in settings:
             seen = "" if name == "gain" else ', or, if the network is to tell, register the scheme with level="model"'
             raise UserError(f"{where}.{name}: missing; {scheme.name} needs it: set {where}.{name}=VALUE{seen}")
+
+
+def _base_rule(
+    config: Mapping[str, Any] | str | None, *, where: str, bias: float | str | None, inherited: float | str
+) -> InitSpec | None:
+    """The rule that `base` holds; None where it is null. A named set of rules keeps its own biases.
+
+    Args:
+        config: What the key holds: a group, a scheme's name, or null.
+        where: The key, for the message.
+        bias: The rule for biases that the user gave; None for none.
+        inherited: That, or the one of the scheme that works on what the base fills.
+
+    Raises:
+        UserError: it names a scheme that cannot be a base.
+    """
+    name = config.get("name") if isinstance(config, Mapping) else config
+    if name is None or find_scheme(str(name), where=where).level != "rules":
+        return _weight_rule(config, where=where, bias=inherited)
+    assert config is not None
+    return parse_init(config, where=where, bias=bias)
 
 
 def _weight_rule(config: Mapping[str, Any] | str | None, *, where: str, bias: float | str) -> InitSpec | None:
@@ -197,7 +220,7 @@ def _weight_rule(config: Mapping[str, Any] | str | None, *, where: str, bias: fl
     if config is None:
         return None
     spec = parse_init(config, where=where, bias=bias)
-    if find_scheme(spec.scheme).level == "model":
+    if find_scheme(spec.scheme).level != "weight":
         raise UserError(f"{where}={spec.scheme}: works on whole networks only; choose one that fills single weights")
     if spec.rules:
         raise UserError(f"{where}.rules: rules stand beside the scheme for all layers, in init.rules")

@@ -16,6 +16,10 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
   (Linear or convolution) in the order they act, so that schemes such as Fixup can scale them. The stem, projections on
   shortcuts and `output` are in none. With the last layer of a branch at zero, no other weight of it matters.
 
+- If norms end its branches, `residual_norms()` lists them, as a ResNet's last batch norms. If the skips of its blocks
+  are multiplied by a number, as DeepNorm has it, the blocks say so in an attribute `skip`.
+- An attention whose maps schemes such as mimetic may set has Linear layers `query`, `key`, `value` and `out`, and the
+  number of its `heads`.
 - If learned multipliers end its branches, as in ReZero or LayerScale, `residual_multipliers()` lists these modules. A
   module whose parameters start from fixed numbers, whatever the initializer, says so in a method `initlab_starts()`:
   {"factor": 0.0}.

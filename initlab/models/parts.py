@@ -1,6 +1,6 @@
 """What several networks are made of: norms by name, Fixup's scalars, and checks of configured sizes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +85,11 @@ def scalar_bias(wanted: bool) -> nn.Module:
 def scalar_multiplier(wanted: bool) -> nn.Module:
     """A `ScalarMultiplier` if wanted, else a module that changes nothing."""
     return ScalarMultiplier() if wanted else nn.Identity()
+
+
+def present(modules: Iterable[nn.Module]) -> list[nn.Module]:
+    """Those of some modules that do something, each once."""
+    return list(dict.fromkeys(module for module in modules if not isinstance(module, nn.Identity)))
 
 
 def dropout_layer(probability: float) -> nn.Module:

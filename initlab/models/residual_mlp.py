@@ -6,7 +6,7 @@ from math import prod
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.models.parts import UNIT_NORMS, check_sizes, find_norm, scalar_bias, scalar_multiplier
+from initlab.models.parts import UNIT_NORMS, check_sizes, find_norm, present, scalar_bias, scalar_multiplier
 
 
 class ResidualMLP(nn.Module):
@@ -61,6 +61,10 @@ class ResidualMLP(nn.Module):
     def residual_branches(self) -> list[list[nn.Module]]:
         """Both linear layers of each branch, in order."""
         return [[branch.get_submodule("first"), branch.get_submodule("second")] for branch in self.branches]
+
+    def residual_multipliers(self) -> list[nn.Module]:
+        """The learned multipliers that end the branches, in order; empty where there are none."""
+        return present(branch.get_submodule("multiplier") for branch in self.branches)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""

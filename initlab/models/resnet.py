@@ -6,7 +6,15 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError
-from initlab.models.parts import CHANNEL_NORMS, check_sizes, find_norm, image_shape, scalar_bias, scalar_multiplier
+from initlab.models.parts import (
+    CHANNEL_NORMS,
+    check_sizes,
+    find_norm,
+    image_shape,
+    present,
+    scalar_bias,
+    scalar_multiplier,
+)
 
 
 class ResNet(nn.Module):
@@ -67,6 +75,14 @@ class ResNet(nn.Module):
     def residual_branches(self) -> list[list[nn.Module]]:
         """Both 3×3 convolutions of each block, in order."""
         return [[block.get_submodule("first"), block.get_submodule("second")] for block in self.blocks]
+
+    def residual_norms(self) -> list[nn.Module]:
+        """The norm after the second convolution of each block, in order; empty where there are none."""
+        return present(block.get_submodule("second_norm") for block in self.blocks)
+
+    def residual_multipliers(self) -> list[nn.Module]:
+        """The learned multipliers that end the branches, in order; empty where there are none."""
+        return present(block.get_submodule("multiplier") for block in self.blocks)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""

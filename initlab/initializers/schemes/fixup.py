@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from initlab.base.errors import UserError
+from initlab.initializers.anatomy import branches_of
 from initlab.initializers.context import Context
 from initlab.initializers.registry import register
 
@@ -18,8 +18,8 @@ def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
     in the paper, unless the user sets them (`bias`).
 
     Args:
-        model: A network with a method `residual_branches()`, which lists the layers of each branch in order. Its
-            weights are filled by `base` and then changed in place.
+        model: A network with a method `residual_branches()`, which lists the layers of each branch in order, or of
+            torch's own transformer layers. Its weights are filled by `base` and then changed in place.
         context: Only its weights are used; it needs no batch.
 
     Returns:
@@ -28,22 +28,16 @@ def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
     Raises:
         UserError: the network has no branch, or one that holds a layer without a weight.
     """
-    branches = model.residual_branches()  # type: ignore[operator]  # nn.Module's attributes have no type
-    slots = {slot.layer: slot for slot in context.slots}
-    if not branches:
-        raise UserError(f"init=fixup: {type(model).__name__} has no residual branch; make it deeper")
+    branches = branches_of(model, context.slots, where="init=fixup")
     notes = {}
-    for layers in branches:
-        weights = [slots[layer] for layer in layers if layer in slots]
-        if len(weights) != len(layers) or not weights:
-            raise UserError(f"init=fixup: a residual branch of {type(model).__name__} holds layers without a weight")
-        depth = len(weights)
-        for slot in weights[:-1]:
+    for branch in branches:
+        depth = len(branch.pieces)
+        for piece in branch.pieces[:-1]:
             factor = len(branches) ** (-1 / (2 * depth - 2))
-            slot.weight.mul_(factor)
-            notes[slot.name] = f"× {factor:.3g}: in one of {len(branches)} branches of {depth} layers"
-        weights[-1].weight.zero_()
-        notes[weights[-1].name] = "zero: the last of its branch"
+            piece.matrix.mul_(factor)
+            notes[piece.slot.name] = f"× {factor:.3g}: in one of {len(branches)} branches of {depth} layers"
+        branch.pieces[-1].matrix.zero_()
+        notes[branch.pieces[-1].slot.name] = "zero: the last of its branch"
     if context.output in context.slots:  # else it has a rule of its own
         context.output.weight.zero_()
         notes[context.output.name] = "zero: the output layer"
