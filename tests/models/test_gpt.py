@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import initlab
 from initlab.activations import Activation
-from initlab.base.errors import UserError
+from initlab.base.errors import RefusedError, UserError
 from initlab.models.gpt import GPT
 from initlab.models.transformer import Attention, TransformerBlock, Wiring
 from tests.models.helpers import scramble
@@ -183,6 +183,11 @@ def test_tied_weights_are_one_tensor_and_get_both_gradients() -> None:
 def test_what_cannot_be_built_is_refused_in_a_line(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         gpt(**options)
+
+
+def test_a_sweep_leaves_out_skips_that_do_not_go_with_the_norm() -> None:
+    with pytest.raises(RefusedError, match="set norm=post"):
+        gpt(residual="deepnorm", norm="pre")
 
 
 def test_only_tokens_can_be_tied() -> None:
