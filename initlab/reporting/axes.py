@@ -14,6 +14,7 @@ from initlab.figures.numeric_axis import score_along_axis
 from initlab.figures.panels import styles
 from initlab.reporting.cells import with_level
 from initlab.reporting.document import Paragraph, Picture, Section, Table
+from initlab.reporting.words import reach_words
 from initlab.results.analysis import Analysis
 from initlab.results.confidence import percent, significance
 from initlab.results.heat import HeatMap, heat_maps
@@ -30,10 +31,12 @@ def numeric_axis_sections(analysis: Analysis) -> list[Section]:
         shown = found.points[["panel", "line", "value"]].map(shortest)
         ends = found.points[["score", "low", "high"]].to_numpy(np.float64)
         shown["test score"] = [interval_text(*row) for row in ends]
+        reached = reach_words(found)
         sections.append(
             Section(
                 f"Score against {found.key}",
                 [
+                    *([Paragraph(reached)] if reached else []),
                     Picture(name, caption, score_along_axis(found, _looks(analysis, found))),
                     Table(name, caption, with_level(analysis, found.points), shown, folded=True),
                 ],

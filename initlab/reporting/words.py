@@ -6,12 +6,23 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from initlab.base.wording import counted, difference_text, interval_text, listed, p_words, rate_text, roughly, settled
+from initlab.base.wording import (
+    counted,
+    difference_text,
+    interval_text,
+    listed,
+    p_words,
+    rate_text,
+    roughly,
+    settled,
+    shortest,
+)
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import CONDITION
 from initlab.results.comparison import count_pairs
 from initlab.results.confidence import significance
+from initlab.results.numeric_axes import NumericAxis, numeric_axes
 from initlab.results.pairs import MOST_SEEDS
 from initlab.results.ranks import data_sets_needed
 from initlab.tables.schema import METRICS
@@ -33,13 +44,14 @@ def answer(analysis: Analysis) -> list[str]:
     """The answer in paragraphs.
 
     For a single condition, which candidate is best under it; for several, how often each candidate is among the best,
-    and what ranks across data sets say.
+    how far along an axis of numbers each learned, and what ranks across data sets say.
     """
     conditions = analysis.conditions
     covers = [coverage_words(analysis)] if analysis.candidates["score_low"].notna().any() else []
     if len(conditions) == 1:
         return [condition_words(analysis, conditions[0]), *covers]
-    paragraphs = [_overview(analysis), *covers]
+    reached = [reach_words(found) for found in numeric_axes(analysis) if found.key in analysis.axes.conditions]
+    paragraphs = [_overview(analysis), *filter(None, reached), *covers]
     if analysis.ranks is not None:
         paragraphs.append(across_data(analysis))
     return paragraphs
@@ -220,6 +232,43 @@ def _leaders(analysis: Analysis, table: pd.DataFrame) -> list[str]:
     if left_open:
         sentences.append(f"Undecided, beside the first: {listed(left_open, 8)}.")
     return sentences
+
+
+def reach_words(found: NumericAxis) -> str:
+    """At which values of an axis each line learned, a sentence a panel; empty if all did, none did, or nobody can tell.
+
+    Args:
+        found: One of the axes that `numeric_axes` returns.
+    """
+    points = found.points
+    if points["learned"].isna().any() or points["learned"].nunique() < 2:
+        return ""
+    sentences = []
+    for panel, rows in list(points.groupby("panel", sort=False))[:MOST_CONDITIONS]:
+        where = [f"{line} {_reached(of_line, found.key)}".strip() for line, of_line in rows.groupby("line", sort=False)]
+        baseline = baseline_name(str(rows["metric"].iloc[0]))
+        sentences.append(f"Clearly above {baseline} on {panel}: {listed(where, 8)}.")
+    return " ".join(sentences)
+
+
+def _reached(points: pd.DataFrame, key: str) -> str:
+    """At which values of an axis a line learned.
+
+    Args:
+        points: Of the line, in the order of their values.
+        key: Of the axis.
+    """
+    learned, values = points["learned"].to_numpy(bool), [shortest(value) for value in points["value"]]
+    if learned.all():
+        return f"at every {key}"
+    if not learned.any():
+        return f"at no {key}"
+    count = int(learned.sum())
+    if count > 1 and learned[:count].all():
+        return f"up to {key}={values[count - 1]}"
+    if count > 1 and learned[-count:].all():
+        return f"from {key}={values[-count]} on"
+    return f"at {key}={listed([value for value, yes in zip(values, learned, strict=True) if yes], 8)}"
 
 
 def _conditions(analysis: Analysis) -> str:

@@ -74,8 +74,9 @@ def candidate_names(differing: pd.DataFrame) -> pd.Series:
 def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     """One row a job: its data, condition, candidate and learning rate, with its mean validation and test scores.
 
-    Data sets of one name that differ in their rows are told apart by their checksums. Jobs that differ in their seeds
-    only are one, as `pool_seeds` makes it.
+    Data sets of one name that differ in their rows are told apart by their checksums, unless a key of theirs says how
+    they differ, such as `data.steps`: then the setting tells them apart. Jobs that differ in their seeds only are one,
+    as `pool_seeds` makes it.
 
     Args:
         study: Finished jobs, as `read_study` returns them.
@@ -93,11 +94,14 @@ def arrange(study: Study, axes: Axes) -> pd.DataFrame:
     table = of_job[["data", "metric", "lr"]].first().rename(columns={"lr": "rate"})
     sums = [study.metadata.get(str(job), {}).get("data_checksum") for job in table.index]
     checksums = pd.Series(sums, index=table.index, dtype=object)
-    several = checksums.groupby(table["data"]).nunique().gt(1)
-    apart = table["data"].map(several).astype(bool) & checksums.notna()
+    differing = study.differing.loc[table.index]
+    told = [differing[key].astype(str) for key in axes.conditions if key.startswith("data.")]
+    several = (
+        checksums.groupby([table["data"], *told]).transform("nunique").gt(1).groupby(table["data"]).transform("any")
+    )
+    apart = several & checksums.notna()
     table["name"] = table["data"]
     table["data"] = table["data"].where(~apart, table["data"] + " (" + checksums.astype(str).str[:CHECKSUM_SHOWN] + ")")
-    differing = study.differing.loc[table.index]
     for column, keys in {"setting": axes.conditions, "candidate": axes.compared}.items():
         table[column] = [label_of(differing[list(keys)], str(job)) if keys else "" for job in table.index]
     if not axes.compared:  # one and the same on several data sets, or at several learning rates

@@ -1,11 +1,13 @@
 """Scores along each swept axis of numbers: depth, width, a scheme's standard deviation, and so on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from initlab.results.analysis import Analysis
+from initlab.results.baseline import baseline_of_job, has_learned
 from initlab.results.differences import label_of
 
 PARTS = ("panel", "line")
@@ -20,7 +22,8 @@ class NumericAxis:
         key: The configuration key, such as `model.depth`.
         points: One row a candidate and condition: panel (data set and the other conditions), metric, line (what is
             compared, but for the key), value, score with low and high (mean and interval over the members that
-            did not diverge), diverged and seeds; by panel, line and value, panels in the order of their values.
+            did not diverge), diverged, seeds and learned (whether it is clearly above what knowing nothing scores;
+            missing where that is not known); by panel, line and value, panels in the order of their values.
         lines: Names of the lines, those that are candidates by themselves in their order overall.
         level: Confidence level of the intervals.
         innermost: How many values the last factor has, where panels are all combinations of several: so many side by
@@ -69,7 +72,10 @@ def _axis(analysis: Analysis, key: str) -> NumericAxis:
     columns = ["metric", "score", "score_low", "score_high", "diverged", "seeds"]
     points = table[columns].rename(columns={"score_low": "low", "score_high": "high"})
     points = points.assign(
-        panel=panels, line=labels["line"], value=differing.loc[table["job"], key].astype(float).to_numpy()
+        learned=[_learned(analysis, row) for _, row in table.iterrows()],
+        panel=panels,
+        line=labels["line"],
+        value=differing.loc[table["job"], key].astype(float).to_numpy(),
     )
     found = list(dict.fromkeys(points["line"]))
     ranked = [name for name in analysis.by_overall_rank if name in found]
@@ -81,6 +87,19 @@ def _axis(analysis: Analysis, key: str) -> NumericAxis:
     points = points.assign(**order).sort_values([*order, "value"], kind="stable", ignore_index=True)
     factors = differing.loc[table["job"], list(parts["setting"])].astype(str).assign(data=table["data"].to_numpy())
     return NumericAxis(key, points.drop(columns=list(order)), lines, analysis.level, _innermost(factors))
+
+
+def _learned(analysis: Analysis, candidate: pd.Series) -> bool | None:
+    """Whether a candidate is above what knowing nothing scores, with its interval; None where nobody can tell.
+
+    Args:
+        analysis: As `analyse` returns it.
+        candidate: A row of its candidates.
+    """
+    baseline = baseline_of_job(analysis.study, str(candidate["job"]))
+    if not math.isfinite(baseline) or candidate["seeds"] == 1:
+        return None
+    return math.isfinite(candidate["score_low"]) and has_learned(candidate, baseline)
 
 
 def _innermost(factors: pd.DataFrame) -> int | None:

@@ -1,5 +1,6 @@
 """Every sentence is true of the tables, and says no more than they do."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from initlab.base.wording import difference_text, interval_text, roughly, settled
 from initlab.initializers import list_initializers
-from initlab.reporting.document import Table
+from initlab.reporting.document import Paragraph, Table
 from initlab.reporting.remarks import DRAW_NOTHING, remarks
 from initlab.reporting.scores import leaderboard, pairs_section
+from initlab.reporting.sections import compose_report
 from initlab.reporting.words import across_data, answer, condition_words
 from initlab.results.analysis import analyse
 from initlab.results.study import Study
@@ -346,6 +348,74 @@ def test_one_grid_for_different_optimizers_is_said(optimizer: str, rates: tuple[
     found = [line for line in remarks(analyse(study_of(*cells))) if "trains by" in line]
     assert bool(found) == said_so
     assert all(line.startswith("wine trains by sgd and digits trains by adam, at the same learning") for line in found)
+
+
+def by_steps(baseline: float | None = 0.0, **scores: Mapping[int, float]) -> Study:
+    """A study of sequences of several lengths, by initializer and length."""
+    return study_of(
+        *(
+            Cell(
+                {"init.name": init, "data.steps": steps},
+                [score - 0.02, score, score + 0.02],
+                metric="r2",
+                checksum=f"{steps}" * 4,
+                metadata={} if baseline is None else {"baseline": baseline},
+            )
+            for init, by_length in scores.items()
+            for steps, score in by_length.items()
+        )
+    )
+
+
+def test_how_far_along_an_axis_candidates_learned() -> None:
+    """By size, not as text; and what is hardly above the mean has not learned."""
+    study = by_steps(
+        far={100: 0.9, 25: 0.9, 50: 0.9},
+        near={100: 0.04, 25: 0.9, 50: 0.8},
+        nearer={100: 0.0, 25: 0.9, 50: 0.0},
+        never={100: 0.0, 25: 0.0, 50: 0.0},
+        late={100: 0.9, 25: 0.0, 50: 0.9},
+        ends={100: 0.9, 25: 0.9, 50: 0.0},
+    )
+    (sentence,) = [text for text in answer(analyse(study)) if text.startswith("Clearly")]
+    start, _, rest = sentence.removesuffix(".").partition(": ")
+    assert start == "Clearly above the mean on wine"
+    assert set(rest.replace(" and never", ", never").split(", ")) == {
+        "far at every data.steps",
+        "near up to data.steps=50",
+        "nearer at data.steps=25",
+        "never at no data.steps",
+        "late from data.steps=50 on",
+        "ends at data.steps=25 and 100",
+    }
+    report = compose_report(analyse(study), "steps")
+    (section,) = [section for section in report.sections if section.title == "Score against data.steps"]
+    assert section.parts[0] == Paragraph(sentence)
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        by_steps(far={25: 0.9, 50: 0.8}, near={25: 0.8, 50: 0.7}),  # all learned
+        by_steps(far={25: 0.0, 50: 0.0}, near={25: 0.0, 50: 0.01}),  # none did
+        by_steps(None, far={25: 0.9, 50: 0.8}, near={25: 0.8, 50: 0.0}),  # the baseline is not known
+    ],
+)
+def test_nothing_is_said_of_an_axis_along_which_nobody_differs(study: Study) -> None:
+    assert "Clearly above" not in said(study)
+
+
+def test_one_seed_or_scatter_around_the_baseline_shows_no_learning() -> None:
+    cells = [
+        Cell({"init.name": init, "data.steps": steps}, [score], metric="r2", metadata={"baseline": 0.0})
+        for init, steps, score in (("a", 25, 0.9), ("a", 50, 0.9), ("b", 25, 0.9), ("b", 50, 0.0))
+    ]
+    assert "Clearly above" not in said(study_of(*cells))
+    scattered = Cell({"init.name": "b", "data.steps": 50}, [0.0, 0.9, 0.0], metric="r2", metadata={"baseline": 0.0})
+    more = [replace(cell, scores=[0.88, 0.9, 0.92]) for cell in cells[:3]]
+    assert "Clearly above the mean on wine: a at every data.steps and b at data.steps=25." in said(
+        study_of(*more, scattered)
+    )
 
 
 def test_what_does_not_compare_is_said() -> None:

@@ -117,6 +117,20 @@ def test_data_of_one_name_and_different_rows_are_kept_apart() -> None:
     assert sorted(set(table["data"])) == ["wine (aaaaaa)", "wine (bbbbbb)"]
 
 
+def test_data_whose_own_keys_say_how_their_rows_differ_keep_their_name() -> None:
+    """Sequences of several lengths are one data set in several settings, and their scores are on one axis."""
+    cells = [
+        Cell({"init.name": init, "data.steps": steps}, [0.5, 0.6], checksum=f"{steps}" * 8)
+        for init in ("he", "zeros")
+        for steps in (9, 10)
+    ]
+    table = candidates(study_of(*cells))
+    assert set(table["data"]) == {"wine"}
+    assert list(table["setting"].unique()) == ["data.steps=9", "data.steps=10"]
+    more = [Cell({**cell.changes, "seeds.of": "b"}, cell.scores, checksum="b" * 8) for cell in cells]
+    assert all("(" in data for data in candidates(study_of(*cells, *more))["data"])  # steps do not say why these differ
+
+
 def test_one_scheme_under_two_names_is_one_candidate() -> None:
     study = inits(he=[0.5, 0.6], kaiming_normal=[0.5, 0.6])
     same = study.differing.assign(init="he_normal")
