@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 from initlab.cli.catalogue import describe, gains  # noqa: E402
 from initlab.initializers import Scheme, list_initializers  # noqa: E402
+from initlab.initializers.facts import EXAMPLE_WORDS  # noqa: E402
+from initlab.initializers.recipes import example_of  # noqa: E402
 from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns  # noqa: E402
 
 PLACE: Final = re.compile(r"^<!-- from the code: ([\w ]+) -->$", re.MULTILINE)
@@ -28,12 +30,17 @@ SECTIONS: Final = re.compile(r"^(Args|Returns|Raises|Example|Examples|Source|Yie
 # What a command must name beside the scheme, where the default network has not what the scheme needs.
 BESIDE: Mapping[str, str] = MappingProxyType(
     {
+        "mup": "optim.scaling=mup optim.base_width=32",
         "pretrained": "init.path=weights.pt",
         "siren": "activation=sine",
         "nguyen_widrow": "activation=tanh",
         "dropout_adjusted": "model.dropout=0.5",
         "icnr": "model._target_=my_networks.Upsampling",
         "weight_selection": "init.path=larger.pt",
+        "deepnorm": "data=digits model=vit model.norm=post model.residual=deepnorm",
+        "mimetic": "data=digits model=vit",
+        "subln": "data=digits model=vit model.norm=sub",
+        "t_fixup": "data=digits model=vit model.norm=none",
     }
 )
 BRANCHES: Final = "model=residual_mlp"
@@ -75,12 +82,17 @@ def _scheme(scheme: Scheme) -> Iterator[str]:
         yield f"- **Also called**: {', '.join(f'`{alias}`' for alias in scheme.aliases)}"
     yield f"- **Source**: {_linked(literal(scheme.source))}"
     whole = f"the whole network{', once `base` has filled it' if scheme.base else ''}"
-    yield f"- **Works on**: {whole if scheme.level == 'model' else 'one weight at a time'}"
+    works = {"model": whole, "rules": "each weight by the part that it plays", "weight": "one weight at a time"}
+    yield f"- **Works on**: {works[scheme.level]}"
     if scheme.needs:
         yield f"- **Needs**: {', '.join(scheme.needs)}"
     if scheme.bias:
         yield f"- **Biases**: `{scheme.bias}`"
-    beside = BRANCHES if "branches" in scheme.needs else BESIDE.get(scheme.name, "")
+    if scheme.level == "rules":
+        yield f"\nOf these rules the first that hits counts; the numbers are those for {EXAMPLE_WORDS}:\n"
+        yield "| what it hits | what is done |\n|---|---|"
+        yield from (f"| {cell(hit)} | {cell(done)} |" for hit, done in example_of(scheme).items())
+    beside = BESIDE.get(scheme.name, BRANCHES if "branches" in scheme.needs else "")
     if {"recurrent", "gates"} & set(scheme.needs):
         beside = RECURRENT
     yield f"\n```sh\npython -m initlab.train init={scheme.name} {beside}".rstrip() + "\n```\n"

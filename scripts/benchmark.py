@@ -1,6 +1,7 @@
 """Measure initlab against what one would write instead, alternating in one run.
 
-    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [start] [--runs 3] [--json outputs/benchmark.json]
+    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [sequences] [start] [--runs 3]
+        [--json outputs/benchmark.json]
 
 wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
        DataLoader and logging, (b) a bare PyTorch loop, both timed on a few runs and scaled, and (c) the floor: a
@@ -11,6 +12,8 @@ sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; te
        against one; and what a job costs beside composing and training.
 probe  ten initializers of a network of 100 layers as a whole process; what recording the signal in every epoch adds to
        the training of 400 classic_wine networks; and the theory of every activation.
+sequences  an epoch of the adding problem for 400 recurrent networks, and of a text for 8 transformers, against single
+       networks one after another in a bare PyTorch loop on all cores: the same ones, and torch's fused layers.
 start  how long --help and --cfg job take.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.

@@ -56,6 +56,7 @@ def train(
     training = Training(
         optim=job.config.optim,
         learning_rates=[member.learning_rate for member in chosen],
+        rate_factors=[job.rate_factors for _ in chosen],
         gradient_clip=job.config.gradient_clip,
         engine=job.config.engine,
         threads=threads,

@@ -126,14 +126,14 @@ def test_the_scheme_that_sees_the_depth_does_what_it_says_and_is_listed(
     monkeypatch.setattr(sys, "argv", ["schemes", "--plugins", "depth_schemes"])
     show_schemes()
     listed = " ".join(capsys.readouterr().out.split())
-    assert "depth_scaled" in listed
+    assert "scaled_by_depth" in listed
     assert "an exercise" in listed
     for depth in (2, 8):
         layers = [layer for _ in range(depth) for layer in (torch.nn.Linear(30, 30), torch.nn.ReLU())]
         models = [torch.nn.Sequential(*copy.deepcopy(layers)[:-1]) for _ in range(2)]
         he, scaled = models
         initlab.initialize(he, "he_normal", seed=0)
-        report = initlab.initialize(scaled, "depth_scaled", seed=0)
+        report = initlab.initialize(scaled, "scaled_by_depth", seed=0)
         rows = torch.randn(8, 30, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(scaled(rows), 0.1 * he(rows), rtol=1e-4, atol=1e-6)
         weights = zip(he.parameters(), scaled.parameters(), strict=True)

@@ -18,7 +18,9 @@ from initlab.base.errors import UserError, nearest
 from initlab.config.defaults import NAMED_GAINS
 from initlab.config.files import CONF
 from initlab.initializers import Scheme
+from initlab.initializers.facts import EXAMPLE_WORDS
 from initlab.initializers.gains import gain_value
+from initlab.initializers.recipes import example_of
 from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns
 
 # What the lecture says of schemes that nobody should train with, and the probe shows.
@@ -66,7 +68,7 @@ def _gain(rule: str, activation: Activation) -> float | None:
 
 
 def describe(scheme: Scheme) -> dict[str, Any]:
-    """A scheme as plain data; a parameter without a default is null."""
+    """A scheme as plain data; a parameter without a default is null, and a recipe's rules are those for an example."""
     empty = inspect.Parameter.empty
     return {
         "name": scheme.name,
@@ -77,6 +79,7 @@ def describe(scheme: Scheme) -> dict[str, Any]:
         "needs": list(scheme.needs),
         "bias": scheme.bias,
         "parameters": {key: None if value is empty else value for key, value in scheme.defaults.items()},
+        **({"rules": example_of(scheme)} if scheme.level == "rules" else {}),
     }
 
 
@@ -95,7 +98,7 @@ def rule_by_default(scheme: Scheme) -> str | None:
     None where it draws from none, or where no parameter is in it.
     """
     found = RULE.search(scheme.summary)
-    if found is None:
+    if found is None or scheme.level == "rules":  # its rules are shown with their numbers
         return None
     values = {key: value for key, value in scheme.defaults.items() if isinstance(value, int | float | str)}
     rule = re.sub(r"\bfan\b", str(values.get("mode", "fan")), found[0])
@@ -191,6 +194,12 @@ def show_scheme(console: Console, scheme: Scheme) -> None:
     if texts:
         say(console, "\nIts parameters, with what they are where nobody sets them:\n")
         console.print(parameters, highlight=False)
+    if scheme.level == "rules":
+        say(console, f"\nIts rules, of which the first that hits counts, for {EXAMPLE_WORDS}:\n")
+        rules = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for hit, done in example_of(scheme).items():
+            rules.add_row(escape(hit), escape(done))
+        console.print(rules, highlight=False)
     say(console, f"\nSource: {scheme.source}")
     if scheme.needs:
         say(console, f"Needs: {', '.join(scheme.needs)}")

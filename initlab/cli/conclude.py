@@ -11,6 +11,7 @@ from initlab.cli.tables import summary_table
 from initlab.reporting.document import Report
 from initlab.reporting.markdown import to_markdown
 from initlab.reporting.sections import compose_report, title_of
+from initlab.reporting.width import width_verdicts
 from initlab.reporting.words import answer
 from initlab.reporting.write import write_report
 from initlab.results.analysis import analyse
@@ -48,7 +49,7 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool, margin:
     # What scores have to be above, why some are not, and which networks started from further away than a guess.
     for line in [*baseline_lines(found), *failure_lines(found), *first_loss_lines(found)]:
         say(console, line)
-    for paragraph in answer(analysis):
+    for paragraph in [*answer(analysis), *width_verdicts(analysis)]:
         say(console, paragraph)
     report = compose_report(analysis, title_of([folder.name], analysis)) if with_report else None
     publish(folder, found, analysis.summary, report)

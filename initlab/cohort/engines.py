@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -17,6 +17,7 @@ from initlab.base.threads import start_worker
 from initlab.data.dataset import Split
 from initlab.data.losses import Loss
 from initlab.data.tasks import cross_entropy
+from initlab.modules.calling import call_with
 from initlab.modules.stack import Stack
 
 Autocast = Callable[[], AbstractContextManager[None]]
@@ -61,7 +62,7 @@ class VmapEngine:
         self._shared = vmap(self._call, in_dims=(0, 0, None), randomness="different")
 
     def _call(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self._stack.template, (dict(parameters), dict(buffers)), (inputs,))
+        outputs: Tensor = call_with(self._stack.template, {**parameters, **buffers}, inputs)
         return outputs
 
     def gradients(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,6 +35,8 @@ class Training:
     Attributes:
         optim: The `optim` group: `_target_` and its arguments; its `lr` is not used.
         learning_rates: One a member, in the order of the stack.
+        rate_factors: Of each member, by a parameter's name what its learning rate is multiplied by; where a name is
+            missing, nothing. Empty: of no member.
         gradient_clip: Largest Euclidean norm of a member's gradient over all its parameters; None: no limit.
         engine: `vmap`, `loop`, or `auto`, which leaves it to `choose_engine`.
         loss: What each member's mean over its rows is trained on; None: the task's own.
@@ -47,6 +49,7 @@ class Training:
 
     optim: Mapping[str, Any]
     learning_rates: Sequence[float]
+    rate_factors: Sequence[Mapping[str, float]] = ()
     gradient_clip: float | None = None
     engine: str = "auto"
     threads: int = 1
@@ -121,8 +124,11 @@ class CohortModule(pl.LightningModule):
         if training.optim.get("decay", "all") == "weights":
             names = spared_parameters(self._template[0])
             spared = [place for place, name in enumerate(self._names[0]) if name in names]
+        factors = None
+        if any(training.rate_factors):
+            factors = [[own.get(name, 1.0) for own in training.rate_factors] for name in self._names[0]]
         self._optimizer = CohortOptimizer(
-            training.optim, list(self.parameter_stack), training.learning_rates, spared=spared
+            training.optim, list(self.parameter_stack), training.learning_rates, spared=spared, factors=factors
         )
         if training.scheduler:
             self._schedules = Schedules(

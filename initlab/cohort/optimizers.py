@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from initlab.base.errors import UserError
 from initlab.config.calls import check_call, import_target
+from initlab.config.schema import OWN_KEYS
 
 # Elementwise, so that no member sees another's gradient, and linear in the learning rate.
 SUPPORTED = frozenset(
@@ -33,7 +34,7 @@ def check_optimizer(config: Mapping[str, Any]) -> None:
         )
     if config.get("decay", "all") not in ("all", "weights"):
         raise UserError(f"optim.decay={config['decay']}: expected all, or weights to spare biases and norms")
-    arguments = {key: value for key, value in config.items() if key not in ("_target_", "name", "decay")}
+    arguments = {key: value for key, value in config.items() if key not in OWN_KEYS}
     check_call(import_target(path, where="optim"), arguments, where="optim", supplied=("params",))
     try:
         CohortOptimizer(config, [torch.zeros(1, requires_grad=True)], [float(config["lr"])])
@@ -57,13 +58,17 @@ def spared_parameters(model: nn.Module) -> frozenset[str]:
 
 
 class CohortOptimizer:
-    """One torch optimizer over all members, each stepping at its own learning rate.
+    """One torch optimizer over all members, each stepping at its own learning rate, and each parameter at its own.
+
+    Decoupled weight decay is a part of the step: of AdamW, whose step takes lr · weight_decay off a weight, a factor
+    scales it along. (`MuAdamW` of microsoft/mup keeps lr · weight_decay as it is at the base width.)
 
     Args:
         config: The `optim` group: `_target_` and its arguments; its `lr` is not used.
         parameters: The stacked parameters, shape (members, …) each.
         learning_rates: One a member, in the order of the stack.
         spared: Places of the parameters that weight decay spares.
+        factors: Of each parameter, what its learning rate is multiplied by, one number a member; None: nothing.
     """
 
     def __init__(
@@ -73,22 +78,34 @@ class CohortOptimizer:
         learning_rates: Sequence[float],
         *,
         spared: Collection[int] = (),
+        factors: Sequence[Sequence[float]] | None = None,
     ) -> None:
         self.parameters = list(parameters)
         self._config = config
-        fastest = max(learning_rates)
-        groups: Any = self.parameters
-        if spared:
-            decayed = [parameter for place, parameter in enumerate(self.parameters) if place not in spared]
-            others = [parameter for place, parameter in enumerate(self.parameters) if place in spared]
-            groups = [{"params": decayed}] * bool(decayed) + [{"params": others, "weight_decay": 0.0}]
-        self.torch_optimizer: Optimizer = self._build(groups, fastest)
-        self._ratios = self._ratios_to(fastest, torch.tensor(learning_rates, dtype=torch.float64))
+        rates = torch.tensor(learning_rates, dtype=torch.float64)
+        ones = (1.0,) * len(rates)
+        kinds = [
+            (place in spared, ones if factors is None else tuple(factors[place]))
+            for place in range(len(self.parameters))
+        ]
+        groups = sorted(dict.fromkeys(kinds), key=lambda kind: kind[0])  # a group of torch's for each
+        self._group_of = [groups.index(kind) for kind in kinds]
+        self._factors = [torch.tensor(factor, dtype=torch.float64) for _, factor in groups]
+        members = [
+            [parameter for parameter, own in zip(self.parameters, kinds, strict=True) if own == kind] for kind in groups
+        ]
+        self.torch_optimizer: Optimizer = self._build(
+            [
+                {"params": own, **({"weight_decay": 0.0} if without_decay else {})}
+                for own, (without_decay, _) in zip(members, groups, strict=True)
+            ],
+            max(learning_rates),
+        )
+        self._ratios: list[Tensor | None] = []
+        self.set_rates(rates, {})
 
     def _build(self, parameters: Any, rate: float) -> Optimizer:
-        arguments = {
-            key: value for key, value in self._config.items() if key not in ("_target_", "name", "lr", "decay")
-        }
+        arguments = {key: value for key, value in self._config.items() if key not in ("lr", *OWN_KEYS)}
         optimizer: Optimizer = import_target(self._config["_target_"], where="optim")(parameters, lr=rate, **arguments)
         return optimizer
 
@@ -109,13 +126,15 @@ class CohortOptimizer:
         """Let each member step at another rate from now on.
 
         Args:
-            rates: One a member, shape (members,), float64, on the CPU.
+            rates: One a member, shape (members,), float64, on the CPU; a parameter's is that times its factor.
             others: Further settings of the optimizer, the same for all members.
         """
-        fastest = float(rates.max())
-        for group in self.torch_optimizer.param_groups:
+        self._ratios = []
+        for group, factor in zip(self.torch_optimizer.param_groups, self._factors, strict=True):
+            own = rates * factor
+            fastest = float(own.max())
             group.update(others, lr=fastest)
-        self._ratios = self._ratios_to(fastest, rates)
+            self._ratios.append(self._ratios_to(fastest, own))
 
     @torch.no_grad()
     def step(self, stopped: Tensor | None = None) -> None:
@@ -127,15 +146,17 @@ class CohortOptimizer:
         Args:
             stopped: Which members stay as they are, shape (members,), truth values; None: none.
         """
-        if self._ratios is None and stopped is None:
-            self.torch_optimizer.step()
-            return
-        before = [parameter.clone() for parameter in self.parameters]
+        ratios = [self._ratios[group] for group in self._group_of]
+        before = [
+            None if ratio is None and stopped is None else parameter.clone()
+            for parameter, ratio in zip(self.parameters, ratios, strict=True)
+        ]
         self.torch_optimizer.step()
-        for parameter, start in zip(self.parameters, before, strict=True):
-            if self._ratios is not None:
-                ratio = _along_members(self._ratios.to(parameter), parameter)
-                parameter.copy_(torch.lerp(start, parameter, ratio))
+        for parameter, start, ratio in zip(self.parameters, before, ratios, strict=True):
+            if start is None:
+                continue
+            if ratio is not None:
+                parameter.copy_(torch.lerp(start, parameter, _along_members(ratio.to(parameter), parameter)))
             if stopped is not None:
                 parameter.copy_(torch.where(_along_members(stopped, parameter), start, parameter))
 

@@ -37,7 +37,7 @@ def train_cohort(
     """Train the members of some jobs together.
 
     Args:
-        shares: Shares of jobs that have one `Job.program`: these may differ in init, seeds and learning rate only.
+        shares: Shares of jobs that have one `Job.program`: these may differ in init, seeds and learning rates only.
         networks: The members' networks, one share's after another's, as `build_networks` makes them.
         callbacks: Lightning callbacks, for progress and tracking.
         cores: CPU cores for this process; None: all that it may use.
@@ -66,6 +66,7 @@ def train_cohort(
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
+        rate_factors=[share.job.rate_factors for share in shares for _ in share.seeds],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
         loss=first.loss,

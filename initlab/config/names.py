@@ -105,6 +105,7 @@ UNSET: Final[Mapping[str, Any]] = MappingProxyType(
         **{"loss._target_": None, "loss.label_smoothing": 0.0, "loss.class_weights": None, "loss.name": "auto"},
         **{"scheduler._target_": None, "scheduler.interval": None, "scheduler.name": "none"},
         **{"early_stopping.patience": None, "early_stopping.metric": "loss", "early_stopping.min_delta": 0.0},
+        **{"optim.scaling": "standard", "optim.base_width": None},
         **{"optim.decay": "all", "save": "none", "init.embedding": None, "init.rules": None},
         **{"data.resplit": "auto"},
     }

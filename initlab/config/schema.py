@@ -4,10 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from initlab.base.errors import UserError
 from initlab.config.calls import check_call, conforms, instead_of_list
+
+# What learning rates do with the width of a network; `jobs.scaling` says how.
+SCALINGS: Final = ("standard", "mup", "spectral")
+# The keys of the group `optim` that are initlab's own, beside the rate, and no arguments of the optimizer.
+OWN_KEYS: Final = ("_target_", "name", "decay", "scaling", "base_width")
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,12 @@ def parse_config(resolved: Mapping[str, Any]) -> Config:
     rate = resolved["optim"].get("lr")
     if not conforms(rate, float) or not 0 < rate < math.inf:
         raise UserError(f"optim.lr={rate}: expected a positive number{instead_of_list('optim.lr', rate)}")
+    if (scaling := resolved["optim"].get("scaling", "standard")) not in SCALINGS:
+        raise UserError(f"optim.scaling={scaling}: expected one of {', '.join(SCALINGS)}")
+    base = resolved["optim"].get("base_width")
+    if not conforms(base, int | None) or (base is not None and base < 1):
+        swept = instead_of_list("optim.base_width", base)
+        raise UserError(f"optim.base_width={base}: expected a whole number of at least 1, or null{swept}")
     width = resolved["model"].get("out_features")
     if not conforms(width, int | None) or width == 0:
         raise UserError(f"model.out_features={width}: expected a whole number, or null for what the data asks for")

@@ -21,23 +21,23 @@ class Piece:
 
     Attributes:
         slot: The weight.
-        block: The place of the map among those of the weight; None: all of it.
+        place: The place of the map among those of the weight; None: all of it.
     """
 
     slot: Slot
-    block: int | None = None
+    place: int | None = None
 
     @property
     def name(self) -> str:
         """The weight's name; of one of several maps with its place, as `"attention.in_proj_weight[2]"`."""
-        return self.slot.name if self.block is None else f"{self.slot.name}[{self.block}]"
+        return self.slot.name if self.place is None else f"{self.slot.name}[{self.place}]"
 
     @property
     def matrix(self) -> Tensor:
         """The map as a view (out, in, *kernel), without gradient, which may be changed in place."""
-        if self.block is None and self.slot.blocks > 1:
+        if self.place is None and self.slot.blocks > 1:
             return self.slot.weight.detach()
-        return list(self.slot.each())[self.block or 0]
+        return list(self.slot.each())[self.place or 0]
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,12 @@ def branches_of(model: nn.Module, slots: Sequence[Slot], *, where: str) -> list[
         pieces = [piece for layer in layers for piece in _acting(of_layer.get(layer, []))]
         if not pieces or any(layer not in of_layer for layer in layers):
             raise UserError(f"{where}: a residual branch of {type(model).__name__} holds layers without a weight")
-        block = blocks.setdefault(_block_name(names.get(layers[-1], "")) or f"branch {len(found)}", len(blocks))
-        found.append(Branch(tuple(pieces), block, _attends(model, pieces)))
+        attends = _attends(model, pieces)
+        name = _block_name(names.get(layers[-1], "")) or f"branch {len(found)}"
+        if name not in blocks:  # an MLP behind an attention is in its block, even where it stands in another list
+            joins = bool(found) and found[-1].attends and not attends
+            blocks[name] = found[-1].block if joins else len(set(blocks.values()))
+        found.append(Branch(tuple(pieces), blocks[name], attends))
     if not found:
         raise UserError(f"{where}: {type(model).__name__} has no residual branch; make it deeper")
     return found

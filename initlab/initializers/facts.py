@@ -86,7 +86,7 @@ class Part:
         return self.role.value if self.block is None else f"{self.role.value}, block {self.block}"
 
 
-# Like a network of GPT-2's size, for examples.
+EXAMPLE_WORDS: Final = "12 blocks of width 768"
 EXAMPLE: Final = Facts("GPT", 768, 10, 12, 24, tuple(range(2, 26, 2)))
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from initlab.base.errors import UserError
+
 TORCH_NORMS: Final = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 NORM_LIKE: Final = re.compile(r"norm", re.IGNORECASE)  # in the name of a class
 
@@ -81,11 +83,24 @@ def fixed_starts(module: nn.Module) -> Mapping[str, float]:
 
     Args:
         module: Any module; its children's are not among them.
+
+    Raises:
+        UserError: `initlab_starts()` names what is no parameter of the module, or what is no number.
     """
     said = getattr(module, "initlab_starts", None)
-    if callable(said):
-        return dict(said())
-    return neutral_values(module) if is_norm(module) else {}
+    if said is None:
+        return neutral_values(module) if is_norm(module) else {}
+    where = f"{type(module).__name__}.initlab_starts()"
+    starts = said() if callable(said) else None
+    if not isinstance(starts, Mapping):
+        raise UserError(f'{where}: expected a mapping from parameter names to numbers, such as {{"factor": 0.0}}')
+    own = dict(module.named_parameters(recurse=False))
+    for name, value in starts.items():
+        if name not in own:
+            raise UserError(f"{where}: {name} is no parameter of it; it has {', '.join(own) or 'none'}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"{where}: {name} starts from {value!r}; expected a number")
+    return starts
 
 
 def _output(norm: nn.Module, values: Mapping[str, float]) -> Tensor | None:

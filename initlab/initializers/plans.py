@@ -61,7 +61,7 @@ def make_plans(
         apart = spec.output is not None and slot in output
         parts: tuple[Rule | None, ...] = ()
         if rule is None and not apart and not (slot.is_embedding and spec.embedding is not None):
-            parts = tuple(rule_for_slot(recipe, slot, model, block=place) for place in range(slot.blocks))
+            parts = tuple(rule_for_slot(recipe, slot, model, place=place) for place in range(slot.blocks))
         own = parts[0] if parts else None
         if rule is not None:
             chosen = rule.spec

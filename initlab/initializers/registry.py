@@ -45,8 +45,9 @@ class Scheme:
         needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"attention"`,
             `"no norms"`, `"sub-norms"` (two a branch), `"scaled skips"` (by (2·blocks)^¼), `"recurrent"` (a weight that
             acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences); `"relu"` (as the
-            activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`, `"classes"` (as targets),
-            `"checkpoint"`. Those up to steps are checked before it is called, the others by the scheme itself.
+            activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`, `"classes"` (as
+            targets), `"checkpoint"`. Those up to steps are checked before it is called, the others by the scheme
+            itself.
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and

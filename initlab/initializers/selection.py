@@ -79,18 +79,18 @@ def matches(pattern: str, name: str) -> bool:
     return any(fnmatchcase(".".join(parts[:depth]), pattern) for depth in range(len(parts), 0, -1))
 
 
-def rule_for_slot(rules: Sequence[Rule], slot: Slot, model: nn.Module, *, block: int | None = None) -> Rule | None:
+def rule_for_slot(rules: Sequence[Rule], slot: Slot, model: nn.Module, *, place: int | None = None) -> Rule | None:
     """The first rule that hits a weight; None if none does.
 
     Args:
         rules: In the order in which they are tried.
         slot: The weight.
         model: The network, whose modules may be of a class that a rule names.
-        block: The place of one of its maps, which may play a part of its own; None: the weight as a whole.
+        place: The place of one of its maps, which may play a part of its own; None: the weight as a whole.
     """
     for rule in rules:
         if isinstance(rule.pattern, Part):
-            own = [*slot.names, *([] if block is None else [f"{slot.name}[{block}]"])]
+            own = [*slot.names, *([] if place is None else [f"{slot.name}[{place}]"])]
             if not rule.pattern.names.isdisjoint(own):
                 return rule
         elif isinstance(rule.pattern, str):

@@ -11,6 +11,7 @@ from initlab.base.plugins import load_plugins
 from initlab.config.calls import as_words, check_call, import_target
 from initlab.config.names import job_name, key_of, named_after_files, short_name, without_unset
 from initlab.config.plain import PlainConfig
+from initlab.config.schema import OWN_KEYS
 from initlab.initializers import find_scheme, parse_init
 from initlab.jobs.job import Job
 
@@ -50,7 +51,7 @@ def _without_foreign_keys(resolved: Mapping[str, Any], overrides: Sequence[str])
     if "optim._target_" not in typed:
         return dict(resolved)
     takes = inspect.signature(import_target(resolved["optim"].get("_target_"), where="optim")).parameters
-    own = {*takes, "_target_", "name", "lr", "decay"}
+    own = {*takes, "lr", *OWN_KEYS}
     kept = {key: value for key, value in resolved["optim"].items() if key in own or f"optim.{key}" in typed}
     return {**resolved, "optim": kept}
 

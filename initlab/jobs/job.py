@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from initlab.activations import Activation
 from initlab.base.errors import OwnCodeError, RefusedError, UserError
 from initlab.base.randomness import stream
-from initlab.config.calls import import_target
 from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, key_of, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
@@ -26,6 +25,7 @@ from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
 from initlab.jobs.data import JobData
 from initlab.jobs.looks import look_sizes
+from initlab.jobs.scaling import mup_factors, spectral_factors, wider_heads
 from initlab.jobs.sources import data_sources_of, sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
@@ -35,6 +35,7 @@ RESULTS_VERSION: Final = 4
 # Of fingerprints that had the seeds in them. What it trained from a seed is what version 4 trains from it.
 VERSION_WITH_SEEDS: Final = 3
 CHANCE_ROWS: Final = 1024  # that tell what outputs of zero cost
+RATES: Final = frozenset({"optim.lr", "optim.scaling", "optim.base_width"})  # what members of a cohort may differ in
 COSTLY: Final = ("fingerprint", "sources", "made_of")  # of a job: they read files, and do not depend on seeds
 
 
@@ -199,7 +200,7 @@ class Job:
 
         It is a text, and two jobs can share a cohort if their texts are equal.
         """
-        return json.dumps(without_keys(self.resolved, {"init", *SEEDS, "optim.lr"}), sort_keys=True)
+        return json.dumps(without_keys(self.resolved, {"init", *SEEDS, *RATES}), sort_keys=True)
 
     @property
     def but_for_seeds(self) -> str:
@@ -263,7 +264,11 @@ class Job:
         Raises:
             UserError: `model.out_features` does not suit the data, or the model does not take its arguments.
         """
-        arguments = dict(self.config.model)
+        return self._builder(self.config.model)
+
+    def _builder(self, model: Mapping[str, Any]) -> Callable[[], nn.Module]:
+        """`build_model` of another `model` group."""
+        arguments = dict(model)
         data = self.dataset
         width = arguments.pop("out_features", None) or data.outputs
         if width < data.outputs and data.classes is not None:
@@ -282,11 +287,75 @@ class Job:
         declared = inspect.signature(build).parameters
         return partial(build, **{name: value for name, value in known.items() if name in declared})
 
+    @property
+    def scaling(self) -> str:
+        """How learning rates follow from the width: `standard`, where each parameter has the same, mup or spectral."""
+        return str(self.config.optim.get("scaling", "standard"))
+
+    @cached_property
+    def rate_factors(self) -> Mapping[str, float]:
+        """By a parameter's name, the factor on its learning rate; empty where all have the same, `optim.lr`.
+
+        Raises:
+            RefusedError: `optim.scaling=mup` has no base width, or the network does not grow from it.
+        """
+        if self.scaling == "standard":
+            return {}
+        optimizer = str(self.config.optim["_target_"])
+        try:
+            if self.scaling == "spectral":
+                return spectral_factors(self._unfilled(), optimizer=optimizer)
+            return mup_factors(self._unfilled(), self._at_base_width(), optimizer=optimizer)
+        except UserError as error:
+            raise RefusedError(f"optim.scaling={self.scaling}: {error}") from error
+
+    @property
+    def wider_heads(self) -> tuple[int, int] | None:
+        """Where muP trains it, the sizes of attention heads in its network and at the base width, if that is less."""
+        return wider_heads(self._unfilled(), self._at_base_width()) if self.scaling == "mup" else None
+
+    @property
+    def width(self) -> int | None:
+        """The width of its network, the key `model.width` or what the network has for it; None if it has no such."""
+        found = self._declared["width"].default if "width" in self._declared else None
+        return found if isinstance(found, int) else None
+
+    def _unfilled(self, model: Mapping[str, Any] | None = None) -> nn.Module:
+        """A network for its structure; torch's global random state stays as it was."""
+        with torch.random.fork_rng(devices=[]):
+            return (self.build_model if model is None else self._builder(model))()
+
+    def _at_base_width(self) -> nn.Module:
+        """Its network at `optim.base_width`.
+
+        Raises:
+            UserError: there is no base width, no width, or the network does not follow it.
+        """
+        base, width, name = self.config.optim.get("base_width"), self.width, self.config.model["name"]
+        if base is None:
+            raise UserError("needs the width at which optim.lr was found; set optim.base_width, such as 64")
+        if width is None:
+            raise UserError(f"model={name} has no key width that could be optim.base_width; use mlp, gpt or vit, say")
+        if base > width:
+            raise UserError(f"optim.base_width={base} is more than model.width={width}; set one that is not")
+        try:
+            network = self._unfilled({**self.config.model, "width": base})
+        except UserError as error:
+            raise UserError(f"optim.base_width={base} is no width of this network ({error})") from error
+        if base < width and _shapes(network) == _shapes(self._unfilled()):
+            raise UserError(f"model={name} is the same at widths {base} and {width}; leave model.hidden null, say")
+        return network
+
     @cached_property
     def reads_steps(self) -> bool:
         """Whether its network is told that samples have steps, and whether there is an answer at each: `every_step`."""
-        built = import_target(self.config.model.get("_target_"), where="model")
-        return "every_step" in inspect.signature(built).parameters
+        return "every_step" in self._declared
+
+    @cached_property
+    def _declared(self) -> Mapping[str, inspect.Parameter]:
+        """What the constructor of its network takes, by name; with what it has by default and by configuration."""
+        arguments = {key: value for key, value in self.config.model.items() if key != "out_features"}
+        return inspect.signature(target("model", arguments)).parameters
 
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""
@@ -360,3 +429,7 @@ class Job:
         chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
         chosen = chosen[: self.config.init_rows]
         return Batch(rows.inputs[chosen], rows.targets[chosen])
+
+
+def _shapes(model: nn.Module) -> list[torch.Size]:
+    return [parameter.shape for parameter in model.parameters()]

@@ -15,6 +15,9 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
 - If it has residual branches, `residual_branches()` lists them in order, each as the list of its layers with weights
   (Linear or convolution) in the order they act, so that schemes such as Fixup can scale them. The stem, projections on
   shortcuts and `output` are in none. With the last layer of a branch at zero, no other weight of it matters.
+- If learned multipliers can end its branches, `residual_multipliers()` lists these modules in order, each once, with a
+  parameter `factor`; an empty list where there are none. A module whose parameters start from a number whatever the
+  scheme, as these do, says so in `initlab_starts()`: by their names the numbers, `{"factor": 0.0}`.
 
 - If norms end its branches, `residual_norms()` lists them, as a ResNet's last batch norms. If the skips of its blocks
   are multiplied by a number, as DeepNorm has it, the blocks say so in an attribute `skip`.

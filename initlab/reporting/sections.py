@@ -17,6 +17,7 @@ from initlab.reporting.remarks import method, remarks
 from initlab.reporting.repeat import how_to_repeat
 from initlab.reporting.scores import all_jobs, curves_section, leaderboard, pairs_section, seeds_section
 from initlab.reporting.theory import signal_sections
+from initlab.reporting.width import width_sections
 from initlab.reporting.words import MOST_CONDITIONS, answer, condition_words
 from initlab.results.analysis import Analysis
 
@@ -80,6 +81,7 @@ def compose_report(analysis: Analysis, title: str) -> Report:
         pairs_section(analysis),
         matters_section(analysis),
         rates_section(analysis),
+        *width_sections(analysis),
         *numeric_axis_sections(analysis),
         *heat_sections(analysis),
         ranks_section(analysis),

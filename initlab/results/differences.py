@@ -85,6 +85,8 @@ def _explained_by(key: str) -> tuple[str, ...]:
     group = f"{key.split('.')[0]}.name"
     if group in ("init.name", "activation.name"):
         return (group,)
+    if key in ("optim.scaling", "optim.base_width"):  # init=mup has rates of its own
+        return ("data.name", group, "init.name")
     return ("data.name", group) if group in NAMES else ("data.name",)
 
 

@@ -123,6 +123,7 @@ def check_job(job: Job) -> list[str]:
         raise UserError(f"trainer: {error}") from error
     data = job.dataset
     rows = data.train.inputs[:2]
+    notes = _notes_on_scaling(job)
     _check_tokens(job)
     try:
         # One thread: what is built here is thrown away, and steps on small tensors wait for each other's cores.
@@ -143,11 +144,34 @@ def check_job(job: Job) -> list[str]:
             f"model._target_={job.config.model['_target_']}: expected a tensor of outputs, got {type(outputs).__name__}"
         )
     _check_outputs(job, outputs)
-    notes = [*_note_on_coverage(model, treatments), *note_on_activation(job), *_note_on_order(job)]
+    notes += [*_note_on_coverage(model, treatments), *note_on_activation(job), *_note_on_order(job)]
     if data.classes is not None and _are_probabilities(outputs):
         notes.append(
             "model: its outputs are probabilities (they sum to 1), and cross entropy expects logits: leave the softmax "
             "out"
+        )
+    return notes
+
+
+def _notes_on_scaling(job: Job) -> list[str]:
+    """Notes on learning rates by muP without what belongs to them.
+
+    Raises:
+        RefusedError: the rates cannot follow the width of the network.
+    """
+    if not job.rate_factors or job.scaling != "mup":
+        return []
+    notes = []
+    if job.init.scheme not in ("mup", "zeros") and (job.init.output is None or job.init.output.scheme != "zeros"):
+        notes.append(
+            f"optim.scaling=mup: goes with init=mup; with init={job.init.scheme} the outputs at the start do not "
+            "shrink with the width"
+        )
+    heads = job.wider_heads
+    if heads is not None and job.config.model.get("attention_scale") != "mup":
+        notes.append(
+            f"optim.scaling=mup: heads of attention have {heads[0]} numbers, {heads[1]} at the base width, and scores "
+            "over √d grow with them; set model.attention_scale=mup, or more heads"
         )
     return notes
 

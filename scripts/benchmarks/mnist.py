@@ -2,18 +2,15 @@
 
 import statistics
 import tempfile
-import time
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from initlab.base.threads import usable_cores
 from initlab.jobs.job import Job
-from scripts.benchmarks.timing import command, make_job, seconds, train_all
+from scripts.benchmarks.timing import EpochTimer, command, make_job, seconds, train_all
 
 
 def mnist_net() -> nn.Sequential:
@@ -40,18 +37,6 @@ def plain_mnist_epoch(job: Job) -> None:
         for images, labels in zip(val.inputs.split(1000), val.targets.split(1000), strict=True):
             (net(images).argmax(1) == labels).sum().item()
     torch.set_num_threads(1)
-
-
-class EpochTimer(Callback):
-    """Wall time of a cohort's one epoch, its validation included."""
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Start the clock."""
-        self.start = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Stop it."""
-        self.seconds = time.perf_counter() - self.start
 
 
 def member_epoch(job: Job) -> float:

@@ -12,6 +12,7 @@ from initlab.base.console import quiet_libraries
 from initlab.base.machine import describe_machine
 from scripts.benchmarks.mnist import benchmark_mnist
 from scripts.benchmarks.probe import benchmark_probe
+from scripts.benchmarks.sequences import benchmark_sequences
 from scripts.benchmarks.start import benchmark_start
 from scripts.benchmarks.sweep import benchmark_sweep
 from scripts.benchmarks.wine import benchmark_wine
@@ -21,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "mnist": benchmark_mnist,
     "sweep": benchmark_sweep,
     "probe": benchmark_probe,
+    "sequences": benchmark_sequences,
     "start": benchmark_start,
 }
 

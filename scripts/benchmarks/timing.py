@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import lightning.pytorch as pl
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
@@ -37,6 +38,18 @@ def train_all(job: Job, *callbacks: Callback) -> None:
     """Train a job's members, and write nothing."""
     share = Share(job, job.seeds)
     train_cohort([share], build_networks(share), callbacks)
+
+
+class EpochTimer(Callback):
+    """Wall time of a cohort's one epoch, its validation included."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self.start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Stop it."""
+        self.seconds = time.perf_counter() - self.start
 
 
 def command(*arguments: str, module: str = "initlab.train") -> Callable[[], float]:

@@ -38,12 +38,15 @@ def plain_training(
     model.train()
     optimizer = optimizer_of(model.parameters(), lr=member.learning_rate)
     place, rows = engine_data.seeds.index(member.seed), job.dataset_for(member.seed).train
-    loss_of = F.cross_entropy if job.dataset.task == "classification" else F.mse_loss
+    loss_of = F.mse_loss if job.dataset.task == "regression" else F.cross_entropy
     for epoch in range(job.config.trainer.max_epochs):
         for block in engine_data.blocks(epoch):
             for batch in block[:, place]:
                 optimizer.zero_grad()
-                loss = loss_of(model(rows.inputs[batch]), rows.targets[batch])
+                outputs, targets = model(rows.inputs[batch]), rows.targets[batch]
+                if job.dataset.task == "sequence":  # with a target at each step
+                    outputs, targets = outputs.flatten(0, 1), targets.flatten()
+                loss = loss_of(outputs, targets)
                 loss.backward()
                 if job.config.gradient_clip is not None:
                     nn.utils.clip_grad_norm_(model.parameters(), job.config.gradient_clip)

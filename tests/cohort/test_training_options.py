@@ -276,6 +276,7 @@ def test_the_column_epochs_says_when() -> None:
         (f"{TORCH}OneCycleLR", "scheduler.interval=step"),
         (f"{TORCH}ReduceLROnPlateau", "+scheduler.patience=0"),
         ("early_stopping.patience=1", "optim.lr=0.1"),
+        ("scheduler=cosine", "init=mup", "optim.scaling=mup", "optim.base_width=16", "optim.decay=weights"),
     ],
 )
 def test_a_checkpoint_keeps_where_schedules_and_stops_stand(options: tuple[str, ...], tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_keys_that_nobody_set_do_not_change_a_fingerprint(
         "scheduler=cosine",
         "early_stopping.patience=3",
         "optim.decay=weights",
+        "optim.scaling=spectral",
+        "optim.base_width=16",
     ],
 )
 def test_what_was_set_changes_it(override: str) -> None:

@@ -19,7 +19,7 @@ from initlab.config.files import CONF
 from initlab.initializers import InitSpec, Surroundings, find_scheme, initialize_model, list_initializers
 from initlab.initializers.fans import Fan
 from initlab.initializers.find_activation import find_activation
-from tests.initializers import laws_more, laws_recurrent
+from tests.initializers import laws_more, laws_mup, laws_recurrent, laws_transformer
 from tests.initializers.networks import Residual, batch_for, chain, fill, weights_of
 
 Array = np.ndarray[Any, Any]
@@ -283,7 +283,9 @@ LAWS: dict[str, list[tuple[dict[str, Any], Callable[[], nn.Module], Holds]]] = {
     "pretrained": [({"path": "FILE"}, wide, equals(lambda out, entering: np.full((out, entering), 0.5)))],
     **laws_more.LAWS,
     **laws_recurrent.LAWS,
+    **laws_transformer.LAWS,
 }
+LAWS |= laws_mup.LAWS
 CASES = [pytest.param(name, *case, id=f"{name}-{n}") for name, cases in LAWS.items() for n, case in enumerate(cases)]
 
 
@@ -328,13 +330,20 @@ def test_weights_follow_the_published_law(
 @pytest.mark.parametrize("name", LAWS)
 def test_equal_seeds_give_equal_bits_and_nothing_else_is_touched(name: str, tmp_path: Path) -> None:
     """The random state, the modules' modes, and the buffers stay; only schemes without randomness ignore the seed."""
-    own = {"fixup": Residual, "keep": counted, "pretrained": wide, **laws_more.NETWORKS, **laws_recurrent.NETWORKS}
+    own = {
+        **{"fixup": Residual, "keep": counted, "pretrained": wide},
+        **laws_more.NETWORKS,
+        **laws_recurrent.NETWORKS,
+        **laws_transformer.NETWORKS,
+    }
     network = own.get(name, chain)
     parameters = dict(laws_more.OWN_PARAMETERS.get(name, {"path": "FILE"} if name == "pretrained" else {}))
     if "path" in parameters:
         parameters["path"] = str(checkpoint_for(name, tmp_path))
     if name in ("metainit", "gradinit", "chrono"):
         parameters["steps"] = 3
+    if name == "mup":
+        parameters["base_width"] = 4
     before = torch.random.get_rng_state()
     models = [network() for _ in range(3)]
     torch.random.set_rng_state(before)

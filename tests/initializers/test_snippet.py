@@ -16,7 +16,7 @@ from tests.helpers import make_job
 from tests.initializers.networks import is_special
 
 SMALL = ("model.hidden=[8,8]", "seeds=1", "init_rows=64")
-BESIDE = {"dropout_adjusted": ["model.dropout=0.3"]}
+BESIDE = {"mup": ["init.base_width=4"], "dropout_adjusted": ["model.dropout=0.3"]}
 # What a user may set beside the defaults, for each scheme that has parameters.
 PARAMETERS = {
     "constant": ["init.value=0.3"],
@@ -92,17 +92,23 @@ def test_the_code_is_short(overrides: list[str], code: str) -> None:
 RECURRENT = ("data=function", "data.call=tests.models.helpers.walks", "model=lstm", "model.width=8", "seeds=1")
 
 
-@pytest.mark.parametrize(
-    "scheme", sorted(set(list_initializers()) - {"fixup", "pretrained", "weight_selection", "icnr"})
-)
+TRANSFORMER = ("data=digits", "model=vit", "model.width=16", "model.depth=2", "seeds=1")
+NORMS = {
+    "deepnorm": ("model.norm=post", "model.residual=deepnorm"),
+    "subln": ("model.norm=sub",),
+    "t_fixup": ("model.norm=none",),
+}
+
+
+@pytest.mark.parametrize("scheme", sorted(set(list_initializers()) - {"pretrained", "weight_selection", "icnr"}))
 def test_every_scheme(scheme: str) -> None:
-    cells = {"recurrent", "gates"} & set(list_initializers()[scheme].needs)
-    activation = "relu" if is_special(scheme) else "tanh"
-    code = assert_same_weights(
-        make_job(
-            f"init={scheme}", f"activation={activation}", *(RECURRENT if cells else SMALL), *BESIDE.get(scheme, ())
-        )
-    )
+    needs = set(list_initializers()[scheme].needs)
+    network: tuple[str, ...] = ("activation=relu" if is_special(scheme) else "activation=tanh", *SMALL)
+    if {"recurrent", "gates"} & needs:
+        network = ("activation=relu", *RECURRENT)
+    elif {"branches", "attention"} & needs:
+        network = ("activation=relu", *TRANSFORMER, *NORMS.get(scheme, ()))
+    code = assert_same_weights(make_job(f"init={scheme}", *network, *BESIDE.get(scheme, ())))
     if scheme == "chrono":
         assert "batch=inputs" in code  # which tell how long sequences are
         assert words_on_batch({"name": scheme}, {}, {}).startswith("Here inputs are rows")

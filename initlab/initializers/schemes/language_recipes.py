@@ -90,7 +90,7 @@ def depth_scaled(facts: Facts, *, std: float = 0.02, embedding_std: float = 1.0)
         UserError: a standard deviation is not positive.
     """
     check_positive(std=std, embedding_std=embedding_std)
-    ends = {
+    ends: Recipe = {
         (Role.BRANCH_END, block): ("normal", {"std": std / math.sqrt(branches)})
         for block, branches in enumerate(facts.ends)
     }

@@ -15,7 +15,7 @@ from initlab.initializers.registry import register
     level="model",
     needs=("attention",),
     base="vit_timm",
-    source="Trockman & Kolter 2023, arXiv:2305.09828, sec. 4; osiriszjq/structured_init timm/models/vision_transformer.py",
+    source="Trockman & Kolter 2023, arXiv:2305.09828, sec. 4; osiriszjq/structured_init, vision_transformer.py",
 )
 def mimetic(model: nn.Module, *, context: Context, query_key: float = 0.7, value_out: float = 0.4) -> dict[str, str]:
     """Make W_q·W_kᵀ ≈ .7·Z + .7·I in each head and W_v·W_proj = .4·Z − .4·I; all else is as `base` is.
@@ -67,7 +67,6 @@ def mimetic(model: nn.Module, *, context: Context, query_key: float = 0.7, value
 def _halves(width: int, noise: float, identity: float, generator: Generator) -> tuple[Tensor, Tensor]:
     """Two matrices whose product is noise·Z + identity·I, each with the square roots of its singular values."""
     drawn = torch.randn(width, width, generator=generator, dtype=torch.float64, device="cpu") * width**-0.5
-    left, sizes, right = torch.linalg.svd(
-        noise * drawn + identity * torch.eye(width, dtype=torch.float64, device="cpu")
-    )
+    drawn.mul_(noise).diagonal().add_(identity)
+    left, sizes, right = torch.linalg.svd(drawn)
     return left * sizes.sqrt(), sizes.sqrt().unsqueeze(1) * right

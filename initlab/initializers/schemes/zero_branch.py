@@ -48,8 +48,8 @@ def zero_branch(model: nn.Module, *, context: Context, what: str = "last") -> di
         what = next((kind for kind, modules in ends.items() if modules), "projection")
     if what != "scale" and any(set(fixed_starts(module).values()) == {0.0} for module in ends["scale"]):
         raise UserError(
-            f"init.what={what}: the multipliers of {type(model).__name__} start from 0, too, and no gradient would pass; "
-            "use init.what=scale"
+            f"init.what={what}: the multipliers of {type(model).__name__} start from 0, too, so that no gradient would "
+            "pass; use init.what=scale"
         )
     if what == "projection":
         return _zero_projections(model, context)
