@@ -72,7 +72,7 @@ def _axis(analysis: Analysis, key: str) -> NumericAxis:
     columns = ["metric", "score", "score_low", "score_high", "diverged", "seeds"]
     points = table[columns].rename(columns={"score_low": "low", "score_high": "high"})
     points = points.assign(
-        learned=[_learned(analysis, row) for _, row in table.iterrows()],
+        learned=pd.Series([_learned(analysis, row) for _, row in table.iterrows()], index=table.index, dtype=object),
         panel=panels,
         line=labels["line"],
         value=differing.loc[table["job"], key].astype(float).to_numpy(),
