@@ -215,7 +215,7 @@ def _number_columns(summary: pd.DataFrame) -> dict[str, list[str]]:
             continue
         ends = summary[[f"{column}_mean", f"{column}_low", f"{column}_high"]].to_numpy(np.float64)
         columns[title] = [escape(interval_text(*row)) for row in ends]
-        if column == "test_score" and "standing" in summary and summary["standing"].ne("best").any():
+        if column == "test_score" and "standing" in summary and not summary["standing"].isin(["best", "alone"]).all():
             columns["verdict"] = list(summary["standing"])
         if column == "test_score" and summary["diverged"].any():  # what jobs are compared by
             columns["diverged as 0"] = [interval_text(score) for score in summary["counted_score"]]

@@ -11,6 +11,8 @@ from initlab.initializers.spec import InitSpec, parse_init
 
 # What a batch tells a scheme that needs it, unless the parameter beside does.
 TOLD_BY_ROWS: Final[Mapping[str, str]] = MappingProxyType({"steps": "steps", "dropout": "p"})
+# Data whose inputs are whole numbers that stand for something, whatever the configuration says.
+ALWAYS_TOKENS: Final = frozenset({"initlab.data.text.text", "initlab.data.copy.copy", "initlab.data.recall.recall"})
 
 
 def code_for(init: Mapping[str, Any], activation: Activation) -> str:
@@ -70,8 +72,9 @@ def words_on_batch(init: Mapping[str, Any], data: Mapping[str, Any], loss: Mappi
     told = any(need in needs and spec.parameters.get(key) is None for need, key in TOLD_BY_ROWS.items())
     if "batch" not in needs and not told:
         return ""
-    kind = "a tensor of whole numbers" if data.get("tokens") is True else "a float32 tensor"
-    how = "" if data.get("tokens") is True or data.get("standardize") is False else ", standardized as in the study"
+    tokens = data.get("tokens") is True or data.get("_target_") in ALWAYS_TOKENS
+    kind = "a tensor of whole numbers" if tokens else "a float32 tensor"
+    how = ", standardized as in the study" if data.get("standardize") is True and not tokens else ""
     inputs = f"Here inputs are rows to train on, {kind}{how}"
     if "loss" not in needs:
         return f"{inputs}."

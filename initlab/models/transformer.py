@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.activations import Activation
-from initlab.base.errors import UserError
+from initlab.base.errors import RefusedError, UserError
 from initlab.models.parts import ScalarMultiplier, VectorMultiplier, check_sizes, dropout_layer
 
 EPS: Final = 1e-5  # what torch's layer norm adds to the variance, and Llama's RMS norm to the mean square
@@ -54,14 +54,17 @@ class Wiring:
         """Refuse what cannot be built.
 
         Raises:
-            UserError: an unknown choice, or DeepNorm without post-norm.
+            UserError: an unknown choice.
+            RefusedError: DeepNorm without post-norm, which a sweep over both leaves out.
         """
         choices = {"norm": NORMS, "residual": RESIDUALS, "attention_scale": ATTENTION_SCALES}
         for key, known in choices.items():
             if getattr(self, key) not in known:
                 raise UserError(f"model.{key}={getattr(self, key)}: expected one of {', '.join(known)}")
         if self.residual == "deepnorm" and self.norm != "post":
-            raise UserError(f"model.residual=deepnorm: normalizes after the sum, not norm={self.norm}; set norm=post")
+            raise RefusedError(
+                f"model.residual=deepnorm: normalizes after the sum, not norm={self.norm}; set norm=post"
+            )
         check_sizes(attention_base=self.attention_base)
 
     def build_norm(self, width: int) -> nn.Module:

@@ -29,7 +29,7 @@ def leaderboard(analysis: Analysis) -> Section:
     table = analysis.candidates
     shown = condition_columns(analysis, table)
     learned = learned_candidates(analysis)
-    marks = table["standing"].map({"best": " ●", "equivalent": " ●", "undecided": " ○", "worse": ""})
+    marks = table["standing"].map({"best": " ●", "equivalent": " ●", "undecided": " ○", "worse": "", "alone": ""})
     shown["candidate"] = table["candidate"] + marks.where(learned | (marks != " ●"), "")
     shown[score_name(analysis)] = intervals(table, "score")  # behind the name, in sight in a narrow window, too
     if len(table) > len(analysis.conditions):

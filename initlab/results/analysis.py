@@ -34,7 +34,7 @@ class Analysis:
         candidates: One row a candidate and condition, best first: the columns of `candidates.choose_rates`, statistics
             on test rows over the members that did not diverge (`score`, `median`, `iqm`, `loss` with `_low` and
             `_high`), `covers` and `share_of_rows` of `summarize`, and `standing`: how it stands to the best of its
-            condition: `best`, `equivalent`, `worse` or `undecided`.
+            condition: `best`, `equivalent`, `worse` or `undecided`; `alone`: no other has that condition.
         pairs: One row a pair of candidates and condition, as `pairs.compare_pairs` returns it.
         summary: One row a job, as `summary.summarize` returns it, with `standing`, which is empty for jobs that are no
             candidates; the candidates' means and intervals are from there.
@@ -194,14 +194,19 @@ def _describe(members: pd.DataFrame, summary: pd.Series, seed: int, level: float
 
 
 def _standing(candidates: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    """How each candidate stands to the best of its condition: `best`, `equivalent`, `worse` or `undecided`."""
+    """How each candidate stands to the best of its condition: `best`, `equivalent`, `worse` or `undecided`; or `alone`.
+
+    Where each has a condition of its own, as with one candidate in several networks, all are the best they have.
+    """
     # The best mean may be of other seeds: that on common ones it is worse than another decides nothing.
     words = {"better": "worse", "worse": "undecided", "equivalent": "equivalent", "undecided": "undecided"}
     columns = zip(*(pairs[name] for name in [*CONDITION, "a", "b"]), strict=True)
     found = {key: words[verdict] for key, verdict in zip(columns, pairs["verdict"], strict=True)}
     best = candidates.groupby(CONDITION, sort=False)["candidate"].transform("first")
     keys = zip(*(candidates[name] for name in CONDITION), best, candidates["candidate"], strict=True)
-    return [found.get(key, "best") for key in keys]
+    of_condition = candidates.groupby(CONDITION, sort=False)["candidate"].transform("size")
+    lone = "alone" if of_condition.max() > 1 else "best"
+    return [lone if size == 1 else found.get(key, "best") for key, size in zip(keys, of_condition, strict=True)]
 
 
 def _across_data(candidates: pd.DataFrame, rng: Generator, level: float) -> tuple[tuple[str, ...], Ranks | None]:

@@ -109,6 +109,17 @@ def test_experiments_with_sequences_fix_what_their_protocol_says() -> None:
     assert make_job("experiment=chrono_copy").config.trainer.max_epochs == 8
 
 
+def test_experiments_on_depth_differ_in_nothing_but_what_they_sweep() -> None:
+    post = make_job("experiment=post_norm_depth", "model.norm=post", "model.residual=deepnorm", "init=deepnorm").config
+    assert (post.model["name"], post.model["norm"], post.model["residual"]) == ("gpt", "post", "deepnorm")
+    assert post.scheduler.get("name", "none") == "none"  # no warm-up
+    assert post.gradient_clip is None
+    plain = make_job("experiment=zero_branch_depth", "init=zero_branch").config
+    assert (plain.model["name"], plain.model["norm"], plain.model["scalars"]) == ("residual_mlp", "none", True)
+    assert plain.init["what"] == "last"  # of such a network the multiplier: SkipInit's
+    assert plain.gradient_clip is None
+
+
 def test_the_output_layers_bias_follows_the_others() -> None:
     for overrides, bias in {
         ("init.bias=0.5", "init.output=xavier_uniform"): 0.5,

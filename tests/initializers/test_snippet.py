@@ -196,6 +196,23 @@ def test_what_the_code_names_is_explained(settings: list[str], words: str) -> No
         assert (max(moments) < 0.02) == ("standardized" in words)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("text data.max_characters=3000", "Here inputs are rows to train on, a tensor of whole numbers."),
+        ("copy data.rows=100", "Here inputs are rows to train on, a tensor of whole numbers."),
+        ("recall data.rows=100", "Here inputs are rows to train on, a tensor of whole numbers."),
+        ("parity data.rows=100 data.tokens=true", "Here inputs are rows to train on, a tensor of whole numbers."),
+        ("adding data.rows=100", "Here inputs are rows to train on, a float32 tensor."),
+        ("parity data.rows=100", "Here inputs are rows to train on, a float32 tensor."),
+    ],
+)
+def test_sequences_are_as_their_data_say(data: str, words: str) -> None:
+    job = make_job("init=lsuv", *f"data={data}".split())
+    assert words_on_batch(job.resolved["init"], job.resolved["data"], {}) == words
+    assert (job.dataset.train.inputs.dtype == torch.float32) == ("float32" in words)
+
+
 def test_classes_that_are_counted_are_those_of_all_rows() -> None:
     said = "Here targets are the classes of all rows to train on, which are counted; inputs and loss are any."
     assert words_on_batch({"name": "output_prior"}, {}, {}) == said

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import initlab
 from initlab.activations import Activation
-from initlab.base.errors import UserError
+from initlab.base.errors import RefusedError, UserError
 from initlab.cli.run_probe import probe_job
 from initlab.cohort.engines import LoopEngine, VmapEngine
 from initlab.data.dataset import Split
@@ -331,6 +331,11 @@ def test_dropout_acts_while_training_only() -> None:
 def test_refusals(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         gpt(**settings)
+
+
+def test_a_sweep_leaves_out_skips_that_do_not_go_with_the_norm() -> None:
+    with pytest.raises(RefusedError, match="set norm=post"):
+        gpt(residual="deepnorm", norm="pre")
 
 
 def test_vit_refuses_the_same() -> None:

@@ -318,6 +318,22 @@ def test_leading_is_the_best_and_what_is_not_worse() -> None:
     assert list(few["standing"]) == ["best", "undecided"]
 
 
+def test_who_is_alone_under_a_condition_is_best_of_nothing() -> None:
+    """A scheme that one of two networks cannot have leaves the other alone there."""
+    cells = [("post", "deepnorm"), ("post", "xavier_normal"), ("pre", "xavier_normal")]
+    scores = {"deepnorm": [0.8, 0.82] * 5, "xavier_normal": [0.3, 0.31] * 5}
+    study = study_of(*(Cell({"model.norm": norm, "init.name": name}, scores[name]) for norm, name in cells))
+    table = analyse(study).candidates
+    of_cell = dict(zip(zip(table["setting"], table["candidate"], strict=True), table["standing"], strict=True))
+    assert of_cell == {
+        ("model.norm=post", "deepnorm"): "best",
+        ("model.norm=post", "xavier_normal"): "worse",
+        ("model.norm=pre", "xavier_normal"): "alone",
+    }
+    each = study_of(*(Cell({"model.norm": norm, "init.name": "he_normal"}, [0.8, 0.82]) for norm in ("post", "pre")))
+    assert "alone" not in set(analyse(each).candidates["standing"])
+
+
 def test_margin_and_level_are_keys() -> None:
     noise = np.random.default_rng(0).normal(0, 0.02, (2, 20))
     study = inits(he=0.8 + noise[0], xavier=0.79 + noise[1], zeros=[0.1] * 20)
