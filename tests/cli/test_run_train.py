@@ -230,7 +230,7 @@ EXPERIMENTS = {
     "irnn_adding": ("data.steps=5,7 data.rows=60 activation=relu optim.lr=0.001 model.width=4", 4),
     "chrono_copy": ("data.steps=11,12 data.rows=60 init=chrono,xavier optim.lr=0.01 model.width=4", 4),
     "width_transfer": ("model.width=32,64 optim.lr=0.002,0.004,0.008", 12),
-    "coord_check": ("model.width=64,80,96", 6),
+    "coord_check": ("model.width=64,80", 4),
 }
 
 

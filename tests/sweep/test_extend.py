@@ -127,7 +127,7 @@ def test_earlier_seeds_stand_before_later_ones(monkeypatch: Patch, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("size", "how"), [("max_members=2", EXACTLY), ("", NEARLY)], ids=["cohorts of two", "one"])
-@pytest.mark.parametrize("data", ["wine", "digits"])
+@pytest.mark.parametrize("data", ["wine", pytest.param("digits", marks=pytest.mark.slow)])
 def test_in_two_steps_is_as_at_once(
     data: str, size: str, how: dict[str, Any], monkeypatch: Patch, tmp_path: Path
 ) -> None:

@@ -55,6 +55,15 @@ def test_what_a_worker_meets_is_said_as_in_one_process(
     assert "2 of 4 jobs failed" in said.err
     assert said.out.count("ArithmeticError: broken on purpose") == 2
     assert len(tables_of(tmp_path / "outputs" / "study")) == 2
+
+
+@pytest.mark.slow
+def test_a_worker_that_fails_ends_the_others_if_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(failing.__file__, tmp_path / "beside.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    command = "-m model._target_=beside.Failing +model.how=no,raises init=he,xavier seeds=2 trainer.max_epochs=2"
     assert run(f"{command} name=fast n_jobs=2 fail_fast=true", monkeypatch, tmp_path) == 1
     assert "fail_fast is set" in capfd.readouterr().err
 
