@@ -270,7 +270,10 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
     """
     inputs = _single_input(batch)
     if inputs is None or inputs.dim() < 2:
-        return Prediction(unpredicted="the inputs are not one tensor of numbers")
+        leaves = tree_leaves(batch.inputs)
+        tokens = len(leaves) == 1 and isinstance(leaves[0], Tensor) and not leaves[0].is_floating_point()
+        what = "tokens, and no numbers" if tokens else "not one tensor of numbers"
+        return Prediction(unpredicted=f"the inputs are {what}")
     slots = find_slots(networks.template)
     if any(slot.stored.recurrent for slot in slots):
         return Prediction(unpredicted="theory is about weights that act once, and these act on a state at every step")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from initlab.base.wording import interval_text, listed
 from initlab.results.analysis import Analysis, Condition
+from initlab.results.confidence import MARGIN
 from initlab.results.differences import RATE
 from initlab.results.study import Study
 
@@ -63,6 +64,8 @@ def learned_candidates(analysis: Analysis) -> pd.Series:
 def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
     """Whether the networks of a job ended where knowing nothing of the inputs does, or all of them diverged.
 
+    Not where each is above the baseline by more than a margin.
+
     Args:
         members: The job's rows of the members table.
         baseline: As metadata.json has it; anything but a number where that is not known.
@@ -71,6 +74,8 @@ def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
     if scores.empty:
         return True
     if not isinstance(baseline, int | float) or not math.isfinite(baseline):
+        return False
+    if float(scores.min()) > baseline + MARGIN:  # each of them, if only by little, as on a text
         return False
     return float(scores.mean()) - baseline <= LEARNED * (1 - baseline)
 

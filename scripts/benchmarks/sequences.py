@@ -12,9 +12,9 @@ from initlab.base.threads import usable_cores
 from initlab.jobs.job import Job
 from scripts.benchmarks.timing import EpochTimer, make_job, seconds, train_all
 
-ADDING = ("data=adding", "data.rows=15625", "data.steps=50", "model.width=32", "batch_size=32")  # 10,000 to train on
-TEXT = ("data=text", "model=gpt", "batch_size=32")
-MEMBERS, GPTS, SINGLES = 400, 8, 3
+ADDING = ("data=adding", "data.rows=1563", "data.steps=50", "model.width=32", "batch_size=32")  # 1,000 to train on
+TEXT = ("data=text", "data.max_characters=50000", "model=gpt", "batch_size=32")
+MEMBERS, GPTS, SINGLES = 400, 8, 5
 
 
 class TorchsOwn(nn.Module):
@@ -66,7 +66,7 @@ def singles(build: Callable[[], nn.Module], job: Job, loss: Callable[[Tensor, Te
 
 
 def benchmark_sequences(runs: int) -> dict[str, Any]:
-    """Time an epoch of 10,000 sequences of the adding problem for 400 networks, and of a text for 8 transformers."""
+    """Time an epoch of 1,000 sequences of the adding problem for 400 networks, and of a text for 8 transformers."""
     found: dict[str, Any] = {}
     for name, kind in (("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)):
         job = make_job(*ADDING, f"model={name}", f"seeds={MEMBERS}", "data.resplit=false", "trainer.max_epochs=1")

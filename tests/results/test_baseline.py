@@ -42,6 +42,14 @@ def test_what_learned_at_another_rate_is_not_said_to_have_learned_nothing() -> N
     assert failure_lines(study_of(*cells[:2])) == []
 
 
+@pytest.mark.parametrize(("scores", "nothing"), [([0.42, 0.43, 0.42], False), ([0.44, 0.44, 0.40], True)])
+def test_who_is_above_the_baseline_with_every_seed_has_learned_something(scores: list[float], nothing: bool) -> None:
+    """As on a text, where a point of accuracy is much; not where one seed has luck."""
+    why = {"baseline": 0.4, "outlook": "hard to train", "reason": "signals die out"}
+    found = failure_lines(study_of(Cell({"init.name": "he"}, scores, metadata=why)))
+    assert bool(found) is nothing
+
+
 def test_nothing_here_learned_is_an_answer() -> None:
     """A lucky .305 where the commonest class scores .271 recommends nothing."""
     found = analysed(0.271, lsuv=0.305 + NOISE[0], he=0.28 + NOISE[1], orthogonal=0.28 + NOISE[2])
