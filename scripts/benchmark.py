@@ -12,8 +12,9 @@ sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; te
        against one; and what a job costs beside composing and training.
 probe  ten initializers of a network of 100 layers as a whole process; what recording the signal in every epoch adds to
        the training of 400 classic_wine networks; and the theory of every activation.
-sequences  an epoch of 1,000 rows of the adding problem for 400 recurrent networks, and of a text for 8 transformers, against single
-       networks one after another in a bare PyTorch loop on all cores: the same ones, and torch's fused layers.
+sequences  an epoch of 1,000 rows of the adding problem for 400 recurrent networks, and of a text for 8 transformers,
+       against single networks one after another in a bare PyTorch loop on all cores: the same ones, and torch's fused
+       layers.
 start  how long --help and --cfg job take.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
