@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 from rich.console import Console
@@ -42,6 +43,9 @@ SCREENING_SEEDS = 3
 DECADES = 3  # that the grid of learning rates spans
 FREE = {*NOT_IDENTITY, "init", "optim.lr"}  # keys in which the jobs of a recommendation may differ
 ORDER = ("trainable", "not measured", "hard to train", "not trainable")
+
+
+MOST_REASONS: Final = 3  # that are told one by one
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,12 @@ def _look_at(jobs: Sequence[Job], baseline: Job | None, console: Console) -> tup
         if not faulty:
             raise UserError("; ".join(refused))
         screened = []  # torch's own, alone, is no recommendation
-    show_refused(refused, console)
+    if len(refused) <= MOST_REASONS:
+        show_refused(refused, console)
+    else:
+        by_name = {job.name: job.init.scheme for job in every}
+        left = sorted({by_name[name] for names in refused.values() for name in names})
+        say(console, f"left out, as they do not fit: {', '.join(left)}; init={left[0]} alone says why, and so for each")
     return screened, [job for job in every if job.name in faulty]
 
 

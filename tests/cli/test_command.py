@@ -153,7 +153,7 @@ def test_help_and_errors_fit_the_terminal(
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 80
     assert len(re.findall(r"^  python -m initlab", said, flags=re.MULTILINE)) >= 4
-    assert " zero_hadamard, zeros\n" in said
+    assert "zero_hadamard, zeros\n" in said
     assert run("init=he_nromal", monkeypatch, tmp_path, program=program) == 2
     lines = capsys.readouterr().err.splitlines()
     assert max(map(len, lines)) <= 80
