@@ -42,6 +42,7 @@ def test_its_parameters_are_settable_and_checked(
     assert "init.shared: init=halved has no such parameter; did you mean share?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_entry_point_needs_no_plugins_key(commands: Commands, tmp_path: Path) -> None:
     """A package that announces its module; run as a process of its own, with the package on its path."""
     (tmp_path / "their_schemes.py").write_text(

@@ -248,7 +248,7 @@ def test_every_experiment_trains(
 ) -> None:
     monkeypatch.setenv("INITLAB_DATA", str(small_data))
     typed, jobs = EXPERIMENTS[experiment]
-    command = f"{typed} experiment={experiment} seeds=2 trainer.max_epochs=1 name=study"
+    command = f"{typed} experiment={experiment} seeds=2 trainer.max_epochs=1 logger=none report=false name=study"
     assert run(command, monkeypatch, tmp_path) == 0
     assert len(pd.read_csv(tmp_path / "outputs" / "study" / "summary.csv")) == jobs
     stay = experiment.startswith("classic") or experiment == "post_norm_depth"  # with one split for all seeds

@@ -71,6 +71,7 @@ def test_given_again_it_trains_nothing_and_says_the_same(
     assert again.rsplit("wine: ", 1)[1].split() == said.rsplit("wine: ", 1)[1].split()
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_look_it_goes_on_and_ends_the_same(
     commands: Commands, undisturbed: tuple[Path, str], tmp_path: Path
 ) -> None:

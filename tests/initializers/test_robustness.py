@@ -371,7 +371,7 @@ def test_losses_that_do_not_fit(loss: Any) -> None:
 
 
 def test_defaults_of_torch_do_not_count() -> None:
-    """Neither its default type of numbers nor its default device."""
+    """As to the type of numbers."""
     for scheme in list_initializers().values():
         if scheme.name in ("keep", "mup") or is_special(scheme.name):
             continue
@@ -384,9 +384,16 @@ def test_defaults_of_torch_do_not_count() -> None:
         finally:
             torch.set_default_dtype(torch.float32)
         torch.testing.assert_close(usual.first.weight, other.first.weight, rtol=1e-5, atol=0)
+
+
+@pytest.mark.slow
+def test_nor_does_a_default_device() -> None:
+    """The first operation under one takes torch eight seconds."""
+    model = Wrapped()
     with torch.device("meta"):
-        initlab.initialize(other, "sparse", seed=0)
-        initlab.initialize(other, "zero_hadamard", seed=0)
+        initlab.initialize(model, "sparse", seed=0)
+        initlab.initialize(model, "zero_hadamard", seed=0)
+    assert model.first.weight.device.type == "cpu"
 
 
 def test_small_mistakes_of_the_caller() -> None:

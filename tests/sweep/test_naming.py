@@ -32,7 +32,7 @@ def test_constants_stand_in_the_configuration_alone(monkeypatch: Patch, tmp_path
         assert read_config(study / name)["batch_size"] == 16
 
 
-@pytest.mark.parametrize("launcher", ["vectorized", "basic"])
+@pytest.mark.parametrize("launcher", ["vectorized", pytest.param("basic", marks=pytest.mark.slow)])
 def test_old_long_names_are_found_and_kept(launcher: str, monkeypatch: Patch, tmp_path: Path) -> None:
     """Of a study that an earlier version has written, and in whatever process a job runs."""
     assert run(f"-m {COMMAND}", monkeypatch, tmp_path) == 0
