@@ -1,7 +1,12 @@
 """What the tests share: data files of the real format, and the real ones where they are."""
 
-import gzip
 import os
+
+# Before NumPy and torch are imported: there is a process of tests for each core, and the threads of small products
+# would wait for each other. The commands that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import gzip
 import struct
 import sys
 import warnings
