@@ -44,7 +44,7 @@ BESIDE: Mapping[str, str] = MappingProxyType(
     }
 )
 BRANCHES: Final = "model=residual_mlp"
-RECURRENT: Final = "model=lstm data=function data.call=mine.walks"
+RECURRENT: Final = "data=adding model=lstm"
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
         "data": "A data set, with the recipe that it brings: network, optimizer, batch size, epochs.",

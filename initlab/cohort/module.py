@@ -60,8 +60,9 @@ class Training:
 
 
 SPLITS: Final = ("train", "val", "test")
-# Numbers that networks have answered before these are added up: of sequences a step gives millions.
-MOST_KEPT: Final = 2**22
+# Numbers that a member has answered before these are added up: of sequences a step gives hundred thousands. They are
+# counted of one member, so that the sums of none depend on who else is in its cohort.
+MOST_KEPT: Final = 2**20
 
 
 def _nothing() -> None:
@@ -242,7 +243,7 @@ class CohortModule(pl.LightningModule):
                     self._schedules.advance()
                     self._follow_schedules()
                 self.after_step()
-                if step == len(block) or len(outputs) * step_outputs.numel() >= MOST_KEPT:
+                if step == len(block) or len(outputs) * step_outputs[0].numel() >= MOST_KEPT:
                     seen = block[step - len(outputs) : step].transpose(0, 1).flatten(1)
                     self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), rows.targets[seen])
                     outputs, losses = [], []

@@ -148,3 +148,19 @@ def test_targets_that_ask_for_what_is_not_there_are_refused(targets: Tensor, rea
 def test_a_token_out_of_the_vocabulary_is_refused() -> None:
     with pytest.raises(UserError, match="tokens from 0 to 4; expected 0 to 2"):
         echo().as_sequences(vocabulary=3)
+
+
+def test_answers_that_are_added_up_step_by_step_give_what_a_block_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step counts once, the last of a block included; and a member's sums do not depend on its cohort."""
+    whole = trained_epochs(job_on(OWN))
+    monkeypatch.setattr("initlab.cohort.module.MOST_KEPT", 1)
+    by_step = trained_epochs(job_on(OWN))
+    torch.testing.assert_close(by_step, whole, rtol=1e-6, atol=0)
+    assert not torch.equal(whole[0], whole[-1])
+    assert torch.equal(trained_epochs(job_on(OWN, "seeds=1"))[..., :1], by_step[..., :1])
+
+
+def trained_epochs(job: Job) -> Tensor:
+    """Loss and score of the training rows, shape (epochs, 2, members)."""
+    records = [record for record in train(job).history if record.split == "train"]
+    return torch.stack([torch.stack([record.values["loss"], record.values["score"]]) for record in records])
