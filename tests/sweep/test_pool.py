@@ -110,6 +110,7 @@ def test_the_end_of_the_main_process(how: signal.Signals, monkeypatch: pytest.Mo
         process.send_signal(how)
         if how is signal.SIGKILL:
             process.wait(timeout=60)
+            psutil.wait_procs(workers, timeout=20)  # before they go on: they look for their parent once a second
     _, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if how is signal.SIGINT else -9), errors
     assert "Traceback" not in errors, errors
