@@ -59,6 +59,7 @@ def train(
         rate_factors=[job.rate_factors for _ in chosen],
         gradient_clip=job.config.gradient_clip,
         engine=job.config.engine,
+        compile=job.config.compile,
         threads=threads,
         loss=job.loss,
         scheduler=job.scheduler,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -14,8 +14,10 @@ from torch.optim import Optimizer
 
 from initlab.base.threads import intra_op_threads, threads_of_loop
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine, has_dropout
-from initlab.cohort.optimizers import CohortOptimizer, clip_members, gradient_norms, spared_parameters
+from initlab.cohort.optimizers import CohortOptimizer, spared_parameters
+from initlab.cohort.recipe import Recipe
 from initlab.cohort.schedules import Schedules
+from initlab.cohort.steps import Steps, is_worth_compiling
 from initlab.cohort.stopping import Stopping
 from initlab.cohort.tally import Tally
 from initlab.config.schema import EarlyStoppingConfig
@@ -39,6 +41,7 @@ class Training:
             missing, nothing. Empty: of no member.
         gradient_clip: Largest Euclidean norm of a member's gradient over all its parameters; None: no limit.
         engine: `vmap`, `loop`, or `auto`, which leaves it to `choose_engine`.
+        compile: Whether a step is one compiled program, or `auto`, which leaves it to `is_worth_compiling`.
         loss: What each member's mean over its rows is trained on; None: the task's own.
         scheduler: The `scheduler` group: `_target_` and its arguments; None: the learning rates stay.
         stopping: When a member stops early.
@@ -52,6 +55,7 @@ class Training:
     rate_factors: Sequence[Mapping[str, float]] = ()
     gradient_clip: float | None = None
     engine: str = "auto"
+    compile: bool | Literal["auto"] = False
     threads: int = 1
     loss: Loss | None = None
     scheduler: Mapping[str, Any] | None = None
@@ -109,6 +113,11 @@ class CohortModule(pl.LightningModule):
         return self._seconds_before + time.perf_counter() - self._started
 
     @property
+    def compiled(self) -> bool:
+        """Whether its steps are one compiled program."""
+        return self._steps.compiled
+
+    @property
     def stack(self) -> Stack:
         """The members as they are now, on the module's device."""
         parameter_names, buffer_names = self._names
@@ -142,7 +151,29 @@ class CohortModule(pl.LightningModule):
                 epochs=self.trainer.max_epochs or 1,
             )
             self._follow_schedules()
+        self._steps = self._build_steps()
         return self._optimizer.torch_optimizer
+
+    def _build_steps(self) -> Steps:
+        training, data, moves = self._training, self._data(), self._schedules
+        recipe = Recipe(
+            self.stack,
+            self.loss,
+            self._autocast,
+            self._optimizer,
+            gradient_clip=training.gradient_clip,
+            rates_differ=self._optimizer.rates_differ or moves is not None,
+            may_stop=self._stopping is not None,
+        )
+        worth = is_worth_compiling(
+            training.compile,
+            engine=self.engine_name,
+            stack=self.stack,
+            sample=self._splits["train"].inputs[:2],
+            steps=data.steps_per_epoch * (self.trainer.max_epochs or 1),
+        )
+        can = moves is None or not moves.moves_more
+        return Steps(recipe, self.engine, compile=worth and can, batch=self._batch_size())
 
     def _follow_schedules(self) -> None:
         assert self._schedules is not None
@@ -156,11 +187,11 @@ class CohortModule(pl.LightningModule):
         starts = {name: self.data.starts(name) for name in SPLITS}
         self._starts = {name: None if start is None else start.to(self.device) for name, start in starts.items()}
         sample = self._splits["train"].inputs[:2]
-        size = min(self._data().batch_size, self.data.rows("train"))
-        self.engine_name = choose_engine(self._training.engine, self.stack, sample, batch=size)
+        self.engine_name = choose_engine(self._training.engine, self.stack, sample, batch=self._batch_size())
         plugin = self.trainer.precision_plugin
         # In 64-true Lightning's context sets torch's default dtype, which threads share; all tensors are double anyway.
         autocast = nullcontext if isinstance(plugin, DoublePrecision) else plugin.forward_context
+        self._autocast = autocast
         if self.engine_name == "vmap":
             self._engine = VmapEngine(self.stack, self.loss, autocast)
             return
@@ -172,6 +203,9 @@ class CohortModule(pl.LightningModule):
         threads = threads_of_loop(self._training.threads, members=self.stack.members, one_queue=one_queue)
         self._intra_op = threads.intra_op
         self._engine = LoopEngine(self.stack, self.loss, autocast, workers=threads.workers)
+
+    def _batch_size(self) -> int:
+        return min(self._data().batch_size, self.data.rows("train"))
 
     def own_threads(self) -> AbstractContextManager[None]:
         """A context in which an operation uses as many CPU threads as the cohort's engine leaves to it."""
@@ -192,6 +226,7 @@ class CohortModule(pl.LightningModule):
         if self._random_states is None:
             self._evaluate_all("val", epoch=0)
             return
+        self._steps.go_on()
         if self._schedules is not None and self._kept_schedules is not None:
             self._schedules.load_state(self._kept_schedules)
             self._follow_schedules()
@@ -231,19 +266,16 @@ class CohortModule(pl.LightningModule):
         losses: list[Tensor] = []
         with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):
-                step_outputs, step_losses = self.engine.gradients(rows, batches)
-                outputs.append(step_outputs)
-                losses.append(step_losses)
+                taken = self._steps.take(rows, batches, stopped, measure=step == len(block))
+                outputs.append(taken.outputs)
+                losses.append(taken.losses)
                 if step == len(block):
-                    self._tally.gradient_norm = gradient_norms(self._gradients())
-                if self._training.gradient_clip is not None:
-                    clip_members(self._gradients(), self._training.gradient_clip)
-                self._optimizer.step(stopped)
+                    self._tally.gradient_norm = taken.norms
                 if self._schedules is not None and self._schedules.interval == "step":
                     self._schedules.advance()
                     self._follow_schedules()
                 self.after_step()
-                if step == len(block) or len(outputs) * step_outputs[0].numel() >= MOST_KEPT:
+                if step == len(block) or len(outputs) * taken.outputs[0].numel() >= MOST_KEPT:
                     seen = block[step - len(outputs) : step].transpose(0, 1).flatten(1)
                     self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), rows.targets[seen])
                     outputs, losses = [], []
@@ -269,9 +301,6 @@ class CohortModule(pl.LightningModule):
         yield stopped
         for buffer, values in zip(buffers, kept, strict=True):
             buffer[stopped] = values
-
-    def _gradients(self) -> list[Tensor]:
-        return [parameter.grad for parameter in self.parameter_stack if parameter.grad is not None]
 
     def on_validation_epoch_start(self) -> None:
         """Close the training rows of the epoch before the validation rows are added up."""

@@ -1,7 +1,8 @@
 """Optimizers over stacked parameters, in which every member keeps its own learning rate and gradient norm."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ SUPPORTED = frozenset(
     f"torch.optim.{name}"
     for name in ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop")
 )
+
+# How torch's optimizers work so that a tracer can follow: one parameter after another, what changes in tensors.
+TRACEABLE: Final[Mapping[str, bool]] = MappingProxyType({"foreach": False, "fused": False, "capturable": True})
 
 
 def check_optimizer(config: Mapping[str, Any]) -> None:
@@ -101,11 +105,15 @@ class CohortOptimizer:
             ],
             max(learning_rates),
         )
+        self._kept: list[dict[str, Any]] = []  # settings of each group, and its rate, as a compiled program has them
+        self._kept_rates = [float((rates * factor).max()) or 1.0 for factor in self._factors]
+        self._to_kept: list[Tensor] | None = None  # of each group, the members' rates by the kept one
+        self._rates: list[Tensor] = []  # of each group, the members'
         self._ratios: list[Tensor | None] = []
         self.set_rates(rates, {})
 
-    def _build(self, parameters: Any, rate: float) -> Optimizer:
-        arguments = {key: value for key, value in self._config.items() if key not in ("lr", *OWN_KEYS)}
+    def _build(self, parameters: Any, rate: float, **others: Any) -> Optimizer:
+        arguments = {key: value for key, value in self._config.items() if key not in ("lr", *OWN_KEYS)} | others
         optimizer: Optimizer = import_target(self._config["_target_"], where="optim")(parameters, lr=rate, **arguments)
         return optimizer
 
@@ -129,11 +137,12 @@ class CohortOptimizer:
             rates: One a member, shape (members,), float64, on the CPU; a parameter's is that times its factor.
             others: Further settings of the optimizer, the same for all members.
         """
-        self._ratios = []
+        self._rates, self._ratios, self._to_kept = [], [], None
         for group, factor in zip(self.torch_optimizer.param_groups, self._factors, strict=True):
             own = rates * factor
             fastest = float(own.max())
             group.update(others, lr=fastest)
+            self._rates.append(own)
             self._ratios.append(self._ratios_to(fastest, own))
 
     @torch.no_grad()
@@ -147,18 +156,108 @@ class CohortOptimizer:
             stopped: Which members stay as they are, shape (members,), truth values; None: none.
         """
         ratios = [self._ratios[group] for group in self._group_of]
+        self._step(self.torch_optimizer.step, self.parameters, ratios, stopped)
+
+    @staticmethod
+    def _step(
+        step: Callable[[], Any],
+        parameters: Sequence[Tensor],
+        ratios: Sequence[Tensor | None],
+        stopped: Tensor | None,
+    ) -> None:
         before = [
             None if ratio is None and stopped is None else parameter.clone()
-            for parameter, ratio in zip(self.parameters, ratios, strict=True)
+            for parameter, ratio in zip(parameters, ratios, strict=True)
         ]
-        self.torch_optimizer.step()
-        for parameter, start, ratio in zip(self.parameters, before, ratios, strict=True):
+        step()
+        for parameter, start, ratio in zip(parameters, before, ratios, strict=True):
             if start is None:
                 continue
             if ratio is not None:
                 parameter.copy_(torch.lerp(start, parameter, _along_members(ratio.to(parameter), parameter)))
             if stopped is not None:
                 parameter.copy_(torch.where(_along_members(stopped, parameter), start, parameter))
+
+    def keep_settings(self) -> None:
+        """Remember the settings of now, which a compiled program holds as numbers.
+
+        Its rates are those from before the first step, whenever it is made, so that a resumed run takes the same steps.
+        """
+        self._kept, self._to_kept = [_settings(group) for group in self.torch_optimizer.param_groups], None
+
+    def settings_kept(self) -> bool:
+        """Whether all settings but the rates are still those that `keep_settings` remembers."""
+        return self._kept == [_settings(group) for group in self.torch_optimizer.param_groups]
+
+    @property
+    def rates_differ(self) -> bool:
+        """Whether some members, or some parameters, go at rates of their own."""
+        return any(ratio is not None for ratio in self._ratios)
+
+    def ratios(self) -> list[Tensor]:
+        """Of each parameter, the members' rates by those that `keep_settings` remembers, shape (members,)."""
+        if self._to_kept is None:
+            like = self.parameters[0]
+            self._to_kept = [(rates / kept).to(like) for rates, kept in zip(self._rates, self._kept_rates, strict=True)]
+        return [self._to_kept[group] for group in self._group_of]
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """What torch's optimizer keeps of each parameter, by name; these very tensors change when it steps."""
+        return [
+            {name: value for name, value in self.torch_optimizer.state[parameter].items() if isinstance(value, Tensor)}
+            for parameter in self.parameters
+        ]
+
+    def step_on(
+        self,
+        parameters: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
+        states: Sequence[Mapping[str, Tensor]],
+        ratios: Sequence[Tensor],
+        stopped: Tensor | None,
+    ) -> None:
+        """Do to other tensors what `step` does to its own, in operations that a tracer can follow.
+
+        Args:
+            parameters: Changed in place.
+            gradients: Of each parameter; None: it has none.
+            states: Of each parameter, as `states` has them; changed in place.
+            ratios: Of each parameter, as `ratios` has them; empty: all members step at the remembered rates.
+            stopped: Which members stay as they are; None: none.
+        """
+        leaves = [parameter.detach().requires_grad_() for parameter in parameters]
+        own = [
+            [leaf for leaf, group in zip(leaves, self._group_of, strict=True) if group == place]
+            for place in range(len(self._factors))
+        ]
+        known = self.torch_optimizer.defaults
+        followed = {key: value for key, value in TRACEABLE.items() if key in known}
+        optimizer = self._build([{"params": group} for group in own], 1.0, **followed)
+        for group, settings, rate in zip(optimizer.param_groups, self._kept, self._kept_rates, strict=True):
+            group.update(settings | followed, lr=rate)
+        for leaf, gradient, state in zip(leaves, gradients, states, strict=True):
+            leaf.grad = gradient
+            if state:  # steps are counted in double precision, as torch's optimizers compute with them as numbers
+                optimizer.state[leaf] = {
+                    name: value if value.dim() else value.double() for name, value in state.items()
+                }
+        self._step(lambda: _plain_step(optimizer), leaves, ratios or [None] * len(leaves), stopped)
+        for leaf, state in zip(leaves, states, strict=True):
+            for name, value in state.items():
+                if not value.dim():
+                    value.copy_(optimizer.state[leaf][name])
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key not in ("params", "lr")}
+
+
+def _plain_step(optimizer: Optimizer) -> None:
+    """A step without the wrappers that torch puts around it, which break a traced program in two."""
+    step: Any = type(optimizer).step
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+    step(optimizer)
 
 
 def gradient_norms(gradients: Sequence[Tensor]) -> Tensor:

@@ -70,6 +70,7 @@ def train_cohort(
         rate_factors=[share.job.rate_factors for share in shares for _ in share.seeds],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
+        compile=first.config.compile,
         loss=first.loss,
         scheduler=first.scheduler,
         stopping=first.config.early_stopping,

@@ -1,5 +1,6 @@
 """Learning rates that change while a cohort trains: a schedule for each member, on its own rate."""
 
+import copy
 import inspect
 import math
 import warnings
@@ -155,6 +156,13 @@ class Schedules:
         """What else a schedule moves, such as the momentum of a cycle: the same for all members."""
         group = self._stand_ins[0].param_groups[0]
         return {key: group[key] for key in ("momentum", "betas") if key in group}
+
+    @property
+    def moves_more(self) -> bool:
+        """Whether a schedule moves more than the rates; tried on a copy."""
+        tried = copy.deepcopy(self)
+        tried.advance(torch.zeros(len(self._place)))
+        return tried.other_settings() != self.other_settings()
 
     def advance(self, losses: Tensor | None = None) -> None:
         """Move on by an interval.

@@ -15,7 +15,7 @@ NOT_IDENTITY: Final = SEEDS | frozenset(
     {
         *("name", "output_dir", "data.dir", "data.download", "logger", "plugins"),
         *("threads", "n_jobs", "backend", "max_members", "checkpoint_seconds", "resume", "fail_fast"),
-        *("dry_run", "report", "recommend", "save", "margin", "max_seeds", "max_minutes"),
+        *("dry_run", "report", "recommend", "save", "margin", "max_seeds", "max_minutes", "compile"),
     }
 )
 # Groups that say what is trained; each has a folder of choices.

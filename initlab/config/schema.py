@@ -166,6 +166,7 @@ class Config:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     save: Literal["none", "best", "all"] = "none"
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    compile: bool | Literal["auto"] = "auto"
     margin: float = 0.01
     max_seeds: int = 200
     max_minutes: float | None = None

@@ -1,0 +1,122 @@
+"""The optimizer steps of a cohort: one operation after another, or all of them as one compiled program."""
+
+import warnings
+from typing import TYPE_CHECKING, Final, Literal
+
+from torch import Tensor
+
+from initlab.base.errors import first_line
+from initlab.cohort.engines import Engine, flops_of_row
+from initlab.cohort.optimizers import clip_members, gradient_norms
+from initlab.cohort.recipe import Recipe, Taken
+from initlab.data.dataset import Split
+from initlab.modules.stack import Stack
+
+if TYPE_CHECKING:
+    from initlab.cohort.compiled import CompiledStep
+
+# One core, cohorts of 10 to 2,000 small networks; a cached program takes 2 s, and one that is not 4 to 5.
+COMPILE_SECONDS: Final = 3.0
+SAVED_BY_LAYER: Final = 1.5e-4  # seconds of a step in which torch starts the operations of a layer
+SAVED_BY_MEMBER: Final = 7e-7  # of which its library starts the products of a layer of one member
+MOST_USES: Final = 2  # of a weight for one row
+
+
+class Steps:
+    """Takes a cohort's optimizer steps.
+
+    Args:
+        recipe: What a step consists of.
+        engine: Computes the gradients where a step is not compiled.
+        compile: Whether to compile the step: `False` for no, as soon as may be for `True`.
+        batch: Rows of a member in a whole batch; other steps are not compiled.
+    """
+
+    def __init__(self, recipe: Recipe, engine: Engine, *, compile: bool, batch: int) -> None:
+        self._recipe, self._engine, self._batch = recipe, engine, batch
+        self._to_compile = compile
+        self._begun = False
+        self._compiled: CompiledStep | None = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are compiled, or will be."""
+        return self._to_compile or self._compiled is not None
+
+    def go_on(self) -> None:
+        """Know that the optimizer has taken steps in a former run."""
+        self._begun = True
+
+    def take(self, rows: Split, batches: Tensor, stopped: Tensor | None, *, measure: bool) -> Taken:
+        """Take one step.
+
+        The first of a training makes what the optimizer keeps; compiled are those that follow.
+
+        Args:
+            rows: All training rows.
+            batches: Indices of the rows that each member sees, shape (members, batch).
+            stopped: Which members stay as they are, shape (members,); None: none.
+            measure: Whether the norms of the gradients are wanted.
+        """
+        whole = batches.shape[1] == self._batch
+        if self._to_compile and self._begun and whole:
+            self._to_compile = False
+            taken = self._compile(rows, batches, stopped)
+            if taken is not None:
+                return taken
+        if self._compiled is not None and whole:
+            if self._recipe.optimizer.settings_kept():
+                return self._compiled(rows, batches, stopped)
+            self._compiled = None  # a schedule moves more than the rates
+        self._begun = True
+        outputs, losses = self._engine.gradients(rows, batches)
+        gradients = self._gradients()
+        norms = gradient_norms(gradients) if measure else None
+        if self._recipe.gradient_clip is not None:
+            clip_members(gradients, self._recipe.gradient_clip)
+        self._recipe.optimizer.step(stopped)
+        return Taken(outputs, losses, norms)
+
+    def _gradients(self) -> list[Tensor]:
+        parameters = self._recipe.stack.parameters.values()
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+    def _compile(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Taken | None:
+        """Compile the step and take it; None where it cannot be compiled, which is said."""
+        self._recipe.optimizer.keep_settings()
+        try:
+            from initlab.cohort.compiled import CompiledStep  # torch's tracer takes a while to import
+
+            step = CompiledStep(self._recipe, rows, batches)
+            taken = step(rows, batches, stopped)  # torch compiles at the first call, before it computes anything
+        except Exception as error:  # of a network that cannot be traced, or a machine without a compiler
+            why = f"{type(error).__name__}: {first_line(error)}"
+            warnings.warn(f"compile: this cohort trains uncompiled, as it cannot be compiled ({why})", stacklevel=2)
+            return None
+        self._compiled = step
+        return taken
+
+
+def is_worth_compiling(
+    requested: bool | Literal["auto"], *, engine: str, stack: Stack, sample: Tensor, steps: int
+) -> bool:
+    """Whether a cohort's step is to be compiled.
+
+    With `"auto"` the answer depends on the cohort alone, not on what a cache holds: the same command gives the same
+    numbers each time. A network whose weights act many times on a row, as a recurrent one, is too long a program.
+
+    Args:
+        requested: The key `compile`.
+        engine: The cohort's engine: only `vmap` compiles.
+        stack: The members.
+        sample: A few rows, shape (rows, *input_shape), on the device of the members.
+        steps: Optimizer steps of the whole training.
+    """
+    if engine != "vmap" or requested is False:
+        return False
+    if requested is True:
+        return True
+    weights = [weight for weight in stack.template.parameters() if weight.dim() > 1]
+    if steps * len(weights) * (SAVED_BY_LAYER + SAVED_BY_MEMBER * stack.members) <= COMPILE_SECONDS:
+        return False
+    return flops_of_row(stack.template, sample) <= MOST_USES * 2 * sum(weight.numel() for weight in weights)
