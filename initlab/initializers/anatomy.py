@@ -7,7 +7,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from initlab.base.errors import UserError
-from initlab.initializers.norms import is_norm
+from initlab.initializers.norms import fixed_starts, is_norm
 from initlab.initializers.slots import Slot, is_weight_shaped
 from initlab.initializers.stored import Stored
 
@@ -196,9 +196,50 @@ def skips_of(model: nn.Module) -> set[float]:
     return {float(skip) for skip in found if isinstance(skip, int | float) and not isinstance(skip, bool)}
 
 
+def multipliers_of(model: nn.Module) -> list[nn.Module]:
+    """The learned multipliers that end the branches of a network, each once; empty where it lists none.
+
+    Args:
+        model: Any network; it lists them in a method `residual_multipliers()`.
+    """
+    return _in_method(model, "residual_multipliers")
+
+
+def skip_multipliers_of(model: nn.Module) -> list[nn.Module]:
+    """The learned multipliers of a network's skips, one a branch; empty where it lists none.
+
+    Args:
+        model: Any network; it lists them in a method `skip_multipliers()`.
+    """
+    return _in_method(model, "skip_multipliers")
+
+
+def last_norms_of(model: nn.Module) -> list[nn.Module]:
+    """The norms that end the branches of a network, each once; empty where it lists none.
+
+    Args:
+        model: Any network; it lists them in a method `residual_norms()`.
+    """
+    return _in_method(model, "residual_norms")
+
+
+def never_pass(multipliers: Sequence[nn.Module]) -> bool:
+    """Whether a multiplier starts from 0, so that with a second 0 in its branch no gradient would ever pass.
+
+    Args:
+        multipliers: Those that end the branches of a network.
+    """
+    return any(set(fixed_starts(module).values()) == {0.0} for module in multipliers)
+
+
 def count_norms(model: nn.Module) -> int:
     """How many norm layers a network has."""
     return sum(is_norm(module) for module in model.modules())
+
+
+def _in_method(model: nn.Module, method: str) -> list[nn.Module]:
+    listed: Any = getattr(model, method, None)
+    return list(dict.fromkeys(listed())) if callable(listed) else []
 
 
 def _listed(model: nn.Module) -> Iterator[list[nn.Module]]:

@@ -95,6 +95,7 @@ RECURRENT = ("data=function", "data.call=tests.models.helpers.walks", "model=lst
 TRANSFORMER = ("data=digits", "model=vit", "model.width=16", "model.depth=2", "seeds=1")
 NORMS = {
     "deepnorm": ("model.norm=post", "model.residual=deepnorm"),
+    "admin": ("model.norm=post", "model.residual=admin"),
     "subln": ("model.norm=sub",),
     "t_fixup": ("model.norm=none",),
 }
