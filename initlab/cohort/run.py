@@ -133,12 +133,13 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in share.members()]
-    missed = [warning.message for warning in caught if issubclass(warning.category, InitializationWarning)]
+    missed = [str(warning.message) for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:
         if not issubclass(warning.category, InitializationWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if missed:
-        others = f" (and {len(missed) - 1} more like this in its networks)" if len(missed) > 1 else ""
+        differ = len(set(missed)) > 1  # else it is so of every network, or of each of its layers
+        others = f" (and {len(missed) - 1} more like this in its networks)" if differ else ""
         warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
     return networks
 
