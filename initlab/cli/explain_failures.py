@@ -67,7 +67,7 @@ def _look(job: Job) -> dict[str, str]:
     from initlab.cli.run_probe import probe_job
 
     try:
-        if sum(parameter.numel() for parameter in job.build_model().parameters()) > MOST_WEIGHTS:
+        if sum(parameter.numel() for parameter in job.network.build().parameters()) > MOST_WEIGHTS:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InitializationWarning)  # given where the members were built to train

@@ -67,7 +67,7 @@ def train_cohort(
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
-        rate_factors=[share.job.rate_factors for share in shares for _ in share.seeds],
+        rate_factors=[share.job.network.rate_factors for share in shares for _ in share.seeds],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
         loss=first.loss,
@@ -152,7 +152,7 @@ def threads_to_build(job: Job) -> int:
 def convolves(job: Job) -> bool:
     """Whether a job's networks have convolutions; one is built to see it, and torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        return has_convolutions(job.build_model())
+        return has_convolutions(job.network.build())
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:

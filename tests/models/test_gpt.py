@@ -378,4 +378,4 @@ def test_images_are_no_sequences() -> None:
     with pytest.raises(
         UserError, match=r"model=gpt needs sequences.* shape \(1, 8, 8\); use model=mlp, or for images vit"
     ):
-        make_job("data=digits", "model=gpt").build_model()
+        make_job("data=digits", "model=gpt").network.build()
