@@ -38,6 +38,7 @@ BESIDE: Mapping[str, str] = MappingProxyType(
         "icnr": "model._target_=my_networks.Upsampling",
         "weight_selection": "init.path=larger.pt",
         "deepnorm": "data=digits model=vit model.norm=post model.residual=deepnorm",
+        "admin": "data=digits model=vit model.norm=post model.residual=admin",
         "mimetic": "data=digits model=vit",
         "subln": "data=digits model=vit model.norm=sub",
         "t_fixup": "data=digits model=vit model.norm=none",

@@ -20,7 +20,8 @@ from initlab.config.files import CONF
 from initlab.config.plain import plain_config
 from initlab.data.module import InMemoryData
 from initlab.jobs.compose import job_from
-from initlab.jobs.job import Job, Member
+from initlab.jobs.job import Job
+from initlab.jobs.member import Member
 from initlab.modules.stack import stack_members
 
 Kind = TypeVar("Kind", bound=nn.Module)
@@ -56,7 +57,7 @@ def train(
     training = Training(
         optim=job.config.optim,
         learning_rates=[member.learning_rate for member in chosen],
-        rate_factors=[job.rate_factors for _ in chosen],
+        rate_factors=[job.network.rate_factors for _ in chosen],
         gradient_clip=job.config.gradient_clip,
         engine=job.config.engine,
         compile=job.config.compile,

@@ -108,16 +108,23 @@ def quiet_libraries() -> None:
 def plain_warnings() -> Iterator[None]:
     """Show an `InitializationWarning` as one line while this context lasts, without the place in the code.
 
-    Warnings of other kinds are shown as usual.
+    The same line is shown once, though a job's networks may be built at several times; within another such context it
+    is that one's to know what was shown. Warnings of other kinds are shown as usual.
     """
-    usual = warnings.showwarning
+    usual, shown = warnings.showwarning, set[str]()
+    if getattr(usual, "shows_plain_warnings", False):
+        yield
+        return
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if issubclass(category, InitializationWarning):
-            _warn(f"initlab: {message}")
+            if str(message) not in shown:
+                shown.add(str(message))
+                _warn(f"initlab: {message}")
         else:
             usual(message, category, *place)
 
+    show.shows_plain_warnings = True  # type: ignore[attr-defined]  # for contexts within this one
     warnings.showwarning = show  # type: ignore[assignment]  # *place: whatever Python passes on
     try:
         yield

@@ -2,12 +2,13 @@
 
 import json
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
-from initlab.base.console import plain_warnings
+from initlab.base.errors import InitializationWarning
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge
@@ -66,9 +67,10 @@ def _look(job: Job) -> dict[str, str]:
     from initlab.cli.run_probe import probe_job
 
     try:
-        if sum(parameter.numel() for parameter in job.build_model().parameters()) > MOST_WEIGHTS:
+        if sum(parameter.numel() for parameter in job.network.build().parameters()) > MOST_WEIGHTS:
             return {}
-        with plain_warnings():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InitializationWarning)  # given where the members were built to train
             probe = probe_job(job.with_seeds(job.seeds[:SEEDS]))
             verdict = judge(probe.signal)
     except Exception:  # whatever cannot be looked at has trained all the same

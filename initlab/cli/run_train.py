@@ -87,6 +87,7 @@ def run_study(
         prepare_folder(folder)
         with contextlib.ExitStack() as held:
             held.enter_context(locked(folder / ".lock", shared=beside_others))
+            held.enter_context(plain_warnings())
             own = folder
             if beside_others and distinct:
                 job = place_jobs(distinct)[0].job
@@ -231,7 +232,7 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
     """
     cohorts, workers = schedule.cohorts, schedule.workers
     run = replace(run, cores=schedule.cores)
-    with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress, plain_warnings():
+    with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress:
         if workers > 1 or backend.name != "loky":
             run_in_pool(
                 cohorts,

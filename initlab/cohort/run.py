@@ -67,7 +67,7 @@ def train_cohort(
     training = Training(
         optim=first.config.optim,
         learning_rates=[member.learning_rate for member in members],
-        rate_factors=[share.job.rate_factors for share in shares for _ in share.seeds],
+        rate_factors=[share.job.network.rate_factors for share in shares for _ in share.seeds],
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
         compile=first.config.compile,
@@ -134,12 +134,13 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
         networks = [job.build_member(member) for member in share.members()]
-    missed = [warning.message for warning in caught if issubclass(warning.category, InitializationWarning)]
+    missed = [str(warning.message) for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:
         if not issubclass(warning.category, InitializationWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if missed:
-        others = f" (and {len(missed) - 1} more like this in its networks)" if len(missed) > 1 else ""
+        differ = len(set(missed)) > 1  # else it is so of every network, or of each of its layers
+        others = f" (and {len(missed) - 1} more like this in its networks)" if differ else ""
         warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
     return networks
 
@@ -152,7 +153,7 @@ def threads_to_build(job: Job) -> int:
 def convolves(job: Job) -> bool:
     """Whether a job's networks have convolutions; one is built to see it, and torch's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        return has_convolutions(job.build_model())
+        return has_convolutions(job.network.build())
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:

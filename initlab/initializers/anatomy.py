@@ -7,11 +7,10 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from initlab.base.errors import UserError
-from initlab.initializers.norms import is_norm
+from initlab.initializers.norms import fixed_starts, is_norm
 from initlab.initializers.slots import Slot, is_weight_shaped
 from initlab.initializers.stored import Stored
 
-FUSED: Final = frozenset({"qkv", "to_qkv", "Wqkv", "c_attn"})  # names of layers into query, key and value at once
 VALUE: Final = 2  # the place of the value's map in a weight that holds those of query, key and value
 
 
@@ -153,29 +152,6 @@ def stacked(slot: Slot) -> Slot:
     return replace(slot, stored=Stored("out in", slot.stored.bias, recurrent=slot.stored.recurrent))
 
 
-def is_fused(slot: Slot) -> bool:
-    """Whether a weight, by its layer's name and its shape, holds query, key and value of one width in one matrix.
-
-    Args:
-        slot: A weight.
-    """
-    sizes = slot.stored.sizes(slot.weight)
-    named = slot.layer_name.rpartition(".")[2] in FUSED
-    return named and slot.stored.layout in ("out in", "in out") and sizes["out"] == 3 * sizes["in"]
-
-
-def in_three(slot: Slot) -> Slot:
-    """A weight into query, key and value seen as one map to each.
-
-    Args:
-        slot: One for which `is_fused` is true.
-    """
-    width = slot.fan.fan_in
-    out_first = slot.stored.layout == "out in"
-    layout, shape = ("group out in", (3, width, width)) if out_first else ("in group out", (width, 3, width))
-    return replace(slot, stored=Stored(layout, slot.stored.bias, shape))
-
-
 def forget_biases(slots: Sequence[Slot]) -> Iterator[str]:
     """Names of the biases that hold those of forget gates: of torch's two the state's, as their sum counts.
 
@@ -220,9 +196,50 @@ def skips_of(model: nn.Module) -> set[float]:
     return {float(skip) for skip in found if isinstance(skip, int | float) and not isinstance(skip, bool)}
 
 
+def multipliers_of(model: nn.Module) -> list[nn.Module]:
+    """The learned multipliers that end the branches of a network, each once; empty where it lists none.
+
+    Args:
+        model: Any network; it lists them in a method `residual_multipliers()`.
+    """
+    return _in_method(model, "residual_multipliers")
+
+
+def skip_multipliers_of(model: nn.Module) -> list[nn.Module]:
+    """The learned multipliers of a network's skips, one a branch; empty where it lists none.
+
+    Args:
+        model: Any network; it lists them in a method `skip_multipliers()`.
+    """
+    return _in_method(model, "skip_multipliers")
+
+
+def last_norms_of(model: nn.Module) -> list[nn.Module]:
+    """The norms that end the branches of a network, each once; empty where it lists none.
+
+    Args:
+        model: Any network; it lists them in a method `residual_norms()`.
+    """
+    return _in_method(model, "residual_norms")
+
+
+def never_pass(multipliers: Sequence[nn.Module]) -> bool:
+    """Whether a multiplier starts from 0, so that with a second 0 in its branch no gradient would ever pass.
+
+    Args:
+        multipliers: Those that end the branches of a network.
+    """
+    return any(set(fixed_starts(module).values()) == {0.0} for module in multipliers)
+
+
 def count_norms(model: nn.Module) -> int:
     """How many norm layers a network has."""
     return sum(is_norm(module) for module in model.modules())
+
+
+def _in_method(model: nn.Module, method: str) -> list[nn.Module]:
+    listed: Any = getattr(model, method, None)
+    return list(dict.fromkeys(listed())) if callable(listed) else []
 
 
 def _listed(model: nn.Module) -> Iterator[list[nn.Module]]:
@@ -245,13 +262,11 @@ def _listed(model: nn.Module) -> Iterator[list[nn.Module]]:
 
 
 def _acting(slots: Sequence[Slot]) -> Iterator[Piece]:
-    """The maps of a layer that a branch's result is scaled by: of an attention's three, that of the value."""
+    """The maps of a layer that a branch's result is scaled by: of an attention's three, that of the value, the last."""
     for slot in slots:
-        if not isinstance(slot.layer, nn.MultiheadAttention):
-            yield Piece(slot)
-        elif slot.blocks == VALUE + 1:
-            yield Piece(slot, VALUE)
-        elif slot.name.endswith("v_proj_weight"):
+        if slot.stored.attention:
+            yield Piece(slot, slot.blocks - 1)
+        elif not isinstance(slot.layer, nn.MultiheadAttention) or slot.name.endswith("v_proj_weight"):
             yield Piece(slot)
 
 
@@ -265,7 +280,7 @@ def _block_name(name: str) -> str:
 def _attends(model: nn.Module, pieces: Sequence[Piece]) -> bool:
     """Whether a branch's layers are those of an attention."""
     first = pieces[0].slot
-    if isinstance(first.layer, nn.MultiheadAttention):
+    if isinstance(first.layer, nn.MultiheadAttention) or first.stored.attention:
         return True
     holder = model.get_submodule(first.layer_name.rpartition(".")[0])
     return hasattr(holder, "query") and hasattr(holder, "key")

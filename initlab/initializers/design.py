@@ -6,7 +6,14 @@ from typing import Final
 from torch import nn
 
 from initlab.base.errors import UserError
-from initlab.initializers.anatomy import attentions_of, branches_of, count_norms, has_branches, skips_of
+from initlab.initializers.anatomy import (
+    attentions_of,
+    branches_of,
+    count_norms,
+    has_branches,
+    skip_multipliers_of,
+    skips_of,
+)
 from initlab.initializers.registry import Scheme
 from initlab.initializers.slots import Slot
 
@@ -48,6 +55,8 @@ def check_design(model: nn.Module, scheme: Scheme, slots: Sequence[Slot]) -> Non
                 f"init={name} is made for networks with two norms a branch, and {kind} has {count_norms(model)} in "
                 f"{branches} branches; set model.norm=sub"
             )
+    if "learned skips" in scheme.needs:
+        _check_learned_skips(model, len(branches_of(model, slots, where=where)), where)
     if "scaled skips" in scheme.needs:
         blocks = 1 + branches_of(model, slots, where=where)[-1].block
         asked, found = (2 * blocks) ** 0.25, sorted(skips_of(model)) or [1.0]
@@ -58,3 +67,20 @@ def check_design(model: nn.Module, scheme: Scheme, slots: Sequence[Slot]) -> Non
                 f"multiplies by {shown}; set model.norm=post model.residual=deepnorm, or give your blocks that number "
                 "as skip"
             )
+
+
+def _check_learned_skips(model: nn.Module, branches: int, where: str) -> None:
+    """See that there is a learned multiplier for the skip of each branch, and a norm that may follow it."""
+    kind, found = type(model).__name__, len(skip_multipliers_of(model))
+    if not found:
+        raise UserError(
+            f"{where} fills learned multipliers of the skips, and {kind} has none; set model.norm=post "
+            "model.residual=admin, or list yours in skip_multipliers()"
+        )
+    if found != branches:
+        raise UserError(f"{where}: {kind} lists {found} skip_multipliers() for {branches} branches; list one for each")
+    if count_norms(model) < branches:
+        raise UserError(
+            f"{where} is made for a norm after each sum, and {kind} has {count_norms(model)} in {branches} branches; "
+            "put one there"
+        )

@@ -14,8 +14,6 @@ from initlab.initializers.anatomy import (
     class_tokens,
     forget_biases,
     has_branches,
-    in_three,
-    is_fused,
     stacked,
     tables_of_places,
 )
@@ -33,16 +31,15 @@ class Role(Enum):
     BRANCH_END = "end of a branch"
     BRANCH = "in a branch"
     MLP_BIAS = "bias in an MLP branch"
-    FUSED = "query, key and value in one matrix"
     STACKED_INPUT = "into all gates, as one matrix"
     RECURRENT = "recurrent weight"
     STACKED_RECURRENT = "recurrent weight of all gates, as one matrix"
     FORGET_BIAS = "bias of forget gates"
 
 
-# Roles that see a weight in another way than layers by themselves do: as one map, or as several.
+# Roles that see a weight in another way than layers by themselves do: as one map.
 SEEN_AS: Final[Mapping[Role, Callable[[Slot], Slot]]] = MappingProxyType(
-    {Role.FUSED: in_three, Role.STACKED_INPUT: stacked, Role.STACKED_RECURRENT: stacked}
+    {Role.STACKED_INPUT: stacked, Role.STACKED_RECURRENT: stacked}
 )
 
 
@@ -135,7 +132,6 @@ def _parts(
         Role.BRANCH_END: [branch.pieces[-1].name for branch in branches],
         Role.BRANCH: [piece.name for piece in inner],
         Role.MLP_BIAS: [name for b in branches if not b.attends for piece in b.pieces for name, _ in piece.slot.biases],
-        Role.FUSED: [slot.name for slot in slots if is_fused(slot)],
         Role.STACKED_INPUT: [slot.name for slot in slots if slot.stored.gates and not slot.stored.recurrent],
         Role.RECURRENT: [slot.name for slot in slots if slot.stored.recurrent],
         Role.STACKED_RECURRENT: [slot.name for slot in slots if slot.stored.recurrent and slot.stored.gates],

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from initlab.base.errors import UserError
+from initlab.initializers.fused import maps_apart
 from initlab.initializers.library_layers import of_libraries
 from initlab.initializers.stored import AXES, Stored
 from initlab.models.recurrent import GateLinear
@@ -56,14 +57,17 @@ def register_layer(kind: type[nn.Module], describe: Callable[[Any], Description]
     _DESCRIBED[kind] = describe
 
 
-def stored_in(layer: nn.Module) -> dict[str, Stored]:
+def stored_in(layer: nn.Module, *, name: str = "", holder: nn.Module | None = None) -> dict[str, Stored]:
     """The weights that a module itself holds, without its children's: by their names how each is stored.
 
     What the module or its registered kind says of itself comes first; then torch's own kinds, and what the classes of
-    other libraries have in common is known.
+    other libraries have in common is known. A layer of a known kind may hold query, key and value of an attention side
+    by side (`maps_apart`).
 
     Args:
         layer: Any module; a weight that it says it holds may be computed, as by a parametrization.
+        name: Its own name in the network, without those of the modules around it; empty where it is not known.
+        holder: The module that has it under that name.
 
     Raises:
         UserError: a module describes what is none of its weights, or not as `register_layer` says.
@@ -71,14 +75,25 @@ def stored_in(layer: nn.Module) -> dict[str, Stored]:
     declare = getattr(layer, "initlab_weights", None)
     if declare is not None:
         where = f"{type(layer).__name__}.initlab_weights()"
-        return {**_of_torch(layer), **_checked(layer, declare() if callable(declare) else None, where)}
+        known = _apart(_of_torch(layer), layer, name, holder)
+        return {**known, **_checked(layer, declare() if callable(declare) else None, where)}
     for kind in type(layer).__mro__:
         if kind in _DESCRIBED:
             return _checked(layer, _DESCRIBED[kind](layer), f"register_layer({kind.__name__}, …)")
-    return _of_torch(layer) or {
-        name: stored
-        for name, stored in of_libraries(layer).items()
-        if isinstance(getattr(layer, name, None), nn.Parameter)
+    found = _of_torch(layer) or {
+        own: stored
+        for own, stored in of_libraries(layer).items()
+        if isinstance(getattr(layer, own, None), nn.Parameter)
+    }
+    return _apart(found, layer, name, holder)
+
+
+def _apart(found: Mapping[str, Stored], layer: nn.Module, name: str, holder: nn.Module | None) -> dict[str, Stored]:
+    """A description in which query, key and value are maps of their own."""
+    if holder is None:
+        return dict(found)
+    return {
+        own: maps_apart(stored, getattr(layer, own), layer, name=name, holder=holder) for own, stored in found.items()
     }
 
 
@@ -130,7 +145,8 @@ def _of_torch(layer: nn.Module) -> dict[str, Stored]:
         return {"weight": Stored("out in in", "bias")}
     if isinstance(layer, nn.MultiheadAttention):
         if layer.in_proj_weight is not None:
-            return {"in_proj_weight": Stored("group out in", "in_proj_bias", _split(layer.in_proj_weight, 3))}
+            shape = _split(layer.in_proj_weight, 3)
+            return {"in_proj_weight": Stored("group out in", "in_proj_bias", shape, attention=True)}
         # Query, key and value of different widths share one bias, which goes with the first.
         return {
             "q_proj_weight": Stored("out in", "in_proj_bias"),

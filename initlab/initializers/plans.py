@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from torch import nn
 
@@ -13,9 +12,6 @@ from initlab.initializers.registry import Scheme, find_scheme
 from initlab.initializers.selection import Selection, rule_for_other, rule_for_slot
 from initlab.initializers.slots import Slot
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
-
-# What language models draw embeddings from (GPT-2, BERT, Llama): fans say nothing of a table of rows to look up.
-EMBEDDING: Final = InitSpec("normal", {"std": 0.02})
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def make_plans(
         elif own is not None:
             chosen = own.spec
         elif common is not None and slot.is_embedding and not scheme_of(common).elementwise:
-            chosen = spec.embedding or replace(EMBEDDING, bias=common.bias)
+            chosen = spec.embedding or InitSpec("normal", {"std": scheme.embedding_std}, bias=common.bias)
         elif common is not None and slot.is_embedding and spec.embedding is not None:
             chosen = spec.embedding
         else:

@@ -13,8 +13,8 @@ from initlab.base.spellings import our_value
 InitializerFunction = TypeVar("InitializerFunction", bound=Callable[..., Any])
 Level = Literal["weight", "rules", "model"]
 Need = Literal[
-    "batch", "loss", "branches", "attention", "no norms", "sub-norms", "scaled skips", "recurrent", "gates", "steps",
-    "relu", "chain", "pixel shuffle", "dropout", "classes", "checkpoint",
+    "batch", "loss", "branches", "attention", "no norms", "sub-norms", "scaled skips", "learned skips", "recurrent",
+    "gates", "steps", "relu", "chain", "pixel shuffle", "dropout", "classes", "checkpoint",
 ]  # fmt: skip
 
 # What the caller hands to a scheme that declares it; the rest of its keywords are the user's to set.
@@ -43,11 +43,11 @@ class Scheme:
         summary: One line that says what it does, for tables.
         aliases: Other names under which it is found, e.g. `he` for `he_normal`.
         needs: What a network or its user must offer: `"batch"`, `"loss"`, `"branches"` (residual ones), `"attention"`,
-            `"no norms"`, `"sub-norms"` (two a branch), `"scaled skips"` (by (2·blocks)^¼), `"recurrent"` (a weight that
-            acts on a state), `"gates"` (of recurrent cells), `"steps"` (the length of the sequences); `"relu"` (as the
-            activation), `"chain"` (layers one after another), `"pixel shuffle"`, `"dropout"`, `"classes"` (as
-            targets), `"checkpoint"`. Those up to steps are checked before it is called, the others by the scheme
-            itself.
+            `"no norms"`, `"sub-norms"` (two a branch), `"scaled skips"` (by (2·blocks)^¼), `"learned skips"` (a
+            multiplier a branch), `"recurrent"` (a weight that acts on a state), `"gates"` (of recurrent cells),
+            `"steps"` (the length of the sequences); `"relu"` (as the activation), `"chain"` (layers one after
+            another), `"pixel shuffle"`, `"dropout"`, `"classes"` (as targets), `"checkpoint"`. Those up to steps are
+            checked before it is called, the others by the scheme itself.
         base: Level "model": the scheme that fills the weights before; None: nothing does.
         bias: What biases start from unless the user says otherwise: a number, or `"torch_default"`.
         elementwise: Whether it treats each entry alike, whatever the shape and the fans: it then suits embeddings and
@@ -55,6 +55,9 @@ class Scheme:
         resets_norms: Whether norm layers start from one and zero with it.
         random: Whether its weights are drawn, so that mean-field theory, which is about random weights, has something
             to say of them; zeros count as drawn with a variance of 0.
+        unlike_theory: How they differ from independent numbers around 0, as words that follow the scheme's name.
+        embedding_std: The standard deviation of embeddings, unless the scheme is elementwise or the user says
+            otherwise: that of GPT-2, BERT and Llama, as fans say nothing of a table of rows to look up.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Scheme:
     resets_norms: bool = True
     random: bool = True
     unlike_theory: str = ""
+    embedding_std: float = 0.02
 
     @property
     def beyond_theory(self) -> str | None:
@@ -121,6 +125,7 @@ def register(
     resets_norms: bool = True,
     random: bool = True,
     unlike_theory: str = "",
+    embedding_std: float = 0.02,
 ) -> Callable[[InitializerFunction], InitializerFunction]:
     """Register the decorated function as a scheme; its docstring's first line becomes the summary.
 
@@ -149,6 +154,8 @@ def register(
         resets_norms: Whether norm layers start from one and zero with it.
         random: Whether its weights are drawn; mean-field theory is silent about others.
         unlike_theory: How they differ from independent numbers around 0, e.g. `"mirrors its weights"`.
+        embedding_std: The standard deviation of embeddings, unless the scheme is elementwise or the user says
+            otherwise.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -167,7 +174,7 @@ def register(
         summary = function.__doc__.strip().splitlines()[0]
         _SCHEMES[name] = Scheme(
             name, function, level, source, summary, aliases, needs, base, bias, elementwise, resets_norms, random,
-            unlike_theory,
+            unlike_theory, embedding_std,
         )  # fmt: skip
         _ALIASES.update(dict.fromkeys(aliases, name))
         return function

@@ -14,6 +14,7 @@ from initlab.base.errors import UserError
 from initlab.initializers.fans import Fan
 from initlab.initializers.layers import EMBEDDINGS, stored_in
 from initlab.initializers.stored import Stored
+from initlab.modules.wrappers import bare_name
 
 
 @dataclass(frozen=True, eq=False)  # a slot equals itself alone: tensors have no single truth
@@ -116,7 +117,8 @@ def find_slots(model: nn.Module) -> list[Slot]:
     Linear, convolutions of any kind, embeddings, multi-head attention and recurrent layers have such weights, and so
     has a module that declares its own in a method `initlab_weights()`, or whose kind `register_layer` describes. A
     weight that several layers share is listed once, under the first of them. Where an embedding is tied to a linear
-    layer, it is listed under the linear one, whose outputs its scale must suit.
+    layer, it is listed under the linear one, whose outputs its scale must suit. A linear layer that gives query, key
+    and value side by side, such as `qkv`, holds three maps; see `fused.maps_apart`.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2))
@@ -143,8 +145,10 @@ def find_slots(model: nn.Module) -> list[Slot]:
     for name, parameter in model.named_parameters():
         _check_ready(name, parameter)
     slots: dict[Tensor, Slot] = {}
-    for layer_name, layer in model.named_modules():
-        for slot in _slots_of(layer_name, layer):
+    modules = dict(model.named_modules())
+    for layer_name, layer in modules.items():
+        holder = modules[layer_name.rpartition(".")[0]] if layer_name else None
+        for slot in _slots_of(layer_name, layer, holder):
             known = slots.get(slot.weight)
             if known is None:
                 slots[slot.weight] = slot
@@ -167,7 +171,7 @@ def fan_of_layer(layer: nn.Module) -> Fan:
 
     fan_in = C_in/groups · ∏kernel and fan_out = C_out/groups · ∏kernel. torch's own function reads the tensor's shape,
     which swaps the two for transposed convolutions and ignores the groups in fan_out. An embedding has fan_in 1: it
-    adds up one row at a time.
+    adds up one row at a time. A layer by itself has no name that would tell that it holds query, key and value.
 
     Example:
         >>> fan_of_layer(nn.Linear(7, 5)), fan_of_layer(nn.ConvTranspose2d(8, 16, 3))
@@ -235,11 +239,11 @@ def parametrizations_at_rest(layer: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _slots_of(layer_name: str, layer: nn.Module) -> Iterator[Slot]:
-    """The slots that a module itself holds, without its children's."""
+def _slots_of(layer_name: str, layer: nn.Module, holder: nn.Module | None = None) -> Iterator[Slot]:
+    """The slots that a module itself holds, without its children's; what it stands in tells what stands beside it."""
     prefix = f"{layer_name}." if layer_name else ""
     with parametrizations_at_rest(layer):
-        described = stored_in(layer)
+        described = stored_in(layer, name=bare_name(layer_name).rpartition(".")[2], holder=holder)
     for own, stored in described.items():
         computed = is_parametrized(layer, own)
         weight = computed_value(layer, own) if computed else getattr(layer, own)

@@ -35,6 +35,7 @@ class Stored:
         gates: A letter for each group where these are gates, in the order of the groups: `i`, `f`, `g` and `o` for
             input, forget, candidate and output, as nn.LSTM has them; `r`, `z` and `n` for reset, update and candidate,
             as nn.GRU has them, whose z is the share of the state that is kept.
+        attention: Whether the groups are query, key and value of an attention, in this order, or key and value alone.
     """
 
     layout: str
@@ -43,6 +44,7 @@ class Stored:
     one_hot: bool = False
     recurrent: bool = False
     gates: str = ""
+    attention: bool = False
 
     def sizes(self, weight: Tensor) -> dict[str, int]:
         """How many banks, groups, outputs, inputs and places of the kernel a weight has, by these words."""

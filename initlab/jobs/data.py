@@ -10,14 +10,18 @@ import torch
 
 from initlab.base.errors import UserError, first_line
 from initlab.base.own_code import own_fault
+from initlab.base.randomness import stream
 from initlab.data.dataset import Dataset, Split
+from initlab.data.losses import Loss
 from initlab.data.stacked import StackedData
 from initlab.jobs.targets import target
+from initlab.modules.batch import Batch
 
 # Bytes of a data set's splits that stay in memory: of one job after another all seeds are asked for.
 KEPT_SPLITS: Final = 64 * 2**20
 # A class of so many rows is in every part of a split that is left to chance.
 SURE_ROWS: Final = 50
+CHANCE_ROWS: Final = 1024  # that tell what outputs of zero cost
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,26 @@ class JobData:
         if self.resplits:
             return _baselines(self._key, tuple(seeds))
         return self.as_given.baseline, self.as_given.validation_baseline
+
+    def chance_loss(self, loss: Loss) -> float:
+        """What outputs of zero cost on the validation rows: ln C for the cross entropy of C classes.
+
+        Args:
+            loss: That of each row.
+        """
+        rows = self.as_given.val.targets[:CHANCE_ROWS]
+        steps = rows.shape[1:] if self.as_given.task == "sequence" else ()
+        return float(loss(torch.zeros(len(rows), *steps, self.as_given.outputs), rows).mean())
+
+    def rows_to_look_at(self, count: int) -> Batch:
+        """Training rows with which the signal is measured: so many, or all if there are fewer.
+
+        They are the same for all jobs with the same data set, whatever their seeds: more seeds extend what was seen.
+        Where each seed has a split of its own, they are the training rows of `data.split_seed` alone.
+        """
+        rows = self.as_given.train
+        chosen = torch.randperm(len(rows), generator=stream(0, "rows to look at"))[:count]
+        return Batch(rows.inputs[chosen], rows.targets[chosen])
 
     def note(self, seeds: Sequence[int]) -> str:
         """What a reader of the results must know of the splits beside their sizes, in a line; may be empty.

@@ -1,60 +1,33 @@
-"""A job, one cell of the benchmark, and its members."""
+"""A job, one cell of the benchmark: what it is, whatever its seeds."""
 
-import hashlib
-import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from initlab.activations import Activation
-from initlab.base.errors import OwnCodeError, RefusedError, UserError
-from initlab.base.randomness import stream
 from initlab.config.names import NOT_IDENTITY, SEEDS, hashed, key_of, without_keys
 from initlab.config.schema import Config
 from initlab.data.dataset import Dataset
 from initlab.data.losses import Loss, build_loss
-from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme, parse_init
-from initlab.initializers.apply import OF_ROWS
+from initlab.initializers import InitSpec, parse_init
 from initlab.initializers.init_report import Treatment
 from initlab.initializers.spec import beyond_theory
 from initlab.jobs.data import JobData
+from initlab.jobs.filling import fill_network
+from initlab.jobs.fingerprint import RESULTS_VERSION, VERSION_WITH_SEEDS, fingerprint_of
 from initlab.jobs.looks import look_sizes
-from initlab.jobs.scaling import mup_factors, spectral_factors, wider_heads
+from initlab.jobs.member import Member
+from initlab.jobs.network import JobNetwork
 from initlab.jobs.sources import data_sources_of, sources_of
-from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
-# Raised when the same configuration and data give other results than before.
-RESULTS_VERSION: Final = 4
-# Of fingerprints that had the seeds in them. What it trained from a seed is what version 4 trains from it.
-VERSION_WITH_SEEDS: Final = 3
-CHANCE_ROWS: Final = 1024  # that tell what outputs of zero cost
 RATES: Final = frozenset({"optim.lr", "optim.scaling", "optim.base_width"})  # what members of a cohort may differ in
 COSTLY: Final = ("fingerprint", "sources", "made_of")  # of a job: they read files, and do not depend on seeds
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of a cohort: its weights at the start, the order of its data, and its learning rate.
-
-    Attributes:
-        job: Name of the job that it belongs to.
-        seed: Decides its initial weights, the order in which it sees the data, and which rows these are where the job
-            `resplits`.
-        init: The rule by which its weights are drawn.
-        learning_rate: Its own; the members of a cohort may differ in it.
-    """
-
-    job: str
-    seed: int
-    init: InitSpec
-    learning_rate: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +158,7 @@ class Job:
     @property
     def chance_loss(self) -> float:
         """What outputs of zero cost on the validation rows: ln C for the cross entropy of C classes."""
-        rows = self.data.as_given.val.targets[:CHANCE_ROWS]
-        steps = rows.shape[1:] if self.data.as_given.task == "sequence" else ()
-        return float(self.loss(torch.zeros(len(rows), *steps, self.data.as_given.outputs), rows).mean())
+        return self.data.chance_loss(self.loss)
 
     @property
     def scheduler(self) -> Mapping[str, Any] | None:
@@ -226,9 +197,7 @@ class Job:
         return self._fingerprint({**hashed(self.resolved), "seed": seed, "seeds": seeds}, VERSION_WITH_SEEDS)
 
     def _fingerprint(self, config: Mapping[str, Any], version: int) -> str:
-        what: list[Any] = [config, self.data.checksum, version]
-        what += [self.sources] if self.sources else []  # of initlab's own things the fingerprint stays what it was
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        return fingerprint_of(config, self.data.checksum, self.sources, version)
 
     @cached_property
     def made_of(self) -> dict[str, str]:
@@ -258,104 +227,9 @@ class Job:
         return Member(self.name, seed, self.init, self.learning_rate)
 
     @cached_property
-    def build_model(self) -> Callable[[], nn.Module]:
-        """A function without arguments that builds the network, with the weights that torch gives it.
-
-        Raises:
-            UserError: `model.out_features` does not suit the data, or the model does not take its arguments.
-        """
-        return self._builder(self.config.model)
-
-    def _builder(self, model: Mapping[str, Any]) -> Callable[[], nn.Module]:
-        """`build_model` of another `model` group."""
-        arguments = dict(model)
-        data = self.dataset
-        width = arguments.pop("out_features", None) or data.outputs
-        if width < data.outputs and data.classes is not None:
-            raise UserError(f"model.out_features={width}: the data has {data.classes} classes")
-        if width != data.outputs and data.classes is None:
-            raise UserError(f"model.out_features={width}: the data asks for {data.outputs}, one a target; set null")
-        build = target("model", arguments)
-        known = {
-            "input_shape": data.input_shape,
-            "out_features": width,
-            "num_classes": width,
-            "activation": self.activation,
-            "vocabulary": data.vocabulary,
-            "every_step": data.task == "sequence",
-        }
-        declared = inspect.signature(build).parameters
-        return partial(build, **{name: value for name, value in known.items() if name in declared})
-
-    @property
-    def scaling(self) -> str:
-        """How learning rates follow from the width: `standard`, where each parameter has the same, mup or spectral."""
-        return str(self.config.optim.get("scaling", "standard"))
-
-    @cached_property
-    def rate_factors(self) -> Mapping[str, float]:
-        """By a parameter's name, the factor on its learning rate; empty where all have the same, `optim.lr`.
-
-        Raises:
-            RefusedError: `optim.scaling=mup` has no base width, or the network does not grow from it.
-        """
-        if self.scaling == "standard":
-            return {}
-        optimizer = str(self.config.optim["_target_"])
-        try:
-            if self.scaling == "spectral":
-                return spectral_factors(self._unfilled(), optimizer=optimizer)
-            return mup_factors(self._unfilled(), self._at_base_width(), optimizer=optimizer)
-        except UserError as error:
-            raise RefusedError(f"optim.scaling={self.scaling}: {error}") from error
-
-    @property
-    def wider_heads(self) -> tuple[int, int] | None:
-        """Where muP trains it, the sizes of attention heads in its network and at the base width, if that is less."""
-        return wider_heads(self._unfilled(), self._at_base_width()) if self.scaling == "mup" else None
-
-    @property
-    def width(self) -> int | None:
-        """The width of its network, the key `model.width` or what the network has for it; None if it has no such."""
-        found = self._declared["width"].default if "width" in self._declared else None
-        return found if isinstance(found, int) else None
-
-    def _unfilled(self, model: Mapping[str, Any] | None = None) -> nn.Module:
-        """A network for its structure; torch's global random state stays as it was."""
-        with torch.random.fork_rng(devices=[]):
-            return (self.build_model if model is None else self._builder(model))()
-
-    def _at_base_width(self) -> nn.Module:
-        """Its network at `optim.base_width`.
-
-        Raises:
-            UserError: there is no base width, no width, or the network does not follow it.
-        """
-        base, width, name = self.config.optim.get("base_width"), self.width, self.config.model["name"]
-        if base is None:
-            raise UserError("needs the width at which optim.lr was found; set optim.base_width, such as 64")
-        if width is None:
-            raise UserError(f"model={name} has no key width that could be optim.base_width; use mlp, gpt or vit, say")
-        if base > width:
-            raise UserError(f"optim.base_width={base} is more than model.width={width}; set one that is not")
-        try:
-            network = self._unfilled({**self.config.model, "width": base})
-        except UserError as error:
-            raise UserError(f"optim.base_width={base} is no width of this network ({error})") from error
-        if base < width and _shapes(network) == _shapes(self._unfilled()):
-            raise UserError(f"model={name} is the same at widths {base} and {width}; leave model.hidden null, say")
-        return network
-
-    @cached_property
-    def reads_steps(self) -> bool:
-        """Whether its network is told that samples have steps, and whether there is an answer at each: `every_step`."""
-        return "every_step" in self._declared
-
-    @cached_property
-    def _declared(self) -> Mapping[str, inspect.Parameter]:
-        """What the constructor of its network takes, by name; with what it has by default and by configuration."""
-        arguments = {key: value for key, value in self.config.model.items() if key != "out_features"}
-        return inspect.signature(target("model", arguments)).parameters
+    def network(self) -> JobNetwork:
+        """The structure that all its members have."""
+        return JobNetwork(self.config, self.data, self.activation)
 
     def build_member(self, member: Member) -> nn.Module:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""
@@ -375,61 +249,16 @@ class Job:
             RefusedError: its initializer does not fit its network.
             OwnCodeError: its initializer raised something in the user's own code.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
-            model = self.build_model()
-        if not isinstance(model, nn.Module):
-            built = f"model._target_={self.config.model['_target_']} gives a {type(model).__name__}"
-            raise UserError(f"{built}: expected a torch.nn.Module")
-        loss = self.loss
-        try:
-            treatments = fill_model(
-                model,
-                member.init,
-                Surroundings(
-                    activation=self.activation,
-                    batch=self._batch_for(member),
-                    loss=lambda outputs, targets: loss(outputs, targets).mean(),
-                    class_counts=self._class_counts_for(member),
-                ),
-                seed=member.seed,
-            )
-        except OwnCodeError:
-            raise
-        except UserError as error:
-            raise RefusedError(str(error)) from error
-        return model, treatments
+        model = self.network.with_seed(member.seed)
+        loss, rows = self.loss, self.config.init_rows
+        return model, fill_network(model, member, data=self.data, activation=self.activation, loss=loss, rows=rows)
 
     def rows_to_look_at(self) -> Batch:
-        """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer.
-
-        They are the same for all jobs with the same data set, whatever their seeds: more seeds extend what was seen.
-        Where each seed has a split of its own, they are the training rows of `data.split_seed` alone.
-        """
-        rows, count = self.data.as_given.train, self.config.signal.rows
-        chosen = torch.randperm(len(rows), generator=stream(0, "rows to look at"))[:count]
-        return Batch(rows.inputs[chosen], rows.targets[chosen])
+        """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer."""
+        return self.data.rows_to_look_at(self.config.signal.rows)
 
     @property
     def fitted(self) -> str | None:
         """Why mean-field theory has nothing to say of its networks: it is about random weights. None where it has."""
         reason = beyond_theory(self.init)
         return None if reason is None else f"init={reason}"
-
-    def _class_counts_for(self, member: Member) -> Tensor | None:
-        """How common classes are in the training rows of the member's own, for an initializer that needs them."""
-        data = self.dataset_for(member.seed) if "classes" in find_scheme(member.init.scheme).needs else None
-        return None if data is None or data.classes is None else data.class_counts
-
-    def _batch_for(self, member: Member) -> Batch | None:
-        """Training rows of the member's own for an initializer that looks at data, drawn by its seed."""
-        if not OF_ROWS & {*find_scheme(member.init.scheme).needs}:
-            return None
-        rows = self.dataset_for(member.seed).train
-        chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))
-        chosen = chosen[: self.config.init_rows]
-        return Batch(rows.inputs[chosen], rows.targets[chosen])
-
-
-def _shapes(model: nn.Module) -> list[torch.Size]:
-    return [parameter.shape for parameter in model.parameters()]

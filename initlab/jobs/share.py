@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from initlab.jobs.job import Job, Member
+from initlab.jobs.job import Job
+from initlab.jobs.member import Member
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,14 +18,12 @@ A network is a class, and `conf/model/NAME.yaml` names it. What the program reli
 - If learned multipliers can end its branches, `residual_multipliers()` lists these modules in order, each once, with a
   parameter `factor`; an empty list where there are none. A module whose parameters start from a number whatever the
   scheme, as these do, says so in `initlab_starts()`: by their names the numbers, `{"factor": 0.0}`.
-
 - If norms end its branches, `residual_norms()` lists them, as a ResNet's last batch norms. If the skips of its blocks
-  are multiplied by a number, as DeepNorm has it, the blocks say so in an attribute `skip`.
+  are multiplied by a number, as DeepNorm has it, the blocks say so in an attribute `skip`. If they are multiplied by
+  learned ones, as Admin has it, `skip_multipliers()` lists these modules, one a branch, in the order of the branches,
+  with a parameter `factor`; an empty list where there are none.
 - An attention whose maps schemes such as mimetic may set has Linear layers `query`, `key`, `value` and `out`, and the
   number of its `heads`.
-- If learned multipliers end its branches, as in ReZero or LayerScale, `residual_multipliers()` lists these modules. A
-  module whose parameters start from fixed numbers, whatever the initializer, says so in a method `initlab_starts()`:
-  {"factor": 0.0}.
 
 What initializers fill are the weights of torch's own layers. A network of the user's own that multiplies by parameters
 of its own says so, in the module that holds them; else they keep what its constructor gave them, which is said before

@@ -12,6 +12,7 @@ from initlab.models.transformer import (
     causal_mask,
     check_heads,
     multipliers_of,
+    skip_multipliers_of,
 )
 
 
@@ -34,7 +35,8 @@ class GPT(nn.Module):
         ratio: Hidden units of a block's MLP, as a multiple of `width`.
         norm: Which norms there are, and where: `"pre"`, `"post"`, `"rms"`, `"sub"` or `"none"`, as in `Wiring`. With
             `"post"` and `"none"` none follows the last block.
-        residual: How branches join the skip: `"plain"`, `"rezero"`, `"skipinit"`, `"layerscale"` or `"deepnorm"`.
+        residual: How branches join the skip: `"plain"`, `"rezero"`, `"skipinit"`, `"layerscale"`, `"deepnorm"` or
+            `"admin"`, as in `Wiring`.
         layerscale: Where the vectors of layerscale start.
         attention_scale: What scores are multiplied by, with d the size of a head: `"sqrt"`, 1/√d, or `"mup"`,
             √attention_base/d.
@@ -105,6 +107,10 @@ class GPT(nn.Module):
     def residual_multipliers(self) -> list[nn.Module]:
         """The learned multipliers that end the branches, in order; with rezero one a block."""
         return multipliers_of(self.blocks)
+
+    def skip_multipliers(self) -> list[nn.Module]:
+        """The learned multipliers of the skips, one a branch, in order; empty but for `residual="admin"`."""
+        return skip_multipliers_of(self.blocks)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""

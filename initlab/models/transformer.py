@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import RefusedError, UserError
-from initlab.models.parts import ScalarMultiplier, VectorMultiplier, check_sizes, dropout_layer
+from initlab.models.parts import ScalarMultiplier, VectorMultiplier, check_sizes, dropout_layer, present
 
 EPS: Final = 1e-5  # what torch's layer norm adds to the variance, and Llama's RMS norm to the mean square
 
@@ -20,7 +20,8 @@ NORMS: Final[Mapping[str, Callable[[int], nn.Module]]] = {
     "sub": nn.LayerNorm,
     "none": lambda _: nn.Identity(),
 }
-RESIDUALS: Final = ("plain", "rezero", "skipinit", "layerscale", "deepnorm")
+RESIDUALS: Final = ("plain", "rezero", "skipinit", "layerscale", "deepnorm", "admin")
+SCALED_SKIPS: Final = ("deepnorm", "admin")  # the skip grows, which a norm after the sum takes back
 ATTENTION_SCALES: Final = ("sqrt", "mup")
 
 
@@ -37,7 +38,8 @@ class Wiring:
             number a branch, at first 0 (De & Smith 2020, arXiv:2002.10444); `"rezero"`: one that both branches of a
             block share, at first 0 (Bachlechner et al. 2020, arXiv:2003.04887, without norms there); `"layerscale"`: a
             learned vector a branch (Touvron et al. 2021, arXiv:2103.17239); `"deepnorm"`: nothing, and the skip by
-            (2·depth)^¼, with post-norm (Wang et al. 2022, arXiv:2203.00555).
+            (2·depth)^¼, with post-norm (Wang et al. 2022, arXiv:2203.00555); `"admin"`: nothing, and the skip by a
+            learned vector a branch, at first 1, with post-norm (Liu et al. 2020, arXiv:2004.08249).
         layerscale: Where the vectors of layerscale start.
         attention_scale: What scores are multiplied by, with d the size of a head: `"sqrt"`: 1/√d; `"mup"`:
             √attention_base/d, as μP has it (Yang et al. 2022, arXiv:2203.03466).
@@ -55,15 +57,15 @@ class Wiring:
 
         Raises:
             UserError: an unknown choice.
-            RefusedError: DeepNorm without post-norm, which a sweep over both leaves out.
+            RefusedError: DeepNorm or Admin without post-norm, which a sweep over both leaves out.
         """
         choices = {"norm": NORMS, "residual": RESIDUALS, "attention_scale": ATTENTION_SCALES}
         for key, known in choices.items():
             if getattr(self, key) not in known:
                 raise UserError(f"model.{key}={getattr(self, key)}: expected one of {', '.join(known)}")
-        if self.residual == "deepnorm" and self.norm != "post":
+        if self.residual in SCALED_SKIPS and self.norm != "post":
             raise RefusedError(
-                f"model.residual=deepnorm: normalizes after the sum, not norm={self.norm}; set norm=post"
+                f"model.residual={self.residual}: normalizes after the sum, not norm={self.norm}; set norm=post"
             )
         check_sizes(attention_base=self.attention_base)
 
@@ -92,6 +94,12 @@ class Wiring:
             return ScalarMultiplier(0.0), ScalarMultiplier(0.0)
         if self.residual == "layerscale":
             return VectorMultiplier(width, self.layerscale), VectorMultiplier(width, self.layerscale)
+        return nn.Identity(), nn.Identity()
+
+    def skip_multipliers(self, width: int) -> tuple[nn.Module, nn.Module]:
+        """What the two skips of a block go through."""
+        if self.residual == "admin":
+            return VectorMultiplier(width, 1.0), VectorMultiplier(width, 1.0)
         return nn.Identity(), nn.Identity()
 
     def score_factor(self, head: int) -> float:
@@ -137,6 +145,7 @@ class TransformerBlock(nn.Module):
         self.second_norm = wiring.inner_norm(hidden)
         self.second = nn.Linear(hidden, width, bias)
         self.attention_multiplier, self.mlp_multiplier = wiring.multipliers(width)
+        self.attention_skip, self.mlp_skip = wiring.skip_multipliers(width)
         self.dropout = dropout_layer(dropout)
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -147,14 +156,15 @@ class TransformerBlock(nn.Module):
             mask: What is added to the scores of each query and key, shape (tokens, tokens); None: nothing.
         """
         seen = inputs if self.post else self.attention_norm(inputs)
-        signal = self._joined(inputs, self.attention_multiplier(self.attention(seen, mask)), self.attention_norm)
+        mixed = self.attention_multiplier(self.attention(seen, mask))
+        signal = self._joined(self.attention_skip(inputs), mixed, self.attention_norm)
         seen = signal if self.post else self.mlp_norm(signal)
         mlp = self.second(self.second_norm(self.activation(self.first(seen))))
-        return self._joined(signal, self.mlp_multiplier(mlp), self.mlp_norm)
+        return self._joined(self.mlp_skip(signal), self.mlp_multiplier(mlp), self.mlp_norm)
 
-    def _joined(self, inputs: Tensor, branch: Tensor, norm: nn.Module) -> Tensor:
+    def _joined(self, skipped: Tensor, branch: Tensor, norm: nn.Module) -> Tensor:
         """The sum of skip and branch, normalized by post-norm."""
-        signal = (inputs if self.skip == 1 else self.skip * inputs) + self.dropout(branch)
+        signal = (skipped if self.skip == 1 else self.skip * skipped) + self.dropout(branch)
         return norm(signal) if self.post else signal  # type: ignore[no-any-return]  # a module's result has no type
 
 
@@ -226,8 +236,12 @@ def branches_of(blocks: nn.ModuleList) -> list[list[nn.Module]]:
 def multipliers_of(blocks: nn.ModuleList) -> list[nn.Module]:
     """The learned multipliers that end the branches of some blocks, in order, each once; empty if there are none."""
     names = ("attention_multiplier", "mlp_multiplier")
-    found = [block.get_submodule(name) for block in blocks for name in names]
-    return list(dict.fromkeys(one for one in found if not isinstance(one, nn.Identity)))
+    return present(block.get_submodule(name) for block in blocks for name in names)
+
+
+def skip_multipliers_of(blocks: nn.ModuleList) -> list[nn.Module]:
+    """The learned multipliers of the skips of some blocks, one a branch, in order; empty if there are none."""
+    return present(block.get_submodule(name) for block in blocks for name in ("attention_skip", "mlp_skip"))
 
 
 def check_heads(width: int, heads: int) -> None:

@@ -6,7 +6,14 @@ from torch import Tensor, nn
 from initlab.activations import Activation
 from initlab.base.errors import UserError
 from initlab.models.parts import check_sizes, image_shape
-from initlab.models.transformer import TransformerBlock, Wiring, branches_of, check_heads, multipliers_of
+from initlab.models.transformer import (
+    TransformerBlock,
+    Wiring,
+    branches_of,
+    check_heads,
+    multipliers_of,
+    skip_multipliers_of,
+)
 
 
 class VisionTransformer(nn.Module):
@@ -30,7 +37,8 @@ class VisionTransformer(nn.Module):
         dropout: Probability with which an entry of a branch's result is set to zero while training, in [0, 1).
         norm: Which norms there are, and where: `"pre"`, `"post"`, `"rms"`, `"sub"` or `"none"`, as in `Wiring`. With
             `"post"` and `"none"` no norm follows the mean.
-        residual: How branches join the skip: `"plain"`, `"rezero"`, `"skipinit"`, `"layerscale"` or `"deepnorm"`.
+        residual: How branches join the skip: `"plain"`, `"rezero"`, `"skipinit"`, `"layerscale"`, `"deepnorm"` or
+            `"admin"`, as in `Wiring`.
         layerscale: Where the vectors of layerscale start.
         attention_scale: What scores are multiplied by, with d the size of a head: `"sqrt"`, 1/√d, or `"mup"`,
             √attention_base/d.
@@ -83,6 +91,10 @@ class VisionTransformer(nn.Module):
     def residual_multipliers(self) -> list[nn.Module]:
         """The learned multipliers that end the branches, in order; with rezero one a block."""
         return multipliers_of(self.blocks)
+
+    def skip_multipliers(self) -> list[nn.Module]:
+        """The learned multipliers of the skips, one a branch, in order; empty but for `residual="admin"`."""
+        return skip_multipliers_of(self.blocks)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""

@@ -159,7 +159,7 @@ def _notes_on_scaling(job: Job) -> list[str]:
     Raises:
         RefusedError: the rates cannot follow the width of the network.
     """
-    if not job.rate_factors or job.scaling != "mup":
+    if not job.network.rate_factors or job.network.scaling != "mup":
         return []
     notes = []
     if job.init.scheme not in ("mup", "zeros") and (job.init.output is None or job.init.output.scheme != "zeros"):
@@ -167,7 +167,7 @@ def _notes_on_scaling(job: Job) -> list[str]:
             f"optim.scaling=mup: goes with init=mup; with init={job.init.scheme} the outputs at the start do not "
             "shrink with the width"
         )
-    heads = job.wider_heads
+    heads = job.network.wider_heads
     if heads is not None and job.config.model.get("attention_scale") != "mup":
         notes.append(
             f"optim.scaling=mup: heads of attention have {heads[0]} numbers, {heads[1]} at the base width, and scores "
@@ -183,7 +183,7 @@ def _check_tokens(job: Job) -> None:
         RefusedError: it multiplies its inputs, which stand for something else.
     """
     own = str(job.config.model["_target_"]).startswith("initlab.")
-    if own and job.dataset.vocabulary is not None and not job.reads_steps:
+    if own and job.dataset.vocabulary is not None and not job.network.reads_steps:
         raise RefusedError(
             f"model={job.config.model['name']}: takes numbers, and data={job.config.data['name']} has tokens, numbers "
             "that stand for something; use model=rnn, lstm, gru or gpt"
@@ -200,7 +200,7 @@ def _check_outputs(job: Job, outputs: torch.Tensor) -> None:
     data, rows = job.dataset, len(outputs)
     before = (rows, data.input_shape[0]) if data.task == "sequence" else (rows,)
     path = f"model._target_={job.config.model['_target_']}"
-    if data.task == "sequence" and outputs.dim() == 2 and not job.reads_steps:
+    if data.task == "sequence" and outputs.dim() == 2 and not job.network.reads_steps:
         raise RefusedError(
             f"model={job.config.model['name']}: gives one answer a row, and data={job.config.data['name']} asks for "
             "one at each step; use model=rnn, lstm, gru or gpt"
@@ -214,7 +214,7 @@ def _check_outputs(job: Job, outputs: torch.Tensor) -> None:
 
 def _note_on_order(job: Job) -> list[str]:
     """A note on a network that does not know that its inputs have an order, where they have one."""
-    if not job.dataset.sequential or job.reads_steps:
+    if not job.dataset.sequential or job.network.reads_steps:
         return []
     return [
         f"model={job.config.model['name']}: takes the {job.dataset.input_shape[0]} steps of data="

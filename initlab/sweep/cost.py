@@ -95,7 +95,7 @@ def cost_of(job: Job) -> Cost:
     batch = min(config.batch_size, len(rows))
     inputs = rows.inputs[: min(batch, 4)].clone()  # not a view, whose storage would be all rows
     with torch.random.fork_rng(devices=[]):
-        model = job.build_model().train()
+        model = job.network.build().train()
         own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
         kept: dict[int, int] = {}
 

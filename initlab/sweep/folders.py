@@ -12,7 +12,8 @@ from initlab.base.files import finish_together, write_text_whole, write_together
 from initlab.base.machine import describe_machine
 from initlab.base.wording import listed
 from initlab.config.names import NOT_IDENTITY, without_keys
-from initlab.jobs.job import RESULTS_VERSION, Job
+from initlab.jobs.fingerprint import RESULTS_VERSION
+from initlab.jobs.job import Job
 from initlab.sweep import weights
 from initlab.tables.job_tables import JobTables, joined, read_tables
 from initlab.tables.store import (

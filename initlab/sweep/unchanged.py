@@ -50,7 +50,7 @@ def note_on_activation(job: Job) -> list[str]:
 
 def takes_activation(job: Job) -> bool:
     """Whether what builds a job's network is given the activation."""
-    return "activation" in inspect.signature(job.build_model).parameters
+    return "activation" in inspect.signature(job.network.build).parameters
 
 
 def _why(job: Job) -> str:
@@ -72,7 +72,7 @@ def _same_network(first: Job, second: Job) -> bool:
     for job in (first, second):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            built.append(job.build_model())
+            built.append(job.network.build())
     if str(built[0]) != str(built[1]) or not _same_numbers(*built):
         return False
     rows = first.dataset.train.inputs[:2]

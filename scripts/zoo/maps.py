@@ -15,6 +15,9 @@ from torch.nn.utils.parametrize import is_parametrized
 
 # Banks of experts whose maps are multiplied from the right, (inputs, outputs); all others are as in nn.Linear.
 INPUTS_FIRST = {"GptOssExperts", "OpenAIPrivacyFilterExperts", "AriaExperts", "Llama4TextExperts"}
+# Linear layers, by their own names, that give so many maps of an attention one after another. Where these are of one
+# width, they are filled one by one; where keys are fewer than queries, the layer is one map.
+FUSED = {"qkv": 3, "Wqkv": 3, "qkv_proj": 3, "c_attn": 3, "in_proj": 3, "kv": 2, "to_kv": 2}
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3, "RNNCell": 1, "LSTMCell": 4, "GRUCell": 3}
 
 
@@ -57,7 +60,8 @@ def weights_of(model: nn.Module) -> dict[str, Weight]:
     found: dict[str, Weight] = {}
     with still(model):
         for prefix, module in model.named_modules(remove_duplicate=False):
-            for name, readings in _readings(module):
+            around, _, own = prefix.rpartition(".")
+            for name, readings in _fused(own, module, model.get_submodule(around)) or _readings(module):
                 for weight in _weights(module, f"{prefix}.{name}" if prefix else name, name, readings):
                     found.update(dict.fromkeys(weight.names, weight))
     return found
@@ -154,6 +158,26 @@ def _readings(module: nn.Module) -> Iterator[tuple[str, tuple[Reading, ...]]]:
         yield from _weight_of(kind, weight)
     else:
         yield from _parts(kind, module)
+
+
+def _fused(own: str, module: nn.Module, around: nn.Module) -> list[tuple[str, tuple[Reading, ...]]]:
+    """The reading of a layer into query, key and value; empty where it is none, or where they are not of one width."""
+    maps = FUSED.get(own, 0)
+    if type(module).__name__ == "Conv1D" and maps:
+        inputs, outputs = module.weight.shape  # type: ignore[misc]
+        return [("weight", (side_by_side(inputs, inputs, maps),))] if outputs == maps * inputs else []
+    if not isinstance(module, nn.Linear) or not maps:
+        return []
+    outputs, inputs = module.weight.shape
+    width = outputs // maps
+    of_attention = [getattr(around, name, None) for name in ("dim_out", "attn_dim", "attention_dim", "inner_dim")]
+    even = outputs == maps * width and width in (inputs, *of_attention)
+    return [("weight", (rows(width, inputs, blocks=maps),))] if even else []
+
+
+def side_by_side(inputs: int, outputs: int, blocks: int) -> Reading:
+    """Maps that multiply from the right, in one matrix of as many rows as there are inputs."""
+    return Reading(lambda w: w.reshape(inputs, blocks, outputs).permute(1, 2, 0), inputs, outputs)
 
 
 def _attention(module: nn.MultiheadAttention) -> Iterator[tuple[str, tuple[Reading, ...]]]:

@@ -1,11 +1,13 @@
 """What is printed fits the terminal, and can be copied."""
 
 import io
+import warnings
 
 import pytest
 from rich.console import Console
 
-from initlab.base.console import open_console, say, say_as_is
+from initlab.base.console import open_console, plain_warnings, say, say_as_is
+from initlab.base.errors import InitializationWarning
 
 TEXT = (
     "  left out: a reason of many words that goes on and on\nsee outputs/a/folder/with/a/very/long/name/report.html now"
@@ -41,3 +43,14 @@ def test_columns_says_how_wide_a_pipe_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert open_console().width == 160
     monkeypatch.setenv("COLUMNS", "80")
     assert open_console().width == 80
+
+
+@pytest.mark.filterwarnings("always::initlab.base.errors.InitializationWarning")
+def test_what_an_initializer_warns_of_is_said_once_in_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not for each look at a job's networks; what differs is said, and another command says it again."""
+    for _ in range(2):
+        with plain_warnings():
+            for text in ("one", "two", "one"):
+                with plain_warnings():
+                    warnings.warn(text, InitializationWarning, stacklevel=1)
+    assert capsys.readouterr().err.splitlines() == ["initlab: one", "initlab: two"] * 2

@@ -180,6 +180,20 @@ def test_what_an_initializer_does_not_reach_is_one_line(
     assert line.endswith("(and 2 more like this in its networks)")  # one a network
 
 
+@pytest.mark.filterwarnings("always::initlab.base.errors.InitializationWarning")
+def test_what_is_so_of_all_of_a_jobs_networks_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of three networks of two cells each, which are trained and, as they learn nothing, looked at again."""
+    data = "data=adding data.rows=200 data.steps=5 model=rnn model.depth=2 model.width=8 optim.lr=1e-9"
+    command = f"{data} activation=tanh init=irnn seeds=3 trainer.max_epochs=1 name=study report=false"
+    assert run(command, monkeypatch, tmp_path) == 0
+    shown = capsys.readouterr()
+    (line,) = shown.err.splitlines()
+    assert line.endswith(": init=irnn is made for activation=relu: with tanh the identity does not keep a state")
+    assert "Predicting the mean scores" in shown.out
+
+
 def test_a_diverged_job_is_a_row(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

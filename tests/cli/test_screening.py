@@ -12,7 +12,8 @@ from rich.console import Console
 from initlab.cli import screening
 from initlab.cli.apps import recommend as main
 from initlab.cli.screening import is_dear, screening_bar, seconds_to_build, split_by_cost
-from initlab.jobs.job import Job, Member
+from initlab.jobs.job import Job
+from initlab.jobs.member import Member
 from tests.helpers import make_job, run
 
 

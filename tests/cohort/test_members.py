@@ -17,7 +17,8 @@ from initlab.cohort.optimizers import clip_members
 from initlab.data.losses import Loss
 from initlab.data.module import InMemoryData
 from initlab.data.tasks import cross_entropy
-from initlab.jobs.job import Job, Member
+from initlab.jobs.job import Job
+from initlab.jobs.member import Member
 from initlab.modules.stack import stack_members
 from initlab.tracking.callback import JobTracking
 from tests.helpers import make_job, train

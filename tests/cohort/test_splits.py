@@ -15,6 +15,7 @@ from initlab.cohort.run import build_networks, train_cohort
 from initlab.data.dataset import Dataset
 from initlab.data.stacked import StackedData
 from initlab.data.tasks import r2_of_rows
+from initlab.jobs.filling import batch_for
 from initlab.jobs.share import Share
 from initlab.results.study import read_study
 from initlab.tables.store import read_table, write_table
@@ -109,7 +110,7 @@ def test_equal_seeds_share_rows_between_jobs() -> None:
 def test_a_scheme_that_looks_at_data_gets_the_members_own_training_rows() -> None:
     job = make_job("init=lsuv", "seeds=2", "init_rows=1000")
     for member in job.members():
-        batch = job._batch_for(member)
+        batch = batch_for(member, job.data, job.config.init_rows)
         assert batch is not None
         own = job.dataset_for(member.seed).train.inputs
         assert torch.equal(batch.inputs.sum(1).sort().values, own.sum(1).sort().values)

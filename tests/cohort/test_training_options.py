@@ -17,7 +17,8 @@ from initlab.cohort.module import CohortModule
 from initlab.cohort.optimizers import spared_parameters
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.data.module import InMemoryData
-from initlab.jobs.job import Job, Member
+from initlab.jobs.job import Job
+from initlab.jobs.member import Member
 from initlab.jobs.share import Share
 from tests.helpers import make_job, train
 

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from torch import nn
+from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.models.gpt import GPT
 from initlab.models.recurrent import LSTM
 from initlab.models.resnet import ResNet
+from initlab.models.transformer import TransformerBlock, Wiring, branches_of, skip_multipliers_of
 from initlab.models.vision_transformer import VisionTransformer
+from tests.initializers.networks import batch_for
 
 Array = np.ndarray[Any, Any]
 WIDTH, BLOCKS, WORDS = 128, 3, 64
@@ -290,6 +292,65 @@ def mimetic(model: nn.Module) -> bool:
     return biases_are(model)
 
 
+class Steps(nn.Module):
+    """Two blocks with a norm after each sum and learned skips, on steps of four rows each, in float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(64, WIDTH)
+        wiring = Wiring(norm="post", residual="admin")
+        build = partial(TransformerBlock, WIDTH, 4, 2 * WIDTH, Activation("relu"), 0.0, depth=2, wiring=wiring)
+        self.blocks = nn.ModuleList(build() for _ in range(2))
+        self.output = nn.Linear(WIDTH, WORDS)
+        self.double()
+
+    def residual_branches(self) -> list[list[nn.Module]]:
+        return branches_of(self.blocks)
+
+    def skip_multipliers(self) -> list[nn.Module]:
+        return skip_multipliers_of(self.blocks)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        signal = self.stem(rows).unflatten(0, (-1, 4))
+        for block in self.blocks:
+            signal = block(signal)
+        logits: Tensor = self.output(signal).flatten(0, 1)
+        return logits
+
+
+def admin(model: nn.Module) -> bool:
+    """Liu et al.: ω² adds up the variances of the input and of all branches before it; written out in numpy."""
+    known = {name: value.detach().numpy() for name, value in model.named_parameters()}
+
+    def layer(name: str, rows: Array) -> Array:
+        result: Array = rows @ known[f"{name}.weight"].T + known[f"{name}.bias"]
+        return result
+
+    def heads(name: str, signal: Array) -> Array:
+        return layer(name, signal).reshape(-1, 4, 4, WIDTH // 4).swapaxes(1, 2)
+
+    def attention(name: str, signal: Array) -> Array:
+        query, key, value = (heads(f"{name}.{part}", signal) for part in ("query", "key", "value"))
+        scores = np.exp(query @ key.swapaxes(2, 3) / math.sqrt(WIDTH // 4))
+        mixed = scores / scores.sum(-1, keepdims=True) @ value
+        return layer(f"{name}.out", mixed.swapaxes(1, 2).reshape(signal.shape))
+
+    signal, omega = layer("stem", batch_for(model).inputs.numpy()).reshape(-1, 4, WIDTH), 1.0
+    for block in ("blocks.0", "blocks.1"):
+        for skip in ("attention_skip", "mlp_skip"):
+            if not np.allclose(known[f"{block}.{skip}.factor"], omega, rtol=1e-9):
+                return False
+            if skip == "attention_skip":
+                branch = attention(f"{block}.attention", signal)
+            else:
+                branch = layer(f"{block}.second", np.maximum(layer(f"{block}.first", signal), 0))
+            total = omega * signal + branch
+            omega = math.sqrt((omega * signal).var() + branch.var())
+            centred = total - total.mean(-1, keepdims=True)
+            signal = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-5)
+    return each(lambda _, out, entering: glorot(out, entering))(model)
+
+
 def he(_name: str, _out: int, entering: int) -> Any:
     return normal(math.sqrt(2 / entering))
 
@@ -332,6 +393,7 @@ LAWS: Mapping[str, list[Row]] = MappingProxyType(
             ({"what": "norm"}, convolutional, silent_norms),
         ],
         "mimetic": [({}, vision, mimetic)],
+        "admin": [({}, Steps, admin)],
     }
 )
 # Networks on which the schemes work, where the usual chain is none.

@@ -10,6 +10,7 @@ from initlab.activations import ACTIVATIONS, Activation
 from initlab.config.defaults import NAMED_GAINS
 from initlab.initializers import find_scheme, list_initializers, register
 from initlab.initializers.snippet import code_for, words_on_batch
+from initlab.jobs.filling import batch_for
 from initlab.jobs.job import Job
 from initlab.modules.batch import Batch
 from tests.helpers import make_job
@@ -50,10 +51,11 @@ def assert_same_weights(job: Job) -> str:
     member = job.members()[0]
     counted = "classes" in find_scheme(member.init.scheme).needs
     rows = job.dataset_for(member.seed).train
-    batch = Batch(rows.inputs, rows.targets) if counted else job._batch_for(member) or job.rows_to_look_at()
+    looked_at = batch_for(member, job.data, job.config.init_rows) or job.rows_to_look_at()
+    batch = Batch(rows.inputs, rows.targets) if counted else looked_at
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(member.seed)
-        model = job.build_model()
+        model = job.network.build()
     names: dict[str, Any] = {"model": model, "inputs": batch.inputs, "targets": batch.targets}
     exec(code_of(job), {**names, "loss": torch.nn.functional.cross_entropy})
     expected = job.build_member(member).state_dict()
@@ -95,6 +97,7 @@ RECURRENT = ("data=function", "data.call=tests.models.helpers.walks", "model=lst
 TRANSFORMER = ("data=digits", "model=vit", "model.width=16", "model.depth=2", "seeds=1")
 NORMS = {
     "deepnorm": ("model.norm=post", "model.residual=deepnorm"),
+    "admin": ("model.norm=post", "model.residual=admin"),
     "subln": ("model.norm=sub",),
     "t_fixup": ("model.norm=none",),
 }

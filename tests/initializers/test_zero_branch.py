@@ -1,5 +1,6 @@
 """Branches that add nothing at first: blocks are their skips, and gradients start in the second step."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 import initlab
 from initlab.activations import Activation
 from initlab.base.errors import UserError
+from initlab.initializers import list_initializers
 from initlab.models.gpt import GPT
 from initlab.models.resnet import ResNet
 from initlab.models.vision_transformer import VisionTransformer
@@ -62,6 +64,35 @@ def test_torchs_own_blocks_get_zero_projections() -> None:
     initlab.initialize(model, "zero_branch", seed=0)
     tokens = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model[0](tokens), tokens)
+
+
+def for_branches() -> Iterator[str]:
+    """The schemes that work on branches which may end in multipliers."""
+    for name, scheme in list_initializers().items():
+        if "branches" in scheme.needs and not {"scaled skips", "learned skips"} & {*scheme.needs}:
+            yield name
+
+
+@pytest.mark.parametrize("scheme", sorted(for_branches()))
+@pytest.mark.parametrize("residual", ["rezero", "skipinit"])
+def test_no_scheme_for_branches_lets_two_zeros_in_a_row_stand(scheme: str, residual: str) -> None:
+    """Where multipliers are 0, the second step moves what is before them, or the scheme is refused."""
+    model = vit(residual=residual, norm="sub" if scheme == "subln" else "none")
+    if scheme == "fixup":
+        with pytest.raises(UserError, match="the multipliers of VisionTransformer start from 0, too"):
+            initlab.initialize(model, scheme, seed=0)
+        return
+    initlab.initialize(model, scheme, seed=0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images()), torch.arange(16) % 5).backward()
+        optimizer.step()
+    for branch in model.residual_branches():
+        for layer in branch:
+            gradient = layer.get_parameter("weight").grad
+            assert gradient is not None
+            assert bool(gradient.any())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.helpers import make_job
         (("init=lsuv",), "init=lsuv fits the weights to data"),
         (("init=pretrained", "init.path=weights.pt"), "init=pretrained draws no random weights"),
         (("init=zero_hadamard",), "init=zero_hadamard draws no random weights"),
+        (("init=mimetic", "model=vit", "data=digits"), "init=mimetic draws the maps of an attention in pairs"),
         (("init=metainit", "init.base=identity"), "init=metainit fits the weights to data"),
         (("init=fixup", "init.base=identity"), "init=identity draws no random weights"),
     ],

@@ -251,7 +251,7 @@ def test_a_job_whose_network_has_no_width_leaves_the_others_of_a_sweep_alone() -
 
 def test_heads_that_grow_are_said() -> None:
     grows = make_job("data=digits", "model=vit", *MUP)
-    assert grows.wider_heads == (16, 2)
+    assert grows.network.wider_heads == (16, 2)
     assert any("set model.attention_scale=mup, or more heads" in note for note in check_job(grows))
     assert wider_heads(Attention(64, 16), Attention(32, 8)) is None
     assert not check_job(make_job("data=wine", *MUP))
@@ -268,7 +268,7 @@ def test_rates_that_belong_to_an_initializer_do_not_tell_jobs_apart() -> None:
         for init in ("he", "mup")
         for width in (32, 64)
     ]
-    assert [job.scaling for job in jobs] == ["standard", "standard", "mup", "mup"]
+    assert [job.network.scaling for job in jobs] == ["standard", "standard", "mup", "mup"]
     found = differing_keys({str(place): flat_config(job.resolved) for place, job in enumerate(jobs)})
     assert list(found) == ["init", "model.width"]
     crossed = [make_job("data=wine", f"optim.scaling={scaling}") for scaling in ("standard", "spectral")]

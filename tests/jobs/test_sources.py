@@ -15,7 +15,8 @@ import torch
 from initlab.base.own_code import is_own, own_sources
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.data import forget_data
-from initlab.jobs.job import RESULTS_VERSION, Job
+from initlab.jobs.fingerprint import RESULTS_VERSION
+from initlab.jobs.job import Job
 from initlab.results.study import read_study
 from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, make_job, run

@@ -104,7 +104,7 @@ def test_its_conf_composes_sets_every_argument_and_builds(name: str) -> None:
     unset = UNSET_OF.get(("model", "_target_", job.config.model["_target_"]), {})  # keys that came later
     assert {*job.config.model, *unset} == {"name", "_target_", "out_features", *own}
     assert job.config.model["name"] == name
-    assert job.build_model()(torch.zeros(2, *job.dataset.input_shape)).shape == (2, job.dataset.outputs)
+    assert job.network.build()(torch.zeros(2, *job.dataset.input_shape)).shape == (2, job.dataset.outputs)
     mnist = make_job("data=mnist", f"model={name}").config.model
     for key, default in own.items():  # a data set may have its own, but the conf's are those of the class
         assert {**unset, **mnist}[key] == (list(default) if isinstance(default, tuple) else default), key
@@ -114,10 +114,10 @@ def test_its_conf_composes_sets_every_argument_and_builds(name: str) -> None:
 def test_a_row_of_numbers_is_no_image(name: str) -> None:
     job = make_job("data=wine", f"model={name}")
     if "mlp" in name:
-        assert job.build_model()(torch.zeros(2, 13)).shape == (2, 3)
+        assert job.network.build()(torch.zeros(2, 13)).shape == (2, 3)
     else:
         with pytest.raises(UserError, match=rf"model={name} needs (images|sequences) .* use model=mlp"):
-            job.build_model()
+            job.network.build()
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -19,7 +19,7 @@ from initlab.data.dataset import Split
 from initlab.data.losses import Loss
 from initlab.data.tasks import by_steps, cross_entropy
 from initlab.models.gpt import GPT
-from initlab.models.transformer import RESIDUALS, Attention, TransformerBlock
+from initlab.models.transformer import RESIDUALS, SCALED_SKIPS, Attention, TransformerBlock
 from initlab.models.vision_transformer import VisionTransformer
 from initlab.modules.stack import stack_members
 from initlab.sweep.checks import check_job
@@ -221,12 +221,18 @@ def test_layerscale_starts_where_it_is_told() -> None:
 @pytest.mark.parametrize("scheme", ["he", "zeros", "fixup"])
 @pytest.mark.parametrize("residual", RESIDUALS)
 def test_every_scheme_lets_multipliers_start_anew(residual: str, scheme: str) -> None:
-    model = gpt(residual=residual, norm="post" if residual == "deepnorm" else "pre")
+    model = gpt(residual=residual, norm="post" if residual in SCALED_SKIPS else "pre")
     starts = {"rezero": 0.0, "skipinit": 0.0, "layerscale": 1e-4}
     with torch.no_grad():
-        for part in model.residual_multipliers():
+        for part in (*model.residual_multipliers(), *model.skip_multipliers()):
             part.get_parameter("factor").fill_(3.0)
+    if scheme == "fixup" and starts.get(residual) == 0:  # whose own zeros would be a second 0 in each branch
+        with pytest.raises(UserError, match="multipliers of GPT start from 0, too, so that no gradient would pass"):
+            initlab.initialize(model, scheme, seed=0)
+        return
     report = initlab.initialize(model, scheme, seed=0)
+    assert len(model.skip_multipliers()) == (2 * DEPTH if residual == "admin" else 0)
+    assert all(bool((part.get_parameter("factor") == 1).all()) for part in model.skip_multipliers())
     assert bool(model.residual_multipliers()) is (residual in starts)
     for part in model.residual_multipliers():
         torch.testing.assert_close(
@@ -256,6 +262,7 @@ def test_tied_weights_are_one_tensor_with_one_gradient() -> None:
         {"norm": "sub", "residual": "layerscale", "bias": False},
         {"norm": "none", "residual": "rezero"},
         {"norm": "post", "residual": "deepnorm", "attention_scale": "mup"},
+        {"norm": "post", "residual": "admin"},
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )
@@ -315,7 +322,7 @@ def test_dropout_acts_while_training_only() -> None:
     [
         ({"heads": 3}, r"model.width=8: expected a multiple of model.heads=3"),
         ({"norm": "batch"}, r"model.norm=batch: expected one of pre, post, rms, sub, none"),
-        ({"residual": "x"}, r"model.residual=x: expected one of plain, rezero, skipinit, layerscale, deepnorm"),
+        ({"residual": "x"}, r"model.residual=x: expected one of plain, rezero, skipinit, layerscale, deepnorm, admin"),
         ({"attention_scale": "x"}, r"model.attention_scale=x: expected one of sqrt, mup"),
         ({"attention_base": 0}, r"model.attention_base=0: expected a whole number of at least 1"),
         ({"residual": "deepnorm"}, r"model.residual=deepnorm: .* not norm=pre; set norm=post"),
@@ -371,4 +378,4 @@ def test_images_are_no_sequences() -> None:
     with pytest.raises(
         UserError, match=r"model=gpt needs sequences.* shape \(1, 8, 8\); use model=mlp, or for images vit"
     ):
-        make_job("data=digits", "model=gpt").build_model()
+        make_job("data=digits", "model=gpt").network.build()

@@ -39,7 +39,7 @@ def test_the_configuration_sets_them() -> None:
         ("model.hidden=[5,4]",): [(13, 5), (5, 4), (4, 3)],
         ("experiment=classic_wine", "data=wine"): [(13, 10), (10, 3)],
     }.items():
-        assert sizes(make_job(*overrides).build_model()) == expected
+        assert sizes(make_job(*overrides).network.build()) == expected
 
 
 @pytest.mark.parametrize("none", [{"hidden": ()}, {"depth": 0}])

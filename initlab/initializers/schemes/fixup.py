@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from initlab.initializers.anatomy import branches_of
+from initlab.base.errors import UserError
+from initlab.initializers.anatomy import branches_of, multipliers_of, never_pass
 from initlab.initializers.context import Context
 from initlab.initializers.registry import register
 
@@ -26,8 +27,14 @@ def fixup(model: nn.Module, *, context: Context) -> dict[str, str]:
         A remark for each parameter that was changed, by its name.
 
     Raises:
-        UserError: the network has no branch, or one that holds a layer without a weight.
+        UserError: the network has no branch, or one that holds a layer without a weight; or multipliers at the ends of
+            its branches start from 0, as in ReZero, so that with a second 0 no gradient would ever pass.
     """
+    if never_pass(multipliers_of(model)):
+        raise UserError(
+            f"init=fixup: the multipliers of {type(model).__name__} start from 0, too, so that no gradient would pass; "
+            "set model.residual=plain, or choose init=zero_branch"
+        )
     branches = branches_of(model, context.slots, where="init=fixup")
     notes = {}
     for branch in branches:

@@ -15,6 +15,7 @@ from initlab.initializers.registry import register
     level="model",
     needs=("attention",),
     base="vit_timm",
+    unlike_theory="draws the maps of an attention in pairs",
     source="Trockman & Kolter 2023, arXiv:2305.09828, sec. 4; osiriszjq/structured_init, vision_transformer.py",
 )
 def mimetic(model: nn.Module, *, context: Context, query_key: float = 0.7, value_out: float = 0.4) -> dict[str, str]:

@@ -86,7 +86,6 @@ def vit_jax(
         Role.EMBEDDING: ("normal", {"std": 0.02}),
         Role.FIRST: patches,
         _ConvNd: patches,
-        Role.FUSED: "xavier_uniform",
         Role.MLP_BIAS: ("normal", {"std": mlp_bias_std}),
         "*": "xavier_uniform",
     }
@@ -106,6 +105,5 @@ def moco(facts: Facts) -> Recipe:  # noqa: ARG001
         **_tokens(0.02),
         Role.EMBEDDING: ("normal", {"std": 0.02}),
         _ConvNd: patches_uniform,
-        Role.FUSED: "xavier_uniform",
         "*": "xavier_uniform",
     }

@@ -1,15 +1,14 @@
 """Residual branches that add nothing at first."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from torch import nn
 
 from initlab.base.errors import UserError
-from initlab.initializers.anatomy import branches_of
+from initlab.initializers.anatomy import branches_of, last_norms_of, multipliers_of, never_pass
 from initlab.initializers.checks import check_choice
 from initlab.initializers.context import Context
-from initlab.initializers.norms import fixed_starts, neutral_values
+from initlab.initializers.norms import neutral_values
 from initlab.initializers.registry import register
 from initlab.initializers.slots import find_slots
 
@@ -43,10 +42,10 @@ def zero_branch(model: nn.Module, *, context: Context, what: str = "last") -> di
             that with a second 0 no gradient would ever pass.
     """
     check_choice("what", what, "last", "projection", "norm", "scale")
-    ends = {"scale": _modules(model, "residual_multipliers"), "norm": _modules(model, "residual_norms")}
+    ends = {"scale": multipliers_of(model), "norm": last_norms_of(model)}
     if what == "last":
         what = next((kind for kind, modules in ends.items() if modules), "projection")
-    if what != "scale" and any(set(fixed_starts(module).values()) == {0.0} for module in ends["scale"]):
+    if what != "scale" and never_pass(ends["scale"]):
         raise UserError(
             f"init.what={what}: the multipliers of {type(model).__name__} start from 0, too, so that no gradient would "
             "pass; use init.what=scale"
@@ -79,12 +78,6 @@ def _zero_projections(model: nn.Module, context: Context) -> dict[str, str]:
             last.matrix.zero_()
             notes[last.slot.name] = "zero: the last of its branch"
     return notes
-
-
-def _modules(model: nn.Module, method: str) -> list[nn.Module]:
-    """What a network lists in a method, each once; empty where it has none."""
-    listed: Any = getattr(model, method, None)
-    return list(dict.fromkeys(listed())) if callable(listed) else []
 
 
 def _zeros(module: nn.Module, what: str) -> Iterator[tuple[str, float]]:

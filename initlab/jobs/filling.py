@@ -1,0 +1,76 @@
+"""Filling the network of one member with its initial weights."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from initlab.activations import Activation
+from initlab.base.errors import OwnCodeError, RefusedError, UserError
+from initlab.base.randomness import stream
+from initlab.data.losses import Loss
+from initlab.initializers import Surroundings, fill_model, find_scheme
+from initlab.initializers.apply import OF_ROWS
+from initlab.initializers.init_report import Treatment
+from initlab.jobs.data import JobData
+from initlab.jobs.member import Member
+from initlab.modules.batch import Batch
+
+
+def fill_network(
+    model: nn.Module, member: Member, *, data: JobData, activation: Activation, loss: Loss, rows: int
+) -> Mapping[str, Treatment]:
+    """Fill a member's network in place.
+
+    Args:
+        model: The network, with the weights that its constructor gave it.
+        member: Its initializer and its seed.
+        data: What the member learns from, for initializers that look at it.
+        activation: The nonlinearity of the network.
+        loss: For initializers that look at gradients.
+        rows: How many training rows an initializer looks at.
+
+    Returns:
+        What was done to each parameter, by name, but for those that were left alone.
+
+    Raises:
+        RefusedError: the initializer does not fit the network.
+        OwnCodeError: the initializer raised something in the user's own code.
+    """
+    try:
+        return fill_model(
+            model,
+            member.init,
+            Surroundings(
+                activation=activation,
+                batch=batch_for(member, data, rows),
+                loss=lambda outputs, targets: loss(outputs, targets).mean(),
+                class_counts=_class_counts_for(member, data),
+            ),
+            seed=member.seed,
+        )
+    except OwnCodeError:
+        raise
+    except UserError as error:
+        raise RefusedError(str(error)) from error
+
+
+def batch_for(member: Member, data: JobData, count: int) -> Batch | None:
+    """Training rows of the member's own for an initializer that looks at data, drawn by its seed; None for others.
+
+    Args:
+        member: Its initializer and its seed.
+        data: What it learns from.
+        count: How many rows, or all if there are fewer.
+    """
+    if not OF_ROWS & {*find_scheme(member.init.scheme).needs}:
+        return None
+    rows = data.of_seed(member.seed).train
+    chosen = torch.randperm(len(rows), generator=stream(member.seed, "rows to initialize by"))[:count]
+    return Batch(rows.inputs[chosen], rows.targets[chosen])
+
+
+def _class_counts_for(member: Member, data: JobData) -> Tensor | None:
+    """How common classes are in the training rows of the member's own, for an initializer that needs them."""
+    own = data.of_seed(member.seed) if "classes" in find_scheme(member.init.scheme).needs else None
+    return None if own is None or own.classes is None else own.class_counts
