@@ -29,6 +29,7 @@ class GateLinear(nn.Linear):
     def __init__(self, in_features: int, width: int, gates: str, bias: bool, *, recurrent: bool) -> None:
         super().__init__(in_features, max(1, len(gates)) * width, bias)
         self.gates, self.recurrent = gates, recurrent
+        self.steps_first = not recurrent  # for whoever looks at it, where a batch has as many rows as steps
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
 
