@@ -1,5 +1,6 @@
 """How far back the gradient reaches, and eigenvalues, against what is known in closed form."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import nn
 import initlab
 from initlab.activations import Activation
 from initlab.cli.apps import probe as main
+from initlab.cli.explain_failures import _look
 from initlab.cli.run_probe import probe_job
+from initlab.cli.run_recommend import _screen
 from initlab.cohort.engines import choose_engine
 from initlab.figures.lags import gradient_by_lag
 from initlab.models.recurrent import LSTM, RNN
@@ -184,6 +187,18 @@ def test_gates_that_are_held_open_are_no_fault() -> None:
     assert "look the same" not in judge(table).reason
     table.attrs.pop("gated")
     assert "look the same" in judge(table).reason
+
+
+def test_whoever_asks_for_an_outlook_hears_of_time() -> None:
+    """The same words as beside it."""
+    job = make_job(*WALKS, "model=rnn", "model.width=4", "init=normal", "init.std=0.05", "seeds=2")
+    probe = probe_job(job)
+    assert probe.recurrence is not None
+    sentence = probe.recurrence.sentences()[0].partition(": ")[2].partition(";")[0]
+    assert re.fullmatch("the gradient vanishes by a factor of .* over 4 steps", sentence)
+    for found in (_look(job), vars(_screen(job))):
+        assert found["outlook"] == "hard to train"
+        assert f"over time {sentence}, so that what is more than 2 steps back hardly counts" in found["reason"]
 
 
 def test_the_figure_shows_the_table() -> None:
