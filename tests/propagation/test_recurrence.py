@@ -190,15 +190,11 @@ def test_gates_that_are_held_open_are_no_fault() -> None:
 
 
 def test_whoever_asks_for_an_outlook_hears_of_time() -> None:
-    """The same words as beside it."""
     job = make_job(*WALKS, "model=rnn", "model.width=4", "init=normal", "init.std=0.05", "seeds=2")
-    probe = probe_job(job)
-    assert probe.recurrence is not None
-    sentence = probe.recurrence.sentences()[0].partition(": ")[2].partition(";")[0]
-    assert re.fullmatch("the gradient vanishes by a factor of .* over 4 steps", sentence)
+    words = "; over time the gradient vanishes by a factor of .* over 4 steps, so that what is more than 2 steps back"
     for found in (_look(job), vars(_screen(job))):
         assert found["outlook"] == "hard to train"
-        assert f"over time {sentence}, so that what is more than 2 steps back hardly counts" in found["reason"]
+        assert re.search(words, found["reason"])
 
 
 def test_the_figure_shows_the_table() -> None:
