@@ -116,7 +116,7 @@ def _few_steps(study: Study, job: str, members: pd.DataFrame) -> str:
         return ""
     whole, rest = divmod(rows, min(size, rows))
     steps = int(members["epochs"].max()) * (whole + (rest > 1))  # a single row that remains is no step
-    return f"it was trained for {counted(steps, 'step')} only" if 0 < steps < FEW_STEPS else ""
+    return f"training took {counted(steps, 'step')} only" if 0 < steps < FEW_STEPS else ""
 
 
 def baseline_lines(study: Study) -> list[str]:

@@ -45,9 +45,9 @@ def test_what_learned_at_another_rate_is_not_said_to_have_learned_nothing() -> N
 @pytest.mark.parametrize(
     ("outlook", "rows", "lines"),
     [
-        ("trainable", 2112, ["he learned nothing: it was trained for 99 steps only."]),
+        ("trainable", 2112, ["he learned nothing: training took 99 steps only."]),
         ("trainable", 2114, []),
-        ("hard to train", 2112, ["he learned nothing: signals die out; it was trained for 99 steps only."]),
+        ("hard to train", 2112, ["he learned nothing: signals die out; training took 99 steps only."]),
         ("hard to train", 2114, ["he learned nothing: signals die out."]),
         ("not trainable", 2112, ["he learned nothing: signals die out."]),  # nor would it in more
         (None, 2112, []),
