@@ -72,7 +72,7 @@ def _look(job: Job) -> dict[str, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InitializationWarning)  # given where the members were built to train
             probe = probe_job(job.with_seeds(job.seeds[:SEEDS]))
-            verdict = judge(probe.signal)
+            verdict = judge(probe.signal, probe.lags)
     except Exception:  # whatever cannot be looked at has trained all the same
         return {}
     blame = "" if probe.first_loss is None else probe.first_loss.blame

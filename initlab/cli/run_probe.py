@@ -84,7 +84,7 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
             faults.append((job, error))
             continue
         (job.folder / "error.txt").unlink(missing_ok=True)
-        probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal))
+        probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal, probe.lags))
         _write_tables(probed)
         heading = f"{probed.label}, {len(job.seeds)} seeds"
         console.print(layer_table(heading, probe.signal, width=console.width, all_in=all_in))

@@ -214,7 +214,7 @@ def _screen(job: Job) -> ScreenedJob:
             probe = probe_job(job.with_seeds(range(job.config.seed, job.config.seed + SCREENING_SEEDS)))
     except Exception as error:  # whatever its network or initializer brings about, training says, too
         return ScreenedJob(job, "not measured", first_line(error), math.inf)
-    verdict, start = judge(probe.signal), probe.first_loss
+    verdict, start = judge(probe.signal, probe.lags), probe.first_loss
     reason = f"{verdict.reason}; {start}" if start is not None and start.far else verdict.reason
     return ScreenedJob(job, verdict.outlook, reason, unevenness(probe.signal))
 

@@ -138,6 +138,20 @@ NAMED_AFTER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
 )
 
 
+def unset_value(key: str, config: Mapping[str, Any]) -> Any:
+    """What a key that a resolved configuration leaves out has there; None where it has no such key.
+
+    Args:
+        key: With dots, as `model.norm`.
+        config: The configuration with dotted keys, as `flat_config` makes it.
+    """
+    for (group, choice, value), unset in UNSET_OF.items():
+        name = key.removeprefix(f"{group}.")
+        if name != key and name in unset and config.get(f"{group}.{choice}") == value:
+            return unset[name]
+    return UNSET.get(key)
+
+
 def job_name(overrides: Sequence[str]) -> str:
     """Name a job's folder after overrides: readable, the same for the same command, never too long.
 

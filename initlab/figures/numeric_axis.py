@@ -1,5 +1,6 @@
 """Test score against a swept number, such as depth, a line a candidate."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ from initlab.results.numeric_axes import NumericAxis
 from initlab.tables.schema import METRICS
 
 MOST_ACROSS = 4  # panels, of a grid of factors
+CROSS, WIDER = 7.0, 5.0  # the size of a cross, and by how much one below it is larger
 MOST_TICKS = 8  # values that all stand at the axis
 WIDE = 20.0  # the greatest value over the least, from which on the axis is logarithmic
 
@@ -69,6 +71,7 @@ def score_along_axis(found: NumericAxis, looks: Mapping[str, Look] | None = None
 def _draw(panel: Axes, found: NumericAxis, name: str, looks: Mapping[str, Look]) -> None:
     """One panel."""
     points = found.points[found.points["panel"] == name]
+    crosses: Counter[tuple[float, float]] = Counter()
     for line, rows in points.groupby("line", sort=False):
         look = looks.get(str(line), OTHERS)
         values, scores = rows["value"].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
@@ -77,7 +80,11 @@ def _draw(panel: Axes, found: NumericAxis, name: str, looks: Mapping[str, Look])
         panel.fill_between(values, low, high, color=look.color, alpha=0.16, linewidth=0)
         lost = (rows["diverged"] > 0).to_numpy()
         heights = np.where(np.isfinite(scores), scores, 0.0)
-        panel.plot(values[lost], heights[lost], "x", color=look.color, markersize=7)
+        for place in zip(values[lost].tolist(), heights[lost].round(2).tolist(), strict=True):
+            # Where several lines have one, those below are larger, so that each is seen.
+            size, below = CROSS + WIDER * crosses[place], 3 - 0.01 * crosses[place]
+            panel.plot(*place, "x", color=look.color, markersize=size, markeredgewidth=1.5, zorder=below)
+            crosses[place] += 1
     values = found.points["value"].to_numpy(np.float64)
     if values.min() > 0 and values.max() / values.min() >= WIDE:
         panel.set_xscale("log")

@@ -1,7 +1,6 @@
 """Recurrent networks: cells that read a sequence step by step."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +28,7 @@ class GateLinear(nn.Linear):
     def __init__(self, in_features: int, width: int, gates: str, bias: bool, *, recurrent: bool) -> None:
         super().__init__(in_features, max(1, len(gates)) * width, bias)
         self.gates, self.recurrent = gates, recurrent
+        self.steps_first = not recurrent  # for whoever looks at it, where a batch has as many rows as steps
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
 
@@ -133,35 +133,40 @@ class RecurrentNetwork(nn.Module):
     Args:
         input_shape: Shape of one sample: (steps, features), or (steps,) for tokens.
         out_features: How many numbers it answers with: a logit a class, or an output a target.
-        build: From the number of features that a cell reads to the cell.
         vocabulary: How many kinds of tokens there are; None: each step is a vector of numbers.
         every_step: Whether it answers at each step, or after the last alone.
         width: Units of each cell.
         depth: Number of cells, one upon the other.
-        bias: Whether the logits have biases.
+        bias: Whether the linear maps have biases.
 
     Input shape (batch, steps, features), or (batch, steps) for tokens; output shape (batch, out_features), or (batch,
     steps, out_features).
+
+    Raises:
+        UserError: a size is below 1; or, as a RefusedError, the samples are no sequences.
     """
 
     def __init__(
         self,
         input_shape: tuple[int, ...],
         out_features: int,
-        build: Callable[[int], Cell],
         *,
-        vocabulary: int | None,
-        every_step: bool,
-        width: int,
-        depth: int,
-        bias: bool,
+        vocabulary: int | None = None,
+        every_step: bool = False,
+        width: int = 64,
+        depth: int = 1,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         check_sizes(width=width, depth=depth)
         features = _features(input_shape, vocabulary, model=type(self).__name__.lower())
         self.vocabulary, self.every_step = vocabulary, every_step
-        self.cells = nn.ModuleList(build(entering) for entering in [features, *[width] * (depth - 1)])
+        self.cells = nn.ModuleList(self.cell(entering, width, bias) for entering in [features, *[width] * (depth - 1)])
         self.output = nn.Linear(width, out_features, bias)
+
+    @abstractmethod
+    def cell(self, features: int, width: int, bias: bool) -> Cell:
+        """A layer that reads so many numbers at each step."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the logits."""
@@ -187,16 +192,13 @@ class RNN(RecurrentNetwork):
 
     Args:
         input_shape: Shape of one sample: (steps, features), or (steps,) for tokens.
-        out_features: How many numbers it answers with: a logit a class, or an output a target.
+        out_features: How many numbers it answers with.
         activation: The nonlinearity of each cell; torch's is tanh or ReLU.
         vocabulary: How many kinds of tokens there are; None: each step is a vector of numbers.
         every_step: Whether it answers at each step, or after the last alone.
         width: Units of each cell.
         depth: Number of cells, one upon the other.
         bias: Whether the linear maps have biases.
-
-    Raises:
-        UserError: a size is below 1; or, as a RefusedError, the samples are no sequences.
     """
 
     def __init__(
@@ -211,10 +213,10 @@ class RNN(RecurrentNetwork):
         depth: int = 1,
         bias: bool = True,
     ) -> None:
+        self._activation = activation  # which `cell` needs
         super().__init__(
             input_shape,
             out_features,
-            lambda features: PlainCell(features, width, activation, bias),
             vocabulary=vocabulary,
             every_step=every_step,
             width=width,
@@ -222,58 +224,25 @@ class RNN(RecurrentNetwork):
             bias=bias,
         )
 
-
-class GatedNetwork(RecurrentNetwork):
-    """A network of cells whose nonlinearities, σ and tanh, are part of what they are: it takes no activation.
-
-    Args:
-        input_shape: Shape of one sample: (steps, features), or (steps,) for tokens.
-        out_features: How many numbers it answers with: a logit a class, or an output a target.
-        vocabulary: How many kinds of tokens there are; None: each step is a vector of numbers.
-        every_step: Whether it answers at each step, or after the last alone.
-        width: Units of each cell.
-        depth: Number of cells, one upon the other.
-        bias: Whether the linear maps have biases.
-
-    Raises:
-        UserError: a size is below 1; or, as a RefusedError, the samples are no sequences.
-    """
-
-    CELL: ClassVar[type[LSTMCell] | type[GRUCell]]
-
-    def __init__(
-        self,
-        input_shape: tuple[int, ...],
-        out_features: int,
-        *,
-        vocabulary: int | None = None,
-        every_step: bool = False,
-        width: int = 64,
-        depth: int = 1,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            input_shape,
-            out_features,
-            lambda features: self.CELL(features, width, bias),
-            vocabulary=vocabulary,
-            every_step=every_step,
-            width=width,
-            depth=depth,
-            bias=bias,
-        )
+    def cell(self, features: int, width: int, bias: bool) -> PlainCell:
+        """A layer of it."""
+        return PlainCell(features, width, self._activation, bias)
 
 
-class LSTM(GatedNetwork):
-    """A network of cells with a memory and three gates; `GatedNetwork` has its arguments."""
+class LSTM(RecurrentNetwork):
+    """A network of cells with a memory and three gates; `RecurrentNetwork` has its arguments."""
 
-    CELL = LSTMCell
+    def cell(self, features: int, width: int, bias: bool) -> LSTMCell:
+        """A layer of it."""
+        return LSTMCell(features, width, bias)
 
 
-class GRU(GatedNetwork):
-    """A network of cells with two gates; `GatedNetwork` has its arguments."""
+class GRU(RecurrentNetwork):
+    """A network of cells with two gates; `RecurrentNetwork` has its arguments."""
 
-    CELL = GRUCell
+    def cell(self, features: int, width: int, bias: bool) -> GRUCell:
+        """A layer of it."""
+        return GRUCell(features, width, bias)
 
 
 def _features(shape: tuple[int, ...], vocabulary: int | None, *, model: str) -> int:

@@ -39,7 +39,7 @@ def histograms(networks: Stack, layout: Layout, batch: Batch) -> pd.DataFrame:
     def look(site: Site, _module: nn.Module, signal: Tensor) -> Tensor:
         if site in places:
             number, layer = places[site]
-            values = signal.detach()[:MOST_ROWS].flatten().double().cpu().numpy()
+            values = layer.rows_first(signal.detach())[:MOST_ROWS].flatten().double().cpu().numpy()
             values = values[np.isfinite(values)]
             if not len(values):
                 return signal

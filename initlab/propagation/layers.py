@@ -56,6 +56,8 @@ class Layer:
         shape: Shape of the pre-activation, rows first.
         output_shape: Shape of the layer's own output, which pooling before the nonlinearity makes smaller.
         dtype: Data type of the layer's own output.
+        rows: How many rows the batch has.
+        steps_first: Whether the layer says of itself that steps come before rows in what it gives.
         saturates_below: The slope of the nonlinearity under which a pre-activation counts as saturated; None where none
             follows, or it is one that never saturates.
     """
@@ -69,6 +71,8 @@ class Layer:
     shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     dtype: torch.dtype
+    rows: int
+    steps_first: bool = False
     saturates_below: float | None = None
 
     @property
@@ -79,7 +83,21 @@ class Layer:
     @property
     def entries(self) -> int:
         """How many numbers a row of the layer's own output has."""
-        return prod(self.output_shape[1:])
+        shape = self.output_shape
+        return prod(shape[:1] + shape[2:] if self._steps_come_first(shape) else shape[1:])
+
+    def rows_first(self, signal: Tensor) -> Tensor:
+        """The signal at one of its sites with the batch's rows as the first dimension."""
+        return signal.transpose(0, 1) if self._steps_come_first(tuple(signal.shape)) else signal
+
+    def _steps_come_first(self, shape: tuple[int, ...]) -> bool:
+        """Whether rows are the second dimension, as recurrent networks like them to be.
+
+        Shapes tell but where there are as many steps as rows; there the layer's own word counts.
+        """
+        if self.channels_first or len(shape) < 3 or shape[1] != self.rows:
+            return False
+        return shape[0] != self.rows or self.steps_first
 
 
 @dataclass(frozen=True)
@@ -171,7 +189,7 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
         if matrix and name not in known and not _in_known(model, name):
             kind = type(model.get_submodule(name.rpartition(".")[0])).__name__
             unseen[name] = why_not_filled(parameter) or f"initlab does not know what {kind} does with it"
-    layers = tuple(_layers_of(events, weights, model))
+    layers = tuple(_layers_of(events, weights, model, rows=len(batch)))
     if not layers:
         raise UserError(
             f"no layer of {type(model).__name__} is called as a module of its own, so that none can be looked at"
@@ -186,7 +204,9 @@ def _in_known(model: nn.Module, name: str) -> bool:
     return ours or is_norm(module) or ".parametrizations." in f".{name}"
 
 
-def _layers_of(events: list[_Event], weights: Mapping[str, str | None], model: nn.Module) -> Iterator[Layer]:
+def _layers_of(
+    events: list[_Event], weights: Mapping[str, str | None], model: nn.Module, *, rows: int
+) -> Iterator[Layer]:
     places = [place for place, event in enumerate(events) if event.is_layer]
     for place, following in pairwise([*places, None]):
         assert place is not None
@@ -199,16 +219,19 @@ def _layers_of(events: list[_Event], weights: Mapping[str, str | None], model: n
         else:
             before, shown = output, event.leaving
             after = None
+        module = model.get_submodule(event.name)
         yield Layer(
             name=event.name if event.call == 1 else f"{event.name}#{event.call}",
             weight=weights[event.name],
             before=before,
             after=after,
             output=output,
-            channels_first=isinstance(model.get_submodule(event.name), _ConvNd),
+            channels_first=isinstance(module, _ConvNd),
             shape=tuple(shown.shape),
             output_shape=tuple(event.leaving.shape),
             dtype=event.leaving.dtype,
+            rows=rows,
+            steps_first=getattr(module, "steps_first", False),
             saturates_below=saturation_limit(model.get_submodule(bends[0].name)) if bends else None,
         )
 

@@ -145,7 +145,7 @@ def _measure_member(
 
     weight_gradients, (*gradients, at_output), found = differentiate(forward, parameters, probes)
     backward = [
-        _of_gradient(gradient, layer.weight, parameters, weight_gradients)
+        _of_gradient(layer.rows_first(gradient), layer.weight, parameters, weight_gradients)
         for layer, gradient in zip(layout.layers, gradients, strict=True)
     ]
     seen = _of_rows(OUTPUT_GRADIENT, at_output)
@@ -241,10 +241,10 @@ class _Watcher:
         """
         if site in self._after:
             place, layer = self._after[site]
-            self._rows[place] |= _of_output(layer, signal.detach())
+            self._rows[place] |= _of_output(layer, layer.rows_first(signal.detach()))
         if site in self._before:
             place, layer = self._before[site]
-            self._rows[place] |= _of_preactivation(layer, module, signal.detach(), self._slopes)
+            self._rows[place] |= _of_preactivation(layer, module, layer.rows_first(signal.detach()), self._slopes)
         return signal + self._probes[self._output[site]] if site in self._output else signal
 
     def stacked(self) -> dict[str, Tensor]:

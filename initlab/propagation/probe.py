@@ -171,6 +171,11 @@ class Probe:
     recurrence: Recurrence | None = None
 
     @property
+    def lags(self) -> pd.DataFrame | None:
+        """Gradients against time; None where none of the weights acts on a state."""
+        return None if self.recurrence is None else self.recurrence.lags
+
+    @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Its tables by their names in `tables.schema.TABLES`; of those that only some networks have, what there is."""
         some = {"blocks": self.blocks}
@@ -223,6 +228,7 @@ def _probe_signal(
     table = signal_table(layout, [snapshot], seeds, first_seed=seeds[0])
     slots = find_slots(networks.template)
     table.attrs["recurrent"] = [slot.layer_name for slot in slots if slot.stored.recurrent]
+    table.attrs["looked_up"] = [slot.layer_name for slot in slots if slot.stored.one_hot]
     table.attrs["gated"] = [slot.layer_name for slot in slots if slot.stored.gates]
     return table, layout, found
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from initlab.base.randomness import stream
@@ -21,9 +22,11 @@ from initlab.modules.measuring import measuring
 from initlab.modules.stack import Stack, State
 from initlab.propagation.layers import Layout
 from initlab.propagation.measure import output_numbers
+from initlab.theory.mean_field import DEPTH_SCALES
 
 MOST_TOGETHER: Final = 16  # networks
 STEADY: Final = 2.0  # a factor over all steps up to which the gradient counts as kept
+LARGE: Final = math.exp(DEPTH_SCALES / 2)  # one from which on it is lost: in mean squares, that of the expected depth
 
 
 @dataclass(frozen=True)
@@ -172,24 +175,64 @@ def _adding(model: nn.Module, added: Mapping[str, list[Tensor]]) -> Iterator[Non
         yield
 
 
+@dataclass(frozen=True)
+class OverTime:
+    """How the gradient by a state changes with how many steps before the last output the state is.
+
+    Attributes:
+        lags: Numbers of steps, ascending.
+        sizes: Norms of the gradient, geometric means over the networks in which there is any; NaN where there is none.
+    """
+
+    lags: NDArray[np.int64]
+    sizes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> "OverTime":
+        """From the rows of `tables.schema.LAGS` of one weight."""
+        positive = table["gradient"].where(table["gradient"] > 0)
+        logarithms = positive.astype(float).map(np.log).groupby(table["lag"]).mean()  # in ascending order of the lags
+        return cls(logarithms.index.to_numpy(np.int64), np.exp(logarithms.to_numpy(np.float64)))
+
+    @property
+    def arrives(self) -> bool:
+        """Whether any gradient gets back over a single step."""
+        return not np.isnan(self.sizes[0])
+
+    @property
+    def factor(self) -> float:
+        """The gradient by the farthest state over that by the nearest; 0 where nothing arrives, infinite if it is."""
+        if np.isposinf(self.sizes).any():
+            return math.inf
+        return float(self.sizes[-1] / self.sizes[0]) if np.isfinite(self.sizes[[0, -1]]).all() else 0.0
+
+    @property
+    def reach(self) -> int:
+        """How many steps back the gradient is not yet lost."""
+        kept = self.sizes >= self.sizes[0] / LARGE  # false of NaN
+        return int(self.lags[kept].max(initial=0))
+
+    def __str__(self) -> str:
+        lags, steps = self.lags, int(self.lags[-1] - self.lags[0])
+        if np.isposinf(self.sizes).any():
+            return f"the gradient explodes: it is no finite number {lags[np.isposinf(self.sizes)][0]} steps back"
+        if not self.arrives:
+            return "no gradient gets back over a single step"
+        if not np.isfinite(self.sizes[-1]):
+            return (
+                f"the gradient gets back over {lags[np.isfinite(self.sizes)][-1]} of {lags[-1]} steps, and no further"
+            )
+        if 1 / STEADY <= self.factor <= STEADY:
+            return f"the gradient keeps its size over {steps} steps"
+        verb, by = ("vanishes", 1 / self.factor) if self.factor < 1 else ("explodes", self.factor)
+        many = f"{by:.3g}" if by < 1000 else f"{by:.0e}"
+        return f"the gradient {verb} by a factor of {many} over {steps} steps"
+
+
 def _on_gradient(table: pd.DataFrame | None) -> str:
     if table is None:
         return "the gradient against time is not measured, as no call of it for several steps is seen"
-    positive = table["gradient"].where(table["gradient"] > 0)
-    logarithms = positive.astype(float).map(np.log).groupby(table["lag"]).mean()  # in ascending order of the lags
-    lags, sizes = logarithms.index.to_numpy(), np.exp(logarithms.to_numpy(np.float64))
-    longest, shortest = float(sizes[-1]), float(sizes[0])
-    steps = int(lags[-1] - lags[0])
-    if not np.isfinite(shortest):
-        return "no gradient gets back over a single step"
-    if not np.isfinite(longest):
-        return f"the gradient gets back over {lags[np.isfinite(sizes)][-1]} of {lags[-1]} steps, and no further"
-    factor = longest / shortest
-    if 1 / STEADY <= factor <= STEADY:
-        return f"the gradient keeps its size over {steps} steps"
-    verb, by = ("vanishes", 1 / factor) if factor < 1 else ("explodes", factor)
-    many = f"{by:.3g}" if by < 1000 else f"{by:.0e}"
-    return f"the gradient {verb} by a factor of {many} over {steps} steps"
+    return str(OverTime.of(table))
 
 
 def _on_eigenvalues(table: pd.DataFrame) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from initlab.base.wording import counted
+from initlab.propagation.recurrence import LARGE, OverTime
 from initlab.theory.mean_field import DEPTH_SCALES
 
 Outlook = Literal["trainable", "hard to train", "not trainable"]
@@ -35,12 +37,17 @@ class Verdict:
         return f"{self.outlook}: {self.reason}"
 
 
-def judge(signal: pd.DataFrame) -> Verdict:
+def judge(signal: pd.DataFrame, lags: pd.DataFrame | None = None) -> Verdict:
     """Say from a signal table whether the networks can be trained.
 
     A layer that acts on a state counts once, whatever the number of steps: its gradient is that of all steps together.
     Sizes are mean squares; over members their geometric mean counts, of those that are not zero. The size of a
-    gradient is taken over a whole row, so that layers of different widths compare.
+    gradient is taken over a whole row, so that layers of different widths compare. An embedding counts where it is
+    asked whether a gradient arrives, but speaks against nothing where sizes are compared: its vectors are looked up and
+    multiply nothing, so that small ones, before a norm, get large gradients, and train as well as others.
+
+    A gradient that vanishes or explodes over time makes a network hard to train, never untrainable: what it has read
+    last is learned all the same.
 
     Example:
         >>> import torch, initlab
@@ -53,8 +60,9 @@ def judge(signal: pd.DataFrame) -> Verdict:
 
     Args:
         signal: One row a member and layer, with the columns of `tables.schema.SIGNAL`; of one job, before any training.
-            `signal.attrs["recurrent"]` names the layers that act on a state, `signal.attrs["gated"]` those of gates, if
-            there are any.
+            `signal.attrs["recurrent"]` names the layers that act on a state, `signal.attrs["gated"]` those of gates,
+            `signal.attrs["looked_up"]` embeddings, if there are any.
+        lags: Its gradients against time, with the columns of `tables.schema.LAGS`; None: they are not known.
     """
     signal = _steps_as_one(signal)
     layers = _over_members(signal)
@@ -80,7 +88,7 @@ def judge(signal: pd.DataFrame) -> Verdict:
                 "trainable", f"{names[gate]} starts at zero and moves first; the gradient gets past it once it has"
             )
         return Verdict("not trainable", f"no gradient gets past {names[gate]} on its way back to the input")
-    return _judge_sizes(signal, hidden[hidden["gradient"] > 0])
+    return _judge_sizes(signal, hidden[hidden["gradient"] > 0], _over_time(layers, lags))
 
 
 def unevenness(signal: pd.DataFrame) -> float:
@@ -92,12 +100,17 @@ def unevenness(signal: pd.DataFrame) -> float:
     Returns:
         0 where both keep their mean squares; infinite where one gets lost.
     """
-    layers = _over_members(_steps_as_one(signal))
+    signal = _steps_as_one(signal)
+    layers = _over_members(signal)
     hidden = layers.iloc[:-1] if len(layers) > 1 else layers
-    ends = hidden[["gradient", "pre_second_moment"]].iloc[[0, -1]].to_numpy(np.float64)
-    if not (np.isfinite(ends) & (ends > 0)).all():
-        return math.inf
-    return float(np.abs(np.log(ends[0] / ends[1])).sum())
+    gradient, size = _chain(hidden, signal)["gradient"], _multiplied(hidden, signal)["pre_second_moment"]
+    return _change(gradient) + _change(size)
+
+
+def _change(sizes: pd.Series) -> float:
+    """The logarithm of the factor between the ends, without its sign; infinite where one is lost."""
+    ends = sizes.iloc[[0, -1]].to_numpy(np.float64)
+    return float(abs(np.log(ends[0] / ends[1]))) if (np.isfinite(ends) & (ends > 0)).all() else math.inf
 
 
 def _steps_as_one(signal: pd.DataFrame) -> pd.DataFrame:
@@ -125,14 +138,58 @@ def _steps_as_one(signal: pd.DataFrame) -> pd.DataFrame:
         [{name: together(part[name]) for name in signal} for _, part in steps.groupby(["member", "layer"], sort=False)]
     )
     whole = pd.concat([signal[~stepwise], folded], ignore_index=True).sort_values(["member", "position"])
+    whole.attrs = signal.attrs
     gated = whole["layer"].isin(signal.attrs.get("gated", ()))
     return whole.assign(**{name: whole[name].astype(float).mask(gated) for name in ("correlation", "saturated")})
 
 
-def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
+def _multiplied(hidden: pd.DataFrame, signal: pd.DataFrame) -> pd.DataFrame:
+    """The layers that multiply what they get, unless all are embeddings."""
+    looked_up = hidden["layer"].str.partition("#")[0].isin(signal.attrs.get("looked_up", ()))
+    return hidden if looked_up.all() else hidden[~looked_up]
+
+
+def _chain(hidden: pd.DataFrame, signal: pd.DataFrame) -> pd.DataFrame:
+    """The layers along which the gradient is followed, from where it arrives.
+
+    Behind an embedding it arrives by the skips, and in the first layer that multiplies. A norm makes the gradient of
+    small embeddings large, and that of a branch is small where the branch is: the one that differs less counts.
+    """
+    multiplied = _multiplied(hidden, signal)
+    before = hidden[hidden["position"] < multiplied["position"].iloc[0]]
+    by_skips = pd.concat([before.tail(1), multiplied])
+    return multiplied if _change(multiplied["gradient"]) <= _change(by_skips["gradient"]) else by_skips
+
+
+def _over_time(layers: pd.DataFrame, lags: pd.DataFrame | None) -> str:
+    """What speaks against a network in its gradients against time; empty if nothing does.
+
+    Of several recurrent weights the worst is told. One that starts at zero passes nothing on until it has moved, as it
+    does in the first step.
+    """
+    if lags is None or lags.empty:
+        return ""
+    closed = set(layers.loc[layers["weight_norm"] == 0, "layer"])
+    found = {
+        str(name): OverTime.of(table)
+        for name, table in lags.groupby("weight", sort=False)
+        if str(name).rpartition(".")[0] not in closed
+    }
+    badness = {name: math.inf if one.factor == 0 else abs(math.log(one.factor)) for name, one in found.items()}
+    worst = max(badness, key=lambda name: badness[name], default=None)
+    if worst is None or badness[worst] <= math.log(LARGE):
+        return ""
+    one, where = found[worst], f" by the state of {worst.rpartition('.')[0]}" if len(found) > 1 else ""
+    lost = f", so that what is more than {counted(one.reach, 'step')} back hardly counts" if one.factor < 1 else ""
+    return f"over time{where} {one}{lost if one.arrives else ''}"
+
+
+def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame, over_time: str) -> Verdict:
     """The same where a gradient reaches the input, from the hidden layers that get one."""
-    gradient, size = (hidden[name].to_numpy(np.float64) for name in ("gradient", "pre_second_moment"))
-    steps = max(len(hidden) - 1, 1)
+    chain = _chain(hidden, signal)
+    gradient = chain["gradient"].to_numpy(np.float64)
+    size = _multiplied(hidden, signal)["pre_second_moment"].to_numpy(np.float64)
+    steps = max(len(chain) - 1, 1)
     outlook: Outlook = "trainable"
     reasons: list[str] = []
     total = float(gradient[0] / gradient[-1])  # on its way back, from the last hidden layer to the first
@@ -142,8 +199,9 @@ def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
         reach = DEPTH_SCALES / abs(math.log(rate))
         if steps > reach:
             outlook = "not trainable" if max(total, 1 / total) > 1 / LOST else "hard to train"
-            reasons.append(f"the first layer gets {total:.1g} of it; expected trainable depth ≈ {reach:.0f}")
-    elif len(hidden) > 1:
+            first = "the first layer" if chain["position"].iloc[0] == 1 else chain["layer"].iloc[0]
+            reasons.append(f"{first} gets {total:.1g} of it; expected trainable depth ≈ {reach:.0f}")
+    elif len(chain) > 1:
         reasons.append("the gradient keeps its size")
     swell = float(size[-1] / size[0]) if size[0] > 0 and size[-1] > 0 else 1.0
     growth = swell ** (1 / steps)
@@ -154,10 +212,11 @@ def _judge_sizes(signal: pd.DataFrame, hidden: pd.DataFrame) -> Verdict:
     doubts = _doubts(signal, hidden)
     if _without_start(signal) > MANY:
         outlook = "not trainable"
-    if outlook == "trainable" and (doubts or max(swell, 1 / swell) > 1 / LOST):
+    if outlook == "trainable" and (doubts or over_time or max(swell, 1 / swell) > 1 / LOST):
         outlook = "hard to train"
     sentence = ", ".join([*reasons, *doubts]) or "signal and gradient arrive"
-    return Verdict(outlook, f"{sentence} (mean squares)" if "×" in sentence else sentence)
+    sizes = f"{sentence} (mean squares)" if "×" in sentence else sentence
+    return Verdict(outlook, f"{sizes}; {over_time}" if over_time else sizes)
 
 
 def _doubts(signal: pd.DataFrame, hidden: pd.DataFrame) -> list[str]:

@@ -1,6 +1,6 @@
 """What a reader should know before believing the answer, and how the numbers were made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -18,6 +18,17 @@ from initlab.tables.schema import METRICS
 DRAW_NOTHING: Final = frozenset(
     {"constant", "identity", "ones", "pretrained", "sinusoidal", "weight_selection", "zero_hadamard"}
 )
+
+
+def draw_weights(analysis: Analysis, jobs: Iterable[object]) -> bool:
+    """Whether the weights of any of some jobs depend on the seed.
+
+    Args:
+        analysis: As `analyse` returns it.
+        jobs: Their names.
+    """
+    configs = (analysis.study.configs.get(str(job), {}) for job in jobs)
+    return not {str(config.get("init.name")) for config in configs} <= DRAW_NOTHING
 
 
 def remarks(analysis: Analysis) -> list[str]:
@@ -164,6 +175,7 @@ def method(analysis: Analysis) -> Sequence[str]:
         f"Each candidate has the learning rate ({RATE}) with the highest mean validation score; what is reported and "
         "compared are its test scores."
     ]
+    weights = "the weights, " if draw_weights(analysis, analysis.jobs.index) else ""
     by_row = bool((analysis.candidates["covers"] != "seeds").any())
     if by_row:
         intervals = (
@@ -176,7 +188,7 @@ def method(analysis: Analysis) -> Sequence[str]:
     else:
         intervals = "are over seeds alone, since results by row were not kept: they hold for these very test rows."
     return [
-        "Means are over seeds and test rows, of the networks that did not diverge. A seed draws the weights, the order "
+        f"Means are over seeds and test rows, of the networks that did not diverge. A seed draws {weights}the order "
         "of the data, and the split, where a data set has no official test rows.",
         f"{percent(analysis.level)} intervals of mean scores and of differences {intervals}",
         "Of median and interquartile mean: bootstrap over seeds, and so for losses; of shares: Clopper and Pearson's.",

@@ -17,6 +17,7 @@ from initlab.base.wording import (
     settled,
     shortest,
 )
+from initlab.reporting.remarks import draw_weights
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.baseline import baseline_name, baseline_under, learned_candidates
 from initlab.results.candidates import CONDITION
@@ -32,7 +33,7 @@ MOST_CONDITIONS = 12  # that get a sentence of their own
 # What the intervals of a candidate hold for, by its column `covers`.
 COVERS: Mapping[str, str] = MappingProxyType(
     {
-        "splits": "Intervals{where} are for other seeds, splits and rows: a seed draws weights, order and split.",
+        "splits": "Intervals{where} are for other seeds, splits and rows: a seed draws {drawn}order and split.",
         "rows": "Intervals{where} are for other seeds and other test rows; the training rows stay.",
         "seeds": "Intervals{where} are for other seeds on these very test rows, whose results were not kept by row.",
     }
@@ -178,7 +179,8 @@ def coverage_words(analysis: Analysis) -> str:
         shares = rows["share_of_rows"].dropna()
         share = f" Of the variance of a mean, rows make {shares.median():.0%}" if len(shares) else ""
         share += ", seeds the rest." if len(shares) == 1 else " (median), seeds the rest." if share else ""
-        sentences.append(f"{COVERS[str(covers)].format(where=of_these)}{share.replace('%', ' %')}")
+        drawn = "weights, " if draw_weights(analysis, rows["job"]) else ""
+        sentences.append(f"{COVERS[str(covers)].format(where=of_these, drawn=drawn)}{share.replace('%', ' %')}")
     return " ".join(sentences)
 
 

@@ -5,13 +5,14 @@ from typing import Literal
 
 import pandas as pd
 
-from initlab.base.wording import interval_text, listed
+from initlab.base.wording import counted, interval_text, listed
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.confidence import MARGIN
 from initlab.results.differences import RATE
 from initlab.results.study import Study
 
 Split = Literal["test", "val"]
+FEW_STEPS = 100  # of an optimizer, in which hardly any network gets under way
 LEARNED = 0.05  # the share of the way from the baseline to a perfect score that counts as having learned
 
 
@@ -83,7 +84,8 @@ def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
 def failure_lines(study: Study) -> list[str]:
     """Why networks that learned nothing did not, a line a reason: what the probe said of them before training.
 
-    What learned at another learning rate has learned: nobody is surprised that it does not at the wrong one.
+    What learned at another learning rate has learned: nobody is surprised that it does not at the wrong one. Where a
+    probe finds little against the networks, and they took only a few steps, it is the steps.
     """
     found: dict[str, dict[str, str]] = {}  # by the reason, what the jobs are but for their rates, and are called
     learned: set[str] = set()
@@ -92,13 +94,29 @@ def failure_lines(study: Study) -> list[str]:
         but_for_rate = str(study.differing.loc[str(job)].drop(RATE, errors="ignore").to_dict())
         if not learned_nothing(rows, metadata.get("baseline")):
             learned.add(but_for_rate)
-        elif metadata.get("outlook") in ("not trainable", "hard to train"):
-            found.setdefault(str(metadata.get("reason")), {})[but_for_rate] = study.label(str(job), without=[RATE])
+            continue
+        outlook, reason = metadata.get("outlook"), metadata.get("reason")
+        why = [str(reason)] if outlook in ("not trainable", "hard to train") else []
+        few = _few_steps(study, str(job), rows)
+        if few and outlook in ("trainable", "hard to train"):
+            why.append(few)
+        if why:
+            found.setdefault("; ".join(why), {})[but_for_rate] = study.label(str(job), without=[RATE])
     blamed = {
         reason: list(dict.fromkeys(name for what, name in names.items() if what not in learned))
         for reason, names in found.items()
     }
     return [f"{listed(names)} learned nothing: {reason}." for reason, names in blamed.items() if names]
+
+
+def _few_steps(study: Study, job: str, members: pd.DataFrame) -> str:
+    """That a job's networks took only a few steps, in words; empty where they took more, or it is not known."""
+    rows, size = study.metadata.get(job, {}).get("training_rows"), study.configs.get(job, {}).get("batch_size")
+    if not isinstance(rows, int) or not isinstance(size, int) or (members["status"] == "diverged").any():
+        return ""
+    whole, rest = divmod(rows, min(size, rows))
+    steps = int(members["epochs"].max()) * (whole + (rest > 1))  # a single row that remains is no step
+    return f"training took {counted(steps, 'step')} only" if 0 < steps < FEW_STEPS else ""
 
 
 def baseline_lines(study: Study) -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from initlab.base.wording import shortest
 from initlab.config.files import default_of
-from initlab.config.names import NOT_IDENTITY, UNSET
+from initlab.config.names import NOT_IDENTITY, UNSET, unset_value
 
 # What is compared, each with the names that explain its differences: a data set brings its model and optimizer.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -54,7 +54,7 @@ def differing_keys(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     shown: dict[str, list[Any]] = {}
     for key in [*NAMES, *others]:
         by = NAMES.get(key, _explained_by(key))
-        values = {job: config.get(key, UNSET.get(key)) for job, config in configs.items()}
+        values = {job: config.get(key, unset_value(key, config)) for job, config in configs.items()}
         groups: dict[tuple[Any, ...], set[str]] = {}
         for job, config in configs.items():
             groups.setdefault(tuple(config.get(name) for name in by), set()).add(repr(values[job]))

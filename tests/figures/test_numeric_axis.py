@@ -107,3 +107,20 @@ def test_it_stands_in_the_report() -> None:
 def test_what_is_no_axis_of_numbers(values: tuple[object, ...]) -> None:
     made = [Cell({"init.name": "he", "model.depth": value}, [0.5, 0.6]) for value in values]
     assert numeric_axes(analyse(study_of(*made))) == []
+
+
+def test_crosses_at_one_place_are_all_seen() -> None:
+    """Those drawn below are larger, and stand where the others do."""
+    made = [
+        Cell({"init.name": init, "model.depth": depth}, [np.nan] * 3 if depth == 10 else [0.5, 0.6, 0.7])
+        for init in ("he", "xavier", "zeros")
+        for depth in DEPTHS
+    ]
+    (found,) = numeric_axes(analyse(study_of(*made)))
+    (panel,) = score_along_axis(found).axes
+    crosses = [line for line in panel.get_lines() if line.get_marker() == "x"]
+    assert [tuple(np.asarray(line.get_xydata()).ravel()) for line in crosses] == [(10.0, 0.0)] * 3
+    sizes, orders = ([getattr(line, f"get_{what}")() for line in crosses] for what in ("markersize", "zorder"))
+    assert sizes == sorted(set(sizes))
+    assert orders == sorted(set(orders), reverse=True)
+    assert len({line.get_color() for line in crosses}) == 3

@@ -9,11 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import initlab
+from initlab.activations import Activation
 from initlab.base.errors import RefusedError, UserError
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.config.calls import import_target
 from initlab.jobs.scaling import mup_factors, spectral_factors, wider_heads
 from initlab.jobs.share import Share
+from initlab.models.gpt import GPT
 from initlab.models.transformer import Attention
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep.checks import check_job
@@ -183,6 +186,47 @@ def test_sizes_do_not_depend_on_width_from_64_to_1024(name: str, rate: float) ->
     for steps in (2, 4, 8):
         sizes = [sizes_after(steps, width, name, rate, scaled=True) for width in widths]
         assert np.abs(np.polyfit(np.log(widths), np.log(sizes), 1)[0]).max() < 0.05
+
+
+def changes_of_scores(scaling: str, scale: str, *, base: int = 32) -> float:
+    """By which factor three steps change the scores of a transformer's attention more at 8 times the base width."""
+    tokens, targets = torch.randint(12, (2, 16, 6), generator=torch.Generator().manual_seed(1))
+    activation, settings = Activation("gelu"), {"depth": 1, "heads": 2, "attention_scale": scale}
+
+    def build(width: int) -> GPT:
+        return GPT((6,), 12, activation, vocabulary=12, every_step=True, width=width, **settings)  # type: ignore[arg-type]
+
+    def change(width: int) -> float:
+        model, narrow = build(width), build(base)
+        initlab.initialize(model, "mup", seed=0, base_width=base)
+        factors = mup_factors(model, narrow, optimizer=ADAM) if scaling == "mup" else {}
+        optimizer = torch.optim.Adam(
+            [{"params": [value], "lr": 0.003 * factors.get(name, 1.0)} for name, value in model.named_parameters()]
+        )
+        attention, seen = model.blocks[0].get_submodule("attention"), list[Tensor]()
+
+        def look(_: nn.Module, args: tuple[Any, ...]) -> None:
+            query, key = (attention.get_submodule(name)(args[0]).unflatten(-1, (2, -1)) for name in ("query", "key"))
+            factor = {"mup": 4 * 2 / width, "sqrt": (width / 2) ** -0.5}[scale]  # of heads of width/2; base 16
+            seen.append(factor * torch.einsum("bqhd,bkhd->bhqk", query, key).detach())
+
+        handle = attention.register_forward_pre_hook(look)
+        for _ in range(4):
+            loss = nn.functional.cross_entropy(model(tokens).flatten(0, 1), targets.flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        handle.remove()
+        return float((seen[3] - seen[0]).square().mean().sqrt())
+
+    return change(8 * base) / change(base)
+
+
+def test_scores_of_attention_do_not_grow_with_its_heads() -> None:
+    """Under muP with scores over d; both of the two alone let them grow (Yang et al. 2022, appendix B.1)."""
+    assert changes_of_scores("mup", "mup") < 1
+    assert changes_of_scores("mup", "sqrt") > 1.3
+    assert changes_of_scores("standard", "mup") > 1.3
 
 
 def test_at_the_start_the_readout_shrinks_as_the_root_of_the_width() -> None:

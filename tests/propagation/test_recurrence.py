@@ -1,5 +1,6 @@
 """How far back the gradient reaches, and eigenvalues, against what is known in closed form."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import nn
 import initlab
 from initlab.activations import Activation
 from initlab.cli.apps import probe as main
+from initlab.cli.explain_failures import _look
 from initlab.cli.run_probe import probe_job
+from initlab.cli.run_recommend import _screen
 from initlab.cohort.engines import choose_engine
 from initlab.figures.lags import gradient_by_lag
 from initlab.models.recurrent import LSTM, RNN
@@ -137,7 +140,7 @@ def test_theory_is_silent_and_steps_are_no_depth() -> None:
     assert set(table["no_prediction"]) == {
         "theory is about weights that act once, and these act on a state at every step"
     }
-    assert "layer" in judge(table).reason
+    assert judge(table).reason == "the gradient keeps its size"
     own = table[table["layer"].str.startswith("cells.0.recurrent")]
     assert len(own) == STEPS - 1
     assert float(own["gradient_second_moment"].iloc[0]) == pytest.approx(
@@ -149,6 +152,33 @@ def test_theory_is_silent_and_steps_are_no_depth() -> None:
     assert str(judge(table)) != str(found)
 
 
+@pytest.mark.parametrize("count", [3, STEPS, 14])
+def test_rows_are_found_behind_the_steps(count: int) -> None:
+    """A cell reads all steps at once, steps first: a row there is what one sequence has, whatever the batch."""
+    model, inputs = linear_net(0.9), torch.randn(count, STEPS, 3, dtype=torch.float64)
+    targets = torch.randn(count, 2, dtype=torch.float64)
+    table = initlab.probe_model(model, (inputs, targets), seed=0, loss=nn.MSELoss())
+    kept: list[torch.Tensor] = []
+    handle = model.cells[0].get_submodule("input").register_forward_hook(lambda _m, _a, output: kept.append(output))
+    outputs = model(inputs)
+    handle.remove()
+    (gradient,) = torch.autograd.grad(nn.functional.mse_loss(outputs, targets) * count, kept)
+    of_rows = gradient.transpose(0, 1).flatten(1)
+    products = of_rows @ of_rows.T
+    alike = float((products.sum() - products.trace()) / (count - 1) / products.trace())
+    first = table.iloc[0]
+    assert first["layer"] == "cells.0.input"
+    assert first["entries"] == STEPS * 6
+    assert first["gradient_correlation"] == pytest.approx(alike, rel=1e-9)
+    together = table[table["layer"].str.startswith("cells.0.recurrent")]
+    sizes = {
+        name: float((part["gradient_second_moment"] * part["entries"]).sum())
+        for name, part in {"all steps": table[:1], "but the first": together}.items()
+    }
+    # Sums over 7 and 6 steps, of which the first has the smallest: 0.81 ** 6 of the last.
+    assert sizes["but the first"] / sizes["all steps"] == pytest.approx(1 - 0.81**6 * 0.19 / (1 - 0.81**7), rel=1e-6)
+
+
 def test_gates_that_are_held_open_are_no_fault() -> None:
     """Their biases make pre-activations alike for all inputs; that says nothing of what the network tells apart."""
     model = LSTM((STEPS, 3), 2, width=16)
@@ -157,6 +187,14 @@ def test_gates_that_are_held_open_are_no_fault() -> None:
     assert "look the same" not in judge(table).reason
     table.attrs.pop("gated")
     assert "look the same" in judge(table).reason
+
+
+def test_whoever_asks_for_an_outlook_hears_of_time() -> None:
+    job = make_job(*WALKS, "model=rnn", "model.width=4", "init=normal", "init.std=0.05", "seeds=2")
+    words = "; over time the gradient vanishes by a factor of .* over 4 steps, so that what is more than 2 steps back"
+    for found in (_look(job), vars(_screen(job))):
+        assert found["outlook"] == "hard to train"
+        assert re.search(words, found["reason"])
 
 
 def test_the_figure_shows_the_table() -> None:

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.propagation.verdict import Verdict, judge
+from initlab.activations import Activation
+from initlab.models.gpt import GPT
+from initlab.propagation.verdict import Verdict, judge, unevenness
 from tests.helpers import linear
 from tests.propagation.networks import chain, rows
 
@@ -233,3 +235,85 @@ def test_where_a_doubt_begins(column: str, border: float, words: str) -> None:
     assert words not in without.reason
     assert with_it.outlook == "hard to train"
     assert words in with_it.reason
+
+
+def over_time(factor: float, steps: int = 28, weight: str = "layer 3.weight") -> pd.DataFrame:
+    """Gradients that change by a factor between the states 1 and `steps` + 1 steps before the last output."""
+    lag = np.arange(1, steps + 2)
+    return pd.DataFrame({"weight": weight, "lag": lag, "gradient": 0.3 * factor ** ((lag - 1) / steps)})
+
+
+@pytest.mark.parametrize(("kept", "lost"), [(1 / 19, 1 / 21), (19.0, 21.0)])
+def test_where_a_gradient_over_time_makes_it_hard(kept: float, lost: float) -> None:
+    """e³ ≈ 20.1 of a norm, as six depth scales are e⁶ of its square."""
+    assert judge(made(), over_time(kept)) == judge(made()) == judge(made(), over_time(1.0)[:0])
+    found = judge(made(), over_time(lost))
+    assert found.outlook == "hard to train"
+    assert found.reason.startswith(f"{judge(made()).reason}; over time the gradient ")
+
+
+def test_what_is_said_of_a_gradient_over_time() -> None:
+    keeps = "the gradient keeps its size, the signal keeps its size"
+    vanishing = judge(made(), over_time(1 / 4e4))
+    # e^-3 of it is left after 28 · 3 / ln 4e4 = 7.9 steps from the first.
+    assert vanishing.reason == (
+        f"{keeps}; over time the gradient vanishes by a factor of 4e+04 over 28 steps, "
+        "so that what is more than 8 steps back hardly counts"
+    )
+    assert judge(made(), over_time(1e30)).outlook == "hard to train"
+    both = pd.concat([over_time(1 / 25), over_time(50.0, weight="layer 9.weight")])
+    assert judge(made(), both).reason == (
+        f"{keeps}; over time by the state of layer 9 the gradient explodes by a factor of 50 over 28 steps"
+    )
+    infinite = over_time(2.0).assign(gradient=[*[1.0] * 20, *[math.inf] * 9])
+    assert "the gradient explodes: it is no finite number 21 steps back" in judge(made(), infinite).reason
+    none = over_time(1.0).assign(gradient=0.0)
+    assert judge(made(), none).reason == f"{keeps}; over time no gradient gets back over a single step"
+    stopped = over_time(1.0).assign(gradient=[*[1.0] * 20, *[0.0] * 9])
+    assert judge(made(), stopped).reason == (
+        f"{keeps}; over time the gradient gets back over 20 of 29 steps, and no further, "
+        "so that what is more than 20 steps back hardly counts"
+    )
+    closed = made()
+    closed.loc[closed["layer"] == "layer 3", "weight_norm"] = 0.0  # it opens in the first step
+    assert judge(closed, none).outlook == "trainable"
+
+
+def test_embeddings_speak_against_nothing() -> None:
+    """Their gradient is large as they are small, which hinders nobody: measured, such a transformer trains as well."""
+    table = made()
+    first = table["position"] <= 2
+    table.loc[first, ["gradient_second_moment", "pre_second_moment"]] = 1e8, 1e-8
+    assert judge(table).outlook == "not trainable"
+    table.attrs["looked_up"] = ["layer 1", "layer 2"]
+    assert judge(table) == Verdict("trainable", "the gradient keeps its size, the signal keeps its size")
+    assert unevenness(table) == pytest.approx(0.0)
+    table.loc[first, "gradient_second_moment"] = 0.0
+    assert "no gradient gets past layer 3" in judge(table).reason
+
+
+def test_a_gradient_that_goes_by_the_skips_arrives_at_an_embedding() -> None:
+    """The first branch gets as little as it gives."""
+    table = made(gradient=math.exp(2))
+    table.loc[table["position"] == 2, "gradient_second_moment"] = math.exp(-7)
+    table.attrs["looked_up"] = ["layer 1"]
+    assert judge(table).outlook == "trainable"
+    assert unevenness(table) == pytest.approx(2.0)
+    table.loc[table["position"] == 1, "gradient_second_moment"] = math.exp(8)
+    found = judge(table)
+    assert found.outlook == "hard to train"
+    assert "layer 2 gets 0.0009 of it" in found.reason
+    table.loc[table["position"] == 2, "gradient_second_moment"] = math.exp(-9)
+    assert "the first layer gets 3e+03 of it" in judge(table).reason
+
+
+@pytest.mark.parametrize("scheme", ["xavier", "gpt2"])
+def test_a_transformer_of_tokens_is_trainable(scheme: str) -> None:
+    """Embeddings of standard deviation .02 put nothing off; measured, both train, and as well as each other."""
+    model = GPT((8,), 11, Activation("gelu"), vocabulary=11, every_step=True, width=32)
+    tokens = torch.randint(11, (16, 8), generator=torch.Generator().manual_seed(0))
+    table = initlab.probe_model(model, tokens, seed=0, scheme=scheme, seeds=3)
+    assert table.attrs["looked_up"] == ["tokens", "positions"]
+    assert judge(table).outlook == "trainable"
+    table.attrs.pop("looked_up")
+    assert (judge(table).outlook == "trainable") == (scheme == "gpt2")

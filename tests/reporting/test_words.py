@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from initlab.base.wording import difference_text, interval_text, roughly, settled
 from initlab.initializers import list_initializers
 from initlab.reporting.document import Paragraph, Table
-from initlab.reporting.remarks import DRAW_NOTHING, remarks
+from initlab.reporting.remarks import DRAW_NOTHING, method, remarks
 from initlab.reporting.scores import leaderboard, pairs_section
 from initlab.reporting.sections import compose_report
 from initlab.reporting.words import across_data, answer, condition_words
@@ -457,6 +457,16 @@ def test_seeds_that_start_from_the_same_weights_are_said() -> None:
     study = inits(he=0.9 + NOISE[0], sinusoidal=0.5 + NOISE[1], identity=0.4 + NOISE[2])
     assert remarks(analyse(study)) == [said]
     assert {name for name, scheme in list_initializers().items() if not scheme.random} == DRAW_NOTHING
+
+
+def test_seeds_are_said_to_draw_what_they_draw() -> None:
+    places = np.tile(np.arange(40), (10, 1))
+    scores = (np.random.default_rng(0).random((10, 40)) < 0.8).astype(float)
+    for names, drawn in ((("identity", "ones"), ""), (("identity", "he"), "weights, ")):
+        cells = [cell_by_row({"init.name": name}, scores, rows=places + np.arange(10)[:, None]) for name in names]
+        assert f"a seed draws {drawn}order and split." in said(study_of(*cells))
+        article = "the weights, " if drawn else ""
+        assert f"A seed draws {article}the order of the data, and" in method(analyse(study_of(*cells)))[0]
 
 
 def test_a_clean_study_needs_no_remark() -> None:

@@ -42,6 +42,23 @@ def test_what_learned_at_another_rate_is_not_said_to_have_learned_nothing() -> N
     assert failure_lines(study_of(*cells[:2])) == []
 
 
+@pytest.mark.parametrize(
+    ("outlook", "rows", "lines"),
+    [
+        ("trainable", 2112, ["he learned nothing: training took 99 steps only."]),
+        ("trainable", 2114, []),
+        ("hard to train", 2112, ["he learned nothing: signals die out; training took 99 steps only."]),
+        ("hard to train", 2114, ["he learned nothing: signals die out."]),
+        ("not trainable", 2112, ["he learned nothing: signals die out."]),  # nor would it in more
+        (None, 2112, []),
+    ],
+)
+def test_few_steps_are_a_cause(outlook: str | None, rows: int, lines: list[str]) -> None:
+    """Three epochs of 33 or 34 steps; 2,113 rows would make 33, too, as a single row is no step."""
+    why = {"baseline": 0.4, "outlook": outlook, "reason": "signals die out", "training_rows": rows}
+    assert failure_lines(study_of(Cell({"init.name": "he", "batch_size": 64}, [0.4] * 3, metadata=why))) == lines
+
+
 @pytest.mark.parametrize(("scores", "nothing"), [([0.42, 0.43, 0.42], False), ([0.44, 0.44, 0.40], True)])
 def test_who_is_above_the_baseline_with_every_seed_has_learned_something(scores: list[float], nothing: bool) -> None:
     """As on a text, where a point of accuracy is much; not where one seed has luck."""

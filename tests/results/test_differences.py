@@ -42,3 +42,18 @@ def test_what_an_experiment_fixes_is_no_setting_of_the_users() -> None:
     assert fixed["init.std"] != flat_config(make_job("init=normal").resolved)["init.std"]
     configs = {"a": fixed, "b": flat_config(make_job("experiment=classic_mnist", "init=he").resolved)}
     assert list(differing_keys(configs)) == ["init"]
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "values"),
+    [
+        ("data=digits model=vit model.attention_scale=", "model.attention_scale", ["mup", "sqrt"]),
+        ("model=mlp optim.decay=", "optim.decay", ["weights", "all"]),
+    ],
+)
+def test_what_is_left_out_of_a_configuration_has_its_value(command: str, key: str, values: list[str]) -> None:
+    """Keys that came later are left out where they are as before; `null` was said of them, and labels had nothing."""
+    configs = {value: flat_config(make_job(*f"{command}{value}".split()).resolved) for value in values}
+    differing = differing_keys(configs)
+    assert list(differing[key]) == values
+    assert [label_of(differing, value) for value in values] == [f"{key}={value}" for value in values]
