@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from initlab.jobs.scaling import mup_factors, spectral_factors, wider_heads
 from initlab.jobs.sources import data_sources_of, sources_of
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
+from initlab.modules.snapshot import Snapshot
 
 # Raised when the same configuration and data give other results than before.
 RESULTS_VERSION: Final = 4
@@ -361,11 +363,19 @@ class Job:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""
         return self.fill_member(member)[0]
 
-    def fill_member(self, member: Member) -> tuple[nn.Module, Mapping[str, Treatment]]:
+    def fill_member(
+        self,
+        member: Member,
+        *,
+        within: AbstractContextManager[Any] | None = None,
+        changes: Snapshot | None = None,
+    ) -> tuple[nn.Module, Mapping[str, Treatment]]:
         """Build one member's network with its initial weights; torch's global random state stays as it was.
 
         Args:
             member: One of those that `member` makes.
+            within: Entered while the network is constructed, before its initializer fills it.
+            changes: Is told of each parameter that the initializer fills.
 
         Returns:
             The network; and what was done to each of its parameters, by name, but for those that were left alone.
@@ -377,7 +387,8 @@ class Job:
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(member.seed)  # whatever no scheme fills
-            model = self.build_model()
+            with within or nullcontext():
+                model = self.build_model()
         if not isinstance(model, nn.Module):
             built = f"model._target_={self.config.model['_target_']} gives a {type(model).__name__}"
             raise UserError(f"{built}: expected a torch.nn.Module")
@@ -393,6 +404,7 @@ class Job:
                     class_counts=self._class_counts_for(member),
                 ),
                 seed=member.seed,
+                snapshot=changes,
             )
         except OwnCodeError:
             raise
