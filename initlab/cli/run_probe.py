@@ -13,7 +13,7 @@ from rich.console import Console
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.machine import describe_machine, trains_on_cuda
-from initlab.base.threads import intra_op_threads, threads_of_probe
+from initlab.base.threads import intra_op_threads, threads_of_loop, threads_of_probe
 from initlab.base.wording import counted
 from initlab.cli.command import started, typed_command
 from initlab.cli.probe_tables import layer_table, verdict_table
@@ -158,22 +158,29 @@ def _is_free(job: Job) -> bool:
 
 def probe_job(job: Job) -> Probe:
     """Build a job's members and look at the signal in them."""
-    stack = stack_members(build_networks(Share(job, job.seeds)))
-    stack = stack.to(torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu"))
+    networks = build_networks(Share(job, job.seeds))
+    with intra_op_threads(1):  # copies alone
+        stack = stack_members(networks)
+    device = torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu")
+    stack = stack.to(device)
     batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
     largest = max(value[0].numel() for value in stack.parameters.values())
     threads = threads_of_probe(
         job.config.threads, products=largest * len(batch), convolutional=has_convolutions(stack.template)
     )
+    vectorized = choose_engine(job.config.engine, stack, batch.inputs[:2], batch=len(batch)) == "vmap"
+    one_queue = vectorized or device.type == "cuda"
+    shared = threads_of_loop(threads, members=stack.members, one_queue=one_queue)
     loss = job.loss
-    with intra_op_threads(threads):
+    with intra_op_threads(shared.intra_op):
         return probe_networks(
             stack,
             batch,
             seeds=job.seeds,
-            vectorized=choose_engine(job.config.engine, stack, batch.inputs[:2]) == "vmap",
+            vectorized=vectorized,
             loss=lambda outputs, targets: loss(outputs, targets).sum(),
             fitted=job.fitted,
+            workers=shared.workers,
         )
 
 

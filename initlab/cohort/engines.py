@@ -239,7 +239,11 @@ def work_alone(model: nn.Module, sample: Tensor, *, batch: int) -> bool:
     """
     if has_convolutions(model):
         return True
-    # A weight acts at most once at each place of a row, and attention adds about as much: counting takes a while.
+    # Counting takes a while, and seconds the first time. A layer's weight acts at least once on a row, and at most once
+    # at each place of it; attention adds about as much.
+    dense = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
+    if is_large_step(2 * dense * batch):
+        return True
     most = 4 * sum(parameter.numel() for parameter in model.parameters()) * prod(sample.shape[1:]) * batch
     return is_large_step(most) and is_large_step(flops_of_row(model, sample) * batch)
 

@@ -18,6 +18,7 @@ from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.recording import SignalRecording
 from initlab.config.calls import import_target
 from initlab.data.module import InMemoryData
+from initlab.jobs.building import build_members
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share, rows_of
 from initlab.modules.stack import Stack, stack_members
@@ -133,7 +134,7 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
         threads = threads_to_build(job)
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
-        networks = [job.build_member(member) for member in share.members()]
+        networks = build_members(job, share.members())
     missed = [str(warning.message) for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:
         if not issubclass(warning.category, InitializationWarning):

@@ -20,7 +20,7 @@ from initlab.initializers.selection import Selection, check_hits, rule_for_other
 from initlab.initializers.slots import Slot, find_slots
 from initlab.initializers.spec import InitSpec, Rule, scheme_of
 from initlab.modules.batch import Batch
-from initlab.modules.snapshot import Snapshot, undone_on_failure
+from initlab.modules.snapshot import Changes, Snapshot, undone_on_failure
 from initlab.modules.wrappers import is_sharded, unwrapped
 
 # What a scheme needs if it sends a batch through the network, where there is one.
@@ -76,7 +76,7 @@ def fill_model(
         UserError: an unknown scheme, a parameter that does not fit it, a network without any weight to fill, a rule
             that hits nothing, or something missing that the scheme needs. Some of the network may be filled then.
     """
-    model, keeper = unwrapped(model), snapshot or _Keeper()
+    model, keeper = unwrapped(model), snapshot or Changes()
     slots = find_slots(model)
     if not slots:
         raise UserError(_nothing_to_fill(model, spec))
@@ -127,16 +127,6 @@ def fill_model(
     if bad:
         raise UserError(f"init={scheme.name} makes weights that are not finite: {', '.join(bad[:3])}")
     return treatments
-
-
-class _Keeper(Snapshot):
-    """A snapshot that keeps nothing."""
-
-    def keep(self, tensor: Tensor) -> None:
-        """Take no copy."""
-
-    def keep_buffers(self, module: nn.Module) -> None:
-        """Take no copy."""
 
 
 def _nothing_to_fill(model: nn.Module, spec: InitSpec) -> str:

@@ -15,10 +15,18 @@ from initlab.initializers.init_report import Treatment
 from initlab.jobs.data import JobData
 from initlab.jobs.member import Member
 from initlab.modules.batch import Batch
+from initlab.modules.snapshot import Snapshot
 
 
 def fill_network(
-    model: nn.Module, member: Member, *, data: JobData, activation: Activation, loss: Loss, rows: int
+    model: nn.Module,
+    member: Member,
+    *,
+    data: JobData,
+    activation: Activation,
+    loss: Loss,
+    rows: int,
+    changes: Snapshot | None = None,
 ) -> Mapping[str, Treatment]:
     """Fill a member's network in place.
 
@@ -29,6 +37,7 @@ def fill_network(
         activation: The nonlinearity of the network.
         loss: For initializers that look at gradients.
         rows: How many training rows an initializer looks at.
+        changes: Is told of each parameter that the initializer fills.
 
     Returns:
         What was done to each parameter, by name, but for those that were left alone.
@@ -48,6 +57,7 @@ def fill_network(
                 class_counts=_class_counts_for(member, data),
             ),
             seed=member.seed,
+            snapshot=changes,
         )
     except OwnCodeError:
         raise

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from initlab.jobs.member import Member
 from initlab.jobs.network import JobNetwork
 from initlab.jobs.sources import data_sources_of, sources_of
 from initlab.modules.batch import Batch
+from initlab.modules.snapshot import Snapshot
 
 RATES: Final = frozenset({"optim.lr", "optim.scaling", "optim.base_width"})  # what members of a cohort may differ in
 COSTLY: Final = ("fingerprint", "sources", "made_of")  # of a job: they read files, and do not depend on seeds
@@ -235,11 +237,19 @@ class Job:
         """Build one member's network with its initial weights, as `fill_member` does, and return it."""
         return self.fill_member(member)[0]
 
-    def fill_member(self, member: Member) -> tuple[nn.Module, Mapping[str, Treatment]]:
+    def fill_member(
+        self,
+        member: Member,
+        *,
+        within: AbstractContextManager[Any] | None = None,
+        changes: Snapshot | None = None,
+    ) -> tuple[nn.Module, Mapping[str, Treatment]]:
         """Build one member's network with its initial weights; torch's global random state stays as it was.
 
         Args:
             member: One of those that `member` makes.
+            within: Entered while the network is constructed, before its initializer fills it.
+            changes: Is told of each parameter that the initializer fills.
 
         Returns:
             The network; and what was done to each of its parameters, by name, but for those that were left alone.
@@ -249,9 +259,12 @@ class Job:
             RefusedError: its initializer does not fit its network.
             OwnCodeError: its initializer raised something in the user's own code.
         """
-        model = self.network.with_seed(member.seed)
+        model = self.network.with_seed(member.seed, within=within)
         loss, rows = self.loss, self.config.init_rows
-        return model, fill_network(model, member, data=self.data, activation=self.activation, loss=loss, rows=rows)
+        filled = fill_network(
+            model, member, data=self.data, activation=self.activation, loss=loss, rows=rows, changes=changes
+        )
+        return model, filled
 
     def rows_to_look_at(self) -> Batch:
         """The training rows with which the signal is measured: `signal.rows` of them, or all if there are fewer."""

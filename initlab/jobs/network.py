@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -131,18 +132,20 @@ class JobNetwork:
         arguments = {key: value for key, value in self.config.model.items() if key != "out_features"}
         return inspect.signature(target("model", arguments)).parameters
 
-    def with_seed(self, seed: int) -> nn.Module:
+    def with_seed(self, seed: int, *, within: AbstractContextManager[Any] | None = None) -> nn.Module:
         """A network that draws from a seed what no scheme fills; torch's global random state stays as it was.
 
         Args:
             seed: Of the member that gets it.
+            within: Entered while the network is constructed.
 
         Raises:
             UserError: the model's `_target_` gives no network.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            model: Any = self.build()
+            with within or nullcontext():
+                model: Any = self.build()
         if not isinstance(model, nn.Module):
             built = f"model._target_={self.config.model['_target_']} gives a {type(model).__name__}"
             raise UserError(f"{built}: expected a torch.nn.Module")

@@ -77,6 +77,12 @@ def measuring(model: nn.Module) -> Iterator[None]:
                             buffer.copy_(values[id(buffer)])
 
 
+def random_states() -> tuple[object, ...]:
+    """The global random states of torch on the CPU, of NumPy and of Python, to see whether something has drawn."""
+    arrays: Any = np.random.get_state()
+    return torch.default_generator.get_state().numpy().tobytes(), arrays[1].tobytes(), arrays[2:], random.getstate()
+
+
 @contextlib.contextmanager
 def _others_forked() -> Iterator[None]:
     """Let NumPy's and Python's global random numbers be the same in each context, and as they were afterwards."""

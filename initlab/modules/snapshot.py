@@ -48,6 +48,28 @@ class Snapshot:
             tensor.copy_(copy)
 
 
+class Changes(Snapshot):
+    """Keeps no copies, only which tensors are changed one by one.
+
+    Attributes:
+        changed: The `id` of each tensor that was to be kept, but for those of a whole network at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: set[int] = set()
+
+    def keep(self, tensor: Tensor) -> None:
+        """Note a tensor, before it is changed."""
+        self.changed.add(id(tensor))
+
+    def keep_buffers(self, module: nn.Module) -> None:
+        """Take no copy."""
+
+    def keep_all(self, model: nn.Module) -> None:
+        """Take no copy: any of them may be changed, and it is not known which."""
+
+
 @contextlib.contextmanager
 def undone_on_failure() -> Iterator[Snapshot]:
     """Give a snapshot to keep tensors in; whatever is raised in this context puts them back.

@@ -1,13 +1,18 @@
 """Networks of one structure, stacked: one tensor for each parameter, whose first dimension is that of the members."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state, vmap
 from torch.utils._pytree import tree_map
+
+from initlab.base.threads import start_worker
 
 State = Mapping[str, Tensor]
 
@@ -20,7 +25,7 @@ class Stack:
         >>> stack = stack_members(nn.Linear(3, 2) for _ in range(5))
         >>> stack.members, stack.parameters["weight"].shape
         (5, torch.Size([5, 2, 3]))
-        >>> def norm(parameters, buffers):
+        >>> def norm(template, parameters, buffers):
         ...     return parameters["weight"].norm()
         >>> stack.each(norm, vectorized=True, most=100).shape
         torch.Size([5])
@@ -71,15 +76,20 @@ class Stack:
         parameters = {name: value.detach()[place] for name, value in self.parameters.items()}
         return {**parameters, **{name: value[place].clone() for name, value in self.buffers.items()}}
 
-    def each(self, work: Callable[[State, State], Any], *, vectorized: bool, most: int) -> Any:
-        """Call `work(parameters, buffers)` for every member, without gradients.
+    def each(
+        self, work: Callable[[nn.Module, State, State], Any], *, vectorized: bool, most: int, workers: int = 1
+    ) -> Any:
+        """Call `work(template, parameters, buffers)` for every member, without gradients.
 
         Args:
-            work: Called with two dicts of one member's tensors by name, views of the stack's own: buffers that a
-                forward pass moves, such as the running statistics of batch norm, it must clone first. Returns a tensor,
-                or a dict of tensors, of the same shapes for each member.
+            work: Called with a network of the members' structure, in the modes of the template, to be called with other
+                tensors than its own; and with two dicts of one member's tensors by name, views of the stack's own:
+                buffers that a forward pass moves, such as the running statistics of batch norm, it must clone first.
+                Returns a tensor, or a dict of tensors, of the same shapes for each member.
             vectorized: Whether members go through together by `torch.func.vmap`; else they go one after another.
             most: How many members may go through together at most, to bound the memory; ignored unless vectorized.
+            workers: Threads that share the members, each with a structure of its own; ignored if vectorized. More than
+                one only where no forward pass draws from a global generator, as it would not be known who comes first.
 
         Returns:
             What `work` returned for all members, each tensor with a first dimension of members.
@@ -88,12 +98,36 @@ class Stack:
         with torch.no_grad():
             if vectorized:
                 chunk = min(self.members, most)
-                return vmap(work, chunk_size=chunk, randomness="different")(parameters, dict(self.buffers))
-            found = [
-                work(*({name: value[place] for name, value in state.items()} for state in (parameters, self.buffers)))
-                for place in range(self.members)
-            ]
+                together = vmap(partial(work, self.template), chunk_size=chunk, randomness="different")
+                return together(parameters, dict(self.buffers))
+
+        def work_through(places: range) -> list[Any]:
+            template = self.template if workers == 1 else self._structure()
+            with torch.no_grad():  # each thread has a mode of its own
+                return [
+                    work(
+                        template,
+                        *(
+                            {name: value[place] for name, value in state.items()}
+                            for state in (parameters, self.buffers)
+                        ),
+                    )
+                    for place in places
+                ]
+
+        if min(workers, self.members) == 1:
+            found = work_through(range(self.members))
+        else:
+            shares = [range(first, self.members, workers) for first in range(min(workers, self.members))]
+            with ThreadPoolExecutor(len(shares), initializer=start_worker) as pool:
+                parts = list(pool.map(work_through, shares))
+            found = [parts[place % len(shares)][place // len(shares)] for place in range(self.members)]
         return tree_map(lambda *values: torch.stack(values), *found)
+
+    def _structure(self) -> nn.Module:
+        """A copy of the template that holds the same tensors, for a thread to put others into."""
+        held = {id(tensor): tensor for tensor in (*self.template.parameters(), *self.template.buffers())}
+        return copy.deepcopy(self.template, held)
 
 
 def stack_members(models: Iterable[nn.Module]) -> Stack:

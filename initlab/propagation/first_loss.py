@@ -16,7 +16,8 @@ from initlab.initializers.slots import find_slots
 from initlab.modules.batch import Batch
 from initlab.modules.measuring import first_tensor, measuring
 from initlab.modules.stack import Stack
-from initlab.propagation.measure import Loss, output_numbers
+from initlab.propagation.layers import Layout
+from initlab.propagation.measure import Loss
 
 MOST_MEMBERS: Final = 4  # that are looked at
 NOTABLE: Final = 2.0  # a growth from which on a layer can be blamed; less adds up over many layers, or many steps
@@ -55,25 +56,26 @@ class FirstLoss:
         return f"; most of it is made by {self.layer}, whose outputs have {self.growth:.3g} × its inputs' mean square"
 
 
-def first_loss(networks: Stack, batch: Batch, loss: Loss) -> FirstLoss | None:
-    """Measure the loss of a few untrained networks, and where it is far from chance find the layer that does it.
+def first_loss(networks: Stack, layout: Layout, batch: Batch, loss: Loss, sums: Tensor) -> FirstLoss | None:
+    """The loss of a few untrained networks; where it is far from chance, the layer that does it is looked for.
 
     Args:
         networks: Members with their initial weights.
+        layout: The layers of their template, for this batch.
         batch: Rows with their targets.
         loss: From outputs and targets to the sum over the rows of their losses.
+        sums: What it is of each member, shape (members,), as `measure` returns it.
 
     Returns:
         None where the outputs are not one tensor of numbers.
     """
-    members = range(min(MOST_MEMBERS, networks.members))
+    if layout.output is None or not layout.alone:
+        return None
     rows = len(batch)
-    with measuring(networks.template), torch.no_grad():
-        outputs = [_through(networks, member, batch) for member in members]
-        if not all(isinstance(output, Tensor) for output in outputs):
-            return None
-        measured = [float(loss(output, batch.targets)) / rows for output in outputs]
-        chance = float(loss(torch.zeros_like(output_numbers(outputs[0])), batch.targets)) / rows
+    measured = [value / rows for value in sums[:MOST_MEMBERS].tolist()]
+    with torch.no_grad():
+        nothing = torch.zeros_like(layout.output, device=next(iter(networks.parameters.values())).device)
+        chance = float(loss(nothing, batch.targets)) / rows
     found = FirstLoss(sum(measured) / len(measured), chance)
     if not found.far:
         return found

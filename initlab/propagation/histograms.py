@@ -34,7 +34,8 @@ def histograms(networks: Stack, layout: Layout, batch: Batch) -> pd.DataFrame:
     """
     template = networks.template
     places = {layer.after or layer.before: (number, layer) for number, layer in enumerate(layout.layers, start=1)}
-    parts: dict[int, pd.DataFrame] = {}
+    columns = ("layer", "position", "left", "right", "density")
+    parts: dict[int, tuple[list[str], list[int], np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def look(site: Site, _module: nn.Module, signal: Tensor) -> Tensor:
         if site in places:
@@ -46,13 +47,12 @@ def histograms(networks: Stack, layout: Layout, batch: Batch) -> pd.DataFrame:
             low, high = np.quantile(values, [TAILS, 1 - TAILS])
             spread = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-30)
             density, edges = np.histogram(values, BINS, range=(low, low + spread), density=True)
-            parts[number] = pd.DataFrame(
-                {"layer": layer.name, "position": number, "left": edges[:-1], "right": edges[1:], "density": density}
-            )
+            parts[number] = [layer.name] * BINS, [number] * BINS, edges[:-1], edges[1:], density
         return signal
 
     with measuring(template), torch.no_grad(), looking(template, layout, look):
         batch.through(lambda *args, **kwargs: call_with(template, networks.member(0), *args, **kwargs))
     if not parts:  # no number is finite
-        return pd.DataFrame(columns=["layer", "position", "left", "right", "density"])
-    return pd.concat([parts[number] for number in sorted(parts)], ignore_index=True)
+        return pd.DataFrame(columns=list(columns))
+    every = zip(*(parts[number] for number in sorted(parts)), strict=True)
+    return pd.DataFrame({name: np.concatenate(values) for name, values in zip(columns, every, strict=True)})

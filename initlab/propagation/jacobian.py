@@ -19,7 +19,7 @@ NOTHING_NEW: Final = 1e-4  # the share of a vector that may be rounding
 MOST_TOGETHER: Final = 8  # networks
 
 
-def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: bool) -> Tensor:
+def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: bool, workers: int = 1) -> Tensor:
     """Singular values of each row's Jacobian, largest first; networks and random state stay as they were.
 
     All of them where a network has at most 64 outputs; the largest alone, by the method of Lanczos, where it has more.
@@ -30,6 +30,7 @@ def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: b
         inputs: The batch, floating-point numbers, shape (rows, …); batch norm sees all of it.
         rows: So many rows, the first ones, get a Jacobian each.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
+        workers: Threads that share the members, where these go one after another.
 
     Returns:
         Shape (members, rows, values), float64, on the CPU; NaN where a Jacobian is not finite.
@@ -39,7 +40,11 @@ def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: b
     # Other rows matter to batch norm alone.
     others = inputs[rows:] if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in template.modules()) else None
 
-    def of_member(own: State, kept: State) -> Tensor:
+    # Before vmap, in which each member would get a start of its own.
+    generator = torch.Generator("cpu").manual_seed(0)
+    start = torch.randn(chosen.shape, generator=generator, dtype=chosen.dtype, device="cpu").to(chosen.device)
+
+    def of_member(template: nn.Module, own: State, kept: State) -> Tensor:
         def outputs_of(values: Tensor) -> Tensor:
             batch = values.clone() if others is None else torch.cat([values, others])
             state = {**own, **{name: value.clone() for name, value in kept.items()}}
@@ -49,14 +54,14 @@ def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: b
         outputs, pull_back = vjp(outputs_of, chosen)  # type: ignore[misc]
         width = outputs.shape[1]
         if width > MOST_OUTPUTS:
-            return _largest(outputs_of, chosen)
+            return _largest(outputs_of, chosen, start)
         directions = torch.eye(width, dtype=outputs.dtype, device=outputs.device)
         directions = directions.unsqueeze(1).expand(width, len(chosen), width)
         (jacobians,) = vmap(pull_back)(directions)  # (outputs, rows, …)
         return _spectrum(jacobians.flatten(2).transpose(0, 1).double())
 
     with measuring(template), differentiable(template):
-        values: Tensor = networks.each(of_member, vectorized=vectorized, most=MOST_TOGETHER)
+        values: Tensor = networks.each(of_member, vectorized=vectorized, most=MOST_TOGETHER, workers=workers)
     return values.cpu()
 
 
@@ -67,14 +72,12 @@ def _spectrum(matrices: Tensor) -> Tensor:
     return torch.where(finite[:, None], values, torch.nan)
 
 
-def _largest(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+def _largest(function: Callable[[Tensor], Tensor], inputs: Tensor, start: Tensor) -> Tensor:
     """The largest singular value of each row's Jacobian J, shape (rows, 1), by the method of Lanczos.
 
     It is the largest of J on the space of v, JᵀJ v, (JᵀJ)² v, …, which comes close to it in far fewer steps than the
     last of these vectors alone, and in as many steps whatever is found: members go through together.
     """
-    generator = torch.Generator("cpu").manual_seed(0)
-    start = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype, device="cpu").to(inputs.device)
     outputs, pull_back = vjp(function, inputs)  # type: ignore[misc]
     following = start.flatten(1)
     directions, images = following.new_zeros(len(inputs), 0, following.shape[1]), []

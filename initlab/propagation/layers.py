@@ -17,7 +17,7 @@ from initlab.base.errors import UserError
 from initlab.initializers.norms import is_norm
 from initlab.initializers.slots import Slot, find_slots, is_weight_shaped, why_not_filled
 from initlab.modules.batch import Batch
-from initlab.modules.measuring import first_tensor, measuring
+from initlab.modules.measuring import first_tensor, measuring, random_states
 from initlab.propagation.saturation import saturation_limit
 
 Side = Literal["input", "output"]
@@ -110,11 +110,15 @@ class Layout:
             module of its own, or not with a single tensor; or nobody knows what they do.
         output: Shape and type of what the network returns, its first tensor of numbers, on the meta device; None if
             there is none.
+        alone: Whether the network returns that tensor and nothing else.
+        draws: Whether a forward pass draws from a global generator.
     """
 
     layers: tuple[Layer, ...]
     unseen: Mapping[str, str]
     output: Tensor | None = None
+    alone: bool = True
+    draws: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,10 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
             if name in weights or nonlinearity_of(module) is not None:
                 handle = module.register_forward_hook(hook(name), with_kwargs=True)
                 hooks.callback(handle.remove)
-        returned = first_tensor(batch.through(model))
+        before = random_states()
+        outputs = batch.through(model)
+        draws = random_states() != before
+    returned = first_tensor(outputs)
     called = {event.name for event in events}
     unseen = {
         slot.name: "its layer is not called as a module with a single tensor in and out"
@@ -194,7 +201,8 @@ def find_layout(model: nn.Module, batch: Batch) -> Layout:
         raise UserError(
             f"no layer of {type(model).__name__} is called as a module of its own, so that none can be looked at"
         )
-    return Layout(layers, unseen, None if returned is None else returned.to("meta"))
+    shape = None if returned is None else returned.to("meta")
+    return Layout(layers, unseen, shape, alone=isinstance(outputs, Tensor), draws=draws)
 
 
 def _in_known(model: nn.Module, name: str) -> bool:

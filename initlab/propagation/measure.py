@@ -44,6 +44,7 @@ MEASURED: Final = (
     "weight_gradient_norm",
 )
 OUTPUT_GRADIENT: Final = "output_gradient"
+LOSS: Final = "loss"  # the sum over the rows
 # What a forward pass sums up of each.
 SEEN: Final = (
     *(f"{side}_{part}" for side in ("pre", "post") for part in ("scale", "scaled_mean", "variance")),
@@ -59,6 +60,7 @@ def measure(
     vectorized: bool,
     loss: Loss | None = None,
     cotangent: Tensor | None = None,
+    workers: int = 1,
 ) -> dict[str, Tensor]:
     """Send a batch forth and its gradient back through every member; networks and random state stay as they were.
 
@@ -72,10 +74,11 @@ def measure(
         loss: From what the network returns and the targets to the sum over the rows of their losses; None: `cotangent`
             is sent back instead.
         cotangent: Gradient at the outputs' first tensor of numbers, of its shape; needed where there is no loss.
+        workers: Threads that share the members, where these go one after another.
 
     Returns:
         For each name of `MEASURED` a tensor of shape (members, layers), float64, on the CPU; and second moment and
-        correlation of the gradient at the outputs, shape (members,).
+        correlation of the gradient at the outputs, and `LOSS` where there is one, shape (members,).
 
     Raises:
         UserError: the networks return no floating-point numbers.
@@ -83,16 +86,21 @@ def measure(
     if layout.output is None:
         raise UserError(NO_NUMBERS)
 
-    def of_member(parameters: State, buffers: State) -> dict[str, Tensor]:
+    # Before vmap, in which each member would get weights of its own.
+    weights = {count: _weights_of_samples(count) for count in map(_samples, layout.layers)}
+
+    def of_member(template: nn.Module, parameters: State, buffers: State) -> dict[str, Tensor]:
         differentiate = _by_functions if vectorized else _by_graph
-        network = networks.template, parameters, buffers
-        return _measure_member(*network, layout, batch, loss=loss, cotangent=cotangent, differentiate=differentiate)
+        network = template, parameters, buffers
+        look = layout, batch, weights
+        return _measure_member(*network, *look, loss=loss, cotangent=cotangent, differentiate=differentiate)
 
     # Probes, what they are added to, outputs, and the gradients of all of these.
     each = 6 * sum(prod(layer.output_shape) * layer.dtype.itemsize for layer in layout.layers)
     most, members = max(1, MEMORY // max(each, 1)), networks.members
     with measuring(networks.template):
-        values = networks.each(of_member, vectorized=vectorized, most=ceil(members / ceil(members / most)))
+        together = ceil(members / ceil(members / most))
+        values = networks.each(of_member, vectorized=vectorized, most=together, workers=1 if layout.draws else workers)
     return _columns({name: value.cpu().double() for name, value in values.items()}, len(batch))
 
 
@@ -119,6 +127,7 @@ def _measure_member(
     buffers: State,
     layout: Layout,
     batch: Batch,
+    weights_of_samples: Mapping[int, Tensor],
     *,
     loss: Loss | None,
     cotangent: Tensor | None,
@@ -130,16 +139,19 @@ def _measure_member(
     places = [(layer.output_shape, layer.dtype) for layer in layout.layers] + [
         (layout.output.shape, layout.output.dtype)
     ]
-    probes = [torch.zeros(shape, dtype=dtype, device=device) for shape, dtype in places]
+    # One zero in memory for each.
+    probes = [torch.zeros((), dtype=dtype, device=device).expand(shape) for shape, dtype in places]
 
     def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        watcher = _Watcher(layout, added, slopes=_slopes_by_graph if differentiate is _by_graph else _slopes)
+        slopes = _slopes_by_graph if differentiate is _by_graph else _slopes
+        watcher = _Watcher(layout, added, slopes, weights_of_samples)
         state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
         with looking(template, layout, watcher.look):
             outputs = batch.through(lambda *args, **kwargs: call_with(template, state, *args, **kwargs))
         outputs, first = _with_probe(outputs, added[-1])
         if loss is not None:
-            return _loss_of(loss, outputs, batch.targets), watcher.stacked()
+            value = _loss_of(loss, outputs, batch.targets)
+            return value, {**watcher.stacked(), LOSS: value.detach()}
         assert cotangent is not None
         return (first * cotangent.to(first.dtype)).sum(), watcher.stacked()
 
@@ -221,11 +233,17 @@ def _slopes_by_graph(module: nn.Module, signal: Tensor) -> Tensor:
 class _Watcher:
     """Takes the numbers of each site as the signal passes, so that no tensor has to be kept."""
 
-    def __init__(self, layout: Layout, probes: list[Tensor], slopes: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        probes: list[Tensor],
+        slopes: Callable[[nn.Module, Tensor], Tensor],
+        weights_of_samples: Mapping[int, Tensor],
+    ) -> None:
         self._output = {layer.output: place for place, layer in enumerate(layout.layers)}
         self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
         self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
-        self._probes, self._slopes = probes, slopes
+        self._probes, self._slopes, self._weights = probes, slopes, weights_of_samples
         self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
@@ -244,7 +262,8 @@ class _Watcher:
             self._rows[place] |= _of_output(layer, layer.rows_first(signal.detach()))
         if site in self._before:
             place, layer = self._before[site]
-            self._rows[place] |= _of_preactivation(layer, module, layer.rows_first(signal.detach()), self._slopes)
+            rows, weights = layer.rows_first(signal.detach()), self._weights[_samples(layer)]
+            self._rows[place] |= _of_preactivation(layer, module, rows, self._slopes, weights)
         return signal + self._probes[self._output[site]] if site in self._output else signal
 
     def stacked(self) -> dict[str, Tensor]:
@@ -254,14 +273,18 @@ class _Watcher:
 
 
 def _of_preactivation(
-    layer: Layer, module: nn.Module, signal: Tensor, slopes_of: Callable[[nn.Module, Tensor], Tensor]
+    layer: Layer,
+    module: nn.Module,
+    signal: Tensor,
+    slopes_of: Callable[[nn.Module, Tensor], Tensor],
+    weights_of_samples: Tensor,
 ) -> dict[str, Tensor]:
     values, scale = _scaled(_units_last(layer, signal))
     some = values[:MOST_ROWS]
     found = {
         **_moments("pre", values, scale),
         "pre_sum": values.flatten(1).sum(0).square().mean(),
-        "distinct_units": _distinct_units(some.flatten(0, -2)),
+        "distinct_units": _distinct_units(some.flatten(0, -2), weights_of_samples),
         "effective_rank": _effective_rank(some.flatten(1)),
     }
     if layer.saturates_below is not None:
@@ -319,7 +342,7 @@ def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
         raw: Each of shape (members, layers), but for those of the output's gradient, of shape (members,).
         rows: Number of rows of the batch, at least 1.
     """
-    found = {name: raw[name] for name in MEASURED if name in raw}
+    found = {name: raw[name] for name in (*MEASURED, LOSS) if name in raw}
     for side in ("pre", "post"):
         scale = raw[f"{side}_scale"]
         mean, std = scale * raw[f"{side}_scaled_mean"], scale * raw[f"{side}_variance"].sqrt()
@@ -368,14 +391,23 @@ def _at_least_single(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _distinct_units(samples: Tensor) -> Tensor:
+def _samples(layer: Layer) -> int:
+    """How many responses of each unit the distinct units are found from."""
+    return min(MOST_ROWS, layer.shape[0]) * prod(layer.shape[1:]) // max(layer.units, 1)
+
+
+def _weights_of_samples(count: int) -> Tensor:
+    """Fixed random weights, by which the responses of a unit are added up to one number."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    return torch.randn(count, generator=generator, dtype=torch.float64, device="cpu")
+
+
+def _distinct_units(samples: Tensor, weights: Tensor) -> Tensor:
     """How many units respond differently, given samples of shape (samples, units).
 
-    Each unit's responses are projected to one number by fixed random weights: equal units give equal numbers.
+    Each unit's responses are projected to one number by the weights, shape (samples,): equal units give equal numbers.
     """
-    generator = torch.Generator("cpu").manual_seed(0)
-    weights = torch.randn(len(samples), generator=generator, dtype=torch.float64, device="cpu").to(samples.device)
-    values = (weights @ samples.double()).sort().values
+    values = (weights.to(samples.device) @ samples.double()).sort().values
     return 1 + (values.diff() > DISTINCT * values.abs().amax()).sum()
 
 

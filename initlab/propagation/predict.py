@@ -33,6 +33,7 @@ from initlab.propagation.rules import (
 
 GROUPS: Final = 4  # of inputs of similar size, each with its own q
 METHODS: Final = ("relu", "tanh", "sigmoid")
+NORMS: Final = (nn.BatchNorm1d, nn.LayerNorm, nn.RMSNorm)  # that there are rules for
 COPIES: Final = ("contiguous", "clone", "float", "double")
 
 
@@ -209,7 +210,7 @@ class _Walk:
         module = self._modules[name]
         if isinstance(module, nn.Linear | _ConvNd):
             return rule_of_layer(name, module, self._laws.get(name), again=self._calls[name] > 1)
-        if isinstance(module, nn.BatchNorm1d | nn.LayerNorm | nn.RMSNorm) and name not in self._plain_norms:
+        if isinstance(module, NORMS) and name not in self._plain_norms:
             raise NoClosedFormError(f"{name} scales or shifts what it normalizes")
         if isinstance(module, nn.BatchNorm1d) and not self._sequences:
             return BatchNorm(name, self._rows, module.eps)

@@ -29,8 +29,8 @@ from initlab.propagation.first_loss import FirstLoss, first_loss
 from initlab.propagation.histograms import histograms
 from initlab.propagation.jacobian import singular_values
 from initlab.propagation.layers import Layout, find_layout
-from initlab.propagation.measure import OUTPUT_GRADIENT, Loss, measure, output_numbers
-from initlab.propagation.predict import predict
+from initlab.propagation.measure import LOSS, OUTPUT_GRADIENT, Loss, measure, output_numbers
+from initlab.propagation.predict import NORMS, predict
 from initlab.propagation.prediction import Prediction, weight_law
 from initlab.propagation.recurrence import Recurrence, look_at_recurrence
 from initlab.propagation.signal_table import Snapshot, signal_table, theory_columns
@@ -89,7 +89,7 @@ def probe_model(
     networks, rows, fitted = prepare(
         model, batch, seed=seed, scheme=scheme, seeds=seeds, activation=activation, loss=loss, **params
     )
-    table, layout, _ = _probe_signal(
+    table, layout, *_ = _probe_signal(
         networks, rows, range(seed, seed + seeds), vectorized=False, loss=_summed(loss, len(rows)), fitted=fitted
     )
     table.attrs["unseen"] = dict(layout.unseen)
@@ -193,6 +193,7 @@ def probe_networks(
     vectorized: bool,
     loss: Loss | None,
     fitted: str | None = None,
+    workers: int = 1,
 ) -> Probe:
     """Measure what a batch and its gradient look like in every layer, before any training, and what theory says.
 
@@ -204,25 +205,36 @@ def probe_networks(
         loss: From outputs and targets to the sum over the rows of their losses; None: a random direction of the
             outputs is sent back, one for each row, drawn from the first seed.
         fitted: Why theory, which is about random weights, has nothing to say of these; None: it has.
+        workers: Threads that share the members, where these go one after another.
 
     Raises:
         UserError: no layer can be seen, or no gradient goes back through the networks.
     """
-    table, layout, found = _probe_signal(networks, batch, seeds, vectorized=vectorized, loss=loss, fitted=fitted)
+    look = networks, batch, seeds
+    table, layout, found, sums = _probe_signal(*look, vectorized=vectorized, loss=loss, fitted=fitted, workers=workers)
     spread = histograms(networks, layout, batch)
-    spectrum = _spectrum(networks, batch, seeds, found, vectorized=vectorized)
-    start = None if loss is None else first_loss(networks, batch, loss)
+    spectrum = _spectrum(networks, layout, batch, seeds, found, vectorized=vectorized, workers=workers)
+    start = None if loss is None or sums is None else first_loss(networks, layout, batch, loss, sums)
     blocks = look_at_blocks(networks, batch, seeds)
     recurrence = look_at_recurrence(networks, layout, batch, seeds, vectorized=vectorized)
     return Probe(table, spread, spectrum, layout.unseen, start, blocks, recurrence)
 
 
 def _probe_signal(
-    networks: Stack, batch: Batch, seeds: Sequence[int], *, vectorized: bool, loss: Loss | None, fitted: str | None
-) -> tuple[pd.DataFrame, Layout, Prediction]:
-    """The signal table, the layers in their order, and the prediction that the table holds."""
+    networks: Stack,
+    batch: Batch,
+    seeds: Sequence[int],
+    *,
+    vectorized: bool,
+    loss: Loss | None,
+    fitted: str | None,
+    workers: int = 1,
+) -> tuple[pd.DataFrame, Layout, Prediction, Tensor | None]:
+    """The signal table, the layers in their order, the prediction that the table holds, and the members' losses."""
     layout = find_layout(networks.template, batch)
-    measured = measure_networks(networks, layout, batch, direction_seed=seeds[0], vectorized=vectorized, loss=loss)
+    measured = measure_networks(
+        networks, layout, batch, direction_seed=seeds[0], vectorized=vectorized, loss=loss, workers=workers
+    )
     found = Prediction(unpredicted=fitted) if fitted else predict_networks(networks, measured, batch)
     snapshot = Snapshot(0, measured, theory_columns(layout, found))
     table = signal_table(layout, [snapshot], seeds, first_seed=seeds[0])
@@ -230,11 +242,18 @@ def _probe_signal(
     table.attrs["recurrent"] = [slot.layer_name for slot in slots if slot.stored.recurrent]
     table.attrs["looked_up"] = [slot.layer_name for slot in slots if slot.stored.one_hot]
     table.attrs["gated"] = [slot.layer_name for slot in slots if slot.stored.gates]
-    return table, layout, found
+    return table, layout, found, measured.get(LOSS)
 
 
 def measure_networks(
-    networks: Stack, layout: Layout, batch: Batch, *, direction_seed: int, vectorized: bool, loss: Loss | None
+    networks: Stack,
+    layout: Layout,
+    batch: Batch,
+    *,
+    direction_seed: int,
+    vectorized: bool,
+    loss: Loss | None,
+    workers: int = 1,
 ) -> dict[str, Tensor]:
     """Send a batch forth and its gradient back through every member, as `measure` does.
 
@@ -245,9 +264,11 @@ def measure_networks(
         direction_seed: Seed of the random direction of the outputs that is sent back where there is no loss.
         vectorized: Whether `torch.func.vmap` goes through members together; else they go one after another.
         loss: From outputs and targets to the sum over the rows of their losses; None: the direction is sent back.
+        workers: Threads that share the members, where these go one after another.
 
     Returns:
-        As `measure` returns it: shape (members, layers) for each name of `MEASURED`, float64.
+        As `measure` returns it: shape (members, layers) for each name of `MEASURED`, float64, and what has one number a
+        member.
 
     Raises:
         UserError: no gradient goes back through an operation of the networks, or they return no floating-point
@@ -260,7 +281,7 @@ def measure_networks(
         generator = stream(direction_seed, "direction of the outputs")
         cotangent = torch.randn(outputs.shape, generator=generator, dtype=torch.float32, device="cpu").to(outputs)
     try:
-        return measure(networks, layout, batch, vectorized=vectorized, loss=loss, cotangent=cotangent)
+        return measure(networks, layout, batch, vectorized=vectorized, loss=loss, cotangent=cotangent, workers=workers)
     except RuntimeError as error:  # as where a network changes in place what its gradient needs
         name = type(networks.template).__name__
         raise UserError(f"{name}: no gradient goes back through it: {first_line(error)}") from error
@@ -296,7 +317,8 @@ def predict_networks(networks: Stack, measured: Mapping[str, Tensor], batch: Bat
     norms = {
         name
         for name, module in networks.template.named_modules()
-        if all(
+        if isinstance(module, NORMS)
+        and all(
             bool((networks.parameters[f"{name}.{part}"] == value).all())
             for part, value in (("weight", 1), ("bias", 0))
             if f"{name}.{part}" in networks.parameters and getattr(module, part, None) is not None
@@ -313,22 +335,24 @@ def _single_input(batch: Batch) -> Tensor | None:
     return leaves[0] if single and not isinstance(batch.inputs, Mapping) else None
 
 
-def _has_rows(networks: Stack, batch: Batch) -> bool:
-    """Whether the output has a row for each of the batch, as a Jacobian of one row needs."""
-    with measuring(networks.template), torch.no_grad():
-        outputs = output_numbers(batch.through(networks.template))
-    return outputs.dim() > 0 and len(outputs) == len(batch)
-
-
 def _spectrum(
-    networks: Stack, batch: Batch, seeds: Sequence[int], prediction: Prediction, *, vectorized: bool
+    networks: Stack,
+    layout: Layout,
+    batch: Batch,
+    seeds: Sequence[int],
+    prediction: Prediction,
+    *,
+    vectorized: bool,
+    workers: int,
 ) -> pd.DataFrame:
     """Singular values as a table, with the mean of their squares that theory predicts."""
     inputs = _single_input(batch)
     columns = ("member", "seed", "row", "index", "singular_value", "predicted_mean_square")
-    if inputs is None or not _has_rows(networks, batch):
+    shape = () if layout.output is None else layout.output.shape
+    if inputs is None or not shape or shape[0] != len(batch):  # a Jacobian of one row needs that row's output
         return pd.DataFrame(columns=list(columns))
-    values = singular_values(networks, inputs, rows=SPECTRUM_ROWS, vectorized=vectorized)
+    shared = 1 if layout.draws else workers
+    values = singular_values(networks, inputs, rows=SPECTRUM_ROWS, vectorized=vectorized, workers=shared)
     count = values.shape[-1]
     member, row, index = np.indices(values.shape).reshape(3, -1)
     entries = inputs[0].numel()

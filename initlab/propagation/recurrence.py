@@ -120,13 +120,13 @@ def _gradients(
     """By the name of each recurrent weight, the gradient's root mean square norm at each call: (members, calls)."""
     if not calls:
         return {}
-    template, names = networks.template, [slot.name for slot in calls]
-    with measuring(template), torch.no_grad():
-        like = _last(output_numbers(batch.through(template)))
+    names = [slot.name for slot in calls]
+    with measuring(networks.template), torch.no_grad():
+        like = _last(output_numbers(batch.through(networks.template)))
     direction = torch.randn(like.shape, generator=stream(seed, "direction of the last outputs"), device="cpu").to(like)
     rows = len(like)
 
-    def of_member(parameters: State, buffers: State) -> dict[str, Tensor]:
+    def of_member(template: nn.Module, parameters: State, buffers: State) -> dict[str, Tensor]:
         def sent_back(added: list[list[Tensor]]) -> Tensor:
             state = {**parameters, **{name: value.clone() for name, value in buffers.items()}}
             with _adding(template, dict(zip((slot.layer_name for slot in calls), added, strict=True))):
@@ -143,7 +143,7 @@ def _gradients(
             for name, parts in zip(names, gradients, strict=True)
         }
 
-    with measuring(template):
+    with measuring(networks.template):
         found = networks.each(of_member, vectorized=vectorized, most=MOST_TOGETHER)
     return {name: value.cpu() for name, value in found.items()}
 

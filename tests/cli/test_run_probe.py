@@ -219,6 +219,31 @@ def test_a_damaged_description_is_written_anew(monkeypatch: pytest.MonkeyPatch, 
     assert read_config(folder)["init"]["name"] == "he_normal"
 
 
+@pytest.mark.parametrize(("depth", "vectorized", "workers"), [(2, True, 1), (12, False, 2)])
+def test_networks_that_keep_a_core_busy_are_shared_among_threads(
+    depth: int, vectorized: bool, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def look(*arguments: Any, **settings: Any) -> Any:
+        seen.update({key: settings[key] for key in ("vectorized", "workers")}, threads=torch.get_num_threads())
+        return probe_networks(*arguments, **settings)
+
+    monkeypatch.setattr(run_probe, "probe_networks", look)
+    wide = (
+        "data=digits",
+        "model=mlp",
+        f"model.depth={depth}",
+        "model.width=256",
+        "init=he",
+        "seeds=2",
+        "threads=2",
+        "signal.rows=256",
+    )
+    run_probe.probe_job(make_job(*wide))
+    assert seen == {"vectorized": vectorized, "workers": workers, "threads": 1 if workers == 2 else 2}
+
+
 @pytest.mark.parametrize(("typed", "threads"), [("threads=2", 2), ("threads=auto", 1)])
 def test_the_threads_that_were_asked_for(typed: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While networks are built, also to see how long that takes, and while they are looked at."""

@@ -22,7 +22,7 @@ from initlab.cohort.module import CohortModule
 from initlab.cohort.optimizers import SUPPORTED, CohortOptimizer
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.cohort.steps import is_worth_compiling
-from initlab.jobs.job import Member
+from initlab.jobs.member import Member
 from initlab.jobs.share import Share
 from initlab.modules.stack import Stack
 from tests.helpers import make_job, train

@@ -109,7 +109,7 @@ WORKS: dict[str, Callable[[Stack, State], object]] = {
 @pytest.mark.parametrize("most", [1, 2, 3, MEMBERS, 100])
 @pytest.mark.parametrize("name", WORKS)
 def test_work_on_all_members_at_once_is_work_on_one_after_another(name: str, most: int, stack: Stack) -> None:
-    def work(parameters: State, buffers: State) -> object:
+    def work(_: nn.Module, parameters: State, buffers: State) -> object:
         return WORKS[name](stack, {**parameters, **buffers})
 
     together = stack.each(work, vectorized=True, most=most)
@@ -126,7 +126,7 @@ def test_work_on_all_members_at_once_is_work_on_one_after_another(name: str, mos
 
 @pytest.mark.parametrize("vectorized", [True, False])
 def test_each_member_draws_random_numbers_of_its_own(vectorized: bool, stack: Stack) -> None:
-    def work(parameters: State, buffers: State) -> Tensor:  # noqa: ARG001
+    def work(_: nn.Module, parameters: State, buffers: State) -> Tensor:  # noqa: ARG001
         return nn.functional.dropout(torch.ones_like(parameters["0.weight"]))
 
     drawn = stack.each(work, vectorized=vectorized, most=2)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from initlab.base.chance import FAR, is_far, start_words
 from initlab.modules.batch import Batch
 from initlab.modules.stack import stack_members
-from initlab.propagation.first_loss import FirstLoss, first_loss
+from initlab.propagation.first_loss import FirstLoss
+from initlab.propagation.measure import Loss
+from initlab.propagation.probe import probe_networks
 
 ROWS, CLASSES = 200, 10
 
@@ -31,8 +34,13 @@ def chain(*stds: float) -> nn.Sequential:
 
 def look(*networks: nn.Module) -> FirstLoss:
     torch.manual_seed(1)
-    batch = Batch(torch.randn(ROWS, 30), torch.arange(ROWS) % CLASSES)
-    found = first_loss(stack_members(networks), batch, summed)
+    return measured(networks, Batch(torch.randn(ROWS, 30), torch.arange(ROWS) % CLASSES), summed)
+
+
+def measured(networks: Sequence[nn.Module], batch: Batch, loss: Loss) -> FirstLoss:
+    found = probe_networks(
+        stack_members(networks), batch, seeds=range(len(networks)), vectorized=False, loss=loss
+    ).first_loss
     assert found is not None
     return found
 
@@ -66,10 +74,7 @@ def test_tied_tokens_of_variance_one_start_far_away_by_the_head() -> None:
     head.weight = embedding.weight
     tokens = torch.randint(100, (64, 5))
     batch = Batch(tokens, torch.randint(100, (64, 5)))
-    found = first_loss(
-        stack_members([nn.Sequential(embedding, head)]), batch, lambda o, t: summed(o.flatten(0, 1), t.flatten()) / 5
-    )
-    assert found is not None
+    found = measured([nn.Sequential(embedding, head)], batch, lambda o, t: summed(o.flatten(0, 1), t.flatten()) / 5)
     assert found.layer == "1"
     assert found.growth == pytest.approx((99 * 64 + 64**2 + 128) / 100, rel=0.1)
     assert found.chance == pytest.approx(math.log(100), rel=1e-5)

@@ -16,7 +16,7 @@ import initlab
 from initlab.activations.modules import Sine
 from initlab.modules.batch import Batch
 from initlab.propagation.layers import find_layout
-from initlab.propagation.measure import _distinct_units
+from initlab.propagation.measure import _distinct_units, _weights_of_samples
 from initlab.propagation.probe import measure_networks
 from tests.helpers import linear
 from tests.propagation.networks import Functional, chain, probe_all, rows, together
@@ -99,6 +99,54 @@ def test_members_together_measure_what_they_measure_alone(build: Callable[[], nn
     in_turn = measure_networks(together(models), layout, batch, direction_seed=0, vectorized=False, loss=None)
     for name, values in all_at_once.items():
         torch.testing.assert_close(values, in_turn[name], rtol=1e-4, atol=1e-6, equal_nan=True, msg=name)
+
+
+def test_all_members_count_distinct_units_by_the_same_weights() -> None:
+    """Of pairs of units that are nearly equal, it depends on the weights of the samples which count as one."""
+    first = chain(6, 200, 3)
+    with torch.no_grad():
+        weight = first.get_parameter("0.weight")
+        weight[1::2] = weight[::2] + 2e-6 * torch.randn(100, 6)
+        first.get_parameter("0.bias").zero_()
+    models = [first, copy.deepcopy(first), copy.deepcopy(first)]
+    layout, batch = find_layout(first, Batch(rows())), Batch(rows())
+    found = measure_networks(together(models), layout, batch, direction_seed=0, vectorized=True, loss=None)
+    counts = found["distinct_units"][:, 0].tolist()
+    assert len(set(counts)) == 1
+    assert 100 < counts[0] < 200
+
+
+class Noisy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(inputs + torch.randn_like(inputs))
+        return outputs
+
+
+@pytest.mark.parametrize(("build", "draws"), [(lambda: chain(6, 50, 3, norm=nn.BatchNorm1d), False), (Noisy, True)])
+def test_threads_that_share_the_members_change_no_bit(
+    build: Callable[[], nn.Module], draws: bool, labels: torch.Tensor
+) -> None:
+    models, batch = [build() for _ in range(5)], Batch(rows(), labels)
+    layout = find_layout(models[0], batch)
+    assert layout.draws is draws
+    one, two = (
+        measure_networks(
+            together(models),
+            layout,
+            batch,
+            direction_seed=0,
+            vectorized=False,
+            loss=lambda outputs, targets: F.cross_entropy(outputs, targets, reduction="sum"),
+            workers=workers,
+        )
+        for workers in (1, 2)
+    )
+    assert all(torch.equal(one[name].nan_to_num(), two[name].nan_to_num()) for name in one)
+    assert one["loss"].shape == (5,)
 
 
 def test_convolutions_have_channels_for_units() -> None:
@@ -277,7 +325,7 @@ def test_neither_default_of_torchs_matters() -> None:
     pd.testing.assert_frame_equal(plain.spectrum, other.spectrum)
     samples = torch.randn(20, 7)
     with torch.device("meta"):
-        assert int(_distinct_units(samples)) == 7
+        assert int(_distinct_units(samples, _weights_of_samples(20))) == 7
 
 
 def test_single_and_double_precision_in_one_network() -> None:

@@ -11,9 +11,11 @@ from torch import nn
 
 import initlab
 from initlab.base.errors import UserError
+from initlab.modules.batch import Batch
+from initlab.propagation.probe import probe_networks
 from initlab.propagation.verdict import judge
 from initlab.tables.schema import SIGNAL
-from tests.propagation.networks import chain, rows
+from tests.propagation.networks import chain, rows, together
 
 
 def test_the_columns_are_the_schemas() -> None:
@@ -124,3 +126,34 @@ def test_an_operation_that_torch_func_does_not_know() -> None:
     table = initlab.probe_model(Model(), rows(), seed=0)
     assert table["gradient_second_moment"].gt(0).all()
     assert list(table["layer"]) == ["layer", "output"]
+
+
+class Counting(nn.Module):
+    """Notes how many rows it is called with; those of a trace are no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers, self.called = chain(6, 5, 3), list[int]()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if isinstance(inputs, torch.Tensor):
+            self.called.append(len(inputs))
+        outputs: torch.Tensor = self.layers(inputs)
+        return outputs
+
+
+def test_the_rows_go_once_through_each_network() -> None:
+    """And once more through the first, to find its layers, and once for the histograms; the Jacobian is of 8 rows."""
+    members, labels = 6, torch.arange(32) % 3
+    models = [Counting() for _ in range(members)]
+    probe_networks(
+        together(models),
+        Batch(rows(), labels),
+        seeds=range(members),
+        vectorized=False,
+        loss=lambda outputs, targets: F.cross_entropy(outputs, targets, reduction="sum"),
+    )
+    called = models[0].called
+    assert called.count(32) == members + 2
+    assert called.count(8) == members
+    assert len(called) == 2 * members + 2

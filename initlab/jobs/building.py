@@ -1,0 +1,55 @@
+"""Building a job's networks, without drawing what its initializer writes over."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from initlab.initializers.init_report import Treatment
+from initlab.jobs.job import Job
+from initlab.jobs.member import Member
+from initlab.modules.drawing import Draws, address, drawing_nothing, fills_its_memory
+from initlab.modules.snapshot import Changes
+
+
+def build_members(job: Job, members: Sequence[Member]) -> list[nn.Module]:
+    """Build members' networks with their initial weights, the same numbers as `Job.build_member` gives each.
+
+    Constructors of layers draw random numbers, which takes about as long as an initializer does. The first network
+    shows where: if only into parameters that the initializer fills, so that nothing else depends on them, then the
+    others are constructed without.
+
+    Args:
+        job: The job that they belong to.
+        members: One or more.
+
+    Raises:
+        UserError: as `Job.fill_member` raises it.
+    """
+    if len(members) < 3:  # noting what is drawn takes as long as drawing it
+        return [job.build_member(member) for member in members]
+    changes, draws = Changes(), Draws()
+    first, treatments = job.fill_member(members[0], within=draws.noted(), changes=changes)
+    filled = _filled(first, treatments, changes)
+    if draws.only_in({address(first.get_parameter(name)) for name in filled}):
+        return [first, *(_undrawn(job, member, filled) for member in members[1:])]
+    return [first, *(job.build_member(member) for member in members[1:])]
+
+
+def _undrawn(job: Job, member: Member, expected: frozenset[str]) -> nn.Module:
+    """A network that was constructed without drawing; as usual after all, if its initializer fills less of it."""
+    changes = Changes()
+    model, treatments = job.fill_member(member, within=drawing_nothing(), changes=changes)
+    return model if expected <= _filled(model, treatments, changes) else job.build_member(member)
+
+
+def _filled(model: nn.Module, treatments: Mapping[str, Treatment], changes: Changes) -> frozenset[str]:
+    """Names of the parameters whose every number was written over, whatever it was."""
+    return frozenset(
+        name
+        for name, parameter in model.named_parameters()
+        if id(parameter) in changes.changed
+        and name in treatments
+        and not treatments[name].left
+        and ".parametrizations." not in f".{name}"  # what these compute may depend on what was there
+        and fills_its_memory(parameter)
+    )
