@@ -1,0 +1,82 @@
+"""A chapter of the book: the claim, the picture, what is seen, why, the verdict, and what to try next."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+
+from initlab.lessons.finding import Finding, Tables, with_seeds
+from initlab.lessons.lesson import Lesson, command_of
+from initlab.reporting.document import Code, Paragraph, Part, Picture, Points, Report, Section, Table
+
+Judge = Callable[[Tables], Finding]
+Draw = Callable[[Tables], Figure]
+MOST_ROWS: Final = 60  # of a table that is shown in a chapter
+
+
+def judge_of(lesson: Lesson) -> Judge:
+    """The function that reads a lesson's tables."""
+    judge: Judge = _module(lesson).judge
+    return judge
+
+
+def draw_of(lesson: Lesson) -> Draw:
+    """The function that makes a lesson's picture from its tables."""
+    draw: Draw = _module(lesson).draw
+    return draw
+
+
+def _module(lesson: Lesson) -> Any:
+    return importlib.import_module(f"initlab.lessons.claims.{lesson.name}")
+
+
+def finding_of(lesson: Lesson, tables: Tables) -> Finding:
+    """What a lesson's tables say; undecided where there are too few networks."""
+    return with_seeds(judge_of(lesson)(tables), lesson, seeds_in(tables))
+
+
+def seeds_in(tables: Tables) -> int:
+    """How many networks of each kind there are, at least."""
+    counts = [
+        table.groupby("job")["seed"].nunique().min() if name.endswith(".members") else table["networks"].min()
+        for name, table in tables.items()
+        if name.endswith((".members", ".signal"))
+    ]
+    return int(min(counts))
+
+
+def compose_chapter(lesson: Lesson, tables: Tables) -> Report:
+    """Write a lesson's chapter.
+
+    Args:
+        lesson: The lesson.
+        tables: As `evidence.collect` returns them.
+    """
+    finding = finding_of(lesson, tables)
+    picture = Picture(lesson.name, lesson.look_at, draw_of(lesson)(tables))
+    commands = "\n".join(command_of(experiment) for experiment in lesson.experiments.values())
+    parts: list[Part] = [Paragraph(paragraph) for paragraph in lesson.why.split("\n\n")]
+    numbers = [
+        Table(name, f"The table `{name}` of this lesson", table, table.astype(str), folded=True)
+        for name, table in tables.items()
+        if len(table) <= MOST_ROWS
+    ]
+    return Report(
+        lesson.title,
+        [
+            Section("The claim", [Paragraph(f"“{lesson.claim}” ({lesson.taught})"), Paragraph(lesson.question)]),
+            Section("What you see", [picture, Points(list(finding.seen))]),
+            Section("Why", parts),
+            Section(
+                "The verdict",
+                [
+                    Paragraph(str(finding)),
+                    Paragraph(finding.certainty),
+                    Paragraph(f"What would change it: {lesson.change}"),
+                ],
+            ),
+            Section("Try next", [Code("\n".join(lesson.next))]),
+            Section("How it was made", [Code(commands), *numbers]),
+        ],
+    )

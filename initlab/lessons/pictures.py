@@ -1,0 +1,44 @@
+"""Pictures that several lessons draw, each of one thing, large enough to be read on a page."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from initlab.figures.looks import looks_of
+from initlab.figures.style import literal
+
+
+def lines_by_epoch(rows: pd.DataFrame, column: str, *, by: str, label: str, log: bool = False) -> Figure:
+    """A line for each value of a key: what a column has epoch by epoch, with the span over networks.
+
+    Args:
+        rows: With columns epoch, `by`, `column`, and `column` with _min and _max.
+        column: What is drawn.
+        by: The key that tells lines apart.
+        label: Of the vertical axis.
+        log: Whether that axis is logarithmic.
+    """
+    return _lines(rows, "epoch", column, by=by, labels=("epoch", label), log=log)
+
+
+def lines_by_layer(rows: pd.DataFrame, column: str, *, by: str, label: str, log: bool = True) -> Figure:
+    """A line for each value of a key: what a column has layer by layer; the arguments are those of `lines_by_epoch`."""
+    return _lines(rows, "position", column, by=by, labels=("layer", label), log=log)
+
+
+def _lines(rows: pd.DataFrame, x: str, column: str, *, by: str, labels: tuple[str, str], log: bool) -> Figure:
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    names = list(dict.fromkeys(rows[by].astype(str)))
+    looks = looks_of(names)
+    for name in names:
+        part = rows[rows[by].astype(str) == name].sort_values(x)
+        look = looks[name]
+        axes.plot(part[x], part[column], color=look.color, linestyle=look.dash, label=literal(name))
+        axes.fill_between(part[x], part[f"{column}_min"], part[f"{column}_max"], color=look.color, alpha=0.15, lw=0)
+    if log:
+        axes.set_yscale("log")
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return figure
