@@ -42,6 +42,7 @@ from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
 from initlab.tables.job_tables import JobTables, joined
+from initlab.tables.store import description_of, finished_jobs
 from initlab.tracking.callback import JobTracking
 
 Conclude = Callable[[Path, Console], None]
@@ -115,7 +116,7 @@ def _train_plan(
     for job in plan.finished:
         forget_failure(job)
         if job.made_of:  # of several results with other files of the user's, those that are asked for now count
-            (job.folder / "metadata.json").touch()
+            description_of(job.folder).touch()
     run = Run(uuid.uuid4().hex, command=typed_command())
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
@@ -135,7 +136,7 @@ def _train_plan(
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
-        kept = (not beside_others and journal.forget_useless(folder)) or any(folder.glob("*/members.parquet"))
+        kept = (not beside_others and journal.forget_useless(folder)) or bool(finished_jobs(folder))
         goes_on = f"what finished is kept, and the same command with name={folder.name} goes on from here"
         say(console, f"stopped; {goes_on if kept or beside_others else 'nothing had finished, and nothing is kept'}")
         with contextlib.suppress(UserError):

@@ -4,7 +4,7 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,13 +23,14 @@ from initlab.jobs.share import Share, rows_of
 from initlab.modules.stack import Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.folders import is_new, outcome, write_failure, write_job
+from initlab.sweep.folders import can_be_bundled, is_new, outcome, write_bundle, write_failure, write_job
 from initlab.sweep.weights import keep_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tracking.callback import JobTracking
 
 # Each live log is a file and a thread; those of more jobs are written when they are done.
 LIVE_LOGS = 64
+BUNDLED = 100  # jobs of a cohort, from which on their tables stand together, as `tables.bundles` says
 TELL_SECONDS = 0.2  # from one word of progress to the next, at least
 
 
@@ -136,11 +137,18 @@ def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_
     tables = train_cohort(
         shares, networks, callbacks, cores=run.cores, device=run.device, checkpoint=checkpoint, keep=_keep
     )
-    if len(shares) > 1 or not shares[0].complete:
+    by_share = list(zip(shares, tracking, strict=True))
+    bundled = [(share, tracker) for share, tracker in by_share if tracker and can_be_bundled(share.job)]
+    bundled = bundled if len(bundled) >= BUNDLED else []
+    if len(shares) > max(1, len(bundled)) or not shares[0].complete:
         journal.keep_results(cohort, tables)
         journal.checkpoint_of(folder).unlink(missing_ok=True)
-    written = [_write(share, part, tracker, run) for share, part, tracker in zip(shares, tables, tracking, strict=True)]
-    if all(written):
+    written = _write_bundled(bundled, tables, run)
+    names = {share.job.name for share, _ in bundled}
+    others = [(share, tracker) for share, tracker in by_share if share.job.name not in names]
+    parts = tables.by_job() if others else {}
+    written = all([written, *(_write(share, parts[share.job.name], tracker, run) for share, tracker in others)])
+    if written:
         journal.forget(folder)
 
 
@@ -148,6 +156,21 @@ def _keep(share: Share, trained: Stack) -> None:
     """Keep the weights of a share's members, where its job is to."""
     if share.job.config.save != "none":
         keep_weights(share, trained)
+
+
+def _write_bundled(bundled: Sequence[tuple[Share, JobTracking]], tables: JobTables, run: Run) -> bool:
+    """Write jobs as a bundle, if there are any; return whether they could be written."""
+    if not bundled:
+        return True
+    jobs, names = [share.job for share, _ in bundled], {share.job.name for share, _ in bundled}
+    own = tables if len(names) == tables.members["job"].nunique() else tables.of_jobs(names)
+    try:
+        write_bundle(jobs, own, [tracker for _, tracker in bundled], run.identity, run.command)
+    except Exception:  # as of a full disk
+        for job in jobs:
+            write_failure(job, traceback.format_exc(), run.identity, run.command)
+        return False
+    return True
 
 
 def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: Run) -> bool:
