@@ -41,6 +41,7 @@ from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
+from initlab.tables.bundles import forget_bundles
 from initlab.tables.job_tables import JobTables, joined
 from initlab.tables.store import description_of, finished_jobs
 from initlab.tracking.callback import JobTracking
@@ -73,6 +74,7 @@ def run_study(
     """
     console = open_console()
     quiet_libraries()
+    forget_bundles()
     distinct = distinct_jobs(jobs)
     if len(distinct) < len(jobs):
         pooled = "those that differ in nothing, or in seeds alone, are one, each seed once"

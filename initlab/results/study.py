@@ -17,7 +17,7 @@ from initlab.config.names import names_folders
 from initlab.results.crossed import IntArray, RowScores
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.results.rows import read_row_scores
-from initlab.tables.bundles import Bundle, bundle_of
+from initlab.tables.bundles import Bundle, bundle_of, forget_bundles
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import (
     changed_sources,
@@ -110,6 +110,7 @@ def read_study(*study_folders: Path) -> Study:
         *study_folders: Folders of studies, such as `outputs/study`. What cannot be read there raises nothing: it is
             listed in `unreadable` and `failed`.
     """
+    forget_bundles()  # other processes may have written what describes them
     folders = _named([(job, study_folder) for study_folder in study_folders for job in finished_jobs(study_folder)])
     configs, kept = {}, {}
     unreadable: list[str] = []

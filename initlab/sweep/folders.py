@@ -219,7 +219,8 @@ def write_bundle(
         OSError: a file cannot be written, because the disk is full, say; there is then no part of it.
     """
     study = jobs[0].study_folder
-    tables = joined_by_job([*_bundled_before(jobs, run), tables])
+    former = _bundled_before(jobs, run)
+    tables = joined_by_job([*former, tables])
     seeds = {str(job): list(map(int, own)) for job, own in tables.members.groupby("job", sort=False)["seed"]}
     whole = [job.with_seeds(seeds[job.name]) for job in jobs]
     if any(tracker.logs for tracker in tracking):
@@ -245,7 +246,8 @@ def write_bundle(
             for name in ("error.txt", "metadata.json"):  # of a former failure
                 (job.folder / name).unlink(missing_ok=True)
             _remove_empty(job.folder)
-    remove_superseded(study)
+    if former:
+        remove_superseded(study)
 
 
 def _bundled_before(jobs: Sequence[Job], run: str) -> list[JobTables]:

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,12 +46,12 @@ class Bundle:
         return {**self.common["metadata"], **json.loads(self.own[job])["metadata"]}
 
 
-# By study, what was there when it was looked at, and the bundle that counts for each job.
-_known: dict[Path, tuple[tuple[Any, ...], dict[str, Bundle]]] = {}
+# By study, the state of the folder of its bundles when it was looked at, and the bundle that counts for each job.
+_known: dict[Path, tuple[tuple[int, int], dict[str, Bundle]]] = {}
 
 
 def forget_bundles() -> None:
-    """Look anew for bundles, and read them anew."""
+    """Look for bundles anew, as where another process may have written some a moment ago."""
     _known.clear()
 
 
@@ -59,15 +60,14 @@ def bundled_jobs(study_folder: Path) -> Mapping[str, Bundle]:
     path = study_folder / FOLDER
     try:
         about = path.stat()
-        names = sorted((one.name for one in path.iterdir() if one.name.isdigit()), key=int)
     except OSError:  # no bundles, as in most studies
         return {}
-    seen = (about.st_ino, about.st_mtime_ns, *names)
+    seen = (about.st_ino, about.st_mtime_ns)
     known = _known.get(study_folder)
     if known is None or known[0] != seen:
         found: dict[str, Bundle] = {}
-        for name in names:
-            bundle = _read(path / name)
+        for folder in sorted((one for one in path.iterdir() if one.name.isdigit()), key=lambda one: int(one.name)):
+            bundle = _bundle(folder)
             found |= dict.fromkeys(bundle.own, bundle) if bundle is not None else {}
         known = _known[study_folder] = (seen, found)
     return known[1]
@@ -84,8 +84,18 @@ def has_own_results(job_folder: Path) -> bool:
     return (job_folder / RESULTS).exists() or (job_folder / TOGETHER / RESULTS).exists()
 
 
-def _read(folder: Path) -> Bundle | None:
+def _bundle(folder: Path) -> Bundle | None:
     """A bundle; None where it is damaged, so that its jobs are trained anew."""
+    try:
+        about = (folder / DESCRIPTION).stat()
+    except OSError:
+        return None
+    return _read(folder, about.st_ino, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=10_000)
+def _read(folder: Path, *_: int) -> Bundle | None:
+    """A bundle, given what tells its description from a later one."""
     try:
         first, *lines = (folder / DESCRIPTION).read_text(encoding="utf-8").splitlines()
         return Bundle(folder, json.loads(first), {json.loads(line)["job"]: line for line in lines})

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from initlab.tables.records import EpochRecord
 from initlab.tables.schema import EPOCH_NUMBERS
-from initlab.tables.store import as_read, current, read_table
+from initlab.tables.store import as_read, has_table, read_table
 
 FloatArray = NDArray[np.float64]
 # By what the rows of a table are ordered, where it is not by member alone; train stands before val.
@@ -215,7 +215,7 @@ def read_tables(folder: Path) -> JobTables:
         UserError: one is damaged, or of a later version; or the folder has no members or history.
     """
     names = [field.name for field in fields(JobTables)]
-    there = [name for name in names if name in ("members", "history") or current(folder, f"{name}.parquet").exists()]
+    there = [name for name in names if name in ("members", "history") or has_table(folder, name)]
     return JobTables(**{name: read_table(folder, name) for name in there})
 
 
