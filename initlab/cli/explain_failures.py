@@ -1,6 +1,5 @@
 """Why networks learned nothing, or started far above a guess: what a probe finds in them, kept beside their scores."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, Final
 import pandas as pd
 
 from initlab.base.console import plain_warnings
-from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge
 from initlab.results.baseline import learned_nothing
@@ -43,7 +41,7 @@ def explain_failures(jobs: Sequence[Job]) -> None:
         asked = _asked(metadata, read_table(job.folder, "members"))
         if not asked:
             continue
-        key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
+        key = job.start
         if key not in known:
             if time.monotonic() - started > SECONDS:
                 break

@@ -113,12 +113,15 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
     )
 
 
-def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Module]:
+def build_networks(
+    share: Share, *, threads: int | None = None, known: dict[int, nn.Module] | None = None
+) -> list[nn.Module]:
     """Build a share's members; what their initializer warns of is said once for all of them.
 
     Args:
         share: Which members of which job to build.
         threads: CPU threads for an initializer that computes much; None: as for training.
+        known: By seed, members that were built for jobs of the same `Job.start`; those that are built here are added.
 
     Returns:
         Networks with their initial weights, one a member, in the order of the seeds.
@@ -131,7 +134,11 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
         threads = threads_to_build(job)
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
-        networks = [job.build_member(member) for member in share.members()]
+        known = {} if known is None else known
+        for member in share.members():
+            if member.seed not in known:
+                known[member.seed] = job.build_member(member)
+        networks = [known[seed] for seed in share.seeds]
     missed = [warning.message for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:
         if not issubclass(warning.category, InitializationWarning):

@@ -203,6 +203,11 @@ class Job:
         return json.dumps(without_keys(self.resolved, {"init", *SEEDS, *RATES}), sort_keys=True)
 
     @property
+    def start(self) -> str:
+        """What decides its members' weights before training, beside their seeds, as a text: all but the optimizer."""
+        return json.dumps(without_keys(self.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
+
+    @property
     def but_for_seeds(self) -> str:
         """All of its configuration but for its seeds, as a text: jobs that agree in it are one candidate."""
         return json.dumps(without_keys(self.resolved, SEEDS), sort_keys=True)

@@ -99,7 +99,8 @@ def bootstrap_intervals(
     if not len(varying) or seeds < least_seeds(statistic, level):
         return ends
     if statistic == "mean" and seeds < STUDENT_BELOW:
-        ends[:, ~constant] = stats.t(seeds - 1, varying.mean(1), stats.sem(varying, axis=1)).interval(level)
+        errors = np.std(varying, axis=1, ddof=1) / np.sqrt(seeds)
+        ends[:, ~constant] = stats.t.interval(level, seeds - 1, loc=varying.mean(1), scale=errors)
         return ends
     raised = level if statistic == "median" else expanded_level(seeds, level, student=statistic == "mean")
     with warnings.catch_warnings():

@@ -70,7 +70,13 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
     with contextlib.suppress(Exception):  # what fails here fails below, too, and is written down
         convolutional = convolves(first)
     threads = threads_of_cohort(first.config.threads, alone=convolutional, members=1, cores=run.cores)
-    networks = {share: built for share in cohort.shares if (built := _networks(share, threads, run)) is not None}
+    starts: dict[str, dict[int, nn.Module]] = {}  # networks of jobs that differ in the optimizer alone are built once
+    networks = {
+        share: built
+        for share in cohort.shares
+        if (built := _networks(share, threads, run, starts.setdefault(share.job.start, {}))) is not None
+    }
+    starts.clear()  # a stack is made of copies, and what it was made of goes
     advance(cohort.member_epochs - sum(Cohort((share,)).member_epochs for share in networks))
     progress = _Progress(advance)
     again: tuple[Cohort, ...] = ()
@@ -113,10 +119,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
+def _networks(share: Share, threads: int, run: Run, known: dict[int, nn.Module]) -> list[nn.Module] | None:
     """A share's members; None if they cannot be built, as an initializer may fail at one seed and not at another."""
     try:
-        return build_networks(share, threads=threads)
+        return build_networks(share, threads=threads, known=known)
     except Exception:  # whatever an initializer brings about: the other jobs train
         write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return None
