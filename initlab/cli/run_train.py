@@ -1,6 +1,7 @@
 """Training a study: find what its folder lacks, train that cohort by cohort, and say what came out."""
 
 import contextlib
+import gc
 import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -245,10 +246,14 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
                 finish=progress.finish,
             )
             return
-        for cohort in cohorts:
-            progress.start(cohort)
-            run_cohort(cohort, run, partial(progress.advance, cohort))
-            progress.finish(cohort)
+        gc.freeze()  # what there is of many jobs, and stays, need not be looked through after each cohort
+        try:
+            for cohort in cohorts:
+                progress.start(cohort)
+                run_cohort(cohort, run, partial(progress.advance, cohort))
+                progress.finish(cohort)
+        finally:
+            gc.unfreeze()
 
 
 def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], run: Run) -> list[Job]:

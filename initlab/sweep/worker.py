@@ -105,6 +105,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             torch.cuda.empty_cache()
         for part in again:
             run_cohort(part, run, advance)
+    networks.clear()
+    gc.collect()  # Lightning's trainer and its module refer to each other, and to all tensors
     if not first.config.fail_fast:
         return
     failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]

@@ -51,8 +51,9 @@ _known: dict[Path, tuple[tuple[int, int], dict[str, Bundle]]] = {}
 
 
 def forget_bundles() -> None:
-    """Look for bundles anew, as where another process may have written some a moment ago."""
+    """Look for bundles anew, as in a process that has seen none: others may have written, or damaged them, since."""
     _known.clear()
+    _read.cache_clear()
 
 
 def bundled_jobs(study_folder: Path) -> Mapping[str, Bundle]:
@@ -151,7 +152,7 @@ def next_bundle(study_folder: Path, written: Path) -> Path:
             if path.exists():  # another process was quicker
                 continue
             raise
-        forget_bundles()
+        _known.pop(study_folder, None)
         return path
 
 
