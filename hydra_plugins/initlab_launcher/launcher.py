@@ -73,10 +73,11 @@ class VectorizedLauncher(Launcher):
         from initlab.jobs.compose import job_from  # heavy, and Hydra imports this module for every command
 
         jobs = [job_from(one, swept=swept) for one in plain]
+        del composed, plain  # of many jobs they take memory
         settings: dict[str, Any] = {"left_out": left_out} if left_out else {}
         with own_work():
             get_method(self._run)(jobs, **settings)
-        return [JobReturn(overrides=named, status=JobStatus.COMPLETED) for _, named in composed]
+        return [JobReturn(overrides=list(job.typed), status=JobStatus.COMPLETED) for job in jobs]
 
     def _compose_all(
         self, job_overrides: Sequence[Sequence[str]], typed: Sequence[list[str]], swept: frozenset[str]

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -106,6 +107,8 @@ class Job:
 
     def named(self, name: str) -> "Job":
         """The same job under another name."""
+        if name == self.name:
+            return self
         other = replace(self, name=name)
         other.__dict__.update({key: value for key, value in self.__dict__.items() if key in COSTLY})
         return other
@@ -113,6 +116,8 @@ class Job:
     def with_seeds(self, seeds: Iterable[int]) -> "Job":
         """The same job with other seeds, at least one; its configuration names the least of them, and how many."""
         chosen = tuple(sorted(set(seeds)))
+        if chosen == self.seeds and (self.config.seed, self.config.seeds) == (chosen[0], len(chosen)):
+            return self
         config = replace(self.config, seed=chosen[0], seeds=len(chosen))
         resolved = {**self.resolved, "seed": chosen[0], "seeds": len(chosen)}
         other = replace(self, config=config, resolved=resolved, seeds=chosen)
@@ -200,7 +205,8 @@ class Job:
 
         It is a text, and two jobs can share a cohort if their texts are equal.
         """
-        return json.dumps(without_keys(self.resolved, {"init", *SEEDS, *RATES}), sort_keys=True)
+        # One text for thousands of jobs.
+        return sys.intern(json.dumps(without_keys(self.resolved, {"init", *SEEDS, *RATES}), sort_keys=True))
 
     @property
     def start(self) -> str:
