@@ -16,6 +16,7 @@ import torch.utils.tensorboard
 import initlab.data.images, initlab.data.synthetic, initlab.data.tabular, initlab.models
 from initlab.cli.conclude import conclude_study
 from initlab.cli.run_train import run_study
+from initlab.sweep import worker
 from tests.helpers import interruptible, make_job
 
 composed = {}
@@ -55,6 +56,7 @@ for line in sys.stdin:
         sys.stdout.reconfigure(line_buffering=True)
         code = 0
         if jobs:
+            worker.BUNDLED = what["bundled"] or worker.BUNDLED
             watch(what["before"], what["number"])
             run_study([composed[job] for job in jobs],
                       conclude=lambda folder, console: conclude_study(folder, console, with_report=False))
@@ -94,7 +96,9 @@ class Commands:
         """Start a command and wait for it; its exit code."""
         return self.wait(self.start(command, folder, program=program))
 
-    def start_study(self, jobs: Sequence[str], folder: Path, *, before: str = "", number: int = 1) -> int:
+    def start_study(
+        self, jobs: Sequence[str], folder: Path, *, before: str = "", number: int = 1, bundled: int = 0
+    ) -> int:
         """Start to train the study `outputs/test` of some jobs in a folder; steps.txt takes its steps on the disk.
 
         Args:
@@ -103,11 +107,12 @@ class Commands:
             before: Pattern of the steps before one of which the process ends itself, as by `kill -9`: of a line of
                 steps.txt, as `os.rename NEW_PATH` or `os.remove PATH`; empty: it does not.
             number: Of that step among those that match.
+            bundled: From how many jobs of a cohort on they go to a bundle; 0: as usual.
 
         Returns:
             The process id.
         """
-        return self._ask(folder=str(folder), jobs=list(jobs), before=before, number=number)
+        return self._ask(folder=str(folder), jobs=list(jobs), before=before, number=number, bundled=bundled)
 
     def wait(self, process: int) -> int:
         """The exit code of a command that was started; negative: the signal that ended it."""

@@ -1,7 +1,5 @@
 """The launcher that hands a whole sweep to initlab at once. Hydra accepts launchers from this namespace only."""
 
-import copy
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,16 +9,14 @@ from hydra.errors import ConfigCompositionException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_method
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from initlab.base.errors import own_work
 from initlab.base.wording import counted
+from initlab.config.composing import Composer
 from initlab.config.hydra_errors import explain, missing_key
 from initlab.config.names import check_targets, short_name, swept_keys
-from initlab.config.plain import hydras_folder, plain_config
-
-# Plain numbers that many jobs of a sweep differ in. Composing a job takes Hydra 0.17 s, setting a number nothing.
-NUMBER = re.compile(r"(optim\.lr|seeds|seed)=(\d+|\d*\.\d+|\d+\.\d*|\d+(?:\.\d*)?[eE][+-]?\d+)")
+from initlab.config.plain import checked_config, hydras_folder
 
 
 class VectorizedLauncher(Launcher):
@@ -49,7 +45,6 @@ class VectorizedLauncher(Launcher):
             config: The configuration of the command, with its `hydra` node.
         """
         self._context, self._config = hydra_context, config
-        self._composed: dict[tuple[str, ...], DictConfig | ConfigCompositionException] = {}
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         """Compose all jobs and run them; one whose own choices lack a key that was typed is left out.
@@ -59,7 +54,7 @@ class VectorizedLauncher(Launcher):
             initial_job_idx: Hydra's number for the first of them; it is not used.
 
         Returns:
-            For each job that was run, its configuration, marked as completed.
+            For each job that was run, its overrides, marked as completed.
 
         Raises:
             UserError: a job cannot work, before anything trains; no job has a key; or jobs have failed.
@@ -73,31 +68,34 @@ class VectorizedLauncher(Launcher):
         check_targets(swept, typed)
         composed, left_out = self._compose_all(job_overrides, typed, swept)
         # First all of it, so that the commonest mistakes are told before torch is imported.
-        plain = [plain_config(config, named, folder) for config, named in composed]
+        plain = [checked_config(config, named, folder) for config, named in composed]
 
         from initlab.jobs.compose import job_from  # heavy, and Hydra imports this module for every command
 
         jobs = [job_from(one, swept=swept) for one in plain]
+        del composed, plain  # of many jobs they take memory
         settings: dict[str, Any] = {"left_out": left_out} if left_out else {}
         with own_work():
             get_method(self._run)(jobs, **settings)
-        return [JobReturn(overrides=named, cfg=config, status=JobStatus.COMPLETED) for config, named in composed]
+        return [JobReturn(overrides=list(job.typed), status=JobStatus.COMPLETED) for job in jobs]
 
     def _compose_all(
         self, job_overrides: Sequence[Sequence[str]], typed: Sequence[list[str]], swept: frozenset[str]
-    ) -> tuple[list[tuple[DictConfig, list[str]]], Mapping[str, list[str]]]:
+    ) -> tuple[list[tuple[Mapping[str, Any], list[str]]], Mapping[str, list[str]]]:
         """Each job's configuration with what was typed for it; and the names of jobs that are left out, by the reason.
 
         Raises:
             UserError: no job has the keys that were typed.
             ConfigCompositionException: a job cannot be composed for any other reason.
         """
-        composed: list[tuple[DictConfig, list[str]]] = []
+        loader = self._context.config_loader
+        composer = Composer(lambda overrides: loader.load_sweep_config(self._config, overrides))
+        composed: list[tuple[Mapping[str, Any], list[str]]] = []
         left_out: dict[str, list[str]] = {}
         first: ConfigCompositionException | None = None
         for overrides, named in zip(job_overrides, typed, strict=True):
             try:
-                composed.append((self._compose(overrides), named))
+                composed.append((composer.plain(overrides), named))
             except ConfigCompositionException as error:
                 reason = missing_key(error, named)
                 if reason is None:
@@ -107,27 +105,3 @@ class VectorizedLauncher(Launcher):
         if first is not None and not composed:
             raise explain(first, typed[0]) or first
         return composed, left_out
-
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        """A job's configuration without Hydra's own part; plain numbers are set in what was composed without them.
-
-        Raises:
-            ConfigCompositionException: it cannot be composed.
-        """
-        numbers = {number[1]: number[2] for text in overrides if (number := NUMBER.fullmatch(text))}
-        others = tuple(text for text in overrides if not NUMBER.fullmatch(text))
-        if others not in self._composed:
-            try:
-                config = self._context.config_loader.load_sweep_config(self._config, list(others))
-                self._composed[others] = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            except ConfigCompositionException as error:
-                self._composed[others] = error
-        found = self._composed[others]
-        if isinstance(found, ConfigCompositionException):
-            raise found
-        if any(OmegaConf.select(found, key) is None for key in numbers):
-            return self._context.config_loader.load_sweep_config(self._config, list(overrides))  # Hydra says why not
-        numbered = copy.deepcopy(found)
-        for key, text in numbers.items():
-            OmegaConf.update(numbered, key, int(text) if text.isdigit() else float(text))
-        return numbered

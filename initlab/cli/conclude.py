@@ -22,6 +22,7 @@ from initlab.results.first_losses import first_loss_lines
 from initlab.results.pooling import pool_seeds
 from initlab.results.study import Study, read_study
 from initlab.results.summary import write_summary
+from initlab.tables.bundles import bundle_of
 from initlab.tracking.dashboard import has_logs, write_dashboard
 
 
@@ -54,7 +55,12 @@ def conclude_study(folder: Path, console: Console, *, with_report: bool, margin:
     report = compose_report(analysis, title_of([folder.name], analysis)) if with_report else None
     publish(folder, found, analysis.summary, report)
     written = "report.html, figures/, tables/, summary.csv" if with_report else "summary.csv"
-    say(console, f"In {folder}: {written}, a folder a job")
+    bundled = [bundle_of(job) is not None for job in found.folders.values()]
+    kept = [
+        *(["a folder a job"] if not all(bundled) else []),
+        *(["jobs/ with many jobs' tables"] if any(bundled) else []),
+    ]
+    say(console, f"In {folder}: {', '.join([written, *kept])}")
     if not with_report:
         say_as_is(console, f"python -m initlab.report {folder}")
     if has_logs(folder):

@@ -1,20 +1,19 @@
 """Why networks learned nothing, or started far above a guess: what a probe finds in them, kept beside their scores."""
 
-import json
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from initlab.base.errors import InitializationWarning
-from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.job import Job
 from initlab.propagation.verdict import judge
 from initlab.results.baseline import learned_nothing
 from initlab.results.first_losses import starts_far
-from initlab.tables.store import read_metadata, read_table, write_metadata
+from initlab.tables.store import has_results, read_metadata, read_table, rewrite_metadata
 
 SEEDS: Final = 2  # networks of a job that are looked at
 SECONDS: Final = 5.0  # after which no further job is looked at
@@ -35,21 +34,23 @@ def explain_failures(jobs: Sequence[Job]) -> None:
     """
     started = time.monotonic()
     known: dict[str, dict[str, str]] = {}
+    explained: dict[Path, dict[str, Any]] = {}
     for job in jobs:
-        if not (job.folder / "members.parquet").exists():
+        if not has_results(job.folder):
             continue
         metadata = read_metadata(job.folder)
         asked = _asked(metadata, read_table(job.folder, "members"))
         if not asked:
             continue
-        key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
+        key = job.start
         if key not in known:
             if time.monotonic() - started > SECONDS:
-                return
+                break
             known[key] = _look(job)
         found = {name: text for name, text in known[key].items() if name in asked}
         if found:
-            write_metadata(job.folder, {**metadata, **found})
+            explained[job.folder] = {**metadata, **found}
+    rewrite_metadata(explained)
 
 
 def _asked(metadata: Mapping[str, Any], members: pd.DataFrame) -> frozenset[str]:

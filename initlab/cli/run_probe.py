@@ -34,7 +34,7 @@ from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import check_jobs, distinct_jobs, prepare_folder
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.sweep.naming import free_beside, split_faulty
-from initlab.tables.store import read_config, write_description, write_table
+from initlab.tables.store import has_results, read_config, write_description, write_table
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _beside(job: Job, taken: Collection[str]) -> Job:
 
 def _is_free(job: Job) -> bool:
     """Whether a job's folder holds no training, and no probe of another configuration; a damaged one does not count."""
-    if (job.folder / "members.parquet").exists():
+    if has_results(job.folder):
         return False
     if not (job.folder / "config.yaml").exists():
         return True

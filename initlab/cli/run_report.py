@@ -179,6 +179,7 @@ def run_report(
 
 def _read(folders: Sequence[Path]) -> "Study":
     from initlab.results.study import read_study
+    from initlab.tables.store import finished_jobs
 
     for folder in folders:
         if not folder.is_dir():
@@ -191,6 +192,6 @@ def _read(folders: Sequence[Path]) -> "Study":
         raise UserError(f"{names}: no job that can be read: {study.unreadable[0]}")
     if study.failed:
         raise UserError(f"{names}: every job failed; the tracebacks are in error.txt in each one's folder")
-    inside = sorted({path.parent.parent for folder in folders for path in folder.glob("*/*/members.parquet")})
+    inside = sorted({path for folder in folders for path in folder.glob("*/") if any(finished_jobs(path))})
     hint = f"; studies in it: {', '.join(map(str, inside[:5]))}" if inside else ""
     raise UserError(f"{names}: no finished job{hint}")

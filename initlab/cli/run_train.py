@@ -1,6 +1,7 @@
 """Training a study: find what its folder lacks, train that cohort by cohort, and say what came out."""
 
 import contextlib
+import gc
 import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,9 @@ from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
+from initlab.tables.bundles import forget_bundles
 from initlab.tables.job_tables import JobTables, joined
+from initlab.tables.store import description_of, finished_jobs
 from initlab.tracking.callback import JobTracking
 
 Conclude = Callable[[Path, Console], None]
@@ -72,6 +75,7 @@ def run_study(
     """
     console = open_console()
     quiet_libraries()
+    forget_bundles()
     distinct = distinct_jobs(jobs)
     if len(distinct) < len(jobs):
         pooled = "those that differ in nothing, or in seeds alone, are one, each seed once"
@@ -116,7 +120,7 @@ def _train_plan(
     for job in plan.finished:
         forget_failure(job)
         if job.made_of:  # of several results with other files of the user's, those that are asked for now count
-            (job.folder / "metadata.json").touch()
+            description_of(job.folder).touch()
     run = Run(uuid.uuid4().hex, command=typed_command())
     problems: list[UserError] = []  # the first of them ends the command, after all that there is to say
     try:
@@ -136,7 +140,7 @@ def _train_plan(
     except KeyboardInterrupt:
         if not beside_others:
             remove_unfinished(plan.jobs)
-        kept = (not beside_others and journal.forget_useless(folder)) or any(folder.glob("*/members.parquet"))
+        kept = (not beside_others and journal.forget_useless(folder)) or bool(finished_jobs(folder))
         goes_on = f"what finished is kept, and the same command with name={folder.name} goes on from here"
         say(console, f"stopped; {goes_on if kept or beside_others else 'nothing had finished, and nothing is kept'}")
         with contextlib.suppress(UserError):
@@ -243,10 +247,14 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
                 finish=progress.finish,
             )
             return
-        for cohort in cohorts:
-            progress.start(cohort)
-            run_cohort(cohort, run, partial(progress.advance, cohort))
-            progress.finish(cohort)
+        gc.freeze()  # what there is of many jobs, and stays, need not be looked through after each cohort
+        try:
+            for cohort in cohorts:
+                progress.start(cohort)
+                run_cohort(cohort, run, partial(progress.advance, cohort))
+                progress.finish(cohort)
+        finally:
+            gc.unfreeze()
 
 
 def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], run: Run) -> list[Job]:

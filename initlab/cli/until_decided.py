@@ -67,8 +67,7 @@ def train_until_decided(jobs: Sequence[Job], train: Train, console: Console, int
     started, config = time.monotonic(), jobs[0].config
     sizes = look_sizes(config.max_seeds)
     failed = train({job.name: job.seeds for job in jobs})
-    for job in jobs:
-        note_looks(job)
+    note_looks(jobs)
     for size, next_size in zip(sizes, [*sizes[1:], None], strict=True):
         found = _look(jobs, size, failed, interest)
         if found is None:

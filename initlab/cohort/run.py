@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import lightning.pytorch as pl
+import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
@@ -34,7 +35,7 @@ def train_cohort(
     device: int | None = None,
     checkpoint: Checkpoint | None = None,
     keep: Callable[[Share, Stack], None] | None = None,
-) -> list[JobTables]:
+) -> JobTables:
     """Train the members of some jobs together.
 
     Args:
@@ -48,7 +49,7 @@ def train_cohort(
         keep: Called with each share and its trained members; None: only what they measured is kept.
 
     Returns:
-        The tables of each share, in the order of `shares`.
+        The tables of all shares, the members in the order of `shares`.
 
     Raises:
         UserError: `engine=vmap`, and vmap cannot trace the model.
@@ -93,35 +94,36 @@ def train_cohort(
     return _tables_of(shares, module, recording)
 
 
-def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalRecording | None) -> list[JobTables]:
-    """What a trained cohort measured, as the tables of each share."""
+def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalRecording | None) -> JobTables:
+    """What a trained cohort measured."""
     assert module.test_scores is not None
-    seconds, scores = module.seconds / module.stack.members, module.test_scores
-    signals = recording.tables() if recording else [None] * len(shares)
-    return [
-        job_tables(
-            share.job.key_columns,
-            list(share.seeds),
-            [record.part(rows) for record in module.history],
-            first_seed=share.job.config.seed,
-            metric=module.task.metric,
-            threshold=share.job.config.threshold,
-            seconds=seconds,
-            signal=signal,
-            epochs=module.epochs[rows],
-            test_rows=[module.data.test_rows_of(member) for member in range(rows.start, rows.stop)],
-            test_scores=scores[rows],
-        )
-        for share, rows, signal in zip(shares, rows_of(shares), signals, strict=True)
-    ]
+    columns = [share.job.key_columns for share in shares for _ in share.seeds]
+    signals = recording.tables() if recording else []
+    named = [table.assign(job=share.job.name) for share, table in zip(shares, signals, strict=True)] if signals else []
+    return job_tables(
+        {name: [one[name] for one in columns] for name in columns[0]},
+        [seed for share in shares for seed in share.seeds],
+        module.history,
+        first_seed=[share.job.config.seed for share in shares for _ in share.seeds],
+        metric=module.task.metric,
+        threshold=shares[0].job.config.threshold,
+        seconds=module.seconds / module.stack.members,
+        signal=pd.concat(named, ignore_index=True) if named else None,
+        epochs=module.epochs,
+        test_rows=[module.data.test_rows_of(member) for member in range(module.stack.members)],
+        test_scores=module.test_scores,
+    )
 
 
-def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Module]:
+def build_networks(
+    share: Share, *, threads: int | None = None, known: dict[int, nn.Module] | None = None
+) -> list[nn.Module]:
     """Build a share's members; what their initializer warns of is said once for all of them.
 
     Args:
         share: Which members of which job to build.
         threads: CPU threads for an initializer that computes much; None: as for training.
+        known: By seed, members that were built for jobs of the same `Job.start`; those that are built here are added.
 
     Returns:
         Networks with their initial weights, one a member, in the order of the seeds.
@@ -134,7 +136,10 @@ def build_networks(share: Share, *, threads: int | None = None) -> list[nn.Modul
         threads = threads_to_build(job)
     with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InitializationWarning)
-        networks = build_members(job, share.members())
+        known = {} if known is None else known
+        lacking = [member for member in share.members() if member.seed not in known]
+        known.update(zip((member.seed for member in lacking), build_members(job, lacking), strict=True))
+        networks = [known[seed] for seed in share.seeds]
     missed = [str(warning.message) for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:
         if not issubclass(warning.category, InitializationWarning):

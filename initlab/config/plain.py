@@ -43,11 +43,33 @@ def plain_config(config: DictConfig, overrides: Sequence[str], folder: Path | No
     Raises:
         UserError: a misspelt key, or a value of the wrong type or out of range.
     """
-    if "hydra" in config:
-        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    plain = OmegaConf.to_container(config, resolve=True)
+    return checked_config(as_plain(config), overrides, folder)
+
+
+def as_plain(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain data, references resolved, without Hydra's own part."""
+    plain = OmegaConf.to_container(without_hydra(config), resolve=True)
     assert isinstance(plain, dict)
-    resolved = without_leftovers({str(key): value for key, value in plain.items()}, overrides)
+    return {str(key): value for key, value in plain.items()}
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A composed configuration without Hydra's own node."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def checked_config(plain: Mapping[str, Any], overrides: Sequence[str], folder: Path | None = None) -> PlainConfig:
+    """Check a configuration against the schema.
+
+    Args:
+        plain: As `as_plain` makes it; it stays as it is.
+        overrides: What was typed for this job, `key=value` each.
+        folder: The study's folder, if Hydra was told one.
+
+    Raises:
+        UserError: a misspelt key, or a value of the wrong type or out of range.
+    """
+    resolved = without_leftovers(plain, overrides)
     if isinstance(resolved.get("plugins"), str):
         resolved["plugins"] = [resolved["plugins"]]
     if folder is not None:

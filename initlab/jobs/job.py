@@ -1,6 +1,7 @@
 """A job, one cell of the benchmark: what it is, whatever its seeds."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -81,6 +82,8 @@ class Job:
 
     def named(self, name: str) -> "Job":
         """The same job under another name."""
+        if name == self.name:
+            return self
         other = replace(self, name=name)
         other.__dict__.update({key: value for key, value in self.__dict__.items() if key in COSTLY})
         return other
@@ -88,6 +91,8 @@ class Job:
     def with_seeds(self, seeds: Iterable[int]) -> "Job":
         """The same job with other seeds, at least one; its configuration names the least of them, and how many."""
         chosen = tuple(sorted(set(seeds)))
+        if chosen == self.seeds and (self.config.seed, self.config.seeds) == (chosen[0], len(chosen)):
+            return self
         config = replace(self.config, seed=chosen[0], seeds=len(chosen))
         resolved = {**self.resolved, "seed": chosen[0], "seeds": len(chosen)}
         other = replace(self, config=config, resolved=resolved, seeds=chosen)
@@ -173,7 +178,13 @@ class Job:
 
         It is a text, and two jobs can share a cohort if their texts are equal.
         """
-        return json.dumps(without_keys(self.resolved, {"init", *SEEDS, *RATES}), sort_keys=True)
+        # One text for thousands of jobs.
+        return sys.intern(json.dumps(without_keys(self.resolved, {"init", *SEEDS, *RATES}), sort_keys=True))
+
+    @property
+    def start(self) -> str:
+        """What decides its members' weights before training, beside their seeds, as a text: all but the optimizer."""
+        return json.dumps(without_keys(self.resolved, {*NOT_IDENTITY, "optim"}), sort_keys=True)
 
     @property
     def but_for_seeds(self) -> str:

@@ -24,7 +24,7 @@ from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.results.first_losses import first_loss_line, starts_far
 from initlab.results.study import Study
 from initlab.tables.schema import describe_columns
-from initlab.tables.store import read_config, read_metadata, read_table
+from initlab.tables.store import has_results, read_config, read_metadata, read_table
 
 OUTLOOKS = ("trainable", "hard to train", "not trainable")
 TABLES = ("signal", "histograms", "spectrum")
@@ -65,7 +65,7 @@ def read_probe(folder: Path) -> list[ProbedJob]:
     found = []
     for path in sorted(folder.glob("*/spectrum.parquet")):
         job = path.parent
-        if (job / "members.parquet").exists() or (job / "error.txt").exists():
+        if has_results(job) or (job / "error.txt").exists():
             continue
         try:
             there = [name for name in SOME_HAVE if (job / f"{name}.parquet").exists()]

@@ -13,7 +13,7 @@ from initlab.figures.trainability import trainability
 from initlab.reporting.document import Part, Picture, Section
 from initlab.results.analysis import Analysis, Condition
 from initlab.results.trainability import trainability_map
-from initlab.tables.store import read_table
+from initlab.tables.store import has_table, read_table
 
 MOST_PICTURES = 6
 
@@ -91,7 +91,7 @@ def _signal_at_start(analysis: Analysis, job: str) -> pd.DataFrame | None:
 def _signal(analysis: Analysis, job: str) -> pd.DataFrame | None:
     """The signal table of a job; None where it recorded none."""
     folder = analysis.study.folders.get(job)
-    if folder is None or not (folder / "signal.parquet").exists():
+    if folder is None or not has_table(folder, "signal"):
         return None
     try:
         return read_table(folder, "signal")

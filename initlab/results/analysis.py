@@ -148,7 +148,8 @@ def analyse(
     jobs = arrange(study, axes)
     candidates = choose_rates(jobs, axes)
     summary = summarize(study, seed=seed, level=level)
-    groups = {str(job): members for job, members in study.members.groupby("job", sort=False)}
+    chosen = study.members[study.members["job"].isin(candidates["job"])]  # of thousands of jobs a few
+    groups = {str(job): members for job, members in chosen.groupby("job", sort=False)}
     of_job = summary.set_index("job")
     described = [_describe(groups[job], of_job.loc[job], seed, level) for job in candidates["job"]]
     candidates = candidates.join(pd.DataFrame(described, index=candidates.index))

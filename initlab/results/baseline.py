@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from initlab.base.wording import counted, interval_text, listed
@@ -71,8 +72,8 @@ def learned_nothing(members: pd.DataFrame, baseline: object) -> bool:
         members: The job's rows of the members table.
         baseline: As metadata.json has it; anything but a number where that is not known.
     """
-    scores = members.loc[members["status"] == "finished", "test_score"].astype(float)
-    if scores.empty:
+    scores = members["test_score"].to_numpy(np.float64, na_value=np.nan)[(members["status"] == "finished").to_numpy()]
+    if not len(scores):
         return True
     if not isinstance(baseline, int | float) or not math.isfinite(baseline):
         return False
@@ -89,9 +90,10 @@ def failure_lines(study: Study) -> list[str]:
     """
     found: dict[str, dict[str, str]] = {}  # by the reason, what the jobs are but for their rates, and are called
     learned: set[str] = set()
+    but_for_rates = study.differing.drop(columns=RATE, errors="ignore").to_dict("index")
     for job, rows in study.members.groupby("job", sort=False):
         metadata = study.metadata.get(str(job), {})
-        but_for_rate = str(study.differing.loc[str(job)].drop(RATE, errors="ignore").to_dict())
+        but_for_rate = str(but_for_rates[str(job)])
         if not learned_nothing(rows, metadata.get("baseline")):
             learned.add(but_for_rate)
             continue

@@ -13,7 +13,7 @@ from initlab.results.differences import label_of
 from initlab.results.pooling import pool_seeds
 from initlab.results.study import Study
 from initlab.results.width_transfer import WIDTH
-from initlab.tables.store import read_table
+from initlab.tables.store import has_table, read_table
 
 FLAT: Final = 0.05  # the largest slope of log size against log width that counts as none
 LEAST_WIDTHS = 3
@@ -54,7 +54,7 @@ def coord_check(study: Study) -> CoordCheck | None:
     widths = {str(job): int(width) for job, width in differing[WIDTH].items()}
     tables = []
     for job, folder in study.folders.items():
-        if job not in widths or not (folder / "signal.parquet").exists():
+        if job not in widths or not has_table(folder, "signal"):
             continue
         try:
             signal = read_table(folder, "signal")

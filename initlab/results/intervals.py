@@ -99,7 +99,8 @@ def bootstrap_intervals(
     if not len(varying) or seeds < least_seeds(statistic, level):
         return ends
     if statistic == "mean" and seeds < STUDENT_BELOW:
-        ends[:, ~constant] = stats.t(seeds - 1, varying.mean(1), stats.sem(varying, axis=1)).interval(level)
+        errors = np.std(varying, axis=1, ddof=1) / np.sqrt(seeds)
+        ends[:, ~constant] = student_quantiles(seeds, level)[:, None] * errors + varying.mean(1)
         return ends
     raised = level if statistic == "median" else expanded_level(seeds, level, student=statistic == "mean")
     with warnings.catch_warnings():
@@ -120,6 +121,12 @@ def bootstrap_intervals(
     corrected = np.stack(found.confidence_interval)
     ends[:, ~constant] = np.where(np.isnan(corrected), percentiles, corrected)
     return ends
+
+
+@cache
+def student_quantiles(seeds: int, level: float) -> FloatArray:
+    """Lower and upper end of Student's interval of the mean of so many seeds, in standard errors, shape (2,)."""
+    return np.array(stats.t.interval(level, seeds - 1))
 
 
 @cache

@@ -54,7 +54,8 @@ def compare_pairs(
         share_of_rows (of the variance), and the parts of that: of_seeds, of_rows, and rows (how many different ones; 0
         where they are not known).
     """
-    counted = study.members.assign(counted=counted_scores(study.members)).set_index("seed").sort_index()
+    members = study.members[study.members["job"].isin(candidates["job"])]
+    counted = members.assign(counted=counted_scores(members)).set_index("seed").sort_index()
     by_job = {str(job): rows for job, rows in counted.groupby("job", sort=False)}
     parts = []
     for (data, metric, setting), group in candidates.groupby(CONDITION, sort=False):

@@ -1,5 +1,7 @@
 """How soon members learn: epochs to a threshold; members that never reach it are censored, not dropped."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -31,11 +33,19 @@ def median_epochs(epochs: FloatArray, *, level: float = LEVEL) -> tuple[float, f
     """
     ordered = np.sort(epochs)
     median = float(ordered[len(ordered) // 2])
-    # The k-th least and greatest leave out the median with probability 2 P(fewer than k of n coins show heads).
-    rank = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
+    rank = _rank_of_ends(len(ordered), level)
     if rank < 1:
         return median, np.nan, np.nan
     return median, float(ordered[rank - 1]), float(ordered[len(ordered) - rank])
+
+
+@cache
+def _rank_of_ends(members: int, level: float) -> int:
+    """The k of the k-th least and the k-th greatest that are the ends of a median's interval; 0: there is none.
+
+    They leave out the median with probability 2 P(fewer than k of n coins show heads).
+    """
+    return int(stats.binom.ppf((1 - level) / 2, members, 0.5))
 
 
 def share_reached(epochs: FloatArray, last: int) -> FloatArray:

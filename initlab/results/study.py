@@ -1,6 +1,7 @@
 """The finished jobs of one study, or of several read as one, and what became of the others."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +17,18 @@ from initlab.config.names import names_folders
 from initlab.results.crossed import IntArray, RowScores
 from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.results.rows import read_row_scores
+from initlab.tables.bundles import Bundle, bundle_of, forget_bundles
 from initlab.tables.schema import HISTORY, MEMBERS
-from initlab.tables.store import changed_sources, finished_jobs, read_config, read_failure, read_metadata, read_table
+from initlab.tables.store import (
+    changed_sources,
+    description_of,
+    finished_jobs,
+    read_config,
+    read_failure,
+    read_metadata,
+    read_table,
+    trained_seeds,
+)
 
 
 @dataclass(frozen=True)
@@ -99,34 +110,40 @@ def read_study(*study_folders: Path) -> Study:
         *study_folders: Folders of studies, such as `outputs/study`. What cannot be read there raises nothing: it is
             listed in `unreadable` and `failed`.
     """
+    forget_bundles()  # other processes may have written what describes them
     folders = _named([(job, study_folder) for study_folder in study_folders for job in finished_jobs(study_folder)])
-    members, history, configs, unreadable, kept = [], [], {}, [], {}
+    configs, kept = {}, {}
+    unreadable: list[str] = []
+    own: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}  # the tables of jobs that are in no bundle
     metadata: dict[str, dict[str, Any]] = {}
     known: dict[str, set[int]] = {}  # by fingerprint, the seeds that were read
     for name, folder in folders.items():
         try:
-            tables = [read_table(folder, table) for table in ("members", "history")]
+            seeds = set(trained_seeds(folder))
+            if bundle_of(folder) is None:
+                own[name] = read_table(folder, "members"), read_table(folder, "history")
             config = flat_config(read_config(folder))
         except UserError as error:
             unreadable.append(str(error))
             continue
         described = read_metadata(folder)
-        fingerprint, seeds = described.get("fingerprint"), set(tables[0]["seed"])
+        fingerprint = described.get("fingerprint")
         if fingerprint in known and seeds <= known[fingerprint]:
             unreadable.append(f"{folder}: the same job as another's; counted once")
             continue
         if fingerprint is not None:
             known.setdefault(str(fingerprint), set()).update(seeds)
-        members.append(tables[0].assign(job=name))
-        history.append(tables[1].assign(job=name))
         configs[name], metadata[name], kept[name] = config, described, folder
     for name, reason in {**_outdated(configs, metadata, kept), **_superseded(configs, metadata, kept)}.items():
         unreadable.append(f"{kept[name]}: {reason}")
-        place = list(configs).index(name)
-        del members[place], history[place], configs[name], metadata[name], kept[name]
+        del configs[name], metadata[name], kept[name]
+    members, history = (
+        _together(kind, kept, {name: tables[place] for name, tables in own.items()})
+        for place, kind in enumerate(("members", "history"))
+    )
     return Study(
-        members=pd.concat(members, ignore_index=True) if members else pd.DataFrame(columns=MEMBERS.names),
-        history=pd.concat(history, ignore_index=True) if history else pd.DataFrame(columns=HISTORY.names),
+        members=pd.DataFrame(columns=MEMBERS.names) if members is None else members,
+        history=pd.DataFrame(columns=HISTORY.names) if history is None else history,
         differing=differing_keys(configs) if configs else pd.DataFrame(),
         configs=configs,
         folders=kept,
@@ -137,8 +154,34 @@ def read_study(*study_folders: Path) -> Study:
                 [(path.parent, one) for one in study_folders for path in sorted(one.glob("*/error.txt"))]
             ).items()
         },
-        unreadable=unreadable,
+        unreadable=list(dict.fromkeys(unreadable)),
     )
+
+
+def _together(kind: str, folders: Mapping[str, Path], own: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
+    """A table of many jobs, one below the other; None where there are none.
+
+    Args:
+        kind: A name of `tables.schema.TABLES`, such as `members`.
+        folders: By the name of a job, its folder, in the order of the jobs.
+        own: The tables of those that are in no bundle.
+    """
+    bundled: dict[Bundle, dict[str, str]] = {}
+    for name, folder in folders.items():
+        if (bundle := bundle_of(folder)) is not None:
+            bundled.setdefault(bundle, {})[folder.name] = name
+    tables = [own[name].assign(job=name) for name in folders if name in own]
+    for bundle, names in bundled.items():
+        table = read_table(bundle.folder, kind)
+        table = table[table["job"].isin(list(names))]
+        tables.append(table.assign(job=table["job"].map(names)))
+    if not tables:
+        return None
+    if not bundled:
+        return pd.concat(tables, ignore_index=True)
+    places = {name: place for place, name in enumerate(folders)}
+    table = pd.concat(tables, ignore_index=True)
+    return table.iloc[table["job"].map(places).to_numpy().argsort(kind="stable")].reset_index(drop=True)
 
 
 def _outdated(
@@ -167,14 +210,14 @@ def _superseded(
 ) -> dict[str, str]:
     """Jobs that were run again with other code of the user's own, or other files, each with a reason to leave it out.
 
-    Of jobs with one configuration the one that was last asked for counts: `metadata.json` is written, or touched, then.
+    Of jobs with one configuration the one that was last asked for counts: its description is written, or touched, then.
     Other studies may be of other data under the same name; they count by themselves.
     """
     found = {}
     for names in _alike(configs):
         if not any(metadata[name].get("sources") for name in names):
             continue
-        *older, last = sorted(names, key=lambda name: (folders[name] / "metadata.json").stat().st_mtime_ns)
+        *older, last = sorted(names, key=lambda name: description_of(folders[name]).stat().st_mtime_ns)
         now = metadata[last].get("sources") or {}
         for name in older:
             changed = changed_sources(metadata[name].get("sources") or {}, now)
@@ -199,10 +242,10 @@ def _named(found: Sequence[tuple[Path, Path]]) -> dict[str, Path]:
     Args:
         found: Of each job, its folder and that of its study.
     """
-    names = [job.name for job, _ in found]
+    count = Counter(job.name for job, _ in found)
     named: dict[str, Path] = {}
-    for (job, study), name in zip(found, names, strict=True):
-        own = f"{study.resolve().name}/{name}" if names.count(name) > 1 else name
+    for job, study in found:
+        own = f"{study.resolve().name}/{job.name}" if count[job.name] > 1 else job.name
         while own in named:
             own = f"{own}'"
         named[own] = job

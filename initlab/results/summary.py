@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from initlab.base.files import write_whole
 from initlab.results.bits import BIT, is_in_bits
@@ -44,50 +45,54 @@ def summarize(study: Study, *, seed: int = 0, level: float = LEVEL) -> pd.DataFr
     study = pool_seeds(study)
     rows = []
     data_sets = list(study.members["data"].unique())
-    for job, members in study.members.groupby("job", sort=False):
-        rng = np.random.default_rng([seed, len(members)])
-        finished = (members["status"] == "finished").to_numpy()
+    members, differing = study.members, study.differing.to_dict("index")
+    all_finished = (members["status"] == "finished").to_numpy()
+    scores = {name: members[name].to_numpy(np.float64, na_value=np.nan) for name in ("test_score", "test_loss")}
+    counted, all_epochs = counted_scores(members).to_numpy(), epochs_to_threshold(members)
+    seeds, thresholds = members["seed"].to_numpy(np.int64), members["threshold"].to_numpy(np.float64)
+    metrics, data = members["metric"].to_numpy(), members["data"].to_numpy()
+    for job, places in members.groupby("job", sort=False).indices.items():
+        rng = np.random.default_rng([seed, len(places)])
+        finished, first = all_finished[places], places[0]
         row: dict[str, Any] = {
             "job": job,
-            **{str(key): value for key, value in study.differing.loc[str(job)].items()},
-            "seeds": len(members),
+            **{str(key): value for key, value in differing[str(job)].items()},
+            "seeds": len(places),
             "diverged": int((~finished).sum()),
-            "metric": members["metric"].iloc[0],
+            "metric": metrics[first],
         }
         for column, limits in (("test_score", LIMITS[row["metric"]]), ("test_loss", LIMITS["loss"])):
-            values = members[column].to_numpy(np.float64, na_value=np.nan)
-            values = np.where(finished, values, np.nan)
+            values = np.where(finished, scores[column][places], np.nan)
             mean, low, high = mean_and_interval(values, rng=rng, limits=limits, level=level)
             row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
         if is_in_bits(study, str(job)):
             row |= {f"bits_{end}": row[f"test_loss_{end}"] / BIT for end in ("mean", "low", "high")}
-        row |= _by_row(study.row_scores(str(job)), members[finished], str(row["metric"]), level)
-        row["counted_score"] = float(counted_scores(members).mean())
-        epochs = epochs_to_threshold(members)
+        row |= _by_row(study.row_scores(str(job)), np.sort(seeds[places][finished]), str(row["metric"]), level)
+        row["counted_score"] = float(counted[places].mean())
+        epochs = all_epochs[places]
         median, _, _ = median_epochs(epochs)
         row |= {
-            "threshold": float(members["threshold"].iloc[0]),
+            "threshold": float(thresholds[first]),
             "epochs_to_threshold": median if np.isfinite(median) else np.nan,
             "reached": int(np.isfinite(epochs).sum()),
         }
-        row["_data"] = data_sets.index(members["data"].iloc[0])
+        row["_data"] = data_sets.index(data[first])
         rows.append(row)
     order = {"_data": True, "metric": True, "counted_score": False, "test_loss_mean": True}
     table = pd.DataFrame(rows).sort_values(list(order), ascending=list(order.values()), kind="stable")
     return table.drop(columns="_data").reset_index(drop=True)
 
 
-def _by_row(known: RowScores | None, finished: pd.DataFrame, metric: str, level: float) -> dict[str, Any]:
+def _by_row(known: RowScores | None, seeds: NDArray[np.int64], metric: str, level: float) -> dict[str, Any]:
     """The interval of the mean test score over seeds and rows, and what it covers; without the first if not known.
 
     Args:
         known: Results of all members by test row.
-        finished: The members that did not diverge, of the members table.
+        seeds: Those of the members that did not diverge, ascending.
         metric: What the scores are, a name of `schema.METRICS`.
         level: Confidence level of the interval.
     """
-    seeds = np.sort(finished["seed"].to_numpy(np.int64))
-    if known is None or finished.empty or not np.isin(seeds, known.seeds).all():
+    if known is None or not len(seeds) or not np.isin(seeds, known.seeds).all():
         return {"covers": "seeds", "share_of_rows": np.nan}
     found = estimate_mean(known.of_seeds(seeds), counts=metric == "accuracy")
     low, high = found.interval(level, LIMITS[metric])

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 from initlab.base.wording import counted
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
+
+# Jobs of a cohort, at most: those of more are divided, and each part has half as many at least, enough for a bundle.
+MANY: Final = 200
+ENOUGH: Final = 500  # members of a cohort of many jobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,8 @@ def form_cohorts(
 
     Under vmap members of one program go through every operation together. Under the loop engine that gains nothing:
     there each job is a cohort of its own, so that it is finished early, or several cohorts if else a worker would be
-    idle.
+    idle. Of many jobs a cohort has no more than `MANY`, or than have `ENOUGH` members: more gain nothing, and what a
+    cohort needs, its networks and tables, is there for all of its jobs at once.
 
     Args:
         shares: The members that are to be trained, each in one share.
@@ -117,5 +122,13 @@ def form_cohorts(
         limit = most[group[0].job.program]
         if key in loops:
             limit = min(limit, ceil(sum(len(share.seeds) for share in group) / parts))
-        cohorts += cut(group, limit)
+        for some in _divided(group):
+            cohorts += cut(some, limit)
     return cohorts
+
+
+def _divided(shares: Sequence[Share]) -> list[Sequence[Share]]:
+    """Shares of many jobs in parts of about equal size, none of which is divided; those of a few jobs as they are."""
+    most = max(MANY, ENOUGH * len(shares) // sum(len(share.seeds) for share in shares))
+    ends = [round(len(shares) * part / parts) for parts in [ceil(len(shares) / most)] for part in range(parts + 1)]
+    return [shares[start:end] for start, end in pairwise(ends)]

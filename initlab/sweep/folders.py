@@ -1,29 +1,43 @@
 """The folder of a job: what is found in it, and what a run leaves there."""
 
 import contextlib
+import math
+import os
+import platform
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from initlab.base.errors import UserError
-from initlab.base.files import finish_together, write_text_whole, write_together
+from initlab.base.files import BEGUN, finish_together, write_text_whole, write_together
 from initlab.base.machine import describe_machine
 from initlab.base.wording import listed
 from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.jobs.fingerprint import RESULTS_VERSION
 from initlab.jobs.job import Job
 from initlab.sweep import weights
-from initlab.tables.job_tables import JobTables, joined, read_tables
+from initlab.tables.bundles import (
+    FOLDER,
+    Bundle,
+    bundle_of,
+    has_own_results,
+    next_bundle,
+    remove_superseded,
+    write_bundled_description,
+)
+from initlab.tables.job_tables import JobTables, joined, joined_by_job, read_tables
 from initlab.tables.store import (
     NewerVersionError,
     changed_sources,
     config_text,
-    current,
+    has_results,
     read_config,
     read_failure,
     read_metadata,
+    rewrite_metadata,
+    trained_seeds,
     write_description,
     write_metadata,
     write_table,
@@ -54,14 +68,16 @@ class Held(NamedTuple):
 
 def state_of(job: Job) -> Held:
     """What is in a job's own folder."""
-    if not current(job.folder, LAST).exists():
+    if not has_results(job.folder):
         return Held("open")
     metadata = read_metadata(job.folder)
     found = metadata.get("fingerprint")
     if found is not None and not is_of(job, metadata, job.folder):
         return Held("other", _what_else(job, metadata))
     try:
-        seeds = frozenset(read_tables(job.folder).seeds)
+        if bundle_of(job.folder) is None:
+            read_tables(job.folder)  # all can be read
+        seeds = trained_seeds(job.folder)
     except NewerVersionError:
         return Held("other", "tables of a later version of initlab")
     except UserError as error:
@@ -122,7 +138,7 @@ def outcome(job: Job, run: str) -> Literal["finished", "failed"] | None:
     metadata = read_metadata(job.folder)
     if metadata.get("run") != run:
         return None
-    whole = (job.folder / LAST).exists() and not (job.folder / "error.txt").exists()
+    whole = has_results(job.folder) and not (job.folder / "error.txt").exists()
     if metadata.get("status") != "finished" or not whole:
         return "failed"
     return "finished" if set(job.seeds) <= set(metadata.get("seeds", ())) else None
@@ -148,7 +164,7 @@ def tables_to_extend(job: Job, run: str) -> JobTables | None:
 def is_new(job: Job, run: str) -> bool:
     """Whether a job's folder has nothing that new seeds are to be added to, as `tables_to_extend` has it."""
     metadata = read_metadata(job.folder)
-    if not current(job.folder, LAST).exists() or not is_of(job, metadata, job.folder):
+    if not has_results(job.folder) or not is_of(job, metadata, job.folder):
         return True
     return not job.config.resume and metadata.get("run") != run
 
@@ -183,10 +199,89 @@ def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str, comm
     (job.folder / "error.txt").unlink(missing_ok=True)
 
 
+def can_be_bundled(job: Job) -> bool:
+    """Whether a job may go to a bundle: it has no results in a folder of its own, and is to keep no weights there."""
+    return job.config.save == "none" and not has_own_results(job.folder)
+
+
+def write_bundle(
+    jobs: Sequence[Job], tables: JobTables, tracking: Sequence[JobTracking], run: str, command: str | None = None
+) -> None:
+    """Write what seeds of many jobs measured as one bundle, with what former bundles have of other seeds of them.
+
+    Args:
+        jobs: Jobs of one program, which `can_be_bundled`.
+        tables: What was measured of their members.
+        tracking: Each job's loggers, which get the final results and are closed.
+        run: `Run.identity`, for the metadata.
+        command: `Run.command`, for the metadata.
+
+    Raises:
+        OSError: a file cannot be written, because the disk is full, say; there is then no part of it.
+    """
+    study = jobs[0].study_folder
+    former = _bundled_before(jobs, run)
+    tables = joined_by_job([*former, tables])
+    seeds = {str(job): list(map(int, own)) for job, own in tables.members.groupby("job", sort=False)["seed"]}
+    whole = [job.with_seeds(seeds[job.name]) for job in jobs]
+    if any(tracker.logs for tracker in tracking):
+        parts = tables.by_job()
+        for job, tracker in zip(jobs, tracking, strict=True):
+            tracker.finish(parts[job.name])
+    starts = _first_losses(tables)
+    shared = describe_machine(whole[0].config.trainer.accelerator, command)
+    metadata = {
+        job.name: {**shared, **_known(job, run, status="finished"), "first_loss": starts.get(job.name)} for job in whole
+    }
+    begun = study / FOLDER / f"{BEGUN}.{platform.node()}.{os.getpid()}"
+    shutil.rmtree(begun, ignore_errors=True)
+    try:
+        for name, table in tables.named().items():
+            write_table(begun, name, table)
+        write_bundled_description(begun, {job.name: job.resolved for job in whole}, metadata)
+        next_bundle(study, begun)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+    for job in jobs:
+        if job.folder.is_dir():
+            for name in ("error.txt", "metadata.json"):  # of a former failure
+                (job.folder / name).unlink(missing_ok=True)
+            _remove_empty(job.folder)
+    if former:
+        remove_superseded(study)
+
+
+def _bundled_before(jobs: Sequence[Job], run: str) -> list[JobTables]:
+    """What former bundles have of some jobs, and new seeds are to be added to, as `tables_to_extend` has it."""
+    names: dict[Bundle, list[str]] = {}
+    for job in jobs:
+        bundle = bundle_of(job.folder)
+        if bundle is not None and not is_new(job, run):
+            names.setdefault(bundle, []).append(job.name)
+    former = []
+    for bundle, own in names.items():
+        with contextlib.suppress(UserError):  # damaged: that it is trained anew has been said
+            former.append(read_tables(bundle.folder).of_jobs(own))
+    return former
+
+
+def _first_losses(tables: JobTables) -> dict[str, float]:
+    """By job, the validation loss before training, its mean over members, where it is a finite number."""
+    history = tables.history
+    start = history[(history["epoch"] == 0) & (history["split"] == "val")]
+    means = {str(job): float(own.astype(float).mean()) for job, own in start.groupby("job", sort=False)["loss"]}
+    return {job: mean for job, mean in means.items() if math.isfinite(mean)}
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # something else is in it
+        folder.rmdir()
+
+
 def seeds_of_run(job: Job, run: str) -> frozenset[int]:
     """The seeds that a job's tables have, if a run has written them; else none."""
     metadata = read_metadata(job.folder)
-    ours = metadata.get("run") == run and current(job.folder, LAST).exists()
+    ours = metadata.get("run") == run and has_results(job.folder)
     return frozenset(metadata.get("seeds", ())) if ours else frozenset()
 
 
@@ -224,19 +319,29 @@ def finish_writing(folder: Path) -> None:
         finish_together(job_folder, last=LAST)
 
 
-def note_looks(job: Job) -> None:
-    """Write beside a job's results how often they may be looked at, if nothing else was written for this command."""
-    metadata = read_metadata(job.folder)
-    if metadata and int(metadata.get("looks") or 1) < job.looks:
-        write_metadata(job.folder, {**metadata, "looks": job.looks})
+def note_looks(jobs: Iterable[Job]) -> None:
+    """Write beside jobs' results how often they may be looked at, if nothing else was written for this command."""
+    known = [(job, read_metadata(job.folder)) for job in jobs]
+    rewrite_metadata(
+        {
+            job.folder: {**metadata, "looks": job.looks}
+            for job, metadata in known
+            if metadata and int(metadata.get("looks") or 1) < job.looks
+        }
+    )
 
 
 def forget_failure(job: Job) -> None:
     """Remove what says that a job failed, as all that is asked of it now is there."""
     path = job.folder / "error.txt"
-    if path.exists():
-        path.unlink()
+    if not path.exists():
+        return
+    path.unlink()
+    if bundle_of(job.folder) is None:
         write_metadata(job.folder, {**read_metadata(job.folder), "status": "finished"})
+    else:  # what it says there is true
+        (job.folder / "metadata.json").unlink(missing_ok=True)
+        _remove_empty(job.folder)
 
 
 def write_failure(job: Job, reason: str, run: str, command: str | None = None) -> None:
@@ -254,7 +359,7 @@ def write_failure(job: Job, reason: str, run: str, command: str | None = None) -
         text = f"{lines}\n\n{config_text(job.resolved)}"
         write_text_whole(job.folder / "error.txt", text)
         metadata = _metadata(job, run, command, status="failed")
-        if (job.folder / LAST).exists():  # what it says of these results stays true
+        if has_results(job.folder):  # what it says of these results stays true
             metadata = {**read_metadata(job.folder), "status": "failed", "run": run}
         write_metadata(job.folder, metadata)
     except OSError:
@@ -267,8 +372,7 @@ def remove_unfinished(jobs: Iterable[Job]) -> None:
         if job.folder.is_dir() and not any((job.folder / name).exists() for name in ("metadata.json", "error.txt")):
             remove_logs(job.folder)
             (job.folder / ".lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # something else is in it
-                job.folder.rmdir()
+            _remove_empty(job.folder)
 
 
 def reason_of(job: Job) -> str:
@@ -277,6 +381,11 @@ def reason_of(job: Job) -> str:
 
 
 def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[str, Any]:
+    return describe_machine(job.config.trainer.accelerator, command) | _known(job, run, status=status)
+
+
+def _known(job: Job, run: str, *, status: str) -> dict[str, Any]:
+    """What is known of a job and its data, for metadata.json."""
     known: dict[str, Any] = {"status": status, "run": run, "seeds": list(job.seeds)}
     with contextlib.suppress(UserError):  # without data there is none of it to describe
         baseline, validation_baseline = job.data.baselines(job.seeds)
@@ -294,4 +403,4 @@ def _metadata(job: Job, run: str, command: str | None, *, status: str) -> dict[s
             "validation_baseline": validation_baseline,
             "chance_loss": job.chance_loss,
         }
-    return describe_machine(job.config.trainer.accelerator, command) | known
+    return known

@@ -11,8 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from initlab.base.errors import UserError
 from initlab.base.files import write_text_whole
 from initlab.jobs.job import Job
@@ -52,19 +50,16 @@ def open_folder(cohort: Cohort) -> Path:
     return folder
 
 
-def keep_results(cohort: Cohort, tables: Sequence[JobTables]) -> None:
+def keep_results(cohort: Cohort, tables: JobTables) -> None:
     """Write what a cohort measured, as one table of each kind.
 
     Args:
         cohort: The cohort whose folder is written to.
-        tables: Those of its shares, in any order: their rows name job and member.
+        tables: Those of all its shares: their rows name job and member.
     """
-    found: dict[str, list[pd.DataFrame]] = {}
-    for part in tables:
-        for name, table in part.named().items():
-            found.setdefault(name, []).append(table)
+    found = tables.named()
     for name in sorted(found, key=lambda name: name == "members"):  # the members last: with them it is kept
-        write_table(folder_of(cohort), name, pd.concat(found[name], ignore_index=True))
+        write_table(folder_of(cohort), name, found[name])
 
 
 def forget(folder: Path) -> None:

@@ -184,12 +184,11 @@ def _former_names(jobs: Sequence[Job]) -> dict[str, list[str]]:
     """
     study = jobs[0].study_folder
     found: dict[str, list[str]] = {}
-    folders = sorted(
-        study.glob("*/metadata.json"), key=lambda path: (not (path.parent / "members.parquet").exists(), path)
-    )
+    finished = finished_jobs(study)
+    begun_only = sorted({path.parent for path in study.glob("*/metadata.json")}.difference(finished))
     renewed = _Renewed(jobs)
     begun: list[tuple[Any, str]] = [
-        *((renewed.fingerprint(path.parent), path.parent.name) for path in folders),
+        *((renewed.fingerprint(folder), folder.name) for folder in (*finished, *begun_only)),
         *((entry["fingerprint"], entry["job"]) for entry in journal.members_kept(study)),
     ]
     for fingerprint, name in begun:

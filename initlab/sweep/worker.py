@@ -4,7 +4,7 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,13 +23,14 @@ from initlab.jobs.share import Share, rows_of
 from initlab.modules.stack import Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.folders import is_new, outcome, write_failure, write_job
+from initlab.sweep.folders import can_be_bundled, is_new, outcome, write_bundle, write_failure, write_job
 from initlab.sweep.weights import keep_weights
 from initlab.tables.job_tables import JobTables
 from initlab.tracking.callback import JobTracking
 
 # Each live log is a file and a thread; those of more jobs are written when they are done.
 LIVE_LOGS = 64
+BUNDLED = 100  # jobs of a cohort, from which on their tables stand together, as `tables.bundles` says
 TELL_SECONDS = 0.2  # from one word of progress to the next, at least
 
 
@@ -69,7 +70,13 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
     with contextlib.suppress(Exception):  # what fails here fails below, too, and is written down
         convolutional = convolves(first)
     threads = threads_of_cohort(first.config.threads, alone=convolutional, members=1, cores=run.cores)
-    networks = {share: built for share in cohort.shares if (built := _networks(share, threads, run)) is not None}
+    starts: dict[str, dict[int, nn.Module]] = {}  # networks of jobs that differ in the optimizer alone are built once
+    networks = {
+        share: built
+        for share in cohort.shares
+        if (built := _networks(share, threads, run, starts.setdefault(share.job.start, {}))) is not None
+    }
+    starts.clear()  # a stack is made of copies, and what it was made of goes
     advance(cohort.member_epochs - sum(Cohort((share,)).member_epochs for share in networks))
     progress = _Progress(advance)
     again: tuple[Cohort, ...] = ()
@@ -98,6 +105,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             torch.cuda.empty_cache()
         for part in again:
             run_cohort(part, run, advance)
+    networks.clear()
+    gc.collect()  # Lightning's trainer and its module refer to each other, and to all tensors
     if not first.config.fail_fast:
         return
     failed = [share.job for share in cohort.shares if outcome(share.job, run.identity) == "failed"]
@@ -112,10 +121,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _networks(share: Share, threads: int, run: Run) -> list[nn.Module] | None:
+def _networks(share: Share, threads: int, run: Run, known: dict[int, nn.Module]) -> list[nn.Module] | None:
     """A share's members; None if they cannot be built, as an initializer may fail at one seed and not at another."""
     try:
-        return build_networks(share, threads=threads)
+        return build_networks(share, threads=threads, known=known)
     except Exception:  # whatever an initializer brings about: the other jobs train
         write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return None
@@ -136,11 +145,18 @@ def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_
     tables = train_cohort(
         shares, networks, callbacks, cores=run.cores, device=run.device, checkpoint=checkpoint, keep=_keep
     )
-    if len(shares) > 1 or not shares[0].complete:
+    by_share = list(zip(shares, tracking, strict=True))
+    bundled = [(share, tracker) for share, tracker in by_share if tracker and can_be_bundled(share.job)]
+    bundled = bundled if len(bundled) >= BUNDLED else []
+    if len(shares) > max(1, len(bundled)) or not shares[0].complete:
         journal.keep_results(cohort, tables)
         journal.checkpoint_of(folder).unlink(missing_ok=True)
-    written = [_write(share, part, tracker, run) for share, part, tracker in zip(shares, tables, tracking, strict=True)]
-    if all(written):
+    written = _write_bundled(bundled, tables, run)
+    names = {share.job.name for share, _ in bundled}
+    others = [(share, tracker) for share, tracker in by_share if share.job.name not in names]
+    parts = tables.by_job() if others else {}
+    written = all([written, *(_write(share, parts[share.job.name], tracker, run) for share, tracker in others)])
+    if written:
         journal.forget(folder)
 
 
@@ -148,6 +164,21 @@ def _keep(share: Share, trained: Stack) -> None:
     """Keep the weights of a share's members, where its job is to."""
     if share.job.config.save != "none":
         keep_weights(share, trained)
+
+
+def _write_bundled(bundled: Sequence[tuple[Share, JobTracking]], tables: JobTables, run: Run) -> bool:
+    """Write jobs as a bundle, if there are any; return whether they could be written."""
+    if not bundled:
+        return True
+    jobs, names = [share.job for share, _ in bundled], {share.job.name for share, _ in bundled}
+    own = tables if len(names) == tables.members["job"].nunique() else tables.of_jobs(names)
+    try:
+        write_bundle(jobs, own, [tracker for _, tracker in bundled], run.identity, run.command)
+    except Exception:  # as of a full disk
+        for job in jobs:
+            write_failure(job, traceback.format_exc(), run.identity, run.command)
+        return False
+    return True
 
 
 def _write(share: Share, tables: JobTables, tracking: JobTracking | None, run: Run) -> bool:

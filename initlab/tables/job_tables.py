@@ -15,7 +15,7 @@ from torch import Tensor
 
 from initlab.tables.records import EpochRecord
 from initlab.tables.schema import EPOCH_NUMBERS
-from initlab.tables.store import as_read, current, read_table
+from initlab.tables.store import as_read, has_table, read_table
 
 FloatArray = NDArray[np.float64]
 # By what the rows of a table are ordered, where it is not by member alone; train stands before val.
@@ -26,7 +26,7 @@ ORDER: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class JobTables:
-    """The tables of one job, or of some of its members, with the columns of `schema.TABLES`.
+    """The tables of one job, of some of its members, or of several jobs, with the columns of `schema.TABLES`.
 
     In a job's folder the column `member` is a member's place in the ascending order of its job's seeds. Before, among
     the members of one cohort, it is any number that tells them apart: `joined` makes places of them.
@@ -60,6 +60,18 @@ class JobTables:
         mean = float(start["loss"].astype(float).mean())
         return mean if math.isfinite(mean) else None
 
+    def by_job(self) -> dict[str, "JobTables"]:
+        """The tables of each job, by its name."""
+        parts: dict[str, dict[str, pd.DataFrame]] = {str(job): {} for job in self.members["job"].unique()}
+        for name, table in self.named().items():
+            for job, places in table.groupby("job", sort=False).indices.items():
+                parts[str(job)][name] = table.iloc[places].reset_index(drop=True)
+        return {job: JobTables(**tables) for job, tables in parts.items()}
+
+    def of_jobs(self, jobs: Collection[str]) -> "JobTables":
+        """The rows of some jobs."""
+        return JobTables(**{name: table[table["job"].isin(list(jobs))] for name, table in self.named().items()})
+
     def of_seeds(self, seeds: Collection[int]) -> "JobTables":
         """The rows of the members with some seeds."""
         own = set(self.members["member"][self.members["seed"].isin(list(seeds))])
@@ -67,11 +79,11 @@ class JobTables:
 
 
 def job_tables(
-    key_columns: Mapping[str, str | float],
+    key_columns: Mapping[str, str | float | Sequence[Any]],
     seeds: Sequence[int],
     records: Sequence[EpochRecord],
     *,
-    first_seed: int,
+    first_seed: int | Sequence[int],
     metric: str,
     threshold: float,
     seconds: float,
@@ -80,27 +92,34 @@ def job_tables(
     test_rows: Sequence[Tensor] | None = None,
     test_scores: Tensor | None = None,
 ) -> JobTables:
-    """Build a job's tables, or those of some of its members.
+    """Build a job's tables, those of some of its members, or those of several jobs.
 
     Args:
-        key_columns: Columns that are the same for all its members: job, data, model, init, activation, optim, lr.
+        key_columns: The columns job, data, model, init, activation, optim and lr: a value for all members, or one each.
         seeds: Seeds of the members, in the order of the records' values.
         records: In the order they were measured: val at epoch 0, then train and val of each epoch, then test.
-        first_seed: The column `member` is a seed less this one, until `joined` makes places of these numbers.
+        first_seed: The column `member` is a seed less this one, until `joined` makes places of these numbers; one for
+            all members, or one each.
         metric: What the scores are, a name of `schema.METRICS`.
         threshold: The validation score that `epochs_to_threshold` counts to, in (0, 1].
         seconds: Training time of one member: its cohort's, divided by the cohort's members.
-        signal: The signal table of these members, without the column `job`; None: it was not recorded.
+        signal: The signal table of these members; its column `job` may be absent where it is the same for all. None: it
+            was not recorded.
         epochs: How many each member trained, where some stopped early; None: all that were measured.
         test_rows: Of each member the places of its test rows among all rows, shape (test rows,).
         test_scores: With `test_rows`, what each member scores on each, shape (members, test rows); None: not kept.
     """
-    of_members = {**key_columns, "member": np.asarray(seeds) - first_seed, "seed": list(seeds), "metric": metric}
+    of_members = {
+        **key_columns,
+        "member": np.asarray(seeds) - np.asarray(first_seed),
+        "seed": list(seeds),
+        "metric": metric,
+    }
     members = _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs)
     return JobTables(
         members,
         _history_table(of_members, records),
-        None if signal is None else signal.assign(job=key_columns["job"]),
+        signal if signal is None or "job" in signal else signal.assign(job=key_columns["job"]),
         None if test_rows is None or test_scores is None else _rows_table(members, test_rows, test_scores),
     )
 
@@ -129,7 +148,7 @@ def _history_table(of_members: Mapping[str, Any], records: Sequence[EpochRecord]
     none = torch.full((members,), torch.nan, dtype=torch.float64)
     return pd.DataFrame(
         {
-            "job": of_members["job"],
+            "job": job if isinstance(job := of_members["job"], str) else np.tile(np.asarray(job, object), len(shown)),
             "member": np.tile(of_members["member"], len(shown)),
             "epoch": np.repeat([record.epoch for record in shown], members),
             "split": np.repeat([record.split for record in shown], members),
@@ -196,7 +215,7 @@ def read_tables(folder: Path) -> JobTables:
         UserError: one is damaged, or of a later version; or the folder has no members or history.
     """
     names = [field.name for field in fields(JobTables)]
-    there = [name for name in names if name in ("members", "history") or current(folder, f"{name}.parquet").exists()]
+    there = [name for name in names if name in ("members", "history") or has_table(folder, name)]
     return JobTables(**{name: read_table(folder, name) for name in there})
 
 
@@ -204,27 +223,51 @@ def joined(parts: Sequence[JobTables]) -> JobTables:
     """One job's tables from those of some of its members, each member's number its place in the order of seeds.
 
     Args:
-        parts: At least one. Of a seed that several have, the last counts.
+        parts: At least one, under whatever names of the job. Of a seed that several have, the last counts.
     """
-    last = {seed: place for place, part in enumerate(parts) for seed in part.seeds}
-    places = {seed: place for place, seed in enumerate(sorted(last))}
-    found: dict[str, list[pd.DataFrame]] = {}
-    for place, part in enumerate(parts):
-        own = part.of_seeds([seed for seed in part.seeds if last[seed] == place])
-        numbers = {int(member): places[int(seed)] for member, seed in own.members[["member", "seed"]].to_numpy()}
-        for name, table in own.named().items():
-            if len(table):
-                numbered = table.assign(member=table["member"].astype(np.int64).map(numbers))
-                found.setdefault(name, []).append(as_read(name, numbered))
-    tables = {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
-    if "rows" in tables and len(tables["rows"]) < len(places):  # of some members alone they tell nothing of the mean
-        del tables["rows"]
-    return JobTables(
-        **{
-            name: table.sort_values(list(ORDER.get(name, ("member",))), ignore_index=True, kind="stable")
-            for name, table in tables.items()
-        }
+    name = str(parts[-1].members["job"].iloc[0])
+    return joined_by_job(
+        [JobTables(**{kind: table.assign(job=name) for kind, table in part.named().items()}) for part in parts]
     )
+
+
+def joined_by_job(parts: Sequence[JobTables]) -> JobTables:
+    """Several jobs' tables from those of some of their members, as `joined` makes those of one.
+
+    Args:
+        parts: At least one; the rows of a job are named after it. Of a job's seed that several have, the last counts.
+
+    Returns:
+        The jobs one below the other, in the order in which the parts first name them.
+    """
+    members = pd.concat(
+        [as_read("members", part.members).assign(_part=place) for place, part in enumerate(parts)], ignore_index=True
+    )
+    kept = members.drop_duplicates(["job", "seed"], keep="last")
+    by_job = kept.groupby("job", sort=False)
+    order = {job: place for place, job in enumerate(members["job"].unique())}
+    places = kept[["_part", "job", "member"]].assign(
+        _place=by_job["seed"].rank().astype("Int64") - 1,
+        _job=kept["job"].map(order),
+        _members=by_job["seed"].transform("size"),
+    )
+    tables = {}
+    for name in dict.fromkeys(name for part in parts for name in part.named()):
+        found = [
+            as_read(name, table).assign(_part=place)
+            for place, part in enumerate(parts)
+            if (table := part.named().get(name)) is not None and len(table)
+        ]
+        if not found:
+            continue
+        table = pd.concat(found, ignore_index=True).merge(places, on=["_part", "job", "member"])
+        if name == "rows":  # of some members alone they tell nothing of the mean
+            table = table[table.groupby("job")["member"].transform("size") == table["_members"]]
+        if len(table):
+            table["member"] = table["_place"]
+            table = table.sort_values(["_job", *ORDER.get(name, ("member",))], ignore_index=True, kind="stable")
+            tables[name] = table.drop(columns=["_part", "_place", "_job", "_members"])
+    return JobTables(**tables)
 
 
 def _first_epoch(happened: NDArray[np.bool_], epochs: Sequence[int]) -> list[int | None]:
@@ -250,4 +293,7 @@ def area_under_curve(scores: FloatArray, epochs: Sequence[int]) -> FloatArray:
     Returns:
         Shape (members,).
     """
-    return np.asarray(np.trapezoid(np.maximum(scores, 0), epochs, axis=0) / (epochs[-1] - epochs[0]))
+    heights, widths = np.maximum(scores, 0), np.diff(epochs)[:, None]
+    # One after another: how `sum` adds up depends on how many members there are, and so would the last bit.
+    areas = (widths * (heights[1:] + heights[:-1]) / 2.0).cumsum(axis=0)[-1]
+    return np.asarray(areas / (epochs[-1] - epochs[0]))

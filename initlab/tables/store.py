@@ -1,11 +1,16 @@
-"""Tables on disk: Parquet, whole or absent, each with its schema version."""
+"""Tables on disk: Parquet, whole or absent, each with its schema version.
+
+A job is named by its folder, also where a bundle has its tables, as `tables.bundles` says.
+"""
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +18,16 @@ import yaml
 
 from initlab.base.errors import UserError
 from initlab.base.files import TOGETHER, write_text_whole, write_whole
+from initlab.tables.bundles import (
+    DESCRIPTION,
+    RESULTS,
+    Bundle,
+    bundle_of,
+    bundled_jobs,
+    forget_bundles,
+    has_own_results,
+    write_bundled_description,
+)
 from initlab.tables.schema import SCHEMA_VERSION, TABLES
 from initlab.tables.upgrade import upgrade
 
@@ -90,6 +105,9 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         NewerVersionError: a later version has written the file.
         UserError: the file is absent or damaged, or no table of initlab's.
     """
+    bundle = bundle_of(folder)
+    if bundle is not None:
+        return _part(bundle, name, folder.name)
     path = folder / f"{name}.parquet"
     try:
         # Small: threads would only cost.
@@ -105,6 +123,54 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     if version < SCHEMA_VERSION:
         arrow = upgrade(name, arrow, version)
     return _as_frame(arrow)
+
+
+@lru_cache(maxsize=8)
+def _whole(bundle: Bundle, name: str) -> tuple[pd.DataFrame, dict[Any, Any]]:
+    """A table of a bundle, and by job the places of its rows."""
+    table = read_table(bundle.folder, name)
+    return table, table.groupby("job", sort=False).indices
+
+
+def _part(bundle: Bundle, name: str, job: str) -> pd.DataFrame:
+    """What a table of a bundle has of a job."""
+    table, places = _whole(bundle, name)
+    part: pd.DataFrame = table.iloc[places.get(job, np.array([], np.int64))].reset_index(drop=True)
+    return part
+
+
+def has_table(folder: Path, name: str) -> bool:
+    """Whether a job has a table.
+
+    Args:
+        folder: The folder of the job.
+        name: A name of `schema.TABLES`, such as `members` or `signal`.
+    """
+    bundle = bundle_of(folder)
+    if bundle is None:
+        return current(folder, f"{name}.parquet").exists()
+    return (bundle.folder / f"{name}.parquet").exists()
+
+
+def has_results(folder: Path) -> bool:
+    """Whether a job, named by its folder, has results: there, or in a bundle."""
+    return has_own_results(folder) or folder.name in bundled_jobs(folder.parent)
+
+
+def trained_seeds(folder: Path) -> frozenset[int]:
+    """The seeds of which a job has results.
+
+    Args:
+        folder: The folder of the job.
+
+    Raises:
+        UserError: as `read_table` does.
+    """
+    bundle = bundle_of(folder)
+    if bundle is None:
+        return frozenset(map(int, read_table(folder, "members")["seed"]))
+    table, places = _whole(bundle, "members")
+    return frozenset(table["seed"].to_numpy(np.int64)[places[folder.name]].tolist())
 
 
 def config_text(config: Mapping[str, Any]) -> str:
@@ -135,13 +201,45 @@ def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
     write_text_whole(folder / "metadata.json", json.dumps(dict(metadata), indent=2) + "\n")
 
 
+def rewrite_metadata(changed: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Write how some finished jobs ran in place of what is there, a bundle once for all of its jobs.
+
+    Args:
+        changed: By the folder of a job, all that is known of it, as in `write_description`.
+    """
+    of_bundles: dict[Bundle, dict[str, Mapping[str, Any]]] = {}
+    for folder, metadata in changed.items():
+        bundle = bundle_of(folder)
+        if bundle is None:
+            write_metadata(folder, metadata)
+        else:
+            of_bundles.setdefault(bundle, {})[folder.name] = metadata
+    for bundle, own in of_bundles.items():
+        metadata = {name: own.get(name) or bundle.metadata(name) for name in bundle.own}
+        write_bundled_description(bundle.folder, {name: bundle.config(name) for name in bundle.own}, metadata)
+    if of_bundles:
+        forget_bundles()
+
+
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """How a job ran, as its metadata.json has it; empty if that is absent or damaged."""
+    """How a job ran, as its metadata.json has it; empty if that is absent or damaged.
+
+    Of a job in a bundle that has failed since, as more seeds were to be trained, its own folder says so.
+    """
+    bundle = bundle_of(folder)
+    if bundle is not None and not ((folder / "error.txt").exists() and (folder / "metadata.json").exists()):
+        return bundle.metadata(folder.name)
     try:
         metadata = json.loads(_read(folder, "metadata.json", lambda path: path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
     return metadata if isinstance(metadata, dict) else {}
+
+
+def description_of(folder: Path) -> Path:
+    """The file that says how a job ran, given its folder: metadata.json, or what describes its bundle."""
+    bundle = bundle_of(folder)
+    return folder / "metadata.json" if bundle is None else bundle.folder / DESCRIPTION
 
 
 def changed_sources(former: object, now: Mapping[str, str]) -> list[str]:
@@ -162,6 +260,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is absent or damaged.
     """
+    bundle = bundle_of(folder)
+    if bundle is not None:
+        return bundle.config(folder.name)
     path = folder / "config.yaml"
     try:
         config = yaml.load(_read(folder, path.name, lambda there: there.read_text(encoding="utf-8")), Loader=Loader)
@@ -184,8 +285,9 @@ def read_failure(folder: Path) -> str:
 
 
 def finished_jobs(study_folder: Path) -> list[Path]:
-    """Folders of a study's finished jobs, in the order of their names.
+    """Folders of a study's finished jobs, in the order of their names; those in bundles need not exist.
 
     They have a members table. Where there is an error.txt, too, more seeds were to be trained, and that failed.
     """
-    return sorted(path.parent for path in study_folder.glob("*/members.parquet"))
+    own = {path.parent for path in study_folder.glob(f"*/{RESULTS}")}
+    return sorted(own | {study_folder / name for name in bundled_jobs(study_folder)})

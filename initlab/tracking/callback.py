@@ -19,7 +19,7 @@ from initlab.tables.job_tables import JobTables, records_of
 from initlab.tables.records import EpochRecord
 from initlab.tables.store import config_text
 from initlab.tracking.hyperparameters import final_metrics, hyperparameters, session_end, session_start
-from initlab.tracking.loggers import close_logger, log_rows, open_loggers
+from initlab.tracking.loggers import close_logger, has_logger, log_rows, open_loggers
 
 # What is logged of each layer, and how it is called there.
 SHOWN_OF_SIGNAL = {
@@ -52,6 +52,11 @@ class JobTracking(Callback):
         self._told = -1  # the last epoch of which the live loggers know
         self._last_gradients: tuple[int, dict[str, Tensor]] | None = None
         self._live = open_loggers(job, live=True) if rows is not None else []
+
+    @property
+    def logs(self) -> bool:
+        """Whether there is a logger that `finish` tells anything."""
+        return has_logger(self._job.config.logger)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Log the untrained networks, before a checkpoint may replace them."""

@@ -43,6 +43,11 @@ def _logger_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in config.values() if isinstance(one, Mapping) and one.get("_target_") is not None]
 
 
+def has_logger(config: Mapping[str, Any]) -> bool:
+    """Whether a `logger` group names any logger."""
+    return bool(_logger_configs(config))
+
+
 def check_logger(config: Mapping[str, Any]) -> None:
     """See that the configured loggers can be made.
 

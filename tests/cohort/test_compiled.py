@@ -194,11 +194,11 @@ def assert_resumes(folder: Path, *options: str) -> None:
             if trainer.current_epoch == 2:
                 raise RuntimeError("killed")
 
-    (whole,) = train_cohort([share], build_networks(share))
+    whole = train_cohort([share], build_networks(share))
     path = folder / "checkpoint.ckpt"
     with pytest.raises(RuntimeError, match="killed"):
         train_cohort([share], build_networks(share), [Killed()], checkpoint=Checkpoint(path, 0))
-    (resumed,) = train_cohort([share], build_networks(share), checkpoint=Checkpoint(path, 0))
+    resumed = train_cohort([share], build_networks(share), checkpoint=Checkpoint(path, 0))
     columns = ["train_loss", "val_loss", "test_loss", "test_score"]
     assert resumed.members[columns].equals(whole.members[columns])
 

@@ -47,8 +47,9 @@ def test_looking_changes_nothing(overrides: tuple[str, ...]) -> None:
 def test_before_training_it_is_what_a_probe_finds() -> None:
     jobs = [make_job(*QUICK, f"init={name}", "activation=tanh") for name in ("he", "xavier")]
     shares = shares_of(*jobs)
-    tables = train_cohort(shares, [network for share in shares for network in build_networks(share)])
-    for job, found in zip(jobs, tables, strict=True):
+    tables = train_cohort(shares, [network for share in shares for network in build_networks(share)]).by_job()
+    assert list(tables) == [job.name for job in jobs]
+    for job, found in zip(jobs, tables.values(), strict=True):
         assert found.signal is not None
         assert sorted(found.signal["epoch"].unique()) == [0, 2, 4]
         assert len(found.signal) == 3 * 3 * 3

@@ -151,7 +151,7 @@ def _first_rows(data: Dataset, rows: int) -> Dataset:
 def test_a_cohort_that_was_cut_short_ends_as_one_that_was_not(tmp_path: Path) -> None:
     job = make_job("data=wine", "model.hidden=[8]", "seeds=3", "trainer.max_epochs=4", "optim=adamw")
     share = Share(job, job.seeds)
-    (whole,) = train_cohort([share], build_networks(share))
+    whole = train_cohort([share], build_networks(share))
 
     class Cut(Checkpoint):
         """Stops after two epochs."""
@@ -163,7 +163,7 @@ def test_a_cohort_that_was_cut_short_ends_as_one_that_was_not(tmp_path: Path) ->
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train_cohort([share], build_networks(share), checkpoint=Cut(tmp_path / "c.ckpt", 0))
-    (resumed,) = train_cohort([share], build_networks(share), checkpoint=Checkpoint(tmp_path / "c.ckpt", 1e9))
+    resumed = train_cohort([share], build_networks(share), checkpoint=Checkpoint(tmp_path / "c.ckpt", 1e9))
     for name in ("members", "history", "rows"):
         one, other = getattr(whole, name), getattr(resumed, name)
         assert one.drop(columns="seconds", errors="ignore").equals(other.drop(columns="seconds", errors="ignore")), name
@@ -223,7 +223,7 @@ def test_many_test_rows_take_little_room(tmp_path: Path) -> None:
 def test_a_member_that_diverged_has_no_scores_of_rows() -> None:
     job = make_job("seeds=2", *SHORT, "optim.lr=1e30", "init=he")
     share = Share(job, job.seeds)
-    (tables,) = train_cohort([share], build_networks(share))
+    tables = train_cohort([share], build_networks(share))
     assert set(tables.members["status"]) == {"diverged"}
     assert tables.rows is not None
     assert tables.rows[["rows", "scores"]].isna().all().all()

@@ -265,7 +265,7 @@ def test_a_member_stops_alone_as_in_its_cohort(engine: str) -> None:
 
 def test_the_column_epochs_says_when() -> None:
     job = make_job("trainer.max_epochs=12", "seeds=3", "optim=sgd", "optim.lr=3.0", "early_stopping.patience=1")
-    (tables,) = train_cohort([Share(job, job.seeds)], build_networks(Share(job, job.seeds)))
+    tables = train_cohort([Share(job, job.seeds)], build_networks(Share(job, job.seeds)))
     assert tables.members["epochs"].between(1, 11).all()
     assert tables.history.groupby("member").size().tolist() == [25] * 3  # a row an epoch and split, stopped or not
 
@@ -283,7 +283,7 @@ def test_the_column_epochs_says_when() -> None:
 def test_a_checkpoint_keeps_where_schedules_and_stops_stand(options: tuple[str, ...], tmp_path: Path) -> None:
     job = make_job("trainer.max_epochs=6", "seeds=3", "optim=adamw", *options)
     share = Share(job, job.seeds)
-    (whole,) = train_cohort([share], build_networks(share))
+    whole = train_cohort([share], build_networks(share))
 
     class Killed(pl.Callback):
         def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
@@ -293,6 +293,6 @@ def test_a_checkpoint_keeps_where_schedules_and_stops_stand(options: tuple[str, 
     path = tmp_path / "checkpoint.ckpt"
     with pytest.raises(RuntimeError, match="killed"):
         train_cohort([share], build_networks(share), [Killed()], checkpoint=Checkpoint(path, 0))
-    (resumed,) = train_cohort([share], build_networks(share), checkpoint=Checkpoint(path, 0))
+    resumed = train_cohort([share], build_networks(share), checkpoint=Checkpoint(path, 0))
     columns = ["epochs", "train_loss", "val_loss", "test_loss", "test_score"]
     assert resumed.members[columns].equals(whole.members[columns])

@@ -254,12 +254,13 @@ def test_jobs_that_differ_in_scaling_train_in_one_cohort_as_they_do_alone(engine
     assert len({job.program for job in jobs}) == 1
     assert len({job.fingerprint for job in jobs}) == 2
     shares = [Share(job, job.seeds) for job in jobs]
-    together = train_cohort(shares, [network for share in shares for network in build_networks(share)])
-    for job, tables in zip(jobs, together, strict=True):
+    trained = train_cohort(shares, [network for share in shares for network in build_networks(share)]).members
+    together = [trained.iloc[:2], trained.iloc[2:]]
+    for job, members in zip(jobs, together, strict=True):
         module = train(job)
         losses = [module.history[-1].values["loss"][member].item() for member in range(2)]
-        assert tables.members["test_loss"].tolist() == pytest.approx(losses, rel=1e-4)
-    assert together[0].members["test_loss"].iloc[0] != pytest.approx(together[1].members["test_loss"].iloc[0], rel=0.01)
+        assert members["test_loss"].tolist() == pytest.approx(losses, rel=1e-4)
+    assert together[0]["test_loss"].iloc[0] != pytest.approx(together[1]["test_loss"].iloc[0], rel=0.01)
 
 
 def test_rates_of_a_job_reach_its_parameters() -> None:

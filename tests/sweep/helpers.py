@@ -47,8 +47,13 @@ def assert_same_tables(study: Path, other: Path, *, rtol: float | None = None) -
             pd.testing.assert_frame_equal(one, another, **tolerance)
 
 
-def made_up_tables(share: Share, *, signal: bool = False) -> JobTables:
-    """Tables of a share that nobody has trained: each member's numbers tell its seed."""
+def made_up_tables(*shares: Share, signal: bool = False) -> JobTables:
+    """Tables of shares that nobody has trained: each member's numbers tell its seed."""
+    parts = [_made_up(share, signal=signal).named() for share in shares]
+    return JobTables(**{name: pd.concat([part[name] for part in parts], ignore_index=True) for name in parts[0]})
+
+
+def _made_up(share: Share, *, signal: bool) -> JobTables:
     numbers = torch.tensor(list(share.seeds), dtype=torch.float64) / 100
     values = {"loss": numbers, "score": numbers}
     records = [

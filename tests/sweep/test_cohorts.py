@@ -94,3 +94,16 @@ def test_few_seeds_are_said_of_sweeps_without_initializers_too() -> None:
     assert few_seeds(made) == ["3 seeds tell little of how much seeds scatter; seeds=10 tells more"]
     alone = [make_job("data=wine", "seeds=3"), make_job("data=digits", "seeds=3")]
     assert few_seeds(alone) == []  # one candidate under each of two conditions
+
+
+@pytest.mark.parametrize(("jobs", "seeds", "sizes"), [(200, 9, 1), (201, 9, 2), (600, 1, 2), (1000, 2, 4), (3, 900, 1)])
+def test_cohorts_of_many_jobs_are_limited_and_divide_no_job(jobs: int, seeds: int, sizes: int) -> None:
+    job = make_job(f"seeds={seeds}")
+    whole = [Share(job.named(f"{number:04}"), job.seeds) for number in range(jobs)]
+    cohorts = form_cohorts(whole, workers=1, most={job.program: 10**6}, vectorized={job.program})
+    assert [share for cohort in cohorts for share in cohort.shares if not share.complete] == []
+    assert members_of(cohorts) == [(share.job.name, seed) for share in whole for seed in share.seeds]
+    counts = [len(cohort.shares) for cohort in cohorts]
+    assert len(counts) == sizes
+    assert max(counts) - min(counts) <= 1
+    assert sizes == 1 or min(counts) >= 100  # enough for a bundle

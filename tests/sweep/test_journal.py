@@ -41,7 +41,7 @@ def members_of(cohort: Cohort) -> list[tuple[str, int]]:
 
 def keep(cohort: Cohort, *, signal: bool = False) -> Path:
     folder = journal.open_folder(cohort)
-    journal.keep_results(cohort, [made_up_tables(share, signal=signal) for share in cohort.shares])
+    journal.keep_results(cohort, made_up_tables(*cohort.shares, signal=signal))
     return folder
 
 
