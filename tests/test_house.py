@@ -21,10 +21,10 @@ ROOMS = (
     ("data", "initializers", "results"),
     ("jobs", "propagation", "figures"),
     ("cohort", "reporting", "hydra_plugins"),
-    ("tracking",),
+    ("lessons", "tracking"),
     ("sweep",),
     ("cli",),
-    ("train", "probe", "recommend", "report", "schemes"),
+    ("train", "probe", "recommend", "report", "schemes", "textbook"),
 )
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 DOORS = ROOMS[-1]

@@ -1,0 +1,66 @@
+"""Every lesson can be read and composed, and one of them runs as a student runs it."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from initlab.base.errors import UserError
+from initlab.cli.run_textbook import main
+from initlab.lessons.finding import Finding, with_seeds
+from initlab.lessons.lesson import Lesson, lesson_names, read_lesson
+from tests.helpers import make_job
+
+
+@pytest.mark.parametrize("name", lesson_names())
+def test_a_lesson_has_all_that_a_student_needs(name: str) -> None:
+    lesson = read_lesson(name)
+    module = importlib.import_module(f"initlab.lessons.claims.{name}")
+    assert list(inspect.signature(module.judge).parameters) == ["tables"]
+    assert list(inspect.signature(module.draw).parameters) == ["tables"]
+    assert len(lesson.next) == 2
+    assert all(command.startswith("python -m initlab.") for command in lesson.next)
+    assert 0 < lesson.minutes <= 6
+    assert lesson.seeds >= 10
+    assert all(len(text) > 20 for text in (lesson.claim, lesson.question, lesson.look_at, lesson.why, lesson.change))
+
+
+@pytest.mark.parametrize("name", lesson_names())
+def test_the_first_job_of_each_experiment_composes(name: str) -> None:
+    for experiment in read_lesson(name).experiments.values():
+        first = [word.partition(",")[0] if "(" not in word and "[" not in word else word for word in experiment.words]
+        plain = [word for word in first if "(" not in word.partition("=")[2]]
+        make_job(*plain, config=experiment.program)
+
+
+def test_all_together_take_an_hour_at_most() -> None:
+    assert sum(read_lesson(name).minutes for name in lesson_names()) < 60
+
+
+def test_an_unknown_lesson_is_one_line_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"textbook symetry_relu: there is no such lesson; .*symmetry_relu"):
+        read_lesson("symetry_relu")
+
+
+def test_with_few_seeds_nothing_is_decided() -> None:
+    lesson: Lesson = read_lesson("symmetry_relu")
+    found = with_seeds(Finding("holds", (), ""), lesson, 3)
+    assert str(found) == "Undecided at this size: 3 networks of a kind decide nothing here; it takes 10."
+    assert with_seeds(Finding("holds", (), ""), lesson, 10).answer == "holds"
+
+
+def test_a_lesson_runs_and_says_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["symmetry_relu", "--seeds", "2"])
+    said = capsys.readouterr().out
+    assert "Undecided at this size: 2 networks of a kind decide nothing here; it takes 10." in said
+    assert "1 responds differently" in said
+    folder = tmp_path / "outputs" / "textbook" / "symmetry_relu"
+    assert (folder / "report.html").exists()
+    assert (folder / "figures" / "symmetry_relu.png").exists()
+    assert (folder / "tables" / "trained.pairs.csv").exists()
+    main([])
+    assert "2 networks of a kind" in capsys.readouterr().out.replace("\n", " ")
