@@ -1,6 +1,6 @@
 """Measure initlab against what one would write instead, alternating in one run.
 
-    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [sequences] [start] [gpu] [--runs 3]
+    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [sequences] [start] [steps] [gpu] [--runs 3]
         [--json outputs/benchmark.json]
 
 wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
@@ -17,6 +17,7 @@ sequences  an epoch of 1,000 rows of the adding problem for 400 recurrent networ
        against single networks one after another in a bare PyTorch loop on all cores: the same ones, and torch's fused
        layers.
 start  how long --help and --cfg job take.
+steps  a step of cohorts of several sizes, compiled and not, in processor time on one thread.
 gpu    400 and 10,000 classic_wine networks and 100 of classic_mnist on a GPU, compiled and not, against single networks
        one after another there. Only where it is asked for.
 

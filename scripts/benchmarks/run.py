@@ -16,6 +16,7 @@ from scripts.benchmarks.mnist import benchmark_mnist
 from scripts.benchmarks.probe import benchmark_probe
 from scripts.benchmarks.sequences import benchmark_sequences
 from scripts.benchmarks.start import benchmark_start
+from scripts.benchmarks.steps import benchmark_steps
 from scripts.benchmarks.sweep import benchmark_sweep
 from scripts.benchmarks.wine import benchmark_wine
 
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "probe": benchmark_probe,
     "sequences": benchmark_sequences,
     "start": benchmark_start,
+    "steps": benchmark_steps,
     "gpu": benchmark_gpu,
 }
 NOT_EVERYWHERE = {"gpu"}  # only where they are asked for
