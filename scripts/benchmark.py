@@ -1,11 +1,12 @@
 """Measure initlab against what one would write instead, alternating in one run.
 
-    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [sequences] [start] [--runs 3]
+    python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [sequences] [start] [steps] [gpu] [--runs 3]
         [--json outputs/benchmark.json]
 
 wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
        DataLoader and logging, (b) a bare PyTorch loop, both timed on a few runs and scaled, and (c) the floor: a
-       hand-written batched-matmul loop of the same arithmetic, against the training part alone.
+       hand-written batched-matmul loop of the same arithmetic, against the training part alone: compiled (the second
+       time, when the program is on disk) and not.
 mnist  a member's epoch of experiment=classic_mnist in float32 and bfloat16, against a plain PyTorch loop over tensors
        in the default memory format, on all cores as torch uses them by default.
 sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; ten times as many networks; two workers
@@ -16,6 +17,9 @@ sequences  an epoch of 1,000 rows of the adding problem for 400 recurrent networ
        against single networks one after another in a bare PyTorch loop on all cores: the same ones, and torch's fused
        layers.
 start  how long --help and --cfg job take.
+steps  a step of cohorts of several sizes, compiled and not, in processor time on one thread.
+gpu    400 and 10,000 classic_wine networks and 100 of classic_mnist on a GPU, compiled and not, against single networks
+       one after another there. Only where it is asked for.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
 """

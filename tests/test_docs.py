@@ -40,7 +40,7 @@ ROWS = re.compile(r"^\|[^|`]+\| `(?!python)([^`]*=[^`]*)` \|$", re.MULTILINE)
 FOUND = {
     command
     for text in PAGES.values()
-    for command in (*TYPED.findall(text), *(f"train {row}" for row in ROWS.findall(text)))
+    for command in (*TYPED.findall(text.replace("\\\n", "")), *(f"train {row}" for row in ROWS.findall(text)))
 }
 COMMANDS = sorted(
     command for command in FOUND if not OF_ONES_OWN.search(command) and "--" not in command and "xavir" not in command

@@ -108,6 +108,7 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
         metric=module.task.metric,
         threshold=shares[0].job.config.threshold,
         seconds=module.seconds / module.stack.members,
+        engine=f"{module.engine_name} compiled" if module.compiled else module.engine_name,
         signal=pd.concat(named, ignore_index=True) if named else None,
         epochs=module.epochs,
         test_rows=[module.data.test_rows_of(member) for member in range(module.stack.members)],

@@ -228,10 +228,16 @@ def write_bundle(
         parts = tables.by_job()
         for job, tracker in zip(jobs, tracking, strict=True):
             tracker.finish(parts[job.name])
-    starts = _first_losses(tables)
+    starts, engines = _first_losses(tables), tables.engines
     shared = describe_machine(whole[0].config.trainer.accelerator, command)
     metadata = {
-        job.name: {**shared, **_known(job, run, status="finished"), "first_loss": starts.get(job.name)} for job in whole
+        job.name: {
+            **shared,
+            **_known(job, run, status="finished"),
+            "first_loss": starts.get(job.name),
+            "engine": engines,
+        }
+        for job in whole
     }
     begun = study / FOLDER / f"{BEGUN}.{platform.node()}.{os.getpid()}"
     shutil.rmtree(begun, ignore_errors=True)
@@ -308,7 +314,8 @@ def adopt(job: Job, folders: Iterable[Path], run: str, command: str | None = Non
 def _write_tables(folder: Path, job: Job, tables: JobTables, run: str, command: str | None) -> None:
     """Write the tables of a job, which has their seeds, with its configuration and how it ran."""
     metadata = _metadata(job, run, command, status="finished")
-    write_description(folder, job.resolved, {**metadata, "first_loss": tables.first_loss})
+    measured = {"first_loss": tables.first_loss, "engine": tables.engines}
+    write_description(folder, job.resolved, {**metadata, **measured})
     for name, table in tables.named().items():
         write_table(folder, name, table.assign(job=job.name))  # the folder may have been renamed since
 

@@ -54,6 +54,11 @@ class JobTables:
         return [int(seed) for seed in self.members["seed"]]
 
     @property
+    def engines(self) -> list[str]:
+        """How the members' cohorts took their steps, each way once."""
+        return sorted(map(str, self.members["engine"].dropna().unique()))
+
+    @property
     def first_loss(self) -> float | None:
         """The validation loss before training, its mean over members; None where it is no finite number."""
         start = self.history[(self.history["epoch"] == 0) & (self.history["split"] == "val")]
@@ -87,6 +92,7 @@ def job_tables(
     metric: str,
     threshold: float,
     seconds: float,
+    engine: str | None = None,
     signal: pd.DataFrame | None = None,
     epochs: Sequence[int] | None = None,
     test_rows: Sequence[Tensor] | None = None,
@@ -103,6 +109,7 @@ def job_tables(
         metric: What the scores are, a name of `schema.METRICS`.
         threshold: The validation score that `epochs_to_threshold` counts to, in (0, 1].
         seconds: Training time of one member: its cohort's, divided by the cohort's members.
+        engine: How the cohort took a step; None: not kept.
         signal: The signal table of these members; its column `job` may be absent where it is the same for all. None: it
             was not recorded.
         epochs: How many each member trained, where some stopped early; None: all that were measured.
@@ -115,7 +122,7 @@ def job_tables(
         "seed": list(seeds),
         "metric": metric,
     }
-    members = _members_table(of_members, records, threshold=threshold, seconds=seconds, epochs=epochs)
+    members = _members_table(of_members, records, threshold=threshold, seconds=seconds, engine=engine, epochs=epochs)
     return JobTables(
         members,
         _history_table(of_members, records),
@@ -164,6 +171,7 @@ def _members_table(
     *,
     threshold: float,
     seconds: float,
+    engine: str | None,
     epochs: Sequence[int] | None,
 ) -> pd.DataFrame:
     """One row a member: what it ended with, and when it reached the threshold or diverged."""
@@ -186,6 +194,7 @@ def _members_table(
         "threshold": threshold,
         "epochs_to_threshold": pd.array(_first_epoch(val_score >= threshold, val_epochs), dtype="Int64"),
         "seconds": seconds,
+        "engine": pd.array([engine] * len(diverged), dtype="str"),
     }
     return pd.DataFrame(columns)
 

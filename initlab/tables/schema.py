@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 # Raised when a column is added, renamed or means something else; `tables.upgrade` then gets one more step.
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 # What the column `metric` may hold, and how a reader sees it. More is better, and 1 is perfect.
 METRICS: Mapping[str, str] = MappingProxyType({"accuracy": "accuracy", "r2": "R²"})
@@ -68,6 +68,7 @@ MEMBERS = _table(
     ("threshold", NUMBER, "the validation score that epochs_to_threshold counts to"),
     ("epochs_to_threshold", WHOLE, "the first epoch that reached the threshold; null if none did"),
     ("seconds", NUMBER, "the cohort's training time, divided by its members"),
+    ("engine", WORD, "how its cohort took a step: vmap, vmap compiled, or loop; null where that was not kept"),
 )
 
 HISTORY = _table(

@@ -54,6 +54,10 @@ def _from_4(_: str, table: pa.Table) -> pa.Table:
     return table  # version 5 adds the tables `eigenvalues` and `lags`, which earlier probes do not have
 
 
+def _from_5(_: str, table: pa.Table) -> pa.Table:
+    return table  # version 6 adds how a cohort took its steps, which nobody has kept
+
+
 STEPS: Mapping[int, Callable[[str, pa.Table], pa.Table]] = MappingProxyType(
-    {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
+    {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5}
 )

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from initlab.base.console import quiet_libraries
+from initlab.base.errors import UserError
 from initlab.base.machine import describe_machine
+from scripts.benchmarks.gpu import benchmark_gpu
 from scripts.benchmarks.mnist import benchmark_mnist
 from scripts.benchmarks.probe import benchmark_probe
 from scripts.benchmarks.sequences import benchmark_sequences
 from scripts.benchmarks.start import benchmark_start
+from scripts.benchmarks.steps import benchmark_steps
 from scripts.benchmarks.sweep import benchmark_sweep
 from scripts.benchmarks.wine import benchmark_wine
 
@@ -24,7 +27,10 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "probe": benchmark_probe,
     "sequences": benchmark_sequences,
     "start": benchmark_start,
+    "steps": benchmark_steps,
+    "gpu": benchmark_gpu,
 }
+NOT_EVERYWHERE = {"gpu"}  # only where they are asked for
 
 
 def main(description: str) -> None:
@@ -44,8 +50,11 @@ def main(description: str) -> None:
     os.environ["PYTHONWARNINGS"] = "ignore"
     machine = describe_machine("cpu")
     result = {"machine": machine, "load at the start": os.getloadavg()}
-    for name in options.names or BENCHMARKS:
-        result[name] = BENCHMARKS[name](options.runs)
+    for name in options.names or [name for name in BENCHMARKS if name not in NOT_EVERYWHERE]:
+        try:
+            result[name] = BENCHMARKS[name](options.runs)
+        except UserError as error:
+            parser.error(str(error))
         sys.stdout.write(json.dumps({name: result[name]}, indent=2) + "\n")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -171,6 +171,16 @@ def test_the_compiler_changes_nothing_but_the_rounding() -> None:
     assert_same(trained(*options, "compile=true"), trained(*options, "compile=false"), rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_on_a_gpu_it_changes_nothing_but_the_rounding(optimizer: str) -> None:
+    options = (SMALL, f"optim={optimizer}", "gradient_clip=0.5", "trainer.accelerator=cuda")
+    both = [trained(*options, f"compile={choice}") for choice in ("true", "false")]
+    assert both[0].compiled
+    assert_same(*both, rtol=2e-3, atol=2e-4)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
 def test_a_compiled_cohort_repeats_to_the_bit_with_dropout_and_after_a_kill(tmp_path: Path) -> None:

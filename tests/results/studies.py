@@ -98,6 +98,7 @@ class Cell:
                 "threshold": 0.9,
                 "epochs_to_threshold": pd.array(reached, dtype="Int64"),
                 "seconds": 0.1,
+                "engine": "vmap",
             }
         )
         assert list(table.columns) == MEMBERS.names
