@@ -61,7 +61,9 @@ def _show_help(app: Callable[[], None]) -> None:
         with contextlib.redirect_stdout(said):
             app()
     finally:  # Hydra leaves by an exit
-        say(open_console(), said.getvalue().rstrip("\n"))
+        lines = said.getvalue().rstrip("\n").split("\n")
+        # Lessons lie in a folder of choices, and are none of these commands'.
+        say(open_console(), "\n".join(line for line in lines if not line.startswith("lesson:")))
 
 
 def run_command(app: Callable[[], None], config_name: str) -> None:
