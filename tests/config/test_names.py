@@ -113,7 +113,7 @@ def test_own_tables_are_named_after_their_files(tmp_path: Path) -> None:
 
 
 def test_every_group_of_choices_may_name_a_folder() -> None:
-    folders = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra", "lesson"}  # lessons are the textbook's
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra", "lesson"}
     assert folders - NOT_IDENTITY == GROUPS
 
 
