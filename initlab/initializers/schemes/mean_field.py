@@ -55,7 +55,7 @@ def mean_field(
         raise UserError("init.sigma_w: set init.sigma_b, too")
     try:
         if sigma_b is None:
-            point = _usual_point(activation.name, tuple(activation.parameters.items()))
+            point = critical_where_usual(activation)
         elif sigma_w is None:
             point = critical_point(activation, sigma_b**2)
         else:
@@ -65,6 +65,18 @@ def mean_field(
     weight.normal_(0.0, math.sqrt(point.weight_variance / fan.fan_in), generator=generator)
     if bias is not None:
         bias.normal_(0.0, math.sqrt(point.bias_variance), generator=generator)
+
+
+def critical_where_usual(activation: Activation) -> CriticalPoint:
+    """The critical point that is taken where nobody says a σ_b.
+
+    Args:
+        activation: The nonlinearity φ that follows the layer.
+
+    Raises:
+        UserError: it has none at any of the usual σ_b².
+    """
+    return _usual_point(activation.name, tuple(activation.parameters.items()))
 
 
 @lru_cache(maxsize=64)
