@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import initlab
 from tests.conftest import ROOT
 
@@ -98,6 +100,7 @@ def test_imports_point_one_way() -> None:
     assert [line for path in MODULES for line in wrong(path)] == []
 
 
+@pytest.mark.slow
 def test_no_module_takes_the_place_of_a_public_name() -> None:
     """Importing `package.name` sets the attribute `name` of the package to the module."""
     ours = [path for path in MODULES if "hydra_plugins" not in path.parts]

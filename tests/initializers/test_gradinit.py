@@ -17,6 +17,7 @@ def gradient_norm(model: nn.Module) -> float:
     return math.sqrt(sum(float(g.square().sum()) for g in gradients))
 
 
+@pytest.mark.slow
 def test_an_exploding_gradient_is_brought_under_the_bound() -> None:
     model = chain(depth=4)
     base = {"name": "he_normal", "gain": 2.5}

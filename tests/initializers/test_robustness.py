@@ -372,6 +372,7 @@ def test_losses_that_do_not_fit(loss: Any) -> None:
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_defaults_of_torch_do_not_count() -> None:
     """As to the type of numbers."""
     for scheme in list_initializers().values():

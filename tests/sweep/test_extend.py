@@ -126,7 +126,11 @@ def test_earlier_seeds_stand_before_later_ones(monkeypatch: Patch, tmp_path: Pat
     assert_same(after, before, [100, 101], EXACTLY)
 
 
-@pytest.mark.parametrize(("size", "how"), [("max_members=2", EXACTLY), ("", NEARLY)], ids=["cohorts of two", "one"])
+@pytest.mark.parametrize(
+    ("size", "how"),
+    [("max_members=2", EXACTLY), pytest.param("", NEARLY, marks=pytest.mark.slow)],
+    ids=["cohorts of two", "one"],
+)
 @pytest.mark.parametrize("data", ["wine", pytest.param("digits", marks=pytest.mark.slow)])
 def test_in_two_steps_is_as_at_once(
     data: str, size: str, how: dict[str, Any], monkeypatch: Patch, tmp_path: Path

@@ -164,6 +164,7 @@ def assert_extended(folder: Path, extended: tuple[Path, Path]) -> None:
     assert not [path for path in study.rglob(".*") if path.name != ".lock"]
 
 
+@pytest.mark.slow
 def test_a_kill_while_seeds_are_added_leaves_all_old_tables_or_all_new_ones(
     commands: Commands, extended: tuple[Path, Path], tmp_path: Path
 ) -> None:

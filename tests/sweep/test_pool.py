@@ -43,6 +43,7 @@ def test_workers_give_what_one_process_gives(
     assert not (outputs / "two" / ".cohorts").exists()
 
 
+@pytest.mark.slow
 def test_what_a_worker_meets_is_said_as_in_one_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
