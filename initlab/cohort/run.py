@@ -154,7 +154,10 @@ def build_networks(
 
 def threads_to_build(job: Job) -> int:
     """Threads that build a job's networks, one network after another."""
-    return threads_of_cohort(job.config.threads, alone=convolves(job), members=1)
+    configured = job.config.threads
+    if configured != "auto":  # no network has to be built to see what it is
+        return configured
+    return threads_of_cohort(configured, alone=convolves(job), members=1)
 
 
 def convolves(job: Job) -> bool:

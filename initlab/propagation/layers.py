@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 
-from initlab.activations import nonlinearity_of
+from initlab.activations import Activation, activation_of, nonlinearity_of
 from initlab.base.errors import UserError
 from initlab.initializers.norms import is_norm
 from initlab.initializers.slots import Slot, find_slots, is_weight_shaped, why_not_filled
@@ -60,6 +60,7 @@ class Layer:
         steps_first: Whether the layer says of itself that steps come before rows in what it gives.
         saturates_below: The slope of the nonlinearity under which a pre-activation counts as saturated; None where none
             follows, or it is one that never saturates.
+        bend: That nonlinearity, where it is a registered one without learned numbers.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Layer:
     rows: int
     steps_first: bool = False
     saturates_below: float | None = None
+    bend: Activation | None = None
 
     @property
     def units(self) -> int:
@@ -228,6 +230,7 @@ def _layers_of(
             before, shown = output, event.leaving
             after = None
         module = model.get_submodule(event.name)
+        bend = model.get_submodule(bends[0].name) if bends else None
         yield Layer(
             name=event.name if event.call == 1 else f"{event.name}#{event.call}",
             weight=weights[event.name],
@@ -240,7 +243,8 @@ def _layers_of(
             dtype=event.leaving.dtype,
             rows=rows,
             steps_first=getattr(module, "steps_first", False),
-            saturates_below=saturation_limit(model.get_submodule(bends[0].name)) if bends else None,
+            saturates_below=None if bend is None else saturation_limit(bend),
+            bend=None if bend is None or next(bend.parameters(), None) is not None else activation_of(bend),
         )
 
 

@@ -1,7 +1,8 @@
 """What a batch and its gradient look like in every layer, for many networks of one structure at once."""
 
-from collections.abc import Callable, Mapping
-from functools import reduce
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
 from math import ceil, prod
 from typing import Any, Final
 
@@ -16,12 +17,13 @@ from initlab.modules.calling import call_with
 from initlab.modules.measuring import first_tensor, measuring
 from initlab.modules.stack import Stack, State
 from initlab.propagation.layers import Layer, Layout, Site, looking
+from initlab.propagation.samples import MOST_ROWS, Sample, known, of_samples, responses, weights_of_samples
 
 Loss = Callable[[Any, Any], Tensor]
 
 MEMORY: Final = 2**30  # bytes of one vectorized pass, about
-MOST_ROWS: Final = 64  # of the batch, that rank and distinct units are found from
-DISTINCT: Final = 1e-6  # relative difference from which on two units count as two
+ORDINARY: Final = 1e-12, 1e12  # mean squares of values whose fourth powers are well within single precision
+SHORT: Final = 4096  # entries of a row
 
 NO_NUMBERS: Final = "the network returns no tensor of floating-point numbers: there is no gradient to look at"
 
@@ -43,6 +45,7 @@ MEASURED: Final = (
     "weight_norm",
     "weight_gradient_norm",
 )
+OF_WEIGHTS: Final = ("weight_norm", "weight_gradient_scale", "weight_gradient_square")
 OUTPUT_GRADIENT: Final = "output_gradient"
 LOSS: Final = "loss"  # the sum over the rows
 # What a forward pass sums up of each.
@@ -87,13 +90,12 @@ def measure(
         raise UserError(NO_NUMBERS)
 
     # Before vmap, in which each member would get weights of its own.
-    weights = {count: _weights_of_samples(count) for count in map(_samples, layout.layers)}
+    weights = {count: weights_of_samples(count) for count in map(responses, layout.layers)}
 
     def of_member(template: nn.Module, parameters: State, buffers: State) -> dict[str, Tensor]:
-        differentiate = _by_functions if vectorized else _by_graph
-        network = template, parameters, buffers
-        look = layout, batch, weights
-        return _measure_member(*network, *look, loss=loss, cotangent=cotangent, differentiate=differentiate)
+        network, look = (template, parameters, buffers), (layout, batch, weights)
+        ways = _TOGETHER if vectorized else _ALONE
+        return _measure_member(*network, *look, loss=loss, cotangent=cotangent, ways=ways)
 
     # Probes, what they are added to, outputs, and the gradients of all of these.
     each = 6 * sum(prod(layer.output_shape) * layer.dtype.itemsize for layer in layout.layers)
@@ -116,9 +118,34 @@ def output_numbers(outputs: Any) -> Tensor:
     return found
 
 
-# A function of weights and probes that returns a scalar and what was seen; its gradients by both, and what was seen.
-_Forward = Callable[[State, list[Tensor]], tuple[Tensor, dict[str, Tensor]]]
-_Differentiate = Callable[[_Forward, State, list[Tensor]], tuple[State, list[Tensor], dict[str, Tensor]]]
+# From the output of a layer, by its place, or of the network, behind them, to what goes on, whose gradient is wanted.
+_Join = Callable[[int, Tensor], Tensor]
+# A function of weights that returns a scalar and what was seen.
+_Forward = Callable[[State, _Join], tuple[Tensor, dict[str, Tensor]]]
+# What is kept of a gradient: that of a probe by its place, that of a weight by its name.
+_Reduce = Callable[[int | str, Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """How networks are looked at: several at once by `torch.func`, or one by itself.
+
+    Attributes:
+        differentiate: From a forward pass, the weights whose gradients are wanted, all parameters, the probes and what
+            is to be kept of gradients, to that of each by its name or place, and what was seen.
+        slopes: The derivative of a nonlinearity at each entry of a signal.
+        scaled: Values in a range in which no square leaves that of numbers, what they were divided by, and their mean
+            square then.
+        variance: Of values, given their mean and their mean square.
+    """
+
+    differentiate: Callable[
+        [_Forward, Collection[str], State, list[Tensor], _Reduce],
+        tuple[dict[int | str, dict[str, Tensor]], dict[str, Tensor]],
+    ]
+    slopes: Callable[[nn.Module, Tensor], Tensor]
+    scaled: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    variance: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _measure_member(
@@ -131,60 +158,103 @@ def _measure_member(
     *,
     loss: Loss | None,
     cotangent: Tensor | None,
-    differentiate: _Differentiate,
+    ways: _Ways,
 ) -> dict[str, Tensor]:
     """The same of one member: each value has shape (layers,)."""
     device = next(iter(parameters.values())).device
     assert layout.output is not None  # the caller has seen to it
-    places = [(layer.output_shape, layer.dtype) for layer in layout.layers] + [
-        (layout.output.shape, layout.output.dtype)
-    ]
-    # One zero in memory for each.
+    layers = layout.layers
+    places = [(layer.output_shape, layer.dtype) for layer in layers] + [(layout.output.shape, layout.output.dtype)]
+    # Zeros to add, whose gradients are those of what they are added to; one in memory for each.
     probes = [torch.zeros((), dtype=dtype, device=device).expand(shape) for shape, dtype in places]
 
-    def forward(weights: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        slopes = _slopes_by_graph if differentiate is _by_graph else _slopes
-        watcher = _Watcher(layout, added, slopes, weights_of_samples)
+    def forward(weights: State, join: _Join) -> tuple[Tensor, dict[str, Tensor]]:
+        watcher = _Watcher(layout, join, ways, weights_of_samples)
         state = {**weights, **{name: value.clone() for name, value in buffers.items()}}  # running statistics move
         with looking(template, layout, watcher.look):
             outputs = batch.through(lambda *args, **kwargs: call_with(template, state, *args, **kwargs))
-        outputs, first = _with_probe(outputs, added[-1])
+        outputs, first = _joined(outputs, partial(join, len(layers)))
         if loss is not None:
             value = _loss_of(loss, outputs, batch.targets)
             return value, {**watcher.stacked(), LOSS: value.detach()}
         assert cotangent is not None
         return (first * cotangent.to(first.dtype)).sum(), watcher.stacked()
 
-    weight_gradients, (*gradients, at_output), found = differentiate(forward, parameters, probes)
+    def keep(of: int | str, gradient: Tensor) -> dict[str, Tensor]:
+        if isinstance(of, str):
+            return _of_weight_gradient(gradient, ways)
+        if of == len(layers):
+            return _of_rows(OUTPUT_GRADIENT, gradient, ways)
+        return _of_rows("gradient", layers[of].rows_first(gradient), ways)
+
+    weights = {layer.weight: parameters[layer.weight] for layer in layers if layer.weight is not None}
+    kept, found = ways.differentiate(forward, weights, parameters, probes, keep)
+    unknown = dict.fromkeys(OF_WEIGHTS, torch.full((), torch.nan, device=device))
+    sizes = {name: weight.norm(dtype=_at_least_single(weight.dtype)) for name, weight in weights.items()}
     backward = [
-        _of_gradient(layer.rows_first(gradient), layer.weight, parameters, weight_gradients)
-        for layer, gradient in zip(layout.layers, gradients, strict=True)
+        {
+            **kept[place],
+            **(unknown if layer.weight is None else {"weight_norm": sizes[layer.weight]} | kept[layer.weight]),
+        }
+        for place, layer in enumerate(layers)
     ]
-    seen = _of_rows(OUTPUT_GRADIENT, at_output)
-    return {**found, **seen, **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+    return {**found, **kept[len(layers)], **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
 
 
 def _by_functions(
-    forward: _Forward, parameters: State, probes: list[Tensor]
-) -> tuple[State, list[Tensor], dict[str, Tensor]]:
+    forward: _Forward, weights: Collection[str], parameters: State, probes: list[Tensor], keep: _Reduce
+) -> tuple[dict[int | str, dict[str, Tensor]], dict[str, Tensor]]:
     """Gradients by `torch.func`, which goes through several members at once."""
-    (weight_gradients, gradients), (_, found) = grad_and_value(forward, argnums=(0, 1), has_aux=True)(
-        dict(parameters), probes
-    )
-    return weight_gradients, gradients, found
+
+    def probed(state: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return forward(state, lambda place, output: output + added[place])
+
+    (by_weights, by_probes), (_, found) = grad_and_value(probed, argnums=(0, 1), has_aux=True)(dict(parameters), probes)
+    gradients: dict[int | str, Tensor] = {**dict(enumerate(by_probes)), **{name: by_weights[name] for name in weights}}
+    return {of: keep(of, gradient) for of, gradient in gradients.items()}, found
 
 
 def _by_graph(
-    forward: _Forward, parameters: State, probes: list[Tensor]
-) -> tuple[State, list[Tensor], dict[str, Tensor]]:
-    """Gradients by autograd, which knows the functions that `torch.func` does not, such as libraries' own."""
-    weights = {name: value.detach() for name, value in parameters.items()}
-    inner = {name: value.requires_grad_() for name, value in weights.items() if value.is_floating_point()}
-    added = [probe.requires_grad_() for probe in probes]
+    forward: _Forward, weights: Collection[str], parameters: State, probes: list[Tensor], keep: _Reduce
+) -> tuple[dict[int | str, dict[str, Tensor]], dict[str, Tensor]]:
+    """Gradients by autograd, which knows the functions that `torch.func` does not, such as libraries' own.
+
+    Each is looked at when it has come, while it is in the cache of the processor, and let go.
+    """
+    state = {name: value.detach() for name, value in parameters.items()}
+    leaves = [value.requires_grad_() for value in state.values() if value.is_floating_point()]
+    kept: dict[int | str, dict[str, Tensor]] = {}
+
+    def taking(of: int | str) -> Callable[[Tensor], None]:
+        def take(gradient: Tensor) -> None:
+            with torch.no_grad():
+                kept[of] = keep(of, gradient)
+
+        return take
+
+    def join(place: int, output: Tensor) -> Tensor:
+        if not output.requires_grad:  # it depends on no weight, and no gradient would come back to it
+            leaves.append(probes[place].requires_grad_())
+            output = output + probes[place]
+        if output.requires_grad:
+            output.register_hook(taking(place))
+        return output
+
+    def let_go(leaf: Tensor) -> None:
+        leaf.grad = None
+
     with torch.enable_grad():
-        scalar, found = forward(weights, added)
-        gradients = torch.autograd.grad(scalar, [*inner.values(), *added], allow_unused=True, materialize_grads=True)
-    return dict(zip(inner, gradients, strict=False)), list(gradients[len(inner) :]), found
+        scalar, found = forward(state, join)
+        for name in weights:
+            if state[name].requires_grad:
+                state[name].register_hook(taking(name))
+        for leaf in leaves:
+            leaf.register_post_accumulate_grad_hook(let_go)
+        torch.autograd.backward(scalar, inputs=leaves)
+    for of in (*range(len(probes)), *weights):
+        if of not in kept:  # nothing depends on it
+            kept[of] = keep(of, torch.zeros_like(probes[of] if isinstance(of, int) else parameters[of]))
+    return kept, found
 
 
 def _loss_of(loss: Loss, outputs: Any, targets: Any) -> Tensor:
@@ -205,13 +275,13 @@ def _loss_of(loss: Loss, outputs: Any, targets: Any) -> Tensor:
     return value
 
 
-def _with_probe(outputs: Any, probe: Tensor) -> tuple[Any, Tensor]:
-    """What a network returned with a zero added to its first tensor of numbers; and that tensor."""
+def _joined(outputs: Any, join: Callable[[Tensor], Tensor]) -> tuple[Any, Tensor]:
+    """What a network returned with another for its first tensor of numbers; and that tensor."""
     leaves, structure = tree_flatten(outputs)
     place = next((at for at, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.is_floating_point()), None)
     if place is None:
         raise UserError(NO_NUMBERS)
-    first = leaves[place] = leaves[place] + probe
+    first = leaves[place] = join(leaves[place])
     return tree_unflatten(leaves, structure), first
 
 
@@ -236,18 +306,19 @@ class _Watcher:
     def __init__(
         self,
         layout: Layout,
-        probes: list[Tensor],
-        slopes: Callable[[nn.Module, Tensor], Tensor],
+        join: _Join,
+        ways: _Ways,
         weights_of_samples: Mapping[int, Tensor],
     ) -> None:
         self._output = {layer.output: place for place, layer in enumerate(layout.layers)}
         self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
         self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
-        self._probes, self._slopes, self._weights = probes, slopes, weights_of_samples
+        self._join, self._ways, self._weights = join, ways, weights_of_samples
         self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
+        self._samples: list[Sample] = []
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
-        """Measure the signal at a site; to a layer's own output add a zero, whose gradient is that of the output.
+        """Measure the signal at a site; ask for the gradient of a layer's own output.
 
         Args:
             site: Input or output of which call of the module.
@@ -259,80 +330,53 @@ class _Watcher:
         """
         if site in self._after:
             place, layer = self._after[site]
-            self._rows[place] |= _of_output(layer, layer.rows_first(signal.detach()))
+            self._rows[place] |= _of_output(layer, layer.rows_first(signal.detach()), self._ways)
         if site in self._before:
             place, layer = self._before[site]
-            rows, weights = layer.rows_first(signal.detach()), self._weights[_samples(layer)]
-            self._rows[place] |= _of_preactivation(layer, module, rows, self._slopes, weights)
-        return signal + self._probes[self._output[site]] if site in self._output else signal
+            rows = layer.rows_first(signal.detach())
+            scaled = self._ways.scaled(_units_last(layer, rows))
+            self._rows[place] |= _of_preactivation(*scaled, self._ways)
+            some = (each[:MOST_ROWS].clone() for each in (rows, scaled[0]))  # the rest is not kept
+            self._samples.append(Sample(place, layer, module, *some))
+        return self._join(self._output[site], signal) if site in self._output else signal
 
     def stacked(self) -> dict[str, Tensor]:
         """Each value as a tensor of shape (layers,); NaN where there is none, as behind the last layer."""
-        missing = torch.full((), torch.nan, device=self._probes[0].device)
+        for place, found in of_samples(self._samples, self._weights, self._ways.slopes):
+            self._rows[place] |= found
+        missing = torch.full((), torch.nan, device=next(iter(self._rows[0].values())).device)
         return {name: _stack([row.get(name, missing) for row in self._rows]) for name in SEEN}
 
 
-def _of_preactivation(
-    layer: Layer,
-    module: nn.Module,
-    signal: Tensor,
-    slopes_of: Callable[[nn.Module, Tensor], Tensor],
-    weights_of_samples: Tensor,
-) -> dict[str, Tensor]:
-    values, scale = _scaled(_units_last(layer, signal))
-    some = values[:MOST_ROWS]
-    found = {
-        **_moments("pre", values, scale),
+def _of_preactivation(values: Tensor, scale: Tensor, square: Tensor, ways: _Ways) -> dict[str, Tensor]:
+    return {
+        **_moments("pre", values, scale, square, ways),
         "pre_sum": values.flatten(1).sum(0).square().mean(),
-        "distinct_units": _distinct_units(some.flatten(0, -2), weights_of_samples),
-        "effective_rank": _effective_rank(some.flatten(1)),
     }
-    if layer.saturates_below is not None:
-        slopes = slopes_of(module, signal[:MOST_ROWS])
-        flat = (slopes.abs() < layer.saturates_below).sum() / slopes.numel()
-        found["saturated"] = _known(flat, slopes)
-    return found
 
 
-def _of_output(layer: Layer, signal: Tensor) -> dict[str, Tensor]:
-    values, scale = _scaled(_units_last(layer, signal))
-    largest = values.flatten(0, -2).abs().amax(0)  # of each unit
+def _of_output(layer: Layer, signal: Tensor, ways: _Ways) -> dict[str, Tensor]:
+    scaled = ways.scaled(_units_last(layer, signal))
+    values, beside = scaled[0], tuple(range(signal.dim() - 1))
+    largest = torch.maximum(values.amax(beside), -values.amin(beside))  # of each unit
     dead = (largest == 0).sum() / len(largest)
-    return {**_moments("post", values, scale), "dead": _known(dead, largest)}
+    return {**_moments("post", *scaled, ways), "dead": known(dead, largest)}
 
 
-def _known(share: Tensor, values: Tensor) -> Tensor:
-    """A share among some values; NaN where one of them is not finite, as it says nothing then."""
-    return torch.where(values.isfinite().all(), share, torch.nan)
+def _of_weight_gradient(gradient: Tensor, ways: _Ways) -> dict[str, Tensor]:
+    _, scale, square = ways.scaled(gradient)
+    return {"weight_gradient_scale": scale, "weight_gradient_square": square * gradient.numel()}
 
 
-def _of_gradient(gradient: Tensor, name: str | None, parameters: State, weight_gradients: State) -> dict[str, Tensor]:
-    """Of a gradient at a layer's output, and of the weight of that name and its gradient; NaN where there is none."""
-    if name is None:
-        nothing = torch.full((), torch.nan, device=gradient.device)
-        unknown = dict.fromkeys(("weight_norm", "weight_gradient_scale", "weight_gradient_square"), nothing)
-        return {**_of_rows("gradient", gradient), **unknown}
-    weight, (weight_entries, weight_scale) = parameters[name], _scaled(weight_gradients[name])
-    return {
-        **_of_rows("gradient", gradient),
-        "weight_norm": weight.norm(dtype=_at_least_single(weight.dtype)),
-        "weight_gradient_scale": weight_scale,
-        "weight_gradient_square": weight_entries.square().sum(),
-    }
+def _of_rows(name: str, gradient: Tensor, ways: _Ways) -> dict[str, Tensor]:
+    rows, scale, square = ways.scaled(gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(-1))
+    return {f"{name}_scale": scale, f"{name}_square": square, f"{name}_sum": rows.sum(0).square().mean()}
 
 
-def _of_rows(name: str, gradient: Tensor) -> dict[str, Tensor]:
-    rows, scale = _scaled(gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(-1))
-    return {
-        f"{name}_scale": scale,
-        f"{name}_square": rows.square().mean(),
-        f"{name}_sum": rows.sum(0).square().mean(),
-    }
-
-
-def _moments(side: str, values: Tensor, scale: Tensor) -> dict[str, Tensor]:
+def _moments(side: str, values: Tensor, scale: Tensor, square: Tensor, ways: _Ways) -> dict[str, Tensor]:
     mean = values.mean()
-    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": (values - mean).square().mean()}
+    variance = ways.variance(values, mean, square)
+    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": variance}
 
 
 def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
@@ -380,38 +424,49 @@ def _units_last(layer: Layer, signal: Tensor) -> Tensor:
     return signal.movedim(1, -1) if layer.channels_first and signal.dim() > 2 else signal
 
 
-def _scaled(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Values divided by their largest, so that no square leaves the range of numbers; and that."""
+def _scaled(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Values divided by their largest, so that no square leaves the range of numbers; that; and their mean square."""
     values = values.to(_at_least_single(values.dtype))
     largest = values.abs().amax()
-    return values / largest.clamp_min(torch.finfo(values.dtype).tiny), largest
+    values = values / largest.clamp_min(torch.finfo(values.dtype).tiny)
+    return values, largest, values.square().mean()
+
+
+def _scaled_where_needed(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, but that values of an ordinary size stay as they are: on a CPU it costs little to ask."""
+    if values.device.type != "cpu" or not values.numel():
+        return _scaled(values)
+    values = values.to(_at_least_single(values.dtype))
+    square = _mean_square(values)
+    return (values, values.new_ones(()), square) if ORDINARY[0] < float(square) < ORDINARY[1] else _scaled(values)
+
+
+def _mean_square(values: Tensor) -> Tensor:
+    """The mean square, row by row where rows are short enough that their squares can be added up one after another."""
+    rows = values.flatten(1) if values.dim() > 1 else values.unsqueeze(0)
+    if rows.shape[1] > SHORT:
+        return rows.square().mean()
+    sizes: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return sizes.square().mean() / rows.shape[1]
+
+
+def _variance(values: Tensor, mean: Tensor, square: Tensor) -> Tensor:
+    del square
+    return (values - mean).square().mean()
+
+
+def _variance_where_safe(values: Tensor, mean: Tensor, square: Tensor) -> Tensor:
+    """The same without another pass, where the mean is so small that the difference loses no digits."""
+    if values.device.type == "cpu":
+        difference = square - mean.square()
+        if float(difference) > 0.5 * float(square):
+            return difference
+    return _variance(values, mean, square)
+
+
+_TOGETHER: Final = _Ways(_by_functions, _slopes, _scaled, _variance)
+_ALONE: Final = _Ways(_by_graph, _slopes_by_graph, _scaled_where_needed, _variance_where_safe)
 
 
 def _at_least_single(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
-
-
-def _samples(layer: Layer) -> int:
-    """How many responses of each unit the distinct units are found from."""
-    return min(MOST_ROWS, layer.shape[0]) * prod(layer.shape[1:]) // max(layer.units, 1)
-
-
-def _weights_of_samples(count: int) -> Tensor:
-    """Fixed random weights, by which the responses of a unit are added up to one number."""
-    generator = torch.Generator("cpu").manual_seed(0)
-    return torch.randn(count, generator=generator, dtype=torch.float64, device="cpu")
-
-
-def _distinct_units(samples: Tensor, weights: Tensor) -> Tensor:
-    """How many units respond differently, given samples of shape (samples, units).
-
-    Each unit's responses are projected to one number by the weights, shape (samples,): equal units give equal numbers.
-    """
-    values = (weights.to(samples.device) @ samples.double()).sort().values
-    return 1 + (values.diff() > DISTINCT * values.abs().amax()).sum()
-
-
-def _effective_rank(rows: Tensor) -> Tensor:
-    """(Σλ)²/Σλ² for the eigenvalues λ of the rows' products: 1 if all rows are multiples of one."""
-    products = rows @ rows.mT
-    return products.diagonal().sum().square() / products.square().sum()

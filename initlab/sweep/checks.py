@@ -127,13 +127,14 @@ def check_job(job: Job) -> list[str]:
     _check_tokens(job)
     try:
         # One thread: what is built here is thrown away, and steps on small tensors wait for each other's cores.
-        with intra_op_threads(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", InitializationWarning)  # given where the member is built to train
-            model, treatments = job.fill_member(job.members()[0])
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            model(rows[: job.config.batch_size])  # as it trains: batch norm, for one, refuses a single row
-            model.eval()
-            outputs = model(rows)
+        with intra_op_threads(1):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InitializationWarning)  # given where the member is built to train
+                model, treatments = job.fill_member(job.members()[0])
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                model(rows[: job.config.batch_size])  # as it trains: batch norm, for one, refuses a single row
+                model.eval()
+                outputs = model(rows)
     except UserError:
         raise
     except Exception as error:  # whatever the user's network or parameters bring about

@@ -60,11 +60,18 @@ def built(job: Job) -> list[dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize(("init", "each"), [("he", WEIGHTS), ("torch_default", WEIGHTS + BIASES), ("zeros", 0)])
 def test_a_network_draws_what_its_initializer_fills_and_no_more(init: str, each: int) -> None:
-    """The first is constructed as ever, to see where its constructor draws, and one more to see if it convolves."""
+    """The first is constructed as ever, to see where its constructor draws."""
     job = make_job(f"init={init}", *SMALL)
     with counted() as drawn:
         built(job)
-    assert drawn.numbers == 2 * (WEIGHTS + BIASES) + SEEDS * each
+    assert drawn.numbers == WEIGHTS + BIASES + SEEDS * each
+
+
+def test_where_threads_are_free_one_more_shows_whether_it_convolves() -> None:
+    job = make_job("init=zeros", *SMALL, "threads=auto")
+    with counted() as drawn:
+        built(job)
+    assert drawn.numbers == 2 * (WEIGHTS + BIASES)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
 from initlab.activations.modules import Sine
 from initlab.modules.batch import Batch
 from initlab.propagation.layers import find_layout
-from initlab.propagation.measure import _distinct_units, _weights_of_samples
 from initlab.propagation.probe import measure_networks
+from initlab.propagation.samples import distinct_units, weights_of_samples
 from tests.helpers import linear
 from tests.propagation.networks import Functional, chain, probe_all, rows, together
 
@@ -99,6 +101,64 @@ def test_members_together_measure_what_they_measure_alone(build: Callable[[], nn
     in_turn = measure_networks(together(models), layout, batch, direction_seed=0, vectorized=False, loss=None)
     for name, values in all_at_once.items():
         torch.testing.assert_close(values, in_turn[name], rtol=1e-4, atol=1e-6, equal_nan=True, msg=name)
+
+
+class Counted(TorchDispatchMode):
+    """Counts the calls of each operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        self.calls[func._schema.name.removeprefix("aten::")] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_a_few_rows_tell_is_found_for_all_layers_at_once() -> None:
+    """Twenty layers of one shape and one nonlinearity: one more of each operation for the logits."""
+    model = chain(*[6] * 20, 3)
+    initlab.initialize(model, "orthogonal", seed=0)
+    networks, batch = together([model]), Batch(rows())
+    layout = find_layout(networks.template, batch)
+    counted = Counted()
+    with counted:
+        measure_networks(networks, layout, batch, direction_seed=0, vectorized=False, loss=None)
+    assert counted.calls["sort"] == 2
+    assert counted.calls["bmm"] < 5
+    assert counted.calls["tanh"] == 2 * 19 + 1
+    assert counted.calls["abs"] < 2 * len(layout.layers)  # an ordinary size is left as it is
+
+
+@pytest.mark.parametrize("how", ["in place", "detached", "unused"])
+def test_gradients_come_back_from_whatever_follows(how: str) -> None:
+    """Next to the same by `torch.func`, which looks at several networks together."""
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.third = nn.Linear(6, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            signal = self.first(inputs)
+            signal = F.relu(signal, inplace=True) if how == "in place" else F.relu(signal)
+            second = self.second(signal.detach() if how == "detached" else signal)
+            outputs: torch.Tensor = self.third(signal if how == "unused" else second)
+            return outputs
+
+    networks, batch = together([Model(), Model()]), Batch(rows())
+    layout = find_layout(networks.template, batch)
+    alone, both = (
+        measure_networks(networks, layout, batch, direction_seed=0, vectorized=vectorized, loss=None)
+        for vectorized in (False, True)
+    )
+    for name, values in both.items():
+        torch.testing.assert_close(alone[name], values, rtol=1e-5, atol=1e-6, equal_nan=True, msg=name)
+    zero = {"in place": [], "detached": [0], "unused": [1]}[how]
+    assert alone["gradient_second_moment"][0].eq(0).nonzero().flatten().tolist() == zero
 
 
 def test_all_members_count_distinct_units_by_the_same_weights() -> None:
@@ -325,7 +385,7 @@ def test_neither_default_of_torchs_matters() -> None:
     pd.testing.assert_frame_equal(plain.spectrum, other.spectrum)
     samples = torch.randn(20, 7)
     with torch.device("meta"):
-        assert int(_distinct_units(samples, _weights_of_samples(20))) == 7
+        assert int(distinct_units(samples, weights_of_samples(20))) == 7
 
 
 def test_single_and_double_precision_in_one_network() -> None:

@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -21,6 +22,19 @@ class Net(nn.Sequential):
         super().__init__(nn.Linear(13, out_features), *([nn.Softmax(1)] if softmax else []))
 """
 SAID = "model: its outputs are probabilities (they sum to 1), and cross entropy expects logits: leave the softmax out"
+
+
+class Threads(nn.Linear):
+    """A linear network that notes on how many threads it runs."""
+
+    seen: ClassVar[list[int]] = []
+
+    def __init__(self, input_shape: tuple[int, ...], out_features: int) -> None:
+        super().__init__(input_shape[0], out_features)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.seen.append(torch.get_num_threads())
+        return super().forward(inputs)
 
 
 class Odd(nn.Linear):
@@ -49,6 +63,17 @@ class Odd(nn.Linear):
 
 def odd(how: str, *overrides: str) -> Job:
     return make_job("model._target_=tests.sweep.test_checks.Odd", f"+model.how={how}", *overrides)
+
+
+def test_two_rows_go_through_on_one_thread() -> None:
+    """Threads that wait for each other at every layer took most of a probe's time where other programs were at work."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        check_job(make_job("model._target_=tests.sweep.test_checks.Threads"))
+        assert (Threads.seen, torch.get_num_threads()) == ([1, 1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_job_that_is_named_twice_is_one() -> None:
