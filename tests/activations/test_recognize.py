@@ -504,6 +504,7 @@ def test_the_classes_of_timm(name: str, inplace: bool) -> None:
     assert nonlinearity_of(kind(**settings)) == TIMM[name]
 
 
+@pytest.mark.slow
 def test_it_imports_no_other_library() -> None:
     """They are recognised by what they compute, not by their names."""
     code = "import sys, initlab.activations as a; assert not {'timm', 'transformers', 'torchvision'} & set(sys.modules)"

@@ -23,7 +23,10 @@ def jobs_of(command: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list
 
 @pytest.mark.parametrize(
     "numbers",
-    ["optim.lr=1e-3,.5,2E-2", "seeds=1,20", "seed=3,4 optim.lr=0.1,0.25"],
+    [
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("optim.lr=1e-3,.5,2E-2", "seeds=1,20")),
+        "seed=3,4 optim.lr=0.1,0.25",
+    ],
 )
 def test_a_number_that_is_set_is_as_one_that_hydra_composed(
     numbers: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -246,7 +246,7 @@ def test_other_names_of_activations_train_as_what_they_stand_for(
     assert read_config(study / f"activation={name}")["activation"] == {"name": meant.name, **meant.parameters}
 
 
-@pytest.mark.parametrize(("others", "jobs"), [(",he,zeros", 7), ("", 1)])
+@pytest.mark.parametrize(("others", "jobs"), [pytest.param(",he,zeros", 7, marks=pytest.mark.slow), ("", 1)])
 def test_one_that_fails_fails_a_recommendation_as_it_does_a_sweep(
     others: str,
     jobs: int,

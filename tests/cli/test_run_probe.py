@@ -180,6 +180,7 @@ def folders(study: Path) -> list[str]:
     return sorted(path.parent.name for path in study.glob("*/signal.parquet"))
 
 
+@pytest.mark.slow
 def test_a_probe_is_kept_beside_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

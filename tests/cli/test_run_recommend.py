@@ -192,6 +192,7 @@ def test_what_torch_does_is_the_job_that_one_would_type() -> None:
     assert found.fingerprint == typed.fingerprint
 
 
+@pytest.mark.slow
 def test_it_is_looked_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,6 +126,7 @@ def test_seeds_that_were_there_are_kept_and_looked_at_as_often(
     assert set(map(tuple, seeds_of(tmp_path).values())) == {(*range(10), *range(100, 110))}
 
 
+@pytest.mark.slow
 def test_seeds_that_a_look_would_add_may_be_there(monkeypatch: Patch, tmp_path: Path, capsys: Captured) -> None:
     assert run(CLOSE.replace("seeds=auto", "seeds=18"), monkeypatch, tmp_path) == 0
     capsys.readouterr()
@@ -149,6 +150,7 @@ def test_where_all_diverge_nothing_is_added(monkeypatch: Patch, tmp_path: Path, 
     assert set(map(len, seeds_of(tmp_path).values())) == {10}
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_at_a_look_gets_no_more(monkeypatch: Patch, tmp_path: Path, capsys: Captured) -> None:
     """And is tried again by the same command."""
     write = run_train.train_seeds

@@ -187,7 +187,7 @@ def test_a_compiled_cohort_repeats_to_the_bit_with_dropout_and_after_a_kill(tmp_
     assert_resumes(tmp_path, "model.dropout=0.2", "compile=true")
 
 
-@pytest.mark.parametrize("options", [("optim=adamw",), ("optim=momentum", "scheduler=cosine", "model.norm=batch")])
+@pytest.mark.parametrize("options", [("optim=momentum", "scheduler=cosine", "model.norm=batch")])
 def test_a_killed_one_goes_on_to_the_bit(
     options: tuple[str, ...], traced: list[fx.GraphModule], tmp_path: Path
 ) -> None:

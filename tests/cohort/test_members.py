@@ -309,6 +309,7 @@ def test_cuda_learns_what_the_cpu_learns(engine: str) -> None:
     torch.testing.assert_close(gpu.history[-1].values["loss"], cpu.history[-1].values["loss"], rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_double_precision_is_not_left_behind_by_threads() -> None:
     """Lightning's context for it sets torch's default, which all threads share."""
     for _ in range(3):

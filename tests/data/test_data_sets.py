@@ -95,6 +95,7 @@ def test_a_regression_logs_r2(regression: Path) -> None:
     assert events.Scalars("final/test_r2")[-1].value == pytest.approx(members["test_score"].mean())
 
 
+@pytest.mark.slow
 def test_a_mixed_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"-m data=wine,teacher init=zeros,he {QUICK}", monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out

@@ -51,6 +51,7 @@ def test_balanced_weights_let_every_class_count_the_same() -> None:
     torch.testing.assert_close(loss(outputs, dataset.train.targets), expected)
 
 
+@pytest.mark.slow
 def test_recommend_and_probe_take_the_same_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

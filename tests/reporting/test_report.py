@@ -295,6 +295,7 @@ def measured(page: Path, folder: Path, *options: str, printed: bool = False) -> 
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_the_page_fits_a_narrow_window_a_dark_one_and_paper(study: Path, tmp_path: Path) -> None:
     narrow = measured(study / "report.html", tmp_path, "--window-size=500,900")

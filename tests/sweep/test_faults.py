@@ -318,6 +318,7 @@ def test_a_cohort_that_does_not_fit_into_memory_is_halved(monkeypatch: pytest.Mo
     assert not (outputs / "halved" / ".cohorts").exists()
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

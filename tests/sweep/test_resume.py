@@ -194,6 +194,7 @@ def test_a_kill_after_the_last_epoch_repeats_no_more_than_that(monkeypatch: Patc
     assert_same_tables(tmp_path / "outputs" / "study", tmp_path / "outputs" / "undisturbed")
 
 
+@pytest.mark.slow
 def test_an_interrupted_cohort_stays_together_when_a_study_is_extended(monkeypatch: Patch, tmp_path: Path) -> None:
     command = "-m init=he,xavier seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 logger=none n_jobs=1"
     assert run(f"{command} name=undisturbed", monkeypatch, tmp_path) == 0
