@@ -5,12 +5,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from initlab.base.console import quiet_libraries
 from initlab.base.machine import describe_machine
 from scripts.benchmarks.mnist import benchmark_mnist
+from scripts.benchmarks.peers.compare import benchmark_peers
+from scripts.benchmarks.peers.environments import default_folder
 from scripts.benchmarks.probe import benchmark_probe
 from scripts.benchmarks.sequences import benchmark_sequences
 from scripts.benchmarks.start import benchmark_start
@@ -34,18 +37,22 @@ def main(description: str) -> None:
         description: What --help says.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="|".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="|".join([*BENCHMARKS, "peers"]))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
+    parser.add_argument("--environments", type=Path, default=default_folder(), help="of peers: where they are kept")
+    parser.add_argument("--large", action="store_true", help="peers: 4,000 networks, too")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(BENCHMARKS):
+    peers = partial(benchmark_peers, environments=options.environments.absolute(), large=options.large)
+    benchmarks = {**BENCHMARKS, "peers": peers}
+    if unknown := set(options.names) - set(benchmarks):
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     quiet_libraries()
     os.environ["PYTHONWARNINGS"] = "ignore"
     machine = describe_machine("cpu")
     result = {"machine": machine, "load at the start": os.getloadavg()}
-    for name in options.names or BENCHMARKS:
-        result[name] = BENCHMARKS[name](options.runs)
+    for name in options.names or BENCHMARKS:  # peers, which installs packages, only by name
+        result[name] = benchmarks[name](options.runs)
         sys.stdout.write(json.dumps({name: result[name]}, indent=2) + "\n")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
