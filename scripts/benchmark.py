@@ -18,8 +18,8 @@ sequences  an epoch of 1,000 rows of the adding problem for 400 recurrent networ
 start  how long --help and --cfg job take.
 peers  only by its name: the same work in other libraries, each in an environment that is made of a pinned list
        (scripts/benchmarks/peers/requirements-*.txt) and kept: 400 runs of experiment=classic_wine against JAX and plain
-       Lightning, with --large 4,000, too; and an epoch of experiment=classic_mnist against Keras. All are processes, and
-       seconds of CPU, user and system, stand beside those of the wall: on a busy machine only the former compare.
+       Lightning, with --large 4,000, too; and an epoch of experiment=classic_mnist against Keras. Seconds of CPU, user
+       and system, stand beside those of the wall: on a busy machine only the former compare.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
 """

@@ -44,7 +44,7 @@ def main(description: str) -> None:
     parser.add_argument("--large", action="store_true", help="peers: 4,000 networks, too")
     options = parser.parse_args()
     peers = partial(benchmark_peers, environments=options.environments.absolute(), large=options.large)
-    benchmarks = {**BENCHMARKS, "peers": peers}
+    benchmarks: dict[str, Callable[[int], dict[str, Any]]] = {**BENCHMARKS, "peers": peers}
     if unknown := set(options.names) - set(benchmarks):
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     quiet_libraries()

@@ -13,7 +13,7 @@ import pandas as pd
 from initlab.base.threads import usable_cores
 from initlab.tables.store import read_table
 from scripts.benchmarks.peers.arrays import write_arrays
-from scripts.benchmarks.peers.environments import HERE, python_of
+from scripts.benchmarks.peers.environments import HERE, PEERS, python_of
 from scripts.benchmarks.peers.measuring import Sample, alternate, medians, ratio, rounded, run_timed, scaled
 from scripts.benchmarks.timing import WINE_INITS, make_job
 
@@ -50,16 +50,16 @@ class Bench:
         return run_timed(command, {**os.environ, **variables})
 
     def ours(self, module: str, *arguments: str | Path, cache: str = "warm") -> dict[str, float]:
-        """Run a module in the environment of initlab; with a cache of its compiler that is kept, or with an empty one."""
+        """Run a module of ours; what the compiler made is kept from run to run, or (`cache="cold"`) there is nothing."""
         kept = self._folder / "compiled" if cache == "warm" else self.fresh()
         variables = {"PYTHONPATH": str(ROOT), "TORCHINDUCTOR_CACHE_DIR": str(kept)}
         return run_timed([sys.executable, "-m", module, *arguments], {**os.environ, **variables})
 
-    def whole(self, seeds: int, compiling: str) -> dict[str, float]:
+    def whole(self, seeds: int, compiling: str, *more: str) -> dict[str, float]:
         """Run a sweep of classic_wine from the start of the process to its report."""
         setting, cache = _compiling(compiling)
         folder = self.fresh()
-        arguments = ("-m", WINE, f"init={WINE_INITS}", f"seeds={seeds}", setting, f"output_dir={folder}")
+        arguments = ("-m", WINE, f"init={WINE_INITS}", f"seeds={seeds}", setting, f"output_dir={folder}", *more)
         found = self.ours("initlab.train", *arguments, cache=cache)
         members = pd.concat([read_table(path.parent, "members") for path in folder.rglob("members.parquet")])
         return {**found, "accuracy": float(members["test_score"].mean())}
@@ -90,7 +90,8 @@ def benchmark_peers(runs: int, *, environments: Path, large: bool) -> dict[str, 
         environments: Where the peers' environments are kept.
         large: Whether to train 4,000 networks, too.
     """
-    python_of("jax", environments), python_of("keras", environments)  # before any clock starts
+    for peer in PEERS:
+        python_of(peer, environments)  # before any clock starts
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(environments, Path(folder))
         found = {"400 of classic_wine": _wine(bench, runs), "an epoch of classic_mnist": _mnist(bench, runs)}
@@ -110,7 +111,8 @@ def _wine(bench: Bench, runs: int) -> dict[str, Any]:
     for name in COMPILING:
         contestants[f"initlab, training, {name}"] = lambda name=name: bench.training(seeds, name)  # type: ignore[misc]
         contestants[f"initlab, whole, {name}"] = lambda name=name: bench.whole(seeds, name)  # type: ignore[misc]
-    bench.training(seeds, COMPILING[0]), bench.whole(seeds, COMPILING[0])  # fill the cache
+    for fill_the_cache in (bench.training, bench.whole):
+        fill_the_cache(seeds, COMPILING[0])
     median, samples = _measured(contestants, runs)
     jax, ratios = median["JAX"], {}
     for name in COMPILING:
@@ -148,14 +150,16 @@ def _mnist(bench: Bench, runs: int) -> dict[str, Any]:
 
 def _large(bench: Bench, runs: int) -> dict[str, Any]:
     data, seeds, name = bench.data(WINE), 1000, COMPILING[0]
-    median, samples = _measured(
-        {
-            "JAX": lambda: bench.peer("jax", "jax_wine.py", data, str(seeds), bench.fresh().with_suffix(".npz")),
-            "initlab": lambda: bench.whole(seeds, name),
-        },
-        runs,
-    )
-    return _result(median, samples, {"whole process, times JAX's": ratio(median["initlab"], median["JAX"], "whole")})
+    threads = {"initlab, threads=auto": (), "initlab, threads=1": ("threads=1",)}
+    contestants: dict[str, Callable[[], Sample]] = {
+        "JAX": lambda: bench.peer("jax", "jax_wine.py", data, str(seeds), bench.fresh().with_suffix(".npz"))
+    }
+    for own, settings in threads.items():
+        contestants[own] = lambda settings=settings: bench.whole(seeds, name, *settings)  # type: ignore[misc]
+    bench.whole(seeds, name, "threads=1")  # fill the cache
+    median, samples = _measured(contestants, runs)
+    ratios = {f"whole process, {own}, times JAX's": ratio(median[own], median["JAX"], "whole") for own in threads}
+    return _result(median, samples, ratios)
 
 
 def _measured(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
+PEERS: Final = ("jax", "keras")  # plain Lightning runs in initlab's own environment, with the same torch
 
 
 def default_folder() -> Path:
@@ -67,7 +68,7 @@ def python_of(peer: str, folder: Path) -> Path:
         sys.stderr.write(f"making the environment of {peer} in {place}\n")
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", place], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", list_of(peer)]
+        install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", list_of(peer)]
         if subprocess.run(install, check=False).returncode:
             raise SystemExit(f"peers: pip could not install {list_of(peer).name} (see above); is the index in reach?")
         complete.touch()

@@ -8,12 +8,16 @@ Orders are drawn by NumPy: `jax.random.permutation` sorts, which on a CPU takes 
 import json
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+Network = dict[str, dict[str, jax.Array]]
+Rows = tuple[jax.Array, jax.Array]
 BATCH, EPOCHS, RATE, HIDDEN, CLASSES = 16, 50, 0.01, 10, 3
 SCHEMES = {
     "zeros": jax.nn.initializers.zeros,
@@ -23,7 +27,7 @@ SCHEMES = {
 }
 
 
-def draw_network(scheme, key, features):
+def draw_network(scheme: Callable[..., jax.Array], key: jax.Array, features: int) -> Network:
     """Weights of one network; only the hidden layer takes the scheme."""
     hidden, output = jax.random.split(key)
     return {
@@ -36,40 +40,41 @@ def draw_network(scheme, key, features):
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def draw_networks(key, seeds, features):
+def draw_networks(key: jax.Array, seeds: int, features: int) -> Network:
     """Weights of all networks, stacked, one scheme's after another's."""
     keys = jax.random.split(key, seeds)
     drawn = [
         jax.vmap(lambda key, scheme=scheme: draw_network(scheme, key, features))(keys) for scheme in SCHEMES.values()
     ]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *drawn)
+    stacked: Network = jax.tree.map(lambda *parts: jnp.concatenate(parts), *drawn)
+    return stacked
 
 
-def logits_of(network, inputs):
+def logits_of(network: Network, inputs: jax.Array) -> jax.Array:
     """What one network answers."""
     hidden = jax.nn.relu(inputs @ network["hidden"]["weight"] + network["hidden"]["bias"])
     return hidden @ network["output"]["weight"] + network["output"]["bias"]
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Mean over the rows."""
     return -(jax.nn.log_softmax(logits) * jax.nn.one_hot(targets, CLASSES)).sum(1).mean()
 
 
-def make_epoch(train, test):
+def make_epoch(train: Rows, test: Rows) -> Callable[[Network, jax.Array], tuple[Network, dict[str, jax.Array]]]:
     """An epoch of one network: its steps in the order given, and what it scores then."""
     inputs, targets = train
     rows = len(targets)
     whole = rows // BATCH * BATCH
 
-    def loss_of(network, batch):
+    def loss_of(network: Network, batch: jax.Array) -> jax.Array:
         return cross_entropy(logits_of(network, inputs[batch]), targets[batch])
 
-    def step(network, batch):
+    def step(network: Network, batch: jax.Array) -> tuple[Network, jax.Array]:
         loss, gradient = jax.value_and_grad(loss_of)(network, batch)
         return jax.tree.map(lambda weight, slope: weight - RATE * slope, network, gradient), loss
 
-    def epoch(network, order):
+    def epoch(network: Network, order: jax.Array) -> tuple[Network, dict[str, jax.Array]]:
         network, losses = jax.lax.scan(step, network, order[:whole].reshape(-1, BATCH))
         network, last = step(network, order[whole:])
         logits = logits_of(network, test[0])
@@ -83,7 +88,7 @@ def make_epoch(train, test):
     return epoch
 
 
-def main():
+def main() -> None:
     """Train them all, write what every epoch measured, and print seconds and the mean accuracy."""
     data_path, seeds, history_path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     data = np.load(data_path)
@@ -105,7 +110,7 @@ def main():
     jax.block_until_ready(networks)
     end, end_cpu = time.perf_counter(), time.process_time()
 
-    columns = {name: np.stack([record[name] for record in history]) for name in history[0]}
+    columns: dict[str, Any] = {name: np.stack([record[name] for record in history]) for name in history[0]}
     np.savez(history_path, init=np.repeat(list(SCHEMES), seeds), **columns)
     found = {
         "training": end - start,
