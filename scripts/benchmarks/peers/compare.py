@@ -50,7 +50,7 @@ class Bench:
         return run_timed(command, {**os.environ, **variables})
 
     def ours(self, module: str, *arguments: str | Path, cache: str = "warm") -> dict[str, float]:
-        """Run a module of ours; what the compiler made is kept from run to run, or (`cache="cold"`) there is nothing."""
+        """Run a module of ours; what the compiler makes is kept from run to run or, with `cache="cold"`, is not."""
         kept = self._folder / "compiled" if cache == "warm" else self.fresh()
         variables = {"PYTHONPATH": str(ROOT), "TORCHINDUCTOR_CACHE_DIR": str(kept)}
         return run_timed([sys.executable, "-m", module, *arguments], {**os.environ, **variables})
