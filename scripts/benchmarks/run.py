@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from initlab.base.errors import UserError
 from initlab.base.machine import describe_machine
 from scripts.benchmarks.gpu import benchmark_gpu
 from scripts.benchmarks.mnist import benchmark_mnist
+from scripts.benchmarks.peers.compare import benchmark_peers
+from scripts.benchmarks.peers.environments import default_folder
 from scripts.benchmarks.probe import benchmark_probe
 from scripts.benchmarks.sequences import benchmark_sequences
 from scripts.benchmarks.start import benchmark_start
@@ -40,11 +43,15 @@ def main(description: str) -> None:
         description: What --help says.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="|".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="|".join([*BENCHMARKS, "peers"]))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
+    parser.add_argument("--environments", type=Path, default=default_folder(), help="of peers: where they are kept")
+    parser.add_argument("--large", action="store_true", help="peers: 4,000 networks, too")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(BENCHMARKS):
+    peers = partial(benchmark_peers, environments=options.environments.absolute(), large=options.large)
+    benchmarks: dict[str, Callable[[int], dict[str, Any]]] = {**BENCHMARKS, "peers": peers}
+    if unknown := set(options.names) - set(benchmarks):
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     quiet_libraries()
     os.environ["PYTHONWARNINGS"] = "ignore"
@@ -52,7 +59,7 @@ def main(description: str) -> None:
     result = {"machine": machine, "load at the start": os.getloadavg()}
     for name in options.names or [name for name in BENCHMARKS if name not in NOT_EVERYWHERE]:
         try:
-            result[name] = BENCHMARKS[name](options.runs)
+            result[name] = benchmarks[name](options.runs)
         except UserError as error:
             parser.error(str(error))
         sys.stdout.write(json.dumps({name: result[name]}, indent=2) + "\n")

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from initlab.data.dataset import Split
 from initlab.jobs.job import Job
 from scripts.benchmarks.timing import WINE_INITS, command, make_job, seconds, train_all
 
@@ -51,7 +52,12 @@ def wine_net() -> nn.Sequential:
 
 def lightning_run(job: Job) -> None:
     """Baseline (a): one run with Lightning, a DataLoader and a logger."""
-    train, val = (TensorDataset(split.inputs, split.targets) for split in (job.dataset.train, job.dataset.val))
+    fit_one_run(job.dataset.train, job.dataset.val)
+
+
+def fit_one_run(train_rows: Split, val_rows: Split) -> float:
+    """Train one network by Lightning, and return its last accuracy on the rows to validate on."""
+    train, val = (TensorDataset(split.inputs, split.targets) for split in (train_rows, val_rows))
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             max_epochs=EPOCHS,
@@ -62,6 +68,7 @@ def lightning_run(job: Job) -> None:
             enable_model_summary=False,
         )
         trainer.fit(OneRun(), DataLoader(train, BATCH, shuffle=True), DataLoader(val, 64))
+    return float(trainer.callback_metrics["val_accuracy"])
 
 
 def plain_run(job: Job) -> None:
