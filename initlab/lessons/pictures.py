@@ -42,3 +42,32 @@ def _lines(rows: pd.DataFrame, x: str, column: str, *, by: str, labels: tuple[st
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return figure
+
+
+def points_of_networks(rows: pd.DataFrame, x: str, column: str, *, by: str, labels: tuple[str, str]) -> Figure:
+    """A point for each network above the name of its kind, the kinds of a key side by side.
+
+    Args:
+        rows: One a network, with columns `x`, `by` and `column`.
+        x: The column with the names along the horizontal axis.
+        column: What is drawn.
+        by: The key that tells colours apart.
+        labels: Of both axes.
+    """
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    places = list(dict.fromkeys(rows[x].astype(str)))
+    names = list(dict.fromkeys(rows[by].astype(str)))
+    looks = looks_of(names)
+    for at, name in enumerate(names):
+        part = rows[rows[by].astype(str) == name]
+        beside = 0.5 * ((at + 0.5) / len(names) - 0.5)
+        within = part.groupby(x).cumcount() / part.groupby(x)[column].transform("size") - 0.5
+        where = part[x].astype(str).map(places.index) + beside + 0.3 / len(names) * within
+        axes.plot(where, part[column], "o", ms=3.5, alpha=0.6, color=looks[name].color, label=literal(name))
+    axes.set_xticks(range(len(places)), [literal(place) for place in places])
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return figure

@@ -1,5 +1,6 @@
 """What verdicts read from tables, in words of the report's own statistics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -79,3 +80,13 @@ def distinct_units(signal: pd.DataFrame, *, position: int = 1, **where: object) 
         int(rows["units"].iloc[0]),
         int(rows["networks"].min()),
     )
+
+
+def named(names: Sequence[str], last: str = "and") -> str:
+    """Names in one phrase: a, b and c.
+
+    Args:
+        names: At least one.
+        last: The word before the last of them.
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"

@@ -1,0 +1,73 @@
+"""Do equal weights other than zero keep the units of a layer equal as well?"""
+
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.pictures import points_of_networks
+from initlab.lessons.reading import named
+
+KEYS: Final = ["init.value", "activation"]
+
+
+def judge(tables: Tables) -> Finding:
+    """The claim holds for a value and an activation if the units of each hidden layer stay copies of one."""
+    equal, others = tables["equal.signal"], tables["others.signal"]
+    most = _hidden(equal).groupby(KEYS, sort=False)["distinct_units_max"].max()
+    random = _hidden(others[others["init"] != "zeros"])["distinct_units_min"].min()
+    copies = most[most == 1]
+    seen = [_of_units(most, random), _of_scores(tables["equal.members"], tables["others.members"])]
+    networks = int(min(equal["networks"].min(), others["networks"].min()))
+    certainty = f"{networks} networks of each kind, in each hidden layer at all recorded epochs."
+    if random == 1:
+        return Finding("undecided", seen, certainty, "units from random weights are not told apart either")
+    if len(copies) == len(most):
+        return Finding("holds", seen, certainty, "the units of a hidden layer stay copies of one")
+    if copies.empty:
+        return Finding("does not hold", seen, certainty, "the units come to differ with each value and activation")
+    kinds = named([f"weights are {value:g} with {activation}" for value, activation in copies.index], "or")
+    return Finding("holds only where", seen, certainty, kinds)
+
+
+def draw(tables: Tables) -> Figure:
+    """The test score of every network, by its start and activation."""
+    equal, others = tables["equal.members"], tables["others.members"]
+    starts = pd.concat(
+        [
+            others[others["init"] == "zeros"].assign(start="zeros"),
+            equal.assign(start="all " + equal["init.value"].map("{:g}".format)),
+            others[others["init"] != "zeros"].assign(start="random (He)"),
+        ]
+    )
+    return points_of_networks(
+        starts, "start", "test_score", by="activation", labels=("weights at the start", "test accuracy")
+    )
+
+
+def _hidden(signal: pd.DataFrame) -> pd.DataFrame:
+    return signal[signal["position"] < signal["position"].max()]
+
+
+def _of_units(most: pd.Series, random: float) -> str:
+    against = f"From random weights at least {random:g} units of a hidden layer respond differently"
+    if (most == 1).all():
+        values = named([f"{value:g}" for value in dict.fromkeys(most.index.get_level_values(0))], "or")
+        return (
+            f"{against}; from weights that are all {values} it is one at every recorded epoch, whatever the activation."
+        )
+    each = named([f"{count:g} from {value:g} with {name}" for (value, name), count in most.items()], "and")
+    return f"{against}; from equal weights at most {each}."
+
+
+def _of_scores(equal: pd.DataFrame, others: pd.DataFrame) -> str:
+    best = equal.groupby(KEYS, sort=False)["test_score"].mean().sort_values().index[-1]
+    value, activation = best
+    rows = equal[(equal["init.value"] == value) & (equal["activation"] == activation)]
+    beside = others[others["activation"] == activation].groupby("init", sort=False)["test_score"].mean()
+    words = named([f"{score:.3f} from {name}" for name, score in beside.items()], "and")
+    return (
+        f"Of equal weights, {value:g} with {activation} learns most: the mean test accuracy is "
+        f"{rows['test_score'].mean():.3f}, beside {words}."
+    )
