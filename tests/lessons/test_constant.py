@@ -1,5 +1,7 @@
 """Do equal weights other than zero keep the units of a layer equal as well?"""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 import pytest
 
@@ -20,7 +22,7 @@ def tables(small: float, large: float, random: float = 64.0) -> dict[str, pd.Dat
     }
 
 
-def _signal(kinds: list[dict[str, object]]) -> pd.DataFrame:
+def _signal(kinds: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     rows = [
         {**kind, "activation": "relu", "epoch": epoch, "position": position}
         | {"distinct_units": kind["count"] if position == 1 else 3.0}
@@ -31,7 +33,7 @@ def _signal(kinds: list[dict[str, object]]) -> pd.DataFrame:
     return layers(rows, "distinct_units")
 
 
-def _members(kinds: list[dict[str, object]]) -> pd.DataFrame:
+def _members(kinds: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     return pd.DataFrame(
         [{**kind, "activation": "relu", "test_score": 0.25 + 0.25 * at} for at, kind in enumerate(kinds)]
     )

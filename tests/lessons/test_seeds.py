@@ -1,6 +1,6 @@
 """One run each shows which scheme is better?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pytest
@@ -10,7 +10,7 @@ from initlab.lessons.finding import Answer
 from tests.lessons.made import pairs
 
 
-def tables(scores: dict[str, Sequence[float]], *rows: tuple[str, str, str, float]) -> dict[str, pd.DataFrame]:
+def tables(scores: Mapping[str, Sequence[float]], *rows: tuple[str, str, str, float]) -> dict[str, pd.DataFrame]:
     members = [
         {"init": init, "seed": seed, "test_score": score}
         for init, values in scores.items()

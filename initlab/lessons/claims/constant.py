@@ -47,7 +47,8 @@ def draw(tables: Tables) -> Figure:
 
 
 def _hidden(signal: pd.DataFrame) -> pd.DataFrame:
-    return signal[signal["position"] < signal["position"].max()]
+    hidden: pd.DataFrame = signal[signal["position"] < signal["position"].max()]
+    return hidden
 
 
 def _of_units(most: pd.Series, random: float) -> str:
@@ -57,7 +58,8 @@ def _of_units(most: pd.Series, random: float) -> str:
         return (
             f"{against}; from weights that are all {values} it is one at every recorded epoch, whatever the activation."
         )
-    each = named([f"{count:g} from {value:g} with {name}" for (value, name), count in most.items()], "and")
+    rows = most.rename("count").reset_index().to_numpy()
+    each = named([f"{count:g} from {value:g} with {name}" for value, name, count in rows], "and")
     return f"{against}; from equal weights at most {each}."
 
 
