@@ -21,7 +21,7 @@ def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, at 150 pixels an inch."""
     with _drawn_once(figure):
         figure.set_dpi(RESOLUTION)
-        FigureCanvasAgg(figure).print_png(path)
+        FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
 
 
 def pixels(figure: Figure) -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure as SVG: equal figures give equal files."""
     with _drawn_once(figure), rc_context({"svg.hashsalt": "initlab"}):
-        FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
