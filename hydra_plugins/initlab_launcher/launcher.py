@@ -12,6 +12,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from initlab.base.errors import own_work
+from initlab.base.importing import load
 from initlab.base.wording import counted
 from initlab.config.composing import Composer
 from initlab.config.hydra_errors import explain, missing_key
@@ -70,11 +71,13 @@ class VectorizedLauncher(Launcher):
         # First all of it, so that the commonest mistakes are told before torch is imported.
         plain = [checked_config(config, named, folder) for config, named in composed]
 
-        from initlab.jobs.compose import job_from  # heavy, and Hydra imports this module for every command
+        load("initlab.jobs.compose")  # heavy, and Hydra imports this module for every command
+        from initlab.jobs.compose import job_from
 
         jobs = [job_from(one, swept=swept) for one in plain]
         del composed, plain  # of many jobs they take memory
         settings: dict[str, Any] = {"left_out": left_out} if left_out else {}
+        load(self._run.rpartition(".")[0])
         with own_work():
             get_method(self._run)(jobs, **settings)
         return [JobReturn(overrides=list(job.typed), status=JobStatus.COMPLETED) for job in jobs]

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from initlab.base.console import stop
 from initlab.base.errors import UserError, own_work
 from initlab.base.files import remove_bare
+from initlab.base.importing import load
 from initlab.cli.command import run_command, swept
 from initlab.config.files import CONF
 from initlab.config.plain import hydras_folder, plain_config
@@ -32,6 +33,7 @@ def _train_app(config: DictConfig) -> None:
     single = HydraConfig.get().mode is RunMode.RUN
     try:
         job = _job(config)
+        load("initlab.cli.run_train")
         from initlab.cli.conclude import conclude_study
         from initlab.cli.run_train import run_study
 
@@ -53,6 +55,7 @@ def _train_app(config: DictConfig) -> None:
 def _probe_app(config: DictConfig) -> None:
     """Probe one job."""
     job = _job(config)
+    load("initlab.cli.run_probe")
     from initlab.cli.run_probe import run_probe
 
     with own_work():
@@ -63,6 +66,7 @@ def _probe_app(config: DictConfig) -> None:
 def _recommend_app(config: DictConfig) -> None:
     """Recommend of a single job."""
     job = _job(config)
+    load("initlab.cli.run_recommend")
     from initlab.cli.run_recommend import run_recommend
 
     with own_work():
@@ -98,6 +102,7 @@ def _job(config: DictConfig) -> "Job":
     if single:  # what follows takes seconds
         sys.stdout.write("checking 1 job\n")
         sys.stdout.flush()
+    load("initlab.jobs.compose")
     from initlab.jobs.compose import job_from
 
     return job_from(plain, swept=() if single else swept())

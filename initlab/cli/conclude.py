@@ -87,12 +87,12 @@ def publish(folder: Path, study: Study, summary: pd.DataFrame, report: Report | 
     """
     try:
         write_summary(folder, summary)
-        figures, text = {}, ""
         if report is not None:
             write_report(report, folder)
-            figures = {picture.name: picture.figure for picture in report.pictures}
-            text = to_markdown(Report(report.title, report.sections[:2]))
         if has_logs(folder):
+            names = [picture.name for picture in report.pictures] if report is not None else []
+            figures = {name: (folder / "figures" / f"{name}.png").read_bytes() for name in names}
+            text = to_markdown(Report(report.title, report.sections[:2])) if report is not None else ""
             write_dashboard(folder, study, summary, figures, text)
     except OSError as error:
         raise UserError(f"{folder}: the summary cannot be written ({error.strerror})") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from initlab.base.console import open_console, say, stop, survive_any_encoding
 from initlab.base.errors import UserError
+from initlab.base.importing import load
 from initlab.base.wording import listed
 from initlab.results.confidence import LEVEL, MARGIN
 
@@ -138,7 +139,8 @@ def run_report(
     Raises:
         UserError: a folder holds no results, or the report cannot be written.
     """
-    from initlab.reporting.document import Files, Paragraph, Points  # pandas and matplotlib: --help does without
+    load("initlab.reporting.sections")  # pandas and matplotlib: --help does without
+    from initlab.reporting.document import Files, Paragraph, Points
     from initlab.reporting.probing import compose_probe_report, probe_title, read_probe
     from initlab.reporting.sections import compose_report, selection_words, title_of
     from initlab.reporting.write import write_report

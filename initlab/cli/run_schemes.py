@@ -9,6 +9,7 @@ from pathlib import Path
 
 from initlab.base.console import open_console, say, say_as_is, stop, survive_any_encoding
 from initlab.base.errors import UserError
+from initlab.base.importing import load
 from initlab.base.plugins import load_plugins
 
 
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     survive_any_encoding()
     chosen = parser.parse_args(arguments)
-    from initlab.cli import catalogue  # heavy: --help does without
+    load("initlab.cli.catalogue")  # heavy: --help does without
+    from initlab.cli import catalogue
     from initlab.initializers import find_scheme, list_initializers
 
     sys.path.insert(0, str(Path.cwd()))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from initlab.base.errors import UserError, closest, nearest
+from initlab.base.importing import load
 from initlab.base.own_code import reason_of
 
 
@@ -29,7 +30,7 @@ def import_target(path: object, *, where: str, key: str = "_target_") -> Callabl
         raise UserError(f"{where}.{key}={path}: expected the dotted name of a function or class")
     module, _, attribute = path.rpartition(".")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., Any] = getattr(load(module), attribute)
     except Exception as error:  # whatever importing the user's module raises
         raise UserError(f"{where}.{key}={path}: cannot import it: {reason_of(error)}{_meant(path)}") from error
     return found

@@ -1,11 +1,14 @@
 """How every figure looks: drawn without a display, and written as the same file each time."""
 
+import contextlib
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -16,8 +19,9 @@ TITLE = 30, 2  # letters that the title of a panel has side by side, and its lin
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, at 150 pixels an inch."""
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=RESOLUTION)
+    with _drawn_once(figure):
+        figure.set_dpi(RESOLUTION)
+        FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
 
 
 def pixels(figure: Figure) -> NDArray[np.uint8]:
@@ -29,8 +33,19 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
 
 def save_svg(figure: Figure, path: Path) -> None:
     """Write a figure as SVG: equal figures give equal files."""
-    with rc_context({"svg.hashsalt": "initlab"}):
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    with _drawn_once(figure), rc_context({"svg.hashsalt": "initlab"}):
+        FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _drawn_once(figure: Figure) -> Iterator[None]:
+    """Leave a figure as it is, though a canvas prints it: `savefig` would draw it once more, to lay it out."""
+    canvas, dpi = figure.canvas, figure.dpi
+    try:
+        yield
+    finally:
+        figure.set_canvas(canvas)
+        figure.set_dpi(dpi)
 
 
 def save_pdf(figure: Figure, path: Path) -> None:

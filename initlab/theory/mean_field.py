@@ -17,6 +17,7 @@ arXiv:1711.04735.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
@@ -24,7 +25,6 @@ from typing import Final, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from torch import Tensor
 
 from initlab.activations import Activation
@@ -191,12 +191,12 @@ def fixed_variance(activation: Activation, weight_variance: float, bias_variance
     turned = np.flatnonzero(signs[start::step] * step <= 0)
     if len(turned):
         place = start + step * int(turned[0])
-        return float(brentq(excess, float(SEARCHED[place - step]), float(SEARCHED[place]), xtol=1e-14))
+        return _root(excess, float(SEARCHED[place - step]), float(SEARCHED[place]), xtol=1e-14)
     if step > 0:
         return math.inf
     if excess(0.0) <= 0:
         return 0.0
-    return float(brentq(excess, 0.0, float(SEARCHED[0]), xtol=1e-20))
+    return _root(excess, 0.0, float(SEARCHED[0]), xtol=1e-20)
 
 
 def _fixed_correlation(
@@ -231,7 +231,7 @@ def _fixed_correlation(
     # All coefficients of the map's power series are positive: it is convex, and crosses the diagonal once below 1.
     for gap in (1e-2, 1e-4, 1e-6):
         if excess(1 - gap) < 0:
-            return float(brentq(excess, 0.0, 1 - gap, xtol=1e-10))
+            return _root(excess, 0.0, 1 - gap, xtol=1e-10)
     return 1.0
 
 
@@ -336,7 +336,7 @@ def _critical_point(name: str, parameters: tuple[tuple[str, object], ...], bias_
     # A positively homogeneous φ gives q + σ_b² exactly, and rounding is no root.
     crossings = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
     for crossing in () if homogeneous else crossings:
-        q = float(brentq(excess, SEARCHED_FOR_CRITICAL[crossing], SEARCHED_FOR_CRITICAL[crossing + 1], xtol=1e-12))
+        q = _root(excess, SEARCHED_FOR_CRITICAL[crossing], SEARCHED_FOR_CRITICAL[crossing + 1], xtol=1e-12)
         point = _point(activation, q, bias_variance)
         if _attracts(activation, point):
             return point
@@ -378,3 +378,10 @@ def positively_homogeneous(activation: Activation) -> bool:
     """
     h = torch.linspace(-3, 3, 13, dtype=torch.float64)
     return bool(torch.allclose(activation.function(5 * h), 5 * activation.function(h), rtol=1e-9, atol=1e-12))
+
+
+def _root(excess: Callable[[float], float], low: float, high: float, *, xtol: float) -> float:
+    """Where a function of opposite signs at two ends crosses zero between them."""
+    from scipy.optimize import brentq  # a quarter of what importing the schemes would take, for this one alone
+
+    return float(brentq(excess, low, high, xtol=xtol))

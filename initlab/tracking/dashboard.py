@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import custom_scalars, image
+from torch.utils.tensorboard.summary import custom_scalars
 from torch.utils.tensorboard.summary import text as text_summary
 
-from initlab.figures.style import pixels
 from initlab.results.study import Study
 from initlab.tables.schema import METRICS
 from initlab.tracking.hyperparameters import experiment, hyperparameters
@@ -24,7 +22,7 @@ FOLDER = "_all jobs"  # a space is in no job's name
 
 
 def write_dashboard(
-    study_folder: Path, study: Study, summary: pd.DataFrame, figures: Mapping[str, Figure], text: str
+    study_folder: Path, study: Study, summary: pd.DataFrame, figures: Mapping[str, bytes], text: str
 ) -> None:
     """Write the run that compares a study's jobs, in place of a former one.
 
@@ -35,7 +33,7 @@ def write_dashboard(
         study_folder: The study's folder; the run is written to `_all jobs` in it.
         study: Its finished jobs, as `read_study` returns them.
         summary: One row a job, as `summarize` returns it.
-        figures: Figures by the names that TensorBoard shows, a `.png` at the end left out.
+        figures: Figures as the content of PNG files, by the names that TensorBoard shows.
         text: What the study says, as Markdown; empty: none is shown.
 
     Raises:
@@ -50,7 +48,7 @@ def write_dashboard(
         experiment(jobs, differing=[str(key) for key in study.differing], metrics=metrics),
         layout(metrics),
         *([text_summary("all jobs", text)] if text else []),  # before the jobs' long configurations
-        *(image(name.removesuffix(".png"), pixels(figure), dataformats="HWC") for name, figure in figures.items()),
+        *(_image(name, content) for name, content in figures.items()),
     ]
     # Under a name of its own, so that a TensorBoard that is open takes it up.
     _write_events(folder / EVENT_FILES.replace("*", f"{time.time_ns()}.{platform.node()}.{os.getpid()}"), summaries)
@@ -78,6 +76,13 @@ def layout(metrics: Sequence[str]) -> Summary:
     charts = {title: ("Margin", [f"{tag}/{end}" for end in ("mean", "low", "high")]) for title, tag in shown.items()}
     # TensorBoard 2.21 draws them last to first: it puts each before the second half of the one before it.
     return custom_scalars({"mean over seeds and its 95 % interval, by epoch": dict(reversed(charts.items()))})
+
+
+def _image(name: str, png: bytes) -> Summary:
+    """An image as TensorBoard keeps it: the PNG file as it is, which need not be drawn and packed again."""
+    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # its header begins with them
+    kept = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+    return Summary(value=[Summary.Value(tag=name, image=kept)])
 
 
 def _write_events(path: Path, summaries: Iterable[Summary]) -> None:

@@ -29,6 +29,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
+from initlab.figures.style import save_png
 from initlab.results.differences import flat_config
 from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize
@@ -181,6 +182,7 @@ def test_the_figures_are_images(server: Server) -> None:
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.width > 500
         assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
+    assert content == (server.study / "figures" / "curves.png").read_bytes()  # nothing is drawn once more
 
 
 def test_the_summary_is_text(server: Server) -> None:
@@ -246,9 +248,12 @@ def test_a_thousand_jobs_take_no_time(study: Path, tmp_path: Path) -> None:
     config = found.configs[JOBS[0]]
     configs = {f"job{number}": {**config, "optim.lr": number / 1000} for number in range(1000)}
     many = Study(found.members, found.history, found.differing.assign(**{"optim.lr": 0.1}), configs)
+    save_png(Figure(), tmp_path / "empty.png")
+    figures = {"empty": (tmp_path / "empty.png").read_bytes()}
     started = time.perf_counter()
-    write_dashboard(tmp_path, many, summary, {"empty.png": Figure()}, "nothing")
+    write_dashboard(tmp_path, many, summary, figures, "nothing")
     assert time.perf_counter() - started < 5
     events = EventAccumulator(str(tmp_path / FOLDER))
     events.Reload()
-    assert events.Tags()["images"] == ["empty"]
+    (picture,) = events.Images("empty")
+    assert (picture.width, picture.height) == (960, 720)  # 6.4 × 4.8 inches
