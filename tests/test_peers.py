@@ -10,7 +10,7 @@ import torch
 
 from scripts.benchmarks.peers.arrays import write_arrays
 from scripts.benchmarks.peers.environments import HERE, PEERS, list_of, pinned, place_of
-from scripts.benchmarks.peers.measuring import alternate, medians, ratio, run_timed, scaled
+from scripts.benchmarks.peers.measuring import alternate, medians, ratio, rounded, run_timed, scaled
 from tests.helpers import make_job
 
 SCRIPTS = {"jax": HERE / "jax_wine.py", "keras": HERE / "keras_mnist.py"}
@@ -100,6 +100,11 @@ def test_a_run_is_scaled_in_its_seconds_only() -> None:
         "training CPU": 800.0,
         "accuracy": 0.7,
     }
+
+
+def test_a_millisecond_is_not_rounded_away() -> None:
+    sample = {"whole": 1271.04, "last epoch of a member": 0.00015876, "accuracy": 0.69629}
+    assert rounded(sample) == {"whole": 1270.0, "last epoch of a member": 0.000159, "accuracy": 0.6963}
 
 
 def test_contestants_take_turns() -> None:

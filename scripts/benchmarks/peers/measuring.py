@@ -89,5 +89,5 @@ def scaled(sample: Sample, factor: float) -> dict[str, float]:
 
 
 def rounded(sample: Sample) -> dict[str, float]:
-    """A sample as it is read."""
-    return {what: round(value, 4 if what == "accuracy" else 2) for what, value in sample.items()}
+    """A sample as it is read, to three digits; an accuracy to four places."""
+    return {what: round(value, 4) if what == "accuracy" else float(f"{value:.3g}") for what, value in sample.items()}
