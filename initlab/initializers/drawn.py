@@ -84,6 +84,7 @@ def _equal(one: Tensor | None, other: Tensor) -> bool:
 
 def _stand_together(one: nn.Module, other: nn.Module) -> bool:
     """Whether two modules are parts of a third: two networks to compare are not."""
+    gc.unfreeze()  # what `base.importing` keeps from the collector is not among the objects otherwise
     alive = [thing for thing in gc.get_objects() if issubclass(type(thing), nn.Module)]
     pair = {id(one), id(other)}
     return any(

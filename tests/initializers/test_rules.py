@@ -1,5 +1,6 @@
 """Rules by name and type, parts of a network, and what a refusal leaves behind."""
 
+import gc
 import math
 import warnings
 from collections.abc import Callable
@@ -200,6 +201,14 @@ def test_equal_parts_are_noticed_and_networks_to_compare_are_not() -> None:
         initlab.initialize(model.blocks[0], "zeros", seed=0)
         initlab.initialize(other, "he", seed=0)
         initlab.initialize(model, "he", seed=0)
+
+
+def test_equal_parts_are_noticed_among_what_the_collector_never_sees_again() -> None:
+    model = Language()
+    gc.freeze()  # as `base.importing` leaves what was there when initlab's modules had come
+    initlab.initialize(model.blocks[0], "he", seed=0)
+    with pytest.warns(InitializationWarning, match="q_proj.weight and o_proj.weight: other tensors"):
+        initlab.initialize(model.blocks[1], "he", seed=0)
 
 
 @pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel], ids=["compile", "DataParallel"])
