@@ -16,6 +16,8 @@ from initlab.results.confidence import LEVEL
 FloatArray = NDArray[np.float64]
 
 RESAMPLES = 9_999
+DRAWN_OF_BAND = 4_000_000  # numbers that the bands of a candidate's curves may take, which would be seconds
+FEWEST_OF_BAND = 999
 MOST_RESAMPLED = 1_000_000  # scores in memory at a time
 LEAST_EQUAL = 5  # seeds: that fewer score the same, says nothing of how far others may be off
 STUDENT_BELOW = 10  # seeds: fewer do not show their law's shape, and Student's interval of the mean covers better
@@ -198,7 +200,7 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
     Args:
         scores: One curve a member, shape (members, epochs); NaN where it has diverged.
         rng: Draws the resamples; a member is drawn with its whole curve.
-        resamples: How many to draw; 0: no band, whose ends then are NaN.
+        resamples: How many to draw, of more than 400 members fewer; 0: no band, whose ends then are NaN.
         level: Coverage that is aimed at, in (0, 1).
 
     Returns:
@@ -219,9 +221,11 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
         band[1:, epochs] = band[0, epochs] - half, band[0, epochs] + half
     many = np.unique(left[left >= STUDENT_BELOW])
     if len(many):
-        counts = rng.multinomial(members, np.full(members, 1 / members), size=resamples)
+        resamples = min(resamples, max(FEWEST_OF_BAND, DRAWN_OF_BAND // members))
+        # As floats: of integers and truths numpy takes products one by one, which is slow.
+        counts = rng.multinomial(members, np.full(members, 1 / members), size=resamples).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            means = (counts @ filled) / (counts @ finite)
+            means = (counts @ filled) / (members if finite.all() else counts @ finite.astype(np.float64))
         for count in many:
             raised = expanded_level(int(count), level)
             ends = [(1 - raised) / 2, (1 + raised) / 2]

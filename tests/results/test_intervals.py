@@ -181,3 +181,13 @@ def test_bands_are_as_wide_as_the_members_that_are_left_ask_for() -> None:
     assert band[1:, 1] == pytest.approx(bootstrap_interval(scores[:3, 1], rng=np.random.default_rng(0)))
     assert band[0, 2] == scores[0, 2]
     assert np.isnan(band[1:, 2]).all()
+
+
+def test_bands_of_thousands_of_members_are_those_of_the_normal_law() -> None:
+    """Of 1,000 resamples an end is known to some percent of the half width."""
+    scores = np.random.default_rng(0).normal(size=(4000, 20))
+    scores[7, 10:] = np.nan
+    band = mean_bands(scores, rng=np.random.default_rng(0))
+    half = stats.norm.ppf(0.975) * np.nanstd(scores, axis=0) / np.sqrt(np.isfinite(scores).sum(0))
+    assert band[1] == pytest.approx(band[0] - half, abs=0.2 * half.max())
+    assert band[2] == pytest.approx(band[0] + half, abs=0.2 * half.max())
