@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from initlab.base.threads import intra_op_threads
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.optimizers import clip_members, gradient_norms
-from initlab.cohort.recipe import Recipe, Taken
+from initlab.cohort.recipe import Recipe, Sums, Taken
 from initlab.data.dataset import Split
 from initlab.modules.calling import call_with
 
@@ -104,7 +104,8 @@ class CompiledStep:
         # work these wait for each other, and a step of 1 ms took 85.
         with torch.no_grad(), intra_op_threads(1) if self.members_last else nullcontext():
             found = self._program(*self._kept, *given.ratios, *given.stopped, given.inputs, given.targets)
-        return Taken(*(value.movedim(-1, 0) if self.members_last else value for value in found))
+        loss, of_score, norms = (value.movedim(-1, 0) if self.members_last else value for value in found)
+        return Taken(Sums(loss, of_score), norms)
 
     def _given(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Given:
         recipe = self._recipe
@@ -216,7 +217,8 @@ def _step(recipe: Recipe, kept: Kept, given: Given) -> tuple[Tensor, Tensor, Ten
             clip_members(there, recipe.gradient_clip)
         stopped = given.stopped[0] if given.stopped else None
         recipe.optimizer.step_on(kept.parameters, gradients, kept.states, given.ratios, stopped)
-    return outputs.detach(), losses.detach(), norms
+        loss, of_score = losses.detach().sum(1), recipe.task.sums(outputs.detach(), given.targets)
+    return loss, of_score, norms
 
 
 class _BatchNormApart(TorchFunctionMode):

@@ -265,6 +265,7 @@ RULES: Final[Mapping[Any, Rule]] = MappingProxyType(
         aten.amin.default: _reduction,
         aten.var.correction: _reduction,
         aten.any.dim: _reduction,
+        aten.argmax.default: _reduction,
         aten.linalg_vector_norm.default: lambda target, given, order=2, dims=None, *args, **kwargs: _reduction(
             lambda value, own, *more, **named: target(value, order, own, *more, **named), given, dims, *args, **kwargs
         ),

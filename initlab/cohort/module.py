@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from initlab.base.threads import intra_op_threads, threads_of_loop
 from initlab.cohort.engines import Engine, LoopEngine, VmapEngine, choose_engine, has_dropout
 from initlab.cohort.optimizers import CohortOptimizer, spared_parameters
-from initlab.cohort.recipe import Recipe
+from initlab.cohort.recipe import Recipe, Rows, Sums
 from initlab.cohort.schedules import Schedules
 from initlab.cohort.steps import Steps, is_worth_compiling
 from initlab.cohort.stopping import Stopping
@@ -159,6 +159,7 @@ class CohortModule(pl.LightningModule):
         recipe = Recipe(
             self.stack,
             self.loss,
+            self.task,
             self._autocast,
             self._optimizer,
             gradient_clip=training.gradient_clip,
@@ -262,23 +263,28 @@ class CohortModule(pl.LightningModule):
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
         block = self._own_rows("train", block)
-        outputs: list[Tensor] = []
-        losses: list[Tensor] = []
+        given: list[tuple[Rows, Tensor]] = []
         with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):
                 taken = self._steps.take(rows, batches, stopped, measure=step == len(block))
-                outputs.append(taken.outputs)
-                losses.append(taken.losses)
+                if isinstance(taken.measured, Sums):
+                    self._tally.add_sums(taken.measured.loss, taken.measured.of_score, batches.shape[1])
+                else:
+                    given.append((taken.measured, batches))
                 if step == len(block):
                     self._tally.gradient_norm = taken.norms
                 if self._schedules is not None and self._schedules.interval == "step":
                     self._schedules.advance()
                     self._follow_schedules()
                 self.after_step()
-                if step == len(block) or len(outputs) * taken.outputs[0].numel() >= MOST_KEPT:
-                    seen = block[step - len(outputs) : step].transpose(0, 1).flatten(1)
-                    self._tally.add(torch.cat(outputs, 1), torch.cat(losses, 1), rows.targets[seen])
-                    outputs, losses = [], []
+                if given and (step == len(block) or len(given) * given[0][0].outputs[0].numel() >= MOST_KEPT):
+                    self._add_rows(given)
+                    given = []
+
+    def _add_rows(self, given: list[tuple[Rows, Tensor]]) -> None:
+        outputs, losses = (torch.cat([getattr(one, name) for one, _ in given], 1) for name in ("outputs", "losses"))
+        seen = torch.cat([batches for _, batches in given], 1)
+        self._tally.add(outputs, losses, self._splits["train"].targets[seen])
 
     def _own_rows(self, name: str, rows: Tensor) -> Tensor:
         """Places among all rows of a split: indices into a member's own rows, shape (…, rows), from where these start.

@@ -7,7 +7,34 @@ from torch import Tensor
 from initlab.cohort.engines import Autocast
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.losses import Loss
+from initlab.data.tasks import Task
 from initlab.modules.stack import Stack
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a step gave for each row of its batches.
+
+    Attributes:
+        outputs: Shape (members, batch, outputs).
+        losses: Shape (members, batch).
+    """
+
+    outputs: Tensor
+    losses: Tensor
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a step gave for all rows of a member's batch together.
+
+    Attributes:
+        loss: Sum of the losses, shape (members,).
+        of_score: What the task's score needs to know of them, as `Task.sums` says.
+    """
+
+    loss: Tensor
+    of_score: Tensor
 
 
 @dataclass(frozen=True)
@@ -15,13 +42,11 @@ class Taken:
     """What a step measured before its update.
 
     Attributes:
-        outputs: Shape (members, batch, outputs).
-        losses: Of each row, shape (members, batch).
+        measured: Row by row, or added up where that costs nothing.
         norms: Of each member's gradient, before clipping, shape (members,); None: not measured.
     """
 
-    outputs: Tensor
-    losses: Tensor
+    measured: Rows | Sums
     norms: Tensor | None
 
 
@@ -32,6 +57,7 @@ class Recipe:
     Attributes:
         stack: The members, on the device that trains; their tensors are the ones that are trained.
         loss: What each member's mean over its rows is trained on.
+        task: Says what of a batch is added up for the score.
         autocast: Makes the context of a forward pass.
         optimizer: Over the stacked parameters.
         gradient_clip: Largest norm of a member's gradient; None: no limit.
@@ -41,6 +67,7 @@ class Recipe:
 
     stack: Stack
     loss: Loss
+    task: Task
     autocast: Autocast
     optimizer: CohortOptimizer
     gradient_clip: float | None = None

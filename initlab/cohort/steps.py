@@ -8,7 +8,7 @@ from torch import Tensor
 from initlab.base.errors import first_line
 from initlab.cohort.engines import Engine, flops_of_row
 from initlab.cohort.optimizers import clip_members, gradient_norms
-from initlab.cohort.recipe import Recipe, Taken
+from initlab.cohort.recipe import Recipe, Rows, Taken
 from initlab.data.dataset import Split
 from initlab.modules.stack import Stack
 
@@ -76,7 +76,7 @@ class Steps:
         if self._recipe.gradient_clip is not None:
             clip_members(gradients, self._recipe.gradient_clip)
         self._recipe.optimizer.step(stopped)
-        return Taken(outputs, losses, norms)
+        return Taken(Rows(outputs, losses), norms)
 
     def _gradients(self) -> list[Tensor]:
         parameters = self._recipe.stack.parameters.values()

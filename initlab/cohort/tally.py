@@ -27,9 +27,19 @@ class Tally:
             losses: Of each row, shape (members, rows).
             targets: What each member should have answered, shape (members, rows, …).
         """
-        self.loss = self.loss + losses.sum(1).cpu().double()
-        self.sums = self.sums + self.task.sums(outputs, targets)
-        self.rows += targets.shape[1]
+        self.add_sums(losses.sum(1), self.task.sums(outputs, targets), targets.shape[1])
+
+    def add_sums(self, loss: Tensor, sums: Tensor, rows: int) -> None:
+        """Add what was added up already.
+
+        Args:
+            loss: Sums of the losses of some rows, shape (members,).
+            sums: What the task's score needs to know of these rows, shape (members, …).
+            rows: How many they are.
+        """
+        self.loss = self.loss + loss.cpu().double()
+        self.sums = self.sums + sums.cpu().double()
+        self.rows += rows
 
     def record(self, epoch: int, split: str) -> EpochRecord:
         """What was measured over the rows so far."""

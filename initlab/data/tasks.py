@@ -20,8 +20,7 @@ class Task:
         loss: From outputs, shape (rows, outputs), or (rows, steps, outputs) of a sequence, and targets to the loss of
             each row, shape (rows,).
         sums: From outputs, shape (members, rows, …, outputs), and targets, shape (members, rows, …), to what the score
-            needs to know of these rows: numbers that add up over chunks of rows, shape (members, …), float64, on the
-            CPU.
+            needs to know of these rows: numbers that add up over chunks of rows, shape (members, …), whole or float64.
         score: From these sums over all rows, and the number of rows, to the score of each member, shape (members,).
         errors: From outputs and targets, as for `sums`, to what a row's part of the score is made of, shape (members,
             rows, …), on the CPU.
@@ -75,17 +74,17 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _count_correct(logits: Tensor, targets: Tensor) -> Tensor:
-    """How many rows each member classifies correctly, shape (members,), float64, on the CPU.
+    """How many rows each member classifies correctly, shape (members,), int64.
 
     Args:
         logits: Shape (members, rows, classes); the largest is the answer.
         targets: Classes from 0, shape (members, rows), int64.
     """
-    return (logits.argmax(-1) == targets).sum(1).cpu().double()
+    return (logits.argmax(-1) == targets).sum(1)
 
 
 def _share_correct(logits: Tensor, targets: Tensor) -> Tensor:
-    """What share of the steps with a target each member answers correctly in each row, float64, on the CPU.
+    """What share of the steps with a target each member answers correctly in each row, float64.
 
     Args:
         logits: Shape (members, rows, steps, classes); the largest is the answer.
@@ -94,7 +93,7 @@ def _share_correct(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         Shape (members, rows). A row counts as one, however many of its steps have a target.
     """
-    return ((logits.argmax(-1) == targets).sum(-1).cpu().double()) / steps_asked(targets).cpu()
+    return _double((logits.argmax(-1) == targets).sum(-1)) / _double(steps_asked(targets))
 
 
 def _sum_squares(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -105,11 +104,11 @@ def _sum_squares(outputs: Tensor, targets: Tensor) -> Tensor:
         targets: The numbers to fit, in the same shape, repeated for each member.
 
     Returns:
-        The three sums over the rows, shape (members, 3, outputs), float64, on the CPU.
+        The three sums over the rows, shape (members, 3, outputs), float64.
     """
     targets = _double(targets)
     residuals = _double(outputs) - targets
-    return torch.stack([residuals.square().sum(1), targets.sum(1), targets.square().sum(1)], dim=1).cpu()
+    return torch.stack([residuals.square().sum(1), targets.sum(1), targets.square().sum(1)], dim=1)
 
 
 def r2(sums: Tensor, rows: int) -> Tensor:
@@ -178,7 +177,7 @@ TASKS: Mapping[TaskName, Task] = MappingProxyType(
             by_steps(cross_entropy),
             lambda logits, targets: _share_correct(logits, targets).sum(1),
             lambda correct, rows: correct / rows,
-            lambda logits, targets: 1 - _share_correct(logits, targets),
+            lambda logits, targets: 1 - _share_correct(logits, targets).cpu(),
             lambda mistaken, _: 1 - mistaken.float(),
         ),
         "regression": Task("r2", squared_error, _sum_squares, r2, _squared_residuals, r2_of_rows),

@@ -12,6 +12,7 @@ from initlab.cohort.engines import VmapEngine
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.cohort.recipe import Recipe
 from initlab.cohort.run import build_networks
+from initlab.data.tasks import TASKS
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from scripts.benchmarks.timing import make_job
@@ -64,7 +65,7 @@ def benchmark_steps(runs: int) -> dict[str, Any]:
         uncompiled = milliseconds(eager, 2 * runs)
         optimizer.keep_settings()
         start = time.process_time()
-        step = CompiledStep(Recipe(stack, job.loss, nullcontext, optimizer), train, batches)
+        step = CompiledStep(Recipe(stack, job.loss, TASKS[job.dataset.task], nullcontext, optimizer), train, batches)
         step(train, batches, None)
         took = time.process_time() - start
         compiled = milliseconds(lambda: step(train, batches, None), 2 * runs)  # noqa: B023

@@ -1,12 +1,15 @@
 """Which engine is chosen, and what a user hears where one cannot work."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from initlab.activations import Activation
 from initlab.base.errors import UserError
-from initlab.cohort.engines import choose_engine, flops_of_row
+from initlab.cohort import engines
+from initlab.cohort.engines import VmapEngine, choose_engine, flops_of_row
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.optimizers import check_optimizer
 from initlab.cohort.run import build_networks, train_cohort
@@ -96,3 +99,16 @@ def test_members_whose_every_step_is_large_work_alone_on_a_cpu() -> None:
     assert choose_engine("auto", stack, rows, batch=32) == "loop"
     assert choose_engine("auto", stack, rows, batch=8) == "vmap"
     assert choose_engine("vmap", stack, rows, batch=32) == "vmap"
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_members_that_are_evaluated_some_at_a_time_answer_as_they_would_together(
+    own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("data=wine", "model.hidden=[6]", "model.norm=batch", "seeds=7")
+    engine = VmapEngine(stack_members(build_networks(Share(job, job.seeds))), job.loss, nullcontext)
+    inputs = job.dataset.train.inputs[:10]
+    inputs = torch.stack([inputs + member for member in range(7)]) if own else inputs
+    together = engine.predict(inputs, own=own)
+    monkeypatch.setattr(engines, "ROWS_TOGETHER", 25)
+    assert torch.equal(engine.predict(inputs, own=own), together)
