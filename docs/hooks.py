@@ -12,16 +12,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONF: Final = ROOT / "conf"
+TEXTBOOK: Final = "textbook"
 sys.path.insert(0, str(ROOT))
 
 from initlab.cli.catalogue import describe, gains  # noqa: E402
 from initlab.initializers import Scheme, list_initializers  # noqa: E402
 from initlab.initializers.facts import EXAMPLE_WORDS  # noqa: E402
 from initlab.initializers.recipes import example_of  # noqa: E402
+from initlab.lessons.site import kept_lessons  # noqa: E402
 from initlab.tables.schema import TABLE_ROWS, TABLES, describe_columns  # noqa: E402
 
 PLACE: Final = re.compile(r"^<!-- from the code: ([\w ]+) -->$", re.MULTILINE)
@@ -60,6 +63,15 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "experiment": "A published protocol: everything but what you compare.",
     }
 )
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Let the navigation have a page for each lesson of the textbook, in the order of the book."""
+    pages = [f"{TEXTBOOK}/{lesson.name}.md" for lesson in kept_lessons(ROOT / "docs" / TEXTBOOK)]
+    for entry in config.nav or []:
+        if "Textbook" in entry:
+            entry["Textbook"] += pages
+    return config
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:  # noqa: ARG001  # MkDocs names it

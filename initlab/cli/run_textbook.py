@@ -15,6 +15,7 @@ from rich.table import Table
 
 from initlab.base.console import open_console, say, say_as_is, stop, survive_any_encoding
 from initlab.base.errors import JobsFailedError, UserError
+from initlab.base.inline_picture import inline_picture
 from initlab.base.wording import counted
 from initlab.lessons.lesson import Lesson, command_of, folders_of, lesson_names, read_lesson
 
@@ -60,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 failed.append(f"{lesson.name}: {error}")
                 continue
             if chosen.update_docs:
-                from initlab.lessons.book import write_page
+                from initlab.lessons.site import add_page, write_index
 
-                write_page(lesson, chosen.output_dir, DOCS)
+                add_page(lesson, chosen.output_dir, DOCS)
+                write_index(DOCS)
         if failed:
             raise JobsFailedError(f"{counted(len(failed), 'lesson')} failed: {'; '.join(failed)}")
     except UserError as error:
@@ -102,7 +104,14 @@ def run_lesson(
         with console.status(f"{lesson.name}: {key}"):
             _run(lesson, key, root, seeds or lesson.seeds, first, again)
     finding, folder = write_chapter(lesson, root)
+    picture = (folder / "figures" / f"{lesson.name}.png").read_bytes()
+    try:
+        log_chapter(lesson, folder, picture)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
     say(console, f"“{lesson.claim}”\n")
+    if console.is_terminal:
+        sys.stdout.write(inline_picture(picture, os.environ))
     for sentence in finding.seen:
         say(console, sentence)
     say(console, "")
@@ -115,6 +124,19 @@ def run_lesson(
     for command in lesson.next:
         say_as_is(console, command)
     say(console, f"In {folder}: report.html, figures/{lesson.name}.png, tables/ ({time.monotonic() - began:.0f} s)")
+    say_as_is(console, f"tensorboard --logdir {root}")
+
+
+def log_chapter(lesson: Lesson, folder: Path, picture: bytes) -> None:
+    """Let TensorBoard show a chapter, from the report that lies in its folder."""
+    from initlab.tracking.dashboard import write_chapter_log
+
+    text = (folder / "report.md").read_text(encoding="utf-8").partition("\n## How it was made")[0]
+    write_chapter_log(folder, lesson.title, _without_pictures(text), {lesson.name: picture})
+
+
+def _without_pictures(markdown: str) -> str:
+    return "\n".join(line for line in markdown.splitlines() if not line.startswith("!["))
 
 
 def _run(lesson: Lesson, key: str, root: Path, seeds: int, first: int, again: bool) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import textwrap
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,26 @@ from numpy.typing import NDArray
 RESOLUTION = 150
 LONGEST_LABEL = 36
 TITLE = 30, 2  # letters that the title of a panel has side by side, and its lines: more would touch its neighbours
+
+
+INK, FAINT = "#d5d7e2", "#8b8fa3"  # of text, and of lines beside what is drawn, on a dark page
+
+
+def dark_figures() -> AbstractContextManager[None]:
+    """A context in which figures are drawn for a dark page, whose colour shows through."""
+    return rc_context(
+        {
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "savefig.facecolor": "none",
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "axes.edgecolor": FAINT,
+            "grid.color": FAINT,
+        }
+    )
 
 
 def save_png(figure: Figure, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Chapters as files: beside the results, and as pages of the documentation with the small tables that they rest on."""
+"""Chapters as files beside the results: a page, its picture, and the small tables that the verdict rests on."""
 
 import json
 from functools import partial
@@ -9,16 +9,13 @@ import pandas as pd
 
 from initlab.base.errors import UserError
 from initlab.base.files import write_text_whole, write_whole
-from initlab.base.machine import describe_machine
-from initlab.figures.style import save_svg
-from initlab.lessons.chapter import compose_chapter, draw_of, finding_of, seeds_in
+from initlab.lessons.chapter import compose_chapter, finding_of, seeds_in
 from initlab.lessons.evidence import collect
 from initlab.lessons.finding import Finding, Tables
-from initlab.lessons.lesson import Lesson, command_of
+from initlab.lessons.lesson import Lesson
 from initlab.reporting.write import write_report
 
 VERDICT: Final = "verdict.json"
-MACHINE: Final = ("versions", "platform", "processor", "device")
 
 
 def write_chapter(lesson: Lesson, root: Path) -> tuple[Finding, Path]:
@@ -59,29 +56,3 @@ def read_verdict(lesson: Lesson, root: Path) -> str:
         return str(json.loads((root / lesson.name / VERDICT).read_text(encoding="utf-8"))["verdict"])
     except (OSError, ValueError, KeyError):
         return ""
-
-
-def write_page(lesson: Lesson, root: Path, docs: Path) -> None:
-    """Make a lesson's page of the site, with its tables and picture, from the results of its experiments."""
-    tables = collect(lesson, root)
-    write_tables(tables, docs / "tables" / lesson.name)
-    machine = describe_machine("cpu", "")
-    facts = {key: machine[key] for key in machine if key in (*MACHINE, "date", "created", "torch")}
-    write_text_whole(docs / "tables" / lesson.name / "machine.json", json.dumps(facts, indent=2, default=str) + "\n")
-    write_whole(docs / f"{lesson.name}.svg", partial(save_svg, draw_of(lesson)(tables)))
-    write_text_whole(docs / f"{lesson.name}.md", page_of(lesson, tables))
-
-
-def page_of(lesson: Lesson, tables: Tables) -> str:
-    """A lesson's page, in Markdown."""
-    finding = finding_of(lesson, tables)
-    commands = "\n".join(command_of(experiment) for experiment in lesson.experiments.values())
-    seen = "\n".join(f"- {sentence}" for sentence in finding.seen)
-    return (
-        f"# {lesson.title}\n\n> {lesson.claim}\n\nTaught {lesson.taught}. {lesson.question}\n\n"
-        f"![{lesson.look_at}]({lesson.name}.svg)\n\n*{lesson.look_at}*\n\n{seen}\n\n"
-        f"## Why\n\n{lesson.why}\n\n## The verdict\n\n**{finding}** {finding.certainty}\n\n"
-        f"What would change it: {lesson.change}\n\n## Try next\n\n```sh\n" + "\n".join(lesson.next) + "\n```\n\n"
-        f"## How it was made\n\n```sh\npython -m initlab.textbook {lesson.name}\n```\n\nwhich runs, over "
-        f"{seeds_in(tables)} seeds:\n\n```sh\n{commands}\n```\n"
-    )

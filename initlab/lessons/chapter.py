@@ -31,9 +31,15 @@ def _module(lesson: Lesson) -> Any:
     return importlib.import_module(f"initlab.lessons.claims.{lesson.name}")
 
 
-def finding_of(lesson: Lesson, tables: Tables) -> Finding:
-    """What a lesson's tables say; undecided where there are too few networks."""
-    return with_seeds(judge_of(lesson)(tables), lesson, seeds_in(tables))
+def finding_of(lesson: Lesson, tables: Tables, *, seeds: int | None = None) -> Finding:
+    """What a lesson's tables say; undecided where there are too few networks.
+
+    Args:
+        lesson: The lesson.
+        tables: Its tables.
+        seeds: How many networks of each kind there were; None: as many as the tables say.
+    """
+    return with_seeds(judge_of(lesson)(tables), lesson, seeds_in(tables) if seeds is None else seeds)
 
 
 def seeds_in(tables: Tables) -> int:
@@ -66,15 +72,12 @@ def compose_chapter(lesson: Lesson, tables: Tables) -> Report:
         lesson.title,
         [
             Section("The claim", [Paragraph(f"“{lesson.claim}” ({lesson.taught})"), Paragraph(lesson.question)]),
+            Section("The verdict", [Paragraph(str(finding))]),
             Section("What you see", [picture, Points(list(finding.seen))]),
             Section("Why", parts),
             Section(
-                "The verdict",
-                [
-                    Paragraph(str(finding)),
-                    Paragraph(finding.certainty),
-                    Paragraph(f"What would change it: {lesson.change}"),
-                ],
+                "How sure that is",
+                [Paragraph(finding.certainty), Paragraph(f"What would change it: {lesson.change}")],
             ),
             Section("Try next", [Code("\n".join(lesson.next))]),
             Section("How it was made", [Code(commands), *numbers]),

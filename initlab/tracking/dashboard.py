@@ -39,9 +39,6 @@ def write_dashboard(
     Raises:
         OSError: the run cannot be written, because the disk is full, say.
     """
-    folder = study_folder / FOLDER
-    folder.mkdir(exist_ok=True)
-    former = list(folder.glob(EVENT_FILES))
     metrics = [str(metric) for metric in summary["metric"].unique()]
     jobs = [hyperparameters(config) for config in study.configs.values()]
     summaries = [
@@ -50,10 +47,22 @@ def write_dashboard(
         *([text_summary("all jobs", text)] if text else []),  # before the jobs' long configurations
         *(_image(name, content) for name, content in figures.items()),
     ]
-    # Under a name of its own, so that a TensorBoard that is open takes it up.
-    _write_events(folder / EVENT_FILES.replace("*", f"{time.time_ns()}.{platform.node()}.{os.getpid()}"), summaries)
-    for path in former:
-        path.unlink(missing_ok=True)
+    _replace_events(study_folder / FOLDER, summaries)
+
+
+def write_chapter_log(folder: Path, title: str, text: str, figures: Mapping[str, bytes]) -> None:
+    """Write a run that shows a text under Text and pictures under Images, in place of a former one.
+
+    Args:
+        folder: Of the run.
+        title: Of the text.
+        text: In Markdown.
+        figures: As `write_dashboard` takes them.
+
+    Raises:
+        OSError: the run cannot be written.
+    """
+    _replace_events(folder, [text_summary(title, text), *(_image(name, png) for name, png in figures.items())])
 
 
 def has_logs(study_folder: Path) -> bool:
@@ -83,6 +92,16 @@ def _image(name: str, png: bytes) -> Summary:
     width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))  # its header begins with them
     kept = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
     return Summary(value=[Summary.Value(tag=name, image=kept)])
+
+
+def _replace_events(folder: Path, summaries: Iterable[Summary]) -> None:
+    """Write an event file in place of those that a folder has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    former = list(folder.glob(EVENT_FILES))
+    # Under a name of its own, so that a TensorBoard that is open takes it up.
+    _write_events(folder / EVENT_FILES.replace("*", f"{time.time_ns()}.{platform.node()}.{os.getpid()}"), summaries)
+    for path in former:
+        path.unlink(missing_ok=True)
 
 
 def _write_events(path: Path, summaries: Iterable[Summary]) -> None:

@@ -45,5 +45,5 @@ def test_each_draw_of_one_network_each_counts_once() -> None:
     (pair,) = drawn_pairs(made)
     # 0.5 against 0.5 and 0.6, 0.7 against 0.5 and 0.6: a tie, one lost, two won.
     assert (pair.right, pair.tied, pair.wrong) == (0.5, 0.25, 0.25)
-    assert "one run each says so in 50% of all draws, the opposite in 25%, and ties in 25%" in judge(made).seen[1]
+    assert "in 50 % of all draws, the opposite in 25 %, and both score the same in 25 %" in judge(made).seen[1]
     assert len(draw(made).axes[0].patches) == 3

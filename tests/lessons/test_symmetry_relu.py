@@ -32,7 +32,7 @@ def tables(*, distinct: float, verdict: str) -> dict[str, pd.DataFrame]:
 def test_the_verdict_follows_units_and_accuracy(distinct: float, verdict: str, expected: Answer) -> None:
     finding = judge(tables(distinct=distinct, verdict=verdict))
     assert finding.answer == expected
-    assert f"{distinct:g} respond" in finding.seen[0]
+    assert f"are worth {distinct:g}, at the start" in finding.seen[0]
 
 
 def test_the_picture_has_a_line_for_each_start() -> None:

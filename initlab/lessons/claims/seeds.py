@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.style import literal
 from initlab.lessons.finding import Finding, Tables
+from initlab.results.confidence import percent
 
 LEVEL: Final = 0.95  # that of the report's intervals
 
@@ -80,22 +81,24 @@ def judge(tables: Tables) -> Finding:
     if all(pair.named for pair in drawn):
         return Finding("holds", seen, certainty)
     if not any(pair.named for pair in drawn):
-        return Finding("does not hold", seen, certainty, f"no winner is named by {LEVEL:.0%} of the draws")
+        return Finding("does not hold", seen, certainty, f"no winner is named by {percent(LEVEL)} of the draws")
     unnamed = max(place for place, pair in enumerate(drawn) if not pair.named)
     if unnamed == len(drawn) - 1:
         return Finding("undecided", seen, certainty, "closer pairs are named more often than wider ones")
     where = (
         f"the schemes lie far apart: pairs whose means differ by {drawn[unnamed + 1].spreads:.1f} standard deviations "
-        f"of a run, or more, are named in at least {LEVEL:.0%} of the draws; one of {drawn[unnamed].spreads:.1f} is not"
+        f"of a run, or more, are named in at least {percent(LEVEL)} of the draws; one of {drawn[unnamed].spreads:.1f} "
+        "is not"
     )
     return Finding("holds only where", seen, certainty, where)
 
 
 def _sentence(pair: Drawn, networks: int) -> str:
+    right, wrong, equal = (percent(round(share, 2)) for share in (pair.right, pair.wrong, pair.tied))
     return (
         f"{pair.better} beats {pair.worse} by {pair.difference:.3f} over {networks} networks, {pair.spreads:.1f} "
-        f"standard deviations of a run: one run each says so in {pair.right:.0%} of all draws, the opposite in "
-        f"{pair.wrong:.0%}, and ties in {pair.tied:.0%}."
+        f"standard deviations of a run: one run each says so in {right} of all draws, the opposite in {wrong}, and "
+        f"both score the same in {equal}."
     )
 
 

@@ -12,8 +12,9 @@ def judge(tables: Tables) -> Finding:
     zeros, he = (distinct_units(tables["trained.signal"], init=name) for name in ("zeros", "he_normal"))
     pair = pair_of(tables["trained.pairs"], "he_normal", "zeros")
     seen = [
-        f"Of {zeros.units} units of the first hidden layer {zeros.largest:g} responds differently in the networks from "
-        f"zeros, at the start and in every later epoch; from He's weights at least {he.smallest:g} do.",
+        f"In the networks from zeros the {zeros.units} units of the first hidden layer are worth {zeros.largest:g}, at "
+        f"the start and in every later epoch, as the others are copies. From He's weights they are worth at least "
+        f"{he.smallest:g}.",
         f"Test accuracy: {pair.words}.",
     ]
     certainty = f"{zeros.networks} networks of each kind; the interval is at the 95 % level."

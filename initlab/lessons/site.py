@@ -1,0 +1,162 @@
+"""The textbook in the documentation: a page a lesson, pictures for light and dark, and the small tables behind it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from initlab.base.errors import UserError
+from initlab.base.files import write_text_whole, write_whole
+from initlab.base.machine import describe_machine
+from initlab.figures.style import dark_figures, save_svg
+from initlab.lessons.book import read_tables, write_tables
+from initlab.lessons.chapter import draw_of, finding_of, judge_of, seeds_in
+from initlab.lessons.evidence import collect
+from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.lesson import Lesson, command_of, lesson_names, read_lesson
+
+FACTS: Final = "made.json"
+INTRODUCTION: Final = """\
+# The textbook
+
+What students are taught about weight initialization, each sentence put to the test. Every verdict is computed from the
+tables that stand behind its page; nothing is typed by hand, and another machine may find otherwise. Run one yourself,
+or all of them in an hour:
+
+```sh
+python -m initlab.textbook symmetry_relu
+python -m initlab.textbook all
+```
+"""
+
+
+def add_page(lesson: Lesson, root: Path, docs: Path) -> None:
+    """Make a lesson's page from the results of its experiments.
+
+    Args:
+        lesson: The lesson.
+        root: The folder of its studies.
+        docs: The folder of the pages; the tables go to `tables/` in it, a folder a lesson.
+
+    Raises:
+        UserError: there are no results, or the files cannot be written.
+    """
+    tables = collect(lesson, root)
+    folder = docs / "tables" / lesson.name
+    machine = describe_machine("auto", "")
+    facts = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "seeds": seeds_in(tables),
+        "device": machine["device"],
+        "cores": machine["cores"],
+        "python": machine["python"],
+        **{name: machine["versions"][name] for name in ("initlab", "torch")},
+    }
+    try:
+        for former in folder.glob("*.csv"):
+            former.unlink()
+        write_tables(_used(lesson, tables), folder)
+        write_text_whole(folder / FACTS, json.dumps(facts, indent=2) + "\n")
+        write_page(lesson, docs)
+    except OSError as error:
+        raise UserError(f"{docs}: cannot be written ({error.strerror})") from error
+
+
+def write_page(lesson: Lesson, docs: Path) -> None:
+    """Write a lesson's page and pictures from the tables that are kept in the documentation."""
+    tables, facts = read_kept(lesson, docs)
+    write_whole(docs / f"{lesson.name}.svg", partial(save_svg, draw_of(lesson)(tables)))
+    with dark_figures():
+        write_whole(docs / f"{lesson.name}_dark.svg", partial(save_svg, draw_of(lesson)(tables)))
+    write_text_whole(docs / f"{lesson.name}.md", page_of(lesson, tables, facts))
+
+
+def write_index(docs: Path) -> None:
+    """Write the page that lists the claims and their verdicts."""
+    write_text_whole(docs / "index.md", index_of(docs))
+
+
+def read_kept(lesson: Lesson, docs: Path) -> tuple[Tables, Mapping[str, Any]]:
+    """A lesson's tables as the documentation keeps them, and on what they were made.
+
+    Raises:
+        UserError: there are none.
+    """
+    folder = docs / "tables" / lesson.name
+    if not (folder / FACTS).exists():
+        raise UserError(f"{folder}: has no tables; run python -m initlab.textbook {lesson.name} --update-docs")
+    return read_tables(folder), json.loads((folder / FACTS).read_text(encoding="utf-8"))
+
+
+def page_of(lesson: Lesson, tables: Tables, facts: Mapping[str, Any]) -> str:
+    """A lesson's page, in Markdown.
+
+    Args:
+        lesson: The lesson.
+        tables: Those that it is judged by.
+        facts: When and on what they were made.
+    """
+    return "\n".join(_page(lesson, finding_of(lesson, tables, seeds=facts["seeds"]), facts)) + "\n"
+
+
+def _page(lesson: Lesson, finding: Finding, facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"# {lesson.title}\n\n> {lesson.claim}\n\nTaught {lesson.taught}. {lesson.question}\n\n**{finding}**\n"
+    for name, scheme in {lesson.name: "light", f"{lesson.name}_dark": "dark"}.items():
+        yield f"![{_label(lesson.look_at)}]({name}.svg#only-{scheme})"
+    yield f"\n*{lesson.look_at}*\n"
+    yield from (f"- {sentence}" for sentence in finding.seen)
+    yield f"\n## Why\n\n{lesson.why}\n"
+    yield f"## How sure that is\n\n{finding.certainty}\n\nWhat would change it: {lesson.change}\n"
+    yield from ["## Try next\n", "```sh", *lesson.next, "```\n"]
+    yield f"## How it was made\n\nBy `python -m initlab.textbook {lesson.name}`, which runs\n"
+    yield from ["```sh", *map(command_of, lesson.experiments.values()), "```\n"]
+    yield (
+        f"with {facts['seeds']} networks of each kind: on {facts['date']}, {facts['device']}, {facts['cores']} cores, "
+        f"initlab {facts['initlab']}, torch {facts['torch']}, Python {facts['python']}. Its tables are in "
+        f"`docs/textbook/tables/{lesson.name}/`."
+    )
+
+
+def _label(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")")
+
+
+def index_of(docs: Path) -> str:
+    """The page that lists the claims and their verdicts, in Markdown."""
+    return "\n".join([INTRODUCTION, "| the claim, as it is taught | the verdict |", "|---|---|", *_rows(docs)]) + "\n"
+
+
+def _rows(docs: Path) -> Iterator[str]:
+    for lesson in kept_lessons(docs):
+        tables, facts = read_kept(lesson, docs)
+        finding = finding_of(lesson, tables, seeds=facts["seeds"])
+        yield f"| [{lesson.claim}]({lesson.name}.md) | {finding} |".replace("|z|", "z")
+
+
+def kept_lessons(docs: Path) -> Sequence[Lesson]:
+    """The lessons that have a page, in the order of the book."""
+    return [read_lesson(name) for name in lesson_names() if (docs / "tables" / name / FACTS).exists()]
+
+
+def _used(lesson: Lesson, tables: Tables) -> Tables:
+    """The tables that a lesson's verdict and picture read."""
+    noted = _Noted(tables)
+    judge_of(lesson)(noted)
+    draw_of(lesson)(noted)
+    return {name: table for name, table in tables.items() if name in noted.read}
+
+
+class _Noted(dict[str, pd.DataFrame]):
+    """Tables that note which of them are read."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        self.read.add(name)
+        return super().__getitem__(name)
