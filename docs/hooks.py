@@ -5,6 +5,7 @@ stand there. Nothing of that is written down twice, so that the pages are true o
 """
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from mkdocs.structure.pages import Page
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONF: Final = ROOT / "conf"
 TEXTBOOK: Final = "textbook"
+NOTEBOOK: Final = ROOT / "docs" / "notebooks" / "first_steps.ipynb"
 sys.path.insert(0, str(ROOT))
 
 from initlab.cli.catalogue import describe, gains  # noqa: E402
@@ -223,6 +225,26 @@ def glossary() -> Iterator[str]:
     yield "\n".join(line for line in text.split("## Glossary\n")[1].split("\n## ")[0].splitlines() if line[:1] in "- ")
 
 
+def notebook() -> Iterator[str]:
+    """The notebook of the first steps, with what its cells show."""
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            yield f"{source}\n"
+            continue
+        yield f"```python\n{source}\n```\n"
+        yield from (_shown(output) for output in cell["outputs"])
+
+
+def _shown(output: Mapping[str, Any]) -> str:
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f"![{''.join(data['text/plain'])}](data:image/png;base64,{data['image/png'].strip()})\n"
+    if "text/html" in data:
+        return f'<div class="cell" markdown="0">{"".join(data["text/html"])}</div>\n'
+    return f"```text\n{''.join(data.get('text/plain', output.get('text', ''))).strip(chr(10))}\n```\n"
+
+
 GENERATED: Mapping[str, Callable[[], Iterator[str]]] = MappingProxyType(
     {
         "schemes": schemes,
@@ -230,6 +252,7 @@ GENERATED: Mapping[str, Callable[[], Iterator[str]]] = MappingProxyType(
         "tables": tables,
         "configuration": configuration,
         "glossary": glossary,
+        "first steps": notebook,
         **{f"{name} conf": _file(f"{name}.yaml") for name in ("train", "probe", "recommend")},
     }
 )

@@ -23,6 +23,7 @@ STANDS_FOR = {
     **{"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "η": "eta", "λ": "lambda", "μ": "mu", "µ": "mu"},
     **{"ν": "nu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ω": "omega", "ξ": "xi"},
 }
+NOTEBOOK = 100  # letters that fit into a line of a cell
 READABLE = "initlab.readable"  # the error handler's name
 
 
@@ -48,14 +49,25 @@ def survive_any_encoding() -> None:
 
 
 def open_console() -> Console:
-    """Open the console that people read: as wide as the terminal, or as COLUMNS says; else 160 columns."""
+    """Open the console that people read: as wide as the terminal, or as COLUMNS says; else 160 columns.
+
+    In a cell of a notebook, where it is `!python -m initlab.train` that runs, it is 100 wide, and nothing moves: there
+    a line stays as it was written first.
+    """
+    if _in_notebook():
+        return Console(width=NOTEBOOK, force_terminal=False)
     console = Console()
     return console if _has_width(console) else Console(width=160)
 
 
 def _has_width(console: Console) -> bool:
     """Whether somebody reads lines of a certain width, rather than a file or a program lines of any."""
-    return console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    return console.is_terminal or _in_notebook() or os.environ.get("COLUMNS", "").isdigit()
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel of Jupyter has started this process."""
+    return "JPY_PARENT_PID" in os.environ
 
 
 def say(console: Console, text: str) -> None:

@@ -117,6 +117,9 @@ class InitReport:
 
         return pd.DataFrame([asdict(row) for row in self.rows])
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002  # what IPython calls
+        printer.text(str(self))
+
     def __str__(self) -> str:
         head = ["parameter", "shape", "rule", "fan_in", "fan_out", "gain", "mean", "std", "note"]
         with_hits = any(row.hit for row in self.rows)

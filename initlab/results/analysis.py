@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
+from initlab.base.errors import UserError
 from initlab.results.candidates import CONDITION, Axes, arrange, candidate_names, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
 from initlab.results.confidence import LEVEL, MARGIN
@@ -141,7 +142,12 @@ def analyse(
         level: Confidence level of all intervals and tests, in (0, 1).
         margin: A difference of scores that does not matter: candidates closer than that are equivalent.
         tune: Whether the learning rate is tuned even if nothing else differs: then its values are no candidates.
+
+    Raises:
+        UserError: no job of the study has finished.
     """
+    if study.members.empty:
+        raise UserError("the study has no results: is that its folder, and has a job finished?")
     rng = np.random.default_rng(seed)
     study = pool_seeds(study)
     axes = find_axes(study.differing, tune=tune)

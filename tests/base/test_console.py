@@ -45,6 +45,17 @@ def test_columns_says_how_wide_a_pipe_is(monkeypatch: pytest.MonkeyPatch) -> Non
     assert open_console().width == 80
 
 
+def test_in_a_cell_of_a_notebook_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a kernel gives its commands a terminal, which cells do not have
+    console = open_console()
+    assert not console.is_terminal
+    assert console.width == 100
+    with console.capture() as seen:
+        say(console, "word " * 30)
+    assert max(map(len, seen.get().splitlines())) <= 100
+
+
 @pytest.mark.filterwarnings("always::initlab.base.errors.InitializationWarning")
 def test_what_an_initializer_warns_of_is_said_once_in_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     """Not for each look at a job's networks; what differs is said, and another command says it again."""

@@ -1,15 +1,18 @@
 """One row a job: what is shown, and in which order."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from initlab.base.errors import UserError
 from initlab.base.wording import interval_text, shortest
 from initlab.cli.tables import summary_table
+from initlab.results.analysis import analyse
 from initlab.results.differences import differing_keys, flat_config
-from initlab.results.study import Study
+from initlab.results.study import Study, read_study
 from initlab.results.summary import summarize
 from tests.results.studies import Cell, study_of
 
@@ -25,6 +28,11 @@ def config(**changes: object) -> dict[str, object]:
 def test_names_explain_what_comes_with_them() -> None:
     jobs = {"a": config(), "b": config(init__name="xavier_normal", init__gain=1.0)}
     assert differing_keys(jobs).to_dict("list") == {"init": ["he_normal", "xavier_normal"]}
+
+
+def test_a_study_without_results_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the study has no results"):
+        analyse(read_study(tmp_path))
 
 
 def test_a_data_set_explains_its_recipe() -> None:
