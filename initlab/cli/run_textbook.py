@@ -17,6 +17,7 @@ from initlab.base.console import open_console, say, say_as_is, stop, survive_any
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.inline_picture import inline_picture
 from initlab.base.wording import counted
+from initlab.cli.command import INTERRUPTED
 from initlab.lessons.lesson import Lesson, command_of, folders_of, lesson_names, read_lesson
 
 ROOT = Path("outputs/textbook")
@@ -69,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise JobsFailedError(f"{counted(len(failed), 'lesson')} failed: {'; '.join(failed)}")
     except UserError as error:
         stop(error)
+    except KeyboardInterrupt:
+        say(console, "stopped; what has finished is kept, and the same command goes on")
+        sys.exit(INTERRUPTED)
 
 
 def show_list(console: Console, root: Path) -> None:
@@ -158,6 +162,8 @@ def _run(lesson: Lesson, key: str, root: Path, seeds: int, first: int, again: bo
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             program()
     except SystemExit as left:
+        if left.code == INTERRUPTED:
+            raise KeyboardInterrupt from left
         if left.code:
             last = [line for line in said.getvalue().splitlines() if line.strip()][-1:] or ["it gave no reason"]
             raise JobsFailedError(f"{command_of(experiment)}: {last[0]}") from left

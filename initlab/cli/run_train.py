@@ -225,7 +225,10 @@ def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
     """How many jobs failed, and what to do, in a line."""
     count = f"{len(failed)} of {counted(jobs, 'job')} failed"
     again = f"the same command with name={folder.name} tries only {'these' if len(failed) > 1 else 'this'} again"
-    return f"{count}; the traceback is in {failed[0].folder / 'error.txt'}; {again}"
+    told = [job.folder / "error.txt" for job in failed if (job.folder / "error.txt").exists()]
+    if not told:
+        return f"{count}, as nothing can be written to {folder}: is its disk full? With room there {again}"
+    return f"{count}; the traceback is in {told[0]}; {again}"
 
 
 def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Console) -> None:

@@ -1,6 +1,7 @@
 """The folder of a job: what is found in it, and what a run leaves there."""
 
 import contextlib
+import errno
 import math
 import os
 import platform
@@ -356,7 +357,7 @@ def write_failure(job: Job, reason: str, run: str, command: str | None = None) -
 
     Args:
         job: What failed; its configuration is written below the reason.
-        reason: A traceback or a sentence, printed where the file cannot be written.
+        reason: A traceback or a sentence, printed where the file cannot be written; of a full disk its last line.
         run: `Run.identity`, for metadata.json.
         command: `Run.command`, for metadata.json.
     """
@@ -369,8 +370,9 @@ def write_failure(job: Job, reason: str, run: str, command: str | None = None) -
         if has_results(job.folder):  # what it says of these results stays true
             metadata = {**read_metadata(job.folder), "status": "failed", "run": run}
         write_metadata(job.folder, metadata)
-    except OSError:
-        sys.stderr.write(f"{job.name}:\n{reason}")
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        sys.stderr.write(f"{job.name}: {reason.strip().splitlines()[-1]}\n" if full else f"{job.name}:\n{reason}")
 
 
 def remove_unfinished(jobs: Iterable[Job]) -> None:

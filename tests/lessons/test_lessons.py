@@ -1,5 +1,6 @@
 """Every lesson can be read and composed, and one of them runs as a student runs it."""
 
+import errno
 import importlib
 import inspect
 from pathlib import Path
@@ -64,3 +65,35 @@ def test_a_lesson_runs_and_says_what_it_found(
     assert (folder / "tables" / "trained.pairs.csv").exists()
     main([])
     assert "2 networks of a kind" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_one_that_is_stopped_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("initlab.cli.run_train._train_cohorts", stopped)
+        with pytest.raises(SystemExit) as left:
+            main(["symmetry_relu", "--seeds", "2"])
+    assert left.value.code == 130
+    assert "stopped; what has finished is kept, and the same command goes on" in capsys.readouterr().out
+    main(["symmetry_relu", "--seeds", "2"])
+
+
+def test_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("initlab.lessons.book.write_tables", full)
+    with pytest.raises(SystemExit):
+        main(["symmetry_relu", "--seeds", "2"])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.endswith("symmetry_relu: cannot be written (No space left on device)")
