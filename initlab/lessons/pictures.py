@@ -1,10 +1,14 @@
 """Pictures that several lessons draw, each of one thing, large enough to be read on a page."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.figures.style import literal
+from initlab.lessons.reading import Pair
 
 
 def lines_by_epoch(rows: pd.DataFrame, column: str, *, by: str, label: str, log: bool = False) -> Figure:
@@ -68,6 +72,126 @@ def points_of_networks(rows: pd.DataFrame, x: str, column: str, *, by: str, labe
     axes.set_xticks(range(len(places)), [literal(place) for place in places])
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return figure
+
+
+def differences(pairs: Mapping[str, Pair], *, label: str, rows: str = "", margin: float = 0.01) -> Figure:
+    """A row for each pair: the difference of its scores with its interval, and the verdict in words.
+
+    Args:
+        pairs: By the words at the left of the row, the first at the top.
+        label: Of the horizontal axis.
+        rows: Of the vertical one.
+        margin: Differences that do not matter, as a grey band.
+    """
+    figure = Figure(figsize=(6.4, 1.3 + 0.45 * len(pairs)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvspan(-margin, margin, color="0.9", label="too small to matter")
+    axes.axvline(0, color="0.5", linewidth=0.8)
+    for place, pair in enumerate(pairs.values()):
+        color = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73"}.get(pair.verdict, "0.45")
+        axes.plot([pair.low, pair.high], [place, place], color=color, linewidth=2)
+        axes.plot(pair.difference, place, "o", color=color)
+        axes.annotate(pair.verdict, (pair.high, place), (6, 0), textcoords="offset points", va="center", color=color)
+    axes.set_yticks(range(len(pairs)), [literal(name) for name in pairs])
+    axes.set_ylim(len(pairs) - 0.5, -0.5)
+    axes.set_ylabel(rows)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.17 * (high - low))
+    axes.set_xlabel(label)
+    axes.grid(alpha=0.25, axis="x")
+    figure.legend(loc="outside upper right", frameon=False)
+    return figure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of several pictures side by side: what a column has layer by layer.
+
+    Attributes:
+        title: Above it.
+        rows: With columns position, `column`, and `column` with _min and _max, and the key that tells lines apart.
+        column: What is drawn.
+        label: Of the vertical axis.
+        log: Whether that axis is logarithmic.
+        theory: The column of what theory says, dotted; empty: none.
+    """
+
+    title: str
+    rows: pd.DataFrame
+    column: str
+    label: str
+    log: bool = True
+    theory: str = ""
+
+
+def panels_by_layer(panels: Sequence[Panel], *, by: str, columns: int = 2) -> Figure:
+    """A panel each with a line for each value of a key, with the span over networks, and one legend for all.
+
+    Args:
+        panels: Left to right, then down.
+        by: The key that tells lines apart.
+        columns: Panels side by side.
+    """
+    down = -(-len(panels) // columns)
+    figure = Figure(figsize=(6.4, 0.6 + 2.7 * down), layout="constrained")
+    names = list(dict.fromkeys(str(name) for panel in panels for name in panel.rows[by]))
+    looks = looks_of(names)
+    for place, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(down, columns, place)
+        for name in names:
+            part = panel.rows[panel.rows[by].astype(str) == name].sort_values("position")
+            column, look = panel.column, looks[name]
+            axes.plot(part["position"], part[column], color=look.color, linestyle=look.dash, label=literal(name))
+            ends = part[f"{column}_min"], part[f"{column}_max"]
+            axes.fill_between(part["position"], *ends, color=look.color, alpha=0.15, lw=0)
+            if panel.theory:
+                axes.plot(part["position"], part[panel.theory], color="black", linestyle=":", linewidth=1)
+        if panel.log:
+            axes.set_yscale("log")
+        axes.set_title(panel.title, fontsize="medium")
+        axes.set_xlabel("layer")
+        axes.set_ylabel(panel.label)
+        axes.grid(alpha=0.25)
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
+    known = {label: line for label, line in lines.items() if not label.startswith("_")}
+    if any(panel.theory for panel in panels):
+        known["theory"] = next(line for line in figure.axes[0].get_lines() if str(line.get_label()).startswith("_"))
+    figure.legend(known.values(), known.keys(), loc="outside upper center", ncols=min(len(known), 4), frameon=False)
+    return figure
+
+
+def scores_along(candidates: pd.DataFrame, x: str, *, by: str, label: str, level: float | None = None) -> Figure:
+    """A line for each value of a key: the mean test score along a number, with its interval.
+
+    Args:
+        candidates: The table of an experiment, with the columns `x` and `by`.
+        x: The key along the horizontal axis, whose values are positive.
+        by: The key that tells lines apart.
+        label: Of the horizontal axis.
+        level: What is scored without learning anything, as a dotted line.
+    """
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    names = list(dict.fromkeys(candidates[by].astype(str)))
+    looks = looks_of(names)
+    for name in names:
+        part = candidates[candidates[by].astype(str) == name].sort_values(x)
+        errors = [(part["score"] - part["score_low"]).clip(lower=0), (part["score_high"] - part["score"]).clip(lower=0)]
+        look = looks[name]
+        axes.errorbar(
+            part[x], part["score"], errors, color=look.color, linestyle=look.dash, marker="o", ms=4, label=literal(name)
+        )
+    if level is not None:
+        axes.axhline(level, color="0.4", linestyle=":", linewidth=1)
+    axes.set_xscale("log")
+    values = sorted(candidates[x].unique())
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+    axes.set_ylabel("test accuracy")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return figure

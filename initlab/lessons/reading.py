@@ -1,6 +1,7 @@
 """What verdicts read from tables, in words of the report's own statistics."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +17,7 @@ class Pair:
         low: Of its interval.
         high: Of its interval.
         words: All that in one phrase.
+        seeds_needed: How many networks of each would probably decide it, if undecided; infinite where none would.
     """
 
     verdict: str
@@ -23,6 +25,7 @@ class Pair:
     low: float
     high: float
     words: str
+    seeds_needed: float = math.nan
 
 
 OPPOSITE = {"better": "worse", "worse": "better"}
@@ -50,7 +53,7 @@ def pair_of(pairs: pd.DataFrame, one: str, other: str, **where: object) -> Pair:
             verdict = verdict if sign == 1 else OPPOSITE.get(verdict, verdict)
             difference = sign * float(values["difference"])
             words = f"{one} less {other} {difference:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], {verdict}"
-            return Pair(verdict, difference, ends[0], ends[1], words)
+            return Pair(verdict, difference, ends[0], ends[1], words, float(values["seeds_needed"]))
     raise KeyError(f"{one} and {other}: no such pair")
 
 
@@ -90,3 +93,77 @@ def named(names: Sequence[str], last: str = "and") -> str:
         last: The word before the last of them.
     """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number over networks.
+
+    Attributes:
+        mean: What it is in the mean.
+        low: No network has less.
+        high: No network has more.
+        networks: How many there are.
+    """
+
+    mean: float
+    low: float
+    high: float
+    networks: int
+
+    def within(self, low: float, high: float) -> bool:
+        """Whether it lies between two numbers in all networks."""
+        return low <= self.low and self.high <= high
+
+    def outside(self, low: float, high: float) -> bool:
+        """Whether it lies below two numbers in all networks, or above them in all."""
+        return self.high < low or high < self.low
+
+
+def growth(signal: pd.DataFrame, column: str, **where: object) -> Span:
+    """The factor by which a column grows from one hidden layer to the next, from the first to the last.
+
+    Args:
+        signal: The table `signal` of an experiment.
+        column: A positive one, such as `pre_second_moment`; 0 at the end gives 0.
+        **where: Columns and the values that they have, such as `init="he_normal"`.
+    """
+    rows = hidden_layers(signal, **where)
+    first, last = rows.iloc[0], rows.iloc[-1]
+    steps = int(last["position"] - first["position"])
+    mean, low, high = (
+        (float(last[column + end]) / float(first[column + start])) ** (1 / steps)
+        for end, start in (("", ""), ("_min", "_max"), ("_max", "_min"))
+    )
+    return Span(mean, low, high, int(rows["networks"].min()))
+
+
+def hidden_layers(signal: pd.DataFrame, **where: object) -> pd.DataFrame:
+    """The rows of the hidden layers before training, first to last; the arguments are those of `growth`."""
+    chosen = {"epoch": 0, **where}
+    rows = signal[signal[list(chosen)].eq(list(chosen.values())).all(axis=1)]
+    return rows[rows["layer"] != "output"].sort_values("position")
+
+
+def pairs_by_setting(pairs: pd.DataFrame, one: str, other: str) -> dict[str, Pair]:
+    """How a candidate stands to another under each setting, by the value that tells settings apart.
+
+    Args:
+        pairs: The table `pairs` of an experiment in which one key besides the candidates differs.
+        one: Name of the first candidate, as the table has it.
+        other: Name of the second.
+    """
+    settings = dict.fromkeys(pairs["setting"].astype(str))
+    return {name.partition("=")[2]: pair_of(pairs, one, other, setting=name) for name in settings}
+
+
+def what_decides(pairs: Mapping[str, Pair]) -> str:
+    """Which pairs are open and what would decide them, to go on after `Undecided at this size: `.
+
+    Args:
+        pairs: By a name in words, such as `20 layers`; those that are not undecided are passed over.
+    """
+    open_pairs = {name: pair.seeds_needed for name, pair in pairs.items() if pair.verdict == "undecided"}
+    most = max(open_pairs.values())
+    takes = f"it would probably take {most:.0f} networks of each kind" if math.isfinite(most) else "it takes more rows"
+    return f"{named(list(open_pairs))} {'is' if len(open_pairs) == 1 else 'are'} open, and {takes}"
