@@ -1,10 +1,14 @@
 """Pictures that several lessons draw, each of one thing, large enough to be read on a page."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.figures.style import literal
+from initlab.lessons.reading import Pair
+from initlab.results.confidence import MARGIN
 
 
 def lines_by_epoch(rows: pd.DataFrame, column: str, *, by: str, label: str, log: bool = False) -> Figure:
@@ -70,4 +74,31 @@ def points_of_networks(rows: pd.DataFrame, x: str, column: str, *, by: str, labe
     axes.set_ylabel(labels[1])
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
+    return figure
+
+
+def differences(found: Mapping[str, Pair], *, label: str, margin: float = MARGIN) -> Figure:
+    """A line for each place: the interval of a difference of scores, beside the band in which it does not matter.
+
+    Args:
+        found: By the name of a place, how one candidate stands to another there.
+        label: Of the horizontal axis.
+        margin: Half the width of the band.
+    """
+    figure = Figure(figsize=(6.4, 1.5 + 0.45 * len(found)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvspan(-margin, margin, color="0.9", lw=0, label="differences that do not matter")
+    axes.axvline(0, color="0.5", lw=1)
+    looks = looks_of(("better", "worse", "equivalent", "undecided"))
+    for verdict, look in looks.items():
+        rows = [(pair, at) for at, pair in enumerate(found.values()) if pair.verdict == verdict]
+        for pair, at in rows:
+            axes.plot([pair.low, pair.high], [at, at], color=look.color, lw=2)
+        if rows:
+            points = [pair.difference for pair, _ in rows]
+            axes.plot(points, [at for _, at in rows], "o", color=look.color, label=verdict)
+    axes.set_yticks(range(len(found)), [literal(place) for place in found])
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_xlabel(label)
+    figure.legend(loc="outside upper center", ncols=5, frameon=False)
     return figure

@@ -1,6 +1,6 @@
 """What verdicts read from tables, in words of the report's own statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -90,3 +90,21 @@ def named(names: Sequence[str], last: str = "and") -> str:
         last: The word before the last of them.
     """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def pairs_by(pairs: pd.DataFrame, one: str, other: str, *, by: str = "data") -> dict[str, Pair]:
+    """How a candidate stands to another, place by place.
+
+    Args:
+        pairs: The table `pairs` of an experiment.
+        one: Name of the first candidate, as the table has it.
+        other: Name of the second.
+        by: The column that tells places apart.
+    """
+    places = dict.fromkeys(pairs[by].astype(str))
+    return {place: pair_of(pairs[pairs[by].astype(str) == place], one, other) for place in places}
+
+
+def places_with(found: Mapping[str, Pair], *verdicts: str) -> list[str]:
+    """The places where a verdict is one of some."""
+    return [place for place, pair in found.items() if pair.verdict in verdicts]
