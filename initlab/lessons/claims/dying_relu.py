@@ -18,7 +18,8 @@ def last_hidden(signal: pd.DataFrame) -> pd.DataFrame:
     hidden = signal[signal["layer"].str.startswith("hidden")]
     rows = hidden[hidden["position"] == hidden.groupby("job")["position"].transform("max")]
     numbers = [key for key in ("init.scale", "optim.lr", "model.width", "model.depth") if key in rows]
-    return rows.assign(**{key: rows[key].astype(float) for key in numbers})
+    numeric: pd.DataFrame = rows.assign(**{key: rows[key].astype(float) for key in numbers})
+    return numeric
 
 
 def ends(tables: Tables) -> pd.DataFrame:
@@ -26,7 +27,8 @@ def ends(tables: Tables) -> pd.DataFrame:
     trained, members = last_hidden(tables["trained.signal"]), tables["trained.members"]
     diverged = (members["status"] == "diverged").groupby(members["job"]).sum()
     after = trained[trained["epoch"] == trained["epoch"].max()]
-    return after.assign(diverged=after["job"].map(diverged))
+    counted: pd.DataFrame = after.assign(diverged=after["job"].map(diverged))
+    return counted
 
 
 def killing_rates(after: pd.DataFrame, scale: float) -> list[float]:
@@ -35,19 +37,21 @@ def killing_rates(after: pd.DataFrame, scale: float) -> list[float]:
     That is, the mean share is larger by `MORE`, and every network has more of them than He's have on average.
     """
     he = after[after["init.scale"] == HE].set_index("optim.lr")["dead"]
-    bad = after[(after["init.scale"] == scale) & (after["diverged"] == 0)].set_index("optim.lr")
-    kills = (bad["dead"] > he.reindex(bad.index) + MORE) & (bad["dead_min"] > he.reindex(bad.index))
-    return [float(rate) for rate in sorted(bad.index[kills])]
+    bad = after[(after["init.scale"] == scale) & (after["diverged"] == 0)]
+    usual = bad["optim.lr"].map(he)
+    kills = bad[(bad["dead"] > usual + MORE) & (bad["dead_min"] > usual)]
+    return sorted(float(rate) for rate in kills["optim.lr"])
 
 
 def judge(tables: Tables) -> Finding:
     """The claim asks for more dead units where weights are too small or too large, before and after training."""
     start, trained = last_hidden(tables["start.signal"]), ends(tables)
     shapes = start.groupby(["model.width", "model.depth"])
-    spread = shapes[["dead", "dead_min", "dead_max"]].agg(lambda one: one.max() - one.min())
+    columns = ["dead", "dead_min", "dead_max"]
+    spread = shapes[columns].max() - shapes[columns].min()
     same = bool((spread < SAME).all(axis=None))
     he = start[start["init.scale"] == HE]
-    born = he.loc[he["all_dead"].idxmax()]
+    born = he.sort_values("all_dead").iloc[-1]
     narrow = he[he["all_dead"] > 0]["model.width"].max()
     spared = sorted(width for width in set(he["model.width"]) if not width <= narrow)
     others = [scale for scale in sorted(set(trained["init.scale"])) if scale != HE]
