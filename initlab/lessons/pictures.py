@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from initlab.figures.looks import looks_of
 from initlab.figures.style import literal
 from initlab.lessons.reading import Pair
+from initlab.results.confidence import MARGIN
 
 
 def lines_by_epoch(rows: pd.DataFrame, column: str, *, by: str, label: str, log: bool = False) -> Figure:
@@ -77,7 +78,7 @@ def points_of_networks(rows: pd.DataFrame, x: str, column: str, *, by: str, labe
     return figure
 
 
-def differences(pairs: Mapping[str, Pair], *, label: str, rows: str = "", margin: float = 0.01) -> Figure:
+def differences(pairs: Mapping[str, Pair], *, label: str, rows: str = "", margin: float = MARGIN) -> Figure:
     """A row for each pair: the difference of its scores with its interval, and the verdict in words.
 
     Args:

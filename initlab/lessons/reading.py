@@ -153,8 +153,7 @@ def pairs_by_setting(pairs: pd.DataFrame, one: str, other: str) -> dict[str, Pai
         one: Name of the first candidate, as the table has it.
         other: Name of the second.
     """
-    settings = dict.fromkeys(pairs["setting"].astype(str))
-    return {name.partition("=")[2]: pair_of(pairs, one, other, setting=name) for name in settings}
+    return {name.partition("=")[2]: pair for name, pair in pairs_by(pairs, one, other, by="setting").items()}
 
 
 def what_decides(pairs: Mapping[str, Pair]) -> str:
@@ -167,3 +166,21 @@ def what_decides(pairs: Mapping[str, Pair]) -> str:
     most = max(open_pairs.values())
     takes = f"it would probably take {most:.0f} networks of each kind" if math.isfinite(most) else "it takes more rows"
     return f"{named(list(open_pairs))} {'is' if len(open_pairs) == 1 else 'are'} open, and {takes}"
+
+
+def pairs_by(pairs: pd.DataFrame, one: str, other: str, *, by: str = "data") -> dict[str, Pair]:
+    """How a candidate stands to another, place by place.
+
+    Args:
+        pairs: The table `pairs` of an experiment.
+        one: Name of the first candidate, as the table has it.
+        other: Name of the second.
+        by: The column that tells places apart.
+    """
+    places = dict.fromkeys(pairs[by].astype(str))
+    return {place: pair_of(pairs[pairs[by].astype(str) == place], one, other) for place in places}
+
+
+def places_with(found: Mapping[str, Pair], *verdicts: str) -> list[str]:
+    """The places where a verdict is one of some."""
+    return [place for place, pair in found.items() if pair.verdict in verdicts]

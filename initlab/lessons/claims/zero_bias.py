@@ -1,0 +1,46 @@
+"""Biases may start at zero?"""
+
+from matplotlib.figure import Figure
+
+from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.pictures import differences
+from initlab.lessons.reading import named, pairs_by, places_with
+from initlab.results.confidence import MARGIN
+
+ZERO, RANDOM = "init.bias=0", "init.bias=torch_default"
+
+
+def judge(tables: Tables) -> Finding:
+    """The claim holds for data on which zero biases surely lose less than what matters."""
+    pairs = tables["trained.pairs"]
+    found = pairs_by(pairs, ZERO, RANDOM)
+    fine = [data for data, pair in found.items() if pair.low > -MARGIN]
+    lost = [data for data in places_with(found, "worse") if data not in fine]
+    unsure = [data for data in found if data not in (*fine, *lost)]
+    scores = tables["trained.candidates"].set_index(["data", "candidate"])["score"]
+    told = "; ".join(
+        f"{data} {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]" for data, pair in found.items()
+    )
+    seen = [f"Score on test rows with zero biases less that with random ones: {told}."]
+    for data in lost:
+        zero, random = scores[data, ZERO], scores[data, RANDOM]
+        seen.append(f"On {data} networks reach {zero:.3f} from zero biases and {random:.3f} from random ones.")
+    certainty = (
+        f"{int(pairs['seeds'].min())} networks of each kind on each set, intervals at the 95 % level; a loss of less "
+        f"than {MARGIN:g} does not matter."
+    )
+    if unsure and not lost:
+        return Finding("undecided", seen, certainty, f"on {named(unsure)} the interval is too wide")
+    if not lost:
+        return Finding("holds", seen, certainty)
+    if not fine:
+        return Finding("does not hold", seen, certainty, f"random biases are better on {named(lost)}")
+    still = f", and open on {named(unsure)}" if unsure else ""
+    where = f"the data are {named(fine, 'or')}; on {named(lost)} random biases are better{still}"
+    return Finding("holds only where", seen, certainty, where)
+
+
+def draw(tables: Tables) -> Figure:
+    """The difference on each data set."""
+    found = pairs_by(tables["trained.pairs"], ZERO, RANDOM)
+    return differences(found, label="score with zero biases less score with random biases")
