@@ -1,5 +1,7 @@
 """Pictures that several lessons draw, each of one thing, large enough to be read on a page."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -70,4 +72,31 @@ def points_of_networks(rows: pd.DataFrame, x: str, column: str, *, by: str, labe
     axes.set_ylabel(labels[1])
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
+    return figure
+
+
+def lines_by_rate(parts: Mapping[str, pd.DataFrame], *, label: str) -> Figure:
+    """A line for each kind of network: its mean test score against the learning rate, with the span over networks.
+
+    A network that diverged counts as 0, as it does in the report.
+
+    Args:
+        parts: By what the legend calls them, rows of `members`, with columns optim.lr and test_score.
+        label: Of the vertical axis.
+    """
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    looks = looks_of(parts)
+    for name, rows in parts.items():
+        scores = rows["test_score"].fillna(0.0).groupby(rows["optim.lr"].astype(float)).agg(["mean", "min", "max"])
+        look = looks[name]
+        axes.plot(
+            scores.index, scores["mean"], marker="o", ms=4, color=look.color, linestyle=look.dash, label=literal(name)
+        )
+        axes.fill_between(scores.index, scores["min"], scores["max"], color=look.color, alpha=0.15, lw=0)
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
     return figure
