@@ -1,9 +1,11 @@
 """Pictures that several lessons draw, each of one thing, large enough to be read on a page."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from initlab.figures.looks import looks_of
 from initlab.figures.style import literal
@@ -99,4 +101,36 @@ def lines_by_rate(parts: Mapping[str, pd.DataFrame], *, label: str) -> Figure:
     axes.set_ylabel(label)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    return figure
+
+
+STANDING: Final = {"best": "#0072B2", "equivalent": "#9CC9E3", "undecided": "0.88", "worse": "#F2C38B"}
+
+
+def grid_of_standings(rows: pd.DataFrame, across: str, *, down: str, names: Mapping[str, str], label: str) -> Figure:
+    """A cell for each candidate in each place: its mean test score, and how it stands to the best there.
+
+    Args:
+        rows: Of `candidates`, with columns `across`, `down`, score and standing.
+        across: The column with the places, from left to right in the order of the rows.
+        down: The column with the candidates.
+        names: What each candidate is called, from top to bottom.
+        label: Of the horizontal axis.
+    """
+    places = list(dict.fromkeys(rows[across].astype(str)))
+    figure = Figure(figsize=(6.4, 0.9 + 0.46 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    for row in rows.to_dict("records"):
+        x, y = places.index(str(row[across])), list(names).index(str(row[down]))
+        color = STANDING[str(row["standing"])]
+        axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=color, linewidth=0))
+        ink = "white" if row["standing"] == "best" else "black"
+        axes.text(x, y, f"{row['score']:.3f}\n{row['standing']}", ha="center", va="center", color=ink, fontsize="small")
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xticks(range(len(places)), [literal(place) for place in places])
+    axes.set_yticks(range(len(names)), list(names.values()))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(label)
     return figure

@@ -90,3 +90,24 @@ def named(names: Sequence[str], last: str = "and") -> str:
         last: The word before the last of them.
     """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def places_of(pairs: pd.DataFrame, one: str, place: str) -> dict[str, str]:
+    """How a candidate stands in each of several places, such as data sets: leads, beaten or open.
+
+    It leads where it is better than each other candidate or equivalent to it, it is beaten where it is worse than one,
+    and else it is open.
+
+    Args:
+        pairs: Rows of the table `pairs`.
+        one: Name of the candidate, as the table has it.
+        place: The column that tells places apart.
+    """
+    found = {}
+    for name, rows in pairs.groupby(place, sort=False):
+        of_first = rows[rows["a"] == one]["verdict"]
+        of_second = rows[rows["b"] == one]["verdict"].map(lambda verdict: OPPOSITE.get(verdict, verdict))
+        verdicts = {*of_first, *of_second}
+        decided = verdicts <= {"better", "equivalent"}
+        found[str(name)] = "beaten" if "worse" in verdicts else "leads" if decided else "open"
+    return found
