@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from initlab.figures.looks import looks_of
 from initlab.figures.style import literal
@@ -195,4 +197,63 @@ def scores_along(candidates: pd.DataFrame, x: str, *, by: str, label: str, level
     axes.set_ylabel("test accuracy")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
+    return figure
+
+
+def lines_by_rate(parts: Mapping[str, pd.DataFrame], *, label: str) -> Figure:
+    """A line for each kind of network: its mean test score against the learning rate, with the span over networks.
+
+    A network that diverged counts as 0, as it does in the report.
+
+    Args:
+        parts: By what the legend calls them, rows of `members`, with columns optim.lr and test_score.
+        label: Of the vertical axis.
+    """
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    looks = looks_of(parts)
+    for name, rows in parts.items():
+        scores = rows["test_score"].fillna(0.0).groupby(rows["optim.lr"].astype(float)).agg(["mean", "min", "max"])
+        look = looks[name]
+        axes.plot(
+            scores.index, scores["mean"], marker="o", ms=4, color=look.color, linestyle=look.dash, label=literal(name)
+        )
+        axes.fill_between(scores.index, scores["min"], scores["max"], color=look.color, alpha=0.15, lw=0)
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    return figure
+
+
+STANDING: Final = {"best": "#0072B2", "equivalent": "#9CC9E3", "undecided": "0.88", "worse": "#F2C38B"}
+
+
+def grid_of_standings(rows: pd.DataFrame, across: str, *, down: str, names: Mapping[str, str], label: str) -> Figure:
+    """A cell for each candidate in each place: its mean test score, and how it stands to the best there.
+
+    Args:
+        rows: Of `candidates`, with columns `across`, `down`, score and standing.
+        across: The column with the places, from left to right in the order of the rows.
+        down: The column with the candidates.
+        names: What each candidate is called, from top to bottom.
+        label: Of the horizontal axis.
+    """
+    places = list(dict.fromkeys(rows[across].astype(str)))
+    figure = Figure(figsize=(6.4, 0.9 + 0.46 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    for row in rows.to_dict("records"):
+        x, y = places.index(str(row[across])), list(names).index(str(row[down]))
+        color = STANDING[str(row["standing"])]
+        axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=color, linewidth=0))
+        ink = "white" if row["standing"] == "best" else "black"
+        axes.text(x, y, f"{row['score']:.3f}\n{row['standing']}", ha="center", va="center", color=ink, fontsize="small")
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xticks(range(len(places)), [literal(place) for place in places])
+    axes.set_yticks(range(len(names)), list(names.values()))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(label)
     return figure

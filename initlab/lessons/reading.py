@@ -184,3 +184,24 @@ def pairs_by(pairs: pd.DataFrame, one: str, other: str, *, by: str = "data") -> 
 def places_with(found: Mapping[str, Pair], *verdicts: str) -> list[str]:
     """The places where a verdict is one of some."""
     return [place for place, pair in found.items() if pair.verdict in verdicts]
+
+
+def places_of(pairs: pd.DataFrame, one: str, place: str) -> dict[str, str]:
+    """How a candidate stands in each of several places, such as data sets: leads, beaten or open.
+
+    It leads where it is better than each other candidate or equivalent to it, it is beaten where it is worse than one,
+    and else it is open.
+
+    Args:
+        pairs: Rows of the table `pairs`.
+        one: Name of the candidate, as the table has it.
+        place: The column that tells places apart.
+    """
+    found = {}
+    for name, rows in pairs.groupby(place, sort=False):
+        of_first = rows[rows["a"] == one]["verdict"]
+        of_second = rows[rows["b"] == one]["verdict"].map(lambda verdict: OPPOSITE.get(verdict, verdict))
+        verdicts = {*of_first, *of_second}
+        decided = verdicts <= {"better", "equivalent"}
+        found[str(name)] = "beaten" if "worse" in verdicts else "leads" if decided else "open"
+    return found

@@ -34,3 +34,22 @@ def layers(rows: Sequence[Mapping[str, Any]], *columns: str, networks: int = 10)
             if f"{column}_{end}" not in table:
                 table[f"{column}_{end}"] = table[column]
     return table
+
+
+def members(rows: Sequence[Mapping[str, Any]], *, networks: int = 10) -> pd.DataFrame:
+    """A table `members`: of each row as many networks, finished unless they have no score.
+
+    Args:
+        rows: By column, the values that the networks of a kind share; `test_score` may be a sequence, one a network.
+        networks: How many of each kind.
+    """
+    found = []
+    for place, row in enumerate(rows):
+        scores = row["test_score"]
+        each = list(scores) if isinstance(scores, Sequence) else [scores] * networks
+        found += [
+            {"job": f"job{place}", **row, "seed": seed, "test_score": score}
+            | {"status": "finished" if score == score else "diverged"}
+            for seed, score in enumerate(each)
+        ]
+    return pd.DataFrame(found)
