@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -36,6 +36,11 @@ def dark_figures() -> AbstractContextManager[None]:
             "grid.color": FAINT,
         }
     )
+
+
+def ink() -> str:
+    """The colour of text, for lines that are to be as plain on a dark page as on a light one."""
+    return str(rcParams["text.color"])
 
 
 def save_png(figure: Figure, path: Path) -> None:

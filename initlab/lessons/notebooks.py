@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.reading import named
 from initlab.results.scores import counted_scores
@@ -115,7 +116,7 @@ def draw_notebook(tables: Tables) -> Figure:
     for place, scores in enumerate(notebook.scores.values()):
         beside = place + rng.uniform(-0.28, 0.28, len(scores))
         axes.plot(beside, scores, "o", ms=3.5, alpha=0.5, color="#0072B2", label="" if place else "a network")
-        axes.hlines(scores.mean(), place - 0.34, place + 0.34, color="black", label="" if place else "mean of all")
+        axes.hlines(scores.mean(), place - 0.34, place + 0.34, color=ink(), label="" if place else "mean of all")
     axes.plot(
         range(len(notebook.printed)), list(notebook.printed.values()), "X", ms=9, color="#D55E00", label="the notebook"
     )

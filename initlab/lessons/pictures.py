@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from initlab.figures.looks import looks_of
-from initlab.figures.style import literal
+from initlab.figures.style import ink, literal
 from initlab.lessons.reading import Pair
 from initlab.results.confidence import MARGIN
 
@@ -151,7 +151,7 @@ def panels_by_layer(panels: Sequence[Panel], *, by: str, columns: int = 2) -> Fi
             ends = part[f"{column}_min"], part[f"{column}_max"]
             axes.fill_between(part["position"], *ends, color=look.color, alpha=0.15, lw=0)
             if panel.theory:
-                axes.plot(part["position"], part[panel.theory], color="black", linestyle=":", linewidth=1)
+                axes.plot(part["position"], part[panel.theory], color=ink(), linestyle=":", linewidth=1)
         if panel.log:
             axes.set_yscale("log")
         axes.set_title(panel.title, fontsize="medium")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
+from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
 from initlab.results.division import HIGHER, SEED, TOTAL, divide_variance
 from initlab.results.scores import counted_scores
@@ -105,7 +106,7 @@ def draw(tables: Tables) -> Figure:
             axes.barh(place, share.part, color=BLUE, alpha=0.25, linewidth=0, height=0.72)
         axes.barh(place, max(share.value, 0.0), color=color, height=0.72)
         ends = [[max(share.value - share.low, 0.0)], [max(share.high - share.value, 0.0)]]
-        axes.errorbar(share.value, place, xerr=ends, fmt="none", ecolor="black", elinewidth=1, capsize=2.5)
+        axes.errorbar(share.value, place, xerr=ends, fmt="none", ecolor=ink(), elinewidth=1, capsize=2.5)
     axes.set_yticks(range(len(found)), list(found))
     axes.invert_yaxis()
     axes.set_xlim(left=0)

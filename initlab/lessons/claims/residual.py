@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
 from initlab.lessons.reading import named
@@ -88,6 +89,6 @@ def draw(tables: Tables) -> Figure:
         chosen_networks(tables), "start", "test_score", by="kind", labels=("start", "test accuracy (diverged: 0)")
     )
     (axes,) = figure.axes
-    axes.axhline(TRAINED, color="black", linestyle=":", linewidth=1)
+    axes.axhline(TRAINED, color=ink(), linestyle=":", linewidth=1)
     axes.tick_params(axis="x", labelsize="small")
     return figure

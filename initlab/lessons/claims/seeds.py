@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from initlab.figures.style import literal
+from initlab.figures.style import ink, literal
 from initlab.lessons.finding import Finding, Tables
 from initlab.results.confidence import percent
 
@@ -119,7 +119,7 @@ def draw(tables: Tables) -> Figure:
     for label, color in zip(parts, ("#0072B2", "0.8", "#E69F00"), strict=True):
         axes.barh(places, parts[label], left=left, color=color, label=label)
         left = left + parts[label].to_numpy()
-    axes.axvline(LEVEL, color="black", linestyle=":", linewidth=1)
+    axes.axvline(LEVEL, color=ink(), linestyle=":", linewidth=1)
     axes.set_yticks(places, names)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of draws of one run each")
