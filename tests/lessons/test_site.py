@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from initlab.lessons import site
+from initlab.lessons.book import read_tables, write_tables
 from initlab.lessons.lesson import lesson_names, read_lesson
 from tests.lessons.made import layers, pairs
 
@@ -60,3 +61,9 @@ def test_a_page_is_made_of_the_tables_that_its_verdict_reads(tmp_path: Path, mon
     assert (tmp_path / "symmetry_relu_dark.svg").read_text() != (tmp_path / "symmetry_relu.svg").read_text()
     site.write_index(tmp_path)
     assert "(symmetry_relu.md) | It does not hold: " in (tmp_path / "index.md").read_text(encoding="utf-8")
+
+
+def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
+    table = pd.DataFrame({"gradient_clip": ["null", "1.0"], "epochs": [3, 4], "score": [0.5, float("nan")]})
+    write_tables({"trained.members": table}, tmp_path)
+    pd.testing.assert_frame_equal(read_tables(tmp_path)["trained.members"], table, check_dtype=False)
