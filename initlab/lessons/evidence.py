@@ -103,6 +103,8 @@ def _history(history: pd.DataFrame) -> pd.DataFrame:
 
 def _layers(signal: pd.DataFrame) -> pd.DataFrame:
     """Means over a job's networks, their smallest and largest, and how many there are."""
+    if "dead" in signal:  # whether every unit of a layer is dead: the mean is the share of networks where that is so
+        signal = signal.assign(all_dead=(signal["dead"] == 1).astype(float).where(signal["dead"].notna()))
     numbers = [str(name) for name in signal.select_dtypes("number") if name not in (*LAYER, "member", "seed")]
     grouped = signal.groupby(LAYER, sort=False)[numbers]
     ends: Mapping[str, Any] = {"_min": grouped.min(), "_max": grouped.max()}
