@@ -35,4 +35,4 @@ def test_the_verdict_follows_where_networks_end(small: float, large: float, expe
     assert finding.answer == expected
     if expected == "holds only where":
         assert finding.where == "σ is 0.01"
-    assert [label.get_text() for label in draw(made).axes[0].get_xticklabels()] == ["0.01", "0.1", "1"]
+        assert [label.get_text() for label in draw(made).axes[0].get_xticklabels()] == ["0.01", "0.1", "1"]
