@@ -47,4 +47,4 @@ def test_the_verdict_follows_starts_that_have_learned(small: str, large: str, lo
     if expected == "holds only where":
         words = "the other start has 10 times He's variance; He's is no better than 0.01 times He's variance"
         assert finding.where == words
-    assert len(draw(made).axes[0].get_lines()) == 3
+        assert len(draw(made).axes[0].get_lines()) == 3

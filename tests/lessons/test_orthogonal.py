@@ -45,4 +45,4 @@ def test_the_verdict_follows_the_intervals_of_epochs(
     assert "never (3 of 20 networks do)" in finding.seen[0]
     if expected == "holds only where":
         assert finding.where == "the net is linear: tanh nets take more epochs when they are deep"
-    assert [axes.get_title() for axes in draw(made).axes] == ["linear nets", "tanh nets"]
+        assert [axes.get_title() for axes in draw(made).axes] == ["linear nets", "tanh nets"]

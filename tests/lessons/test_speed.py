@@ -40,4 +40,4 @@ def test_the_verdict_follows_the_intervals(other: dict[int, float], spread: floa
     assert finding.answer == expected
     if expected == "holds only where":
         assert finding.where == "the net has 8 hidden layers; with 2, normal weights of σ = 0.1 arrive as fast"
-    assert [axes.get_title() for axes in draw(made).axes] == ["2 hidden layers", "8 hidden layers"]
+        assert [axes.get_title() for axes in draw(made).axes] == ["2 hidden layers", "8 hidden layers"]

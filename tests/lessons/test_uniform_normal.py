@@ -24,4 +24,5 @@ def test_the_verdict_follows_the_intervals(first: str, second: str, expected: An
     rows = [pairs((UNIFORM, NORMAL, verdict, OFF[verdict]), data=data) for data, verdict in sets.items()]
     made = {"trained.pairs": pd.concat(rows).assign(low=lambda all_: all_["low"] + 0.001)}
     assert judge(made).answer == expected
-    assert [label.get_text() for label in draw(made).axes[0].get_yticklabels()] == ["digits", "teacher"]
+    if expected == "holds only where":
+        assert [label.get_text() for label in draw(made).axes[0].get_yticklabels()] == ["digits", "teacher"]

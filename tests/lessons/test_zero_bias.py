@@ -33,4 +33,4 @@ def test_the_verdict_follows_the_data_sets(first: str, second: str, expected: An
     assert finding.answer == expected
     if expected == "holds only where":
         assert finding.where == "the data are digits; on spirals random biases are better"
-    assert [label.get_text() for label in draw(made).axes[0].get_yticklabels()] == ["digits", "spirals"]
+        assert [label.get_text() for label in draw(made).axes[0].get_yticklabels()] == ["digits", "spirals"]
