@@ -119,7 +119,7 @@ def command_of(experiment: Experiment) -> str:
 
 
 def _quoted(word: str) -> str:
-    return shlex.quote(word) if any(sign in word for sign in " ()*$") else word
+    return shlex.quote(word) if any(sign in word for sign in ' ()*$"') else word
 
 
 def folders_of(lesson: Lesson, root: Path) -> Mapping[str, Path]:
