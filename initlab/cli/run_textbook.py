@@ -147,9 +147,8 @@ def _run(lesson: Lesson, key: str, root: Path, seeds: int, first: int, again: bo
     """Run one experiment here, as its command would; what it says is kept back unless it fails."""
     experiment, folder = lesson.experiments[key], folders_of(lesson, root)[key]
     words = [
-        *(
-            word.replace(f"{ROOT.as_posix()}/", f"{root.as_posix()}/") for word in experiment.words
-        ),  # what it goes on from
+        # What an experiment goes on from lies where the lesson's results do.
+        *(word.replace(f"{ROOT.as_posix()}/", f"{root.as_posix()}/") for word in experiment.words),
         *(f"seeds={seeds}", f"seed={first}", f"name={folder.name}", f"output_dir={folder.parent}", "report=false"),
         *([] if any(word.startswith("logger=") for word in experiment.words) else ["logger=none"]),
         *(["resume=false"] if again and experiment.program == "train" else []),
