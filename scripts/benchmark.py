@@ -1,7 +1,7 @@
 """Measure initlab against what one would write instead, alternating in one run.
 
     python scripts/benchmark.py [wine] [mnist] [sweep] [probe] [sequences] [start] [steps] [gpu] [peers] [--runs 3]
-        [--json outputs/benchmark.json] [--environments FOLDER] [--large]
+        [--json outputs/benchmark.json] [--environments FOLDER] [--work 400 4000 mnist]
 
 wine   400 runs of experiment=classic_wine as whole processes, against (a) one Lightning run after another with a
        DataLoader and logging, (b) a bare PyTorch loop, both timed on a few runs and scaled, and (c) the floor: a
@@ -22,8 +22,9 @@ gpu    400 and 10,000 classic_wine networks and 100 of classic_mnist on a GPU, c
        one after another there. Only where it is asked for.
 peers  only by its name: the same work in other libraries, each in an environment that is made of a pinned list
        (scripts/benchmarks/peers/requirements-*.txt) and kept: 400 runs of experiment=classic_wine against JAX and plain
-       Lightning, with --large 4,000, too; and an epoch of experiment=classic_mnist against Keras. Seconds of CPU, user
-       and system, stand beside those of the wall: on a busy machine only the former compare.
+       Lightning, and an epoch of experiment=classic_mnist against Keras; --work says which of these, and 4000 is 4,000
+       runs against JAX. Seconds of CPU, user and system, stand beside those of the wall: on a busy machine only the
+       former compare.
 
 Needs MNIST and the red wines where INITLAB_DATA points. Ratios are of medians; the machine is part of the output.
 """

@@ -14,7 +14,7 @@ from initlab.base.errors import UserError
 from initlab.base.machine import describe_machine
 from scripts.benchmarks.gpu import benchmark_gpu
 from scripts.benchmarks.mnist import benchmark_mnist
-from scripts.benchmarks.peers.compare import benchmark_peers
+from scripts.benchmarks.peers.compare import WORK, benchmark_peers
 from scripts.benchmarks.peers.environments import default_folder
 from scripts.benchmarks.probe import benchmark_probe
 from scripts.benchmarks.sequences import benchmark_sequences
@@ -47,9 +47,9 @@ def main(description: str) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=Path("outputs/benchmark.json"))
     parser.add_argument("--environments", type=Path, default=default_folder(), help="of peers: where they are kept")
-    parser.add_argument("--large", action="store_true", help="peers: 4,000 networks, too")
+    parser.add_argument("--work", nargs="+", choices=list(WORK), default=["400", "mnist"], help="of peers: on what")
     options = parser.parse_args()
-    peers = partial(benchmark_peers, environments=options.environments.absolute(), large=options.large)
+    peers = partial(benchmark_peers, environments=options.environments.absolute(), work=options.work)
     benchmarks: dict[str, Callable[[int], dict[str, Any]]] = {**BENCHMARKS, "peers": peers}
     if unknown := set(options.names) - set(benchmarks):
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")

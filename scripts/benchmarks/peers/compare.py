@@ -3,7 +3,8 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ import pandas as pd
 from initlab.base.threads import usable_cores
 from initlab.tables.store import read_table
 from scripts.benchmarks.peers.arrays import write_arrays
-from scripts.benchmarks.peers.environments import HERE, PEERS, python_of
+from scripts.benchmarks.peers.environments import HERE, python_of
 from scripts.benchmarks.peers.measuring import Sample, alternate, medians, ratio, rounded, run_timed, scaled
 from scripts.benchmarks.timing import WINE_INITS, make_job
 
@@ -82,22 +83,19 @@ def _compiling(name: str) -> tuple[str, str]:
     return setting, cache.removesuffix(" cache") or "warm"
 
 
-def benchmark_peers(runs: int, *, environments: Path, large: bool) -> dict[str, Any]:
+def benchmark_peers(runs: int, *, environments: Path, work: Sequence[str]) -> dict[str, Any]:
     """Time initlab and its peers.
 
     Args:
         runs: How often each is run.
         environments: Where the peers' environments are kept.
-        large: Whether to train 4,000 networks, too.
+        work: On what, names of `WORK`.
     """
-    for peer in PEERS:
+    for peer in sorted({WORK[name].peer for name in work}):
         python_of(peer, environments)  # before any clock starts
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(environments, Path(folder))
-        found = {"400 of classic_wine": _wine(bench, runs), "an epoch of classic_mnist": _mnist(bench, runs)}
-        if large:
-            found["4,000 of classic_wine"] = _large(bench, runs)
-    return found
+        return {WORK[name].title: WORK[name].time(bench, runs) for name in work}
 
 
 def _wine(bench: Bench, runs: int) -> dict[str, Any]:
@@ -160,6 +158,28 @@ def _large(bench: Bench, runs: int) -> dict[str, Any]:
     median, samples = _measured(contestants, runs)
     ratios = {f"whole process, {own}, times JAX's": ratio(median[own], median["JAX"], "whole") for own in threads}
     return _result(median, samples, ratios)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is timed.
+
+    Attributes:
+        title: What it is called in the results.
+        peer: Whose environment it needs.
+        time: Times it, so many times.
+    """
+
+    title: str
+    peer: str
+    time: Callable[[Bench, int], dict[str, Any]]
+
+
+WORK: Final[Mapping[str, Work]] = {
+    "400": Work("400 of classic_wine", "jax", _wine),
+    "4000": Work("4,000 of classic_wine", "jax", _large),
+    "mnist": Work("an epoch of classic_mnist", "keras", _mnist),
+}
 
 
 def _measured(
