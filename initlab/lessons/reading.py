@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from initlab.lessons.finding import Answer
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -205,3 +207,25 @@ def places_of(pairs: pd.DataFrame, one: str, place: str) -> dict[str, str]:
         decided = verdicts <= {"better", "equivalent"}
         found[str(name)] = "beaten" if "worse" in verdicts else "leads" if decided else "open"
     return found
+
+
+def place_by_place(holds: Sequence[str], fails: Sequence[str], unsure: Sequence[str], why: str) -> tuple[Answer, str]:
+    """What becomes of a claim that holds in some places, such as data sets, and not in others.
+
+    Args:
+        holds: The places where it does.
+        fails: Those where it does not.
+        unsure: Those where that is open.
+        why: What is the case where it does not hold, such as `random biases are better`.
+
+    Returns:
+        The answer, and the condition or what is open, as in a `Finding`.
+    """
+    if unsure and not fails:
+        return "undecided", f"on {named(unsure)} the interval is too wide"
+    if not fails:
+        return "holds", ""
+    if not holds:
+        return "does not hold", f"on {named(fails)} {why}"
+    still = f", and open on {named(unsure)}" if unsure else ""
+    return "holds only where", f"the data are {named(holds, 'or')}; on {named(fails)} {why}{still}"

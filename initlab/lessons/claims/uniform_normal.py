@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import differences
-from initlab.lessons.reading import named, pairs_by
+from initlab.lessons.reading import pairs_by, place_by_place
 from initlab.results.confidence import MARGIN
 
 UNIFORM, NORMAL = "he_uniform", "he_normal"
@@ -27,15 +27,8 @@ def judge(tables: Tables) -> Finding:
         f"{int(pairs['seeds'].min())} networks of each kind on each set, intervals at the 95 % level; a difference of "
         f"less than {MARGIN:g} does not matter."
     )
-    if unsure and not other:
-        return Finding("undecided", seen, certainty, f"on {named(unsure)} the interval is too wide")
-    if not other:
-        return Finding("holds", seen, certainty)
-    if not same:
-        return Finding("does not hold", seen, certainty, f"on {named(other)} one of the two is better")
-    still = f", and open on {named(unsure)}" if unsure else ""
-    where = f"the data are {named(same, 'or')}; on {named(other)} one of the two is better{still}"
-    return Finding("holds only where", seen, certainty, where)
+    answer, where = place_by_place(same, other, unsure, "one of the two is better")
+    return Finding(answer, seen, certainty, where)
 
 
 def draw(tables: Tables) -> Figure:

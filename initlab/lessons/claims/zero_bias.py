@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import differences
-from initlab.lessons.reading import named, pairs_by, places_with
+from initlab.lessons.reading import pairs_by, place_by_place, places_with
 from initlab.results.confidence import MARGIN
 
 ZERO, RANDOM = "init.bias=0", "init.bias=torch_default"
@@ -29,15 +29,8 @@ def judge(tables: Tables) -> Finding:
         f"{int(pairs['seeds'].min())} networks of each kind on each set, intervals at the 95 % level; a loss of less "
         f"than {MARGIN:g} does not matter."
     )
-    if unsure and not lost:
-        return Finding("undecided", seen, certainty, f"on {named(unsure)} the interval is too wide")
-    if not lost:
-        return Finding("holds", seen, certainty)
-    if not fine:
-        return Finding("does not hold", seen, certainty, f"random biases are better on {named(lost)}")
-    still = f", and open on {named(unsure)}" if unsure else ""
-    where = f"the data are {named(fine, 'or')}; on {named(lost)} random biases are better{still}"
-    return Finding("holds only where", seen, certainty, where)
+    answer, where = place_by_place(fine, lost, unsure, "random biases are better")
+    return Finding(answer, seen, certainty, where)
 
 
 def draw(tables: Tables) -> Figure:
