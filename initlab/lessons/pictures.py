@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -102,7 +103,7 @@ def differences(pairs: Mapping[str, Pair], *, label: str, rows: str = "", margin
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_ylabel(rows)
     low, high = axes.get_xlim()
-    axes.set_xlim(low, high + 0.17 * (high - low))
+    axes.set_xlim(low, high + 0.22 * (high - low))
     axes.set_xlabel(label)
     axes.grid(alpha=0.25, axis="x")
     figure.legend(loc="outside upper right", frameon=False)
@@ -178,24 +179,9 @@ def scores_along(candidates: pd.DataFrame, x: str, *, by: str, label: str, level
     """
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    names = list(dict.fromkeys(candidates[by].astype(str)))
-    looks = looks_of(names)
-    for name in names:
-        part = candidates[candidates[by].astype(str) == name].sort_values(x)
-        errors = [(part["score"] - part["score_low"]).clip(lower=0), (part["score_high"] - part["score"]).clip(lower=0)]
-        look = looks[name]
-        axes.errorbar(
-            part[x], part["score"], errors, color=look.color, linestyle=look.dash, marker="o", ms=4, label=literal(name)
-        )
+    draw_along(axes, candidates, x, "score", by=by, labels=(label, "test accuracy"))
     if level is not None:
         axes.axhline(level, color="0.4", linestyle=":", linewidth=1)
-    axes.set_xscale("log")
-    values = sorted(candidates[x].unique())
-    axes.set_xticks(values, [f"{value:g}" for value in values])
-    axes.minorticks_off()
-    axes.set_xlabel(label)
-    axes.set_ylabel("test accuracy")
-    axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return figure
 
@@ -247,8 +233,10 @@ def grid_of_standings(rows: pd.DataFrame, across: str, *, down: str, names: Mapp
         x, y = places.index(str(row[across])), list(names).index(str(row[down]))
         color = STANDING[str(row["standing"])]
         axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=color, linewidth=0))
-        ink = "white" if row["standing"] == "best" else "black"
-        axes.text(x, y, f"{row['score']:.3f}\n{row['standing']}", ha="center", va="center", color=ink, fontsize="small")
+        letters = "white" if row["standing"] == "best" else "black"
+        axes.text(
+            x, y, f"{row['score']:.3f}\n{row['standing']}", ha="center", va="center", color=letters, fontsize="small"
+        )
     axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xticks(range(len(places)), [literal(place) for place in places])
@@ -257,3 +245,32 @@ def grid_of_standings(rows: pd.DataFrame, across: str, *, down: str, names: Mapp
     axes.spines[:].set_visible(False)
     axes.set_xlabel(label)
     return figure
+
+
+def draw_along(axes: Axes, rows: pd.DataFrame, x: str, column: str, *, by: str, labels: tuple[str, str]) -> None:
+    """Draw a line for each value of a key into a panel, along the logarithm of a number, with intervals.
+
+    Args:
+        axes: The panel.
+        rows: With the columns `x`, `by` and `column`, and `column` with _low and _high.
+        x: The key along the horizontal axis, whose values are positive.
+        column: What is drawn.
+        by: The key that tells lines apart.
+        labels: Of both axes.
+    """
+    names = list(dict.fromkeys(rows[by].astype(str)))
+    looks = looks_of(names)
+    for name in names:
+        part = rows[rows[by].astype(str) == name].sort_values(x)
+        low, high = (part[column] - part[f"{column}_low"]), (part[f"{column}_high"] - part[column])
+        look, errors = looks[name], [low.clip(lower=0), high.clip(lower=0)]
+        axes.errorbar(
+            part[x], part[column], errors, color=look.color, linestyle=look.dash, marker="o", ms=4, label=literal(name)
+        )
+    values = sorted(rows[x].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.grid(alpha=0.25)
