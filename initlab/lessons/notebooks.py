@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
-from initlab.lessons.reading import named
+from initlab.lessons.reading import in_percent, named
 from initlab.results.scores import counted_scores
 
 SCHEMES: Final = {"zeros": "zeros", "normal": "normal", "xavier_normal": "Xavier", "he_normal": "He"}
@@ -75,22 +75,24 @@ def judge_notebook(tables: Tables) -> Finding:
     best = max(means, key=lambda name: means[name])
     others = _not_worse(pairs, best)
     printed = ", ".join(f"{name} {score:.3f}" for name, score in notebook.printed.items())
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in notebook.alone.items())
+    shares = ", ".join(f"{name} {in_percent(share)}" for name, share in notebook.alone.items())
     ranked = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
     seen = [
         f"The notebook with seed {seed} prints {printed}, and so names {named(notebook.winners)}; of {networks} He "
-        f"networks {notebook.beaten_by('He'):.0%} score higher than its own.",
+        f"networks {in_percent(notebook.beaten_by('He'))} score higher than its own.",
         f"The means of {networks} networks each are {ranked}: "
         + (f"{best} is better than all others." if not others else f"{best} leads, {_open(others)}."),
-        f"How often each is alone on top, of all draws of one run each: {shares}; several are, {notebook.shared:.0%}.",
+        f"How often each is alone on top, of all draws of one run each: {shares}; several are, "
+        f"{in_percent(notebook.shared)}.",
     ]
     certainty = f"{networks} networks of each scheme; all {networks ** len(means):,} draws are counted. 95 % intervals."
     if max(notebook.alone.values()) < DOUBTED:
-        where = f"no start is named by {DOUBTED:.0%} of all notebooks; with other seeds others would have been named"
+        most = in_percent(DOUBTED)
+        where = f"no start is named by {most} of all notebooks; with other seeds others would have been named"
         return Finding("does not hold", seen, certainty, where)
     if not others and notebook.alone[best] >= RELIED:
         return Finding("holds", seen, certainty)
-    return Finding("undecided", seen, certainty, f"{best} is named in {notebook.alone[best]:.0%} of the draws")
+    return Finding("undecided", seen, certainty, f"{best} is named in {in_percent(notebook.alone[best])} of the draws")
 
 
 def _not_worse(pairs: pd.DataFrame, best: str) -> dict[str, str]:
@@ -120,7 +122,7 @@ def draw_notebook(tables: Tables) -> Figure:
     axes.plot(
         range(len(notebook.printed)), list(notebook.printed.values()), "X", ms=9, color="#D55E00", label="the notebook"
     )
-    labels = [f"{name}\non top: {notebook.alone[name]:.0%}" for name in notebook.scores]
+    labels = [f"{name}\non top: {in_percent(notebook.alone[name])}" for name in notebook.scores]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_ylabel("test accuracy")
     axes.grid(axis="y", alpha=0.25)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from initlab.lessons.finding import Answer
+from initlab.results.confidence import percent
 
 
 @dataclass(frozen=True)
@@ -229,3 +230,8 @@ def place_by_place(holds: Sequence[str], fails: Sequence[str], unsure: Sequence[
         return "does not hold", f"on {named(fails)} {why}"
     still = f", and open on {named(unsure)}" if unsure else ""
     return "holds only where", f"the data are {named(holds, 'or')}; on {named(fails)} {why}{still}"
+
+
+def in_percent(share: float) -> str:
+    """A share in whole percent, as in `95 %`."""
+    return percent(round(share, 2))

@@ -51,7 +51,7 @@ def test_the_verdict_follows_gradient_descent_and_adam(changed: dict[str, float]
 
 def test_it_says_how_many_are_lost() -> None:
     seen = judge(tables()).seen
-    assert seen[1].startswith("Plain gradient descent loses 100% at 3 layers and 100% at 30 layers from σ = 1;")
+    assert seen[1].startswith("Plain gradient descent loses 100 % at 3 layers and 100 % at 30 layers from σ = 1;")
     assert "-0.10 at 3 layers (worse)" in seen[2]
 
 

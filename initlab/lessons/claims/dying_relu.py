@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.reading import in_percent
 
 HE: Final = 2.0  # the scale of He's variance
 SAME: Final = 1e-6
@@ -59,8 +60,8 @@ def judge(tables: Tables) -> Finding:
     rates_tried = _listed(sorted(set(trained["optim.lr"])))
     seen = [
         f"Before training {'weights of any size kill the same units' if same else 'dead units depend on the weights'}; "
-        f"what counts is the shape: {born['all_dead']:.0%} of the networks {born['model.depth']:.0f} layers deep and "
-        f"{born['model.width']:.0f} wide are born dead"
+        f"what counts is the shape: {in_percent(born['all_dead'])} of the networks {born['model.depth']:.0f} layers "
+        f"deep and {born['model.width']:.0f} wide are born dead"
         + (f", and none that is {spared[0]:.0f} wide or wider." if spared else "."),
         f"Units of the last hidden layer that are dead after training, at learning rates {rates_tried}: "
         + "; ".join(_row(trained, scale) for scale in sorted(set(trained["init.scale"])))
@@ -68,8 +69,8 @@ def judge(tables: Tables) -> Finding:
     ]
     networks = int(min(start["networks"].min(), trained["networks"].min()))
     certainty = (
-        f"{networks} networks of each kind. “More” is at least {MORE:.0%} of the units on average, and every network "
-        "has more than He's on average; where networks diverged, nothing is said."
+        f"{networks} networks of each kind. “More” is at least {in_percent(MORE)} of the units on average, and every "
+        "network has more than He's on average; where networks diverged, nothing is said."
     )
     if all(start[start["init.scale"] == scale]["dead_min"].min() > he["dead_max"].max() for scale in others):
         return Finding("holds", seen, certainty)
@@ -88,7 +89,7 @@ def judge(tables: Tables) -> Finding:
 def _row(after: pd.DataFrame, scale: float) -> str:
     rows = after[after["init.scale"] == scale].sort_values("optim.lr")
     told = [
-        f"{row['dead']:.0%}" if row["diverged"] == 0 else f"({row['diverged']:.0f} networks diverged)"
+        f"{in_percent(row['dead'])}" if row["diverged"] == 0 else f"({row['diverged']:.0f} networks diverged)"
         for _, row in rows.iterrows()
     ]
     return f"scale {scale:g}: {', '.join(told)}"

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import lines_by_layer
-from initlab.lessons.reading import Span, growth, hidden_layers
+from initlab.lessons.reading import Span, growth, hidden_layers, in_percent
 
 OTHERS: Final = ("xavier_normal", "lecun_normal")
 NEAR: Final = 0.1  # of a factor: as far as it may be from the one that is taught
@@ -28,7 +28,8 @@ def judge(tables: Tables) -> Finding:
         f"After {len(rows)} layers it is {end[column]:.2g} from He's weights (single networks: "
         f"{end[f'{column}_min']:.2g} to {end[f'{column}_max']:.2g}), and {xavier_end[column]:.1g} from Xavier's.",
     ]
-    certainty = f"All of {he.networks} networks of each kind; a factor counts as kept or halved within {NEAR:.0%}."
+    near = in_percent(NEAR)
+    certainty = f"All of {he.networks} networks of each kind; a factor counts as kept or halved within {near}."
     taught = [_near(he, 1.0), *(_near(other, 0.5) for other in others)]
     if all(taught):
         return Finding("holds", seen, certainty)

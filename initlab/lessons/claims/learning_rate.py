@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.reading import in_percent
 from initlab.results.division import HIGHER, SEED, TOTAL, divide_variance
 from initlab.results.scores import counted_scores
 
@@ -42,7 +43,7 @@ class Share:
 
     def __str__(self) -> str:
         """The share and its interval in percent."""
-        return f"{max(self.value, 0):.0%} [{self.low:.0%}, {self.high:.0%}]"
+        return f"{in_percent(max(self.value, 0))} [{in_percent(self.low)}, {in_percent(self.high)}]"
 
 
 def shares(tables: Tables) -> dict[str, Share]:
@@ -67,6 +68,10 @@ def shares(tables: Tables) -> dict[str, Share]:
     return dict(sorted(named.items(), key=lambda item: -item[1].value))
 
 
+def _part(share: Share) -> str:
+    return f"{in_percent(share.part)} [{in_percent(share.part_low)}, {in_percent(share.part_high)}]"
+
+
 def judge(tables: Tables) -> Finding:
     """It interacts if that share counts; it is one among others if another takes part in more."""
     found = shares(tables)
@@ -80,13 +85,12 @@ def judge(tables: Tables) -> Finding:
         f"By itself the learning rate explains {rate} of the variance, the activation {found['activation']}, the "
         f"initializer {own}, and the seed {found['seed']}.",
         f"The initializer and the learning rate together explain a further {together}.",
-        f"With all its interactions the initializer takes part in {own.part:.0%} [{own.part_low:.0%}, "
-        f"{own.part_high:.0%}], the learning rate in {rate.part:.0%} [{rate.part_low:.0%}, {rate.part_high:.0%}].",
+        f"With all its interactions the initializer takes part in {_part(own)}, the learning rate in {_part(rate)}.",
     ]
     others = [found[name] for name in ("learning rate", "activation")]
     counts, outdone = own.part_low >= ENOUGH, any(other.part_low > own.part_high for other in others)
     if together.high < ENOUGH or own.part_high < ENOUGH:
-        return Finding("does not hold", seen, certainty, f"what they do together is less than {ENOUGH:.0%}")
+        return Finding("does not hold", seen, certainty, f"what they do together is less than {in_percent(ENOUGH)}")
     if together.low >= ENOUGH and counts and outdone:
         return Finding("holds", seen, certainty)
     if together.low >= ENOUGH and all(other.part_high < own.part_low for other in others):

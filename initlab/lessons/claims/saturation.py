@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import Panel, panels_by_layer
-from initlab.lessons.reading import hidden_layers, named
+from initlab.lessons.reading import hidden_layers, in_percent, named
 
 NAMES: Final = ("tanh", "sigmoid")
 GRADIENT: Final = "weight_gradient_norm"
@@ -19,8 +19,8 @@ def judge(tables: Tables) -> Finding:
     gains = sorted(signal["init.gain"].unique())
     small, large = ({name: _at(signal, name, gain) for name in NAMES} for gain in (gains[0], gains[-1]))
     seen = [
-        f"With {gains[-1]:g} times LeCun's weights at least {large[name]['saturated'].min():.0%} of the {name} units "
-        f"of each layer are saturated; with LeCun's own at most {small[name]['saturated'].max():.0%}."
+        f"With {gains[-1]:g} times LeCun's weights at least {in_percent(large[name]['saturated'].min())} of the {name} "
+        f"units of each layer are saturated; with LeCun's own at most {in_percent(small[name]['saturated'].max())}."
         for name in NAMES
     ]
     lengths = named([f"{_first(small[name]):.2g} to {_first(large[name]):.2g} ({name})" for name in NAMES])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.style import ink, literal
 from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.reading import in_percent
 from initlab.results.confidence import percent
 
 LEVEL: Final = 0.95  # that of the report's intervals
@@ -94,7 +95,7 @@ def judge(tables: Tables) -> Finding:
 
 
 def _sentence(pair: Drawn, networks: int) -> str:
-    right, wrong, equal = (percent(round(share, 2)) for share in (pair.right, pair.wrong, pair.tied))
+    right, wrong, equal = (in_percent(share) for share in (pair.right, pair.wrong, pair.tied))
     return (
         f"{pair.better} beats {pair.worse} by {pair.difference:.3f} over {networks} networks, {pair.spreads:.1f} "
         f"standard deviations of a run: one run each says so in {right} of all draws, the opposite in {wrong}, and "

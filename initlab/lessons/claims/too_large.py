@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import draw_along
-from initlab.lessons.reading import hidden_layers, named, pair_of
+from initlab.lessons.reading import hidden_layers, in_percent, named, pair_of
 
 GRADIENT: Final = "weight_gradient_norm"
 LEARNED: Final = 0.2  # twice the share of the commonest of ten classes
@@ -28,8 +28,8 @@ def judge(tables: Tables) -> Finding:
     worse = {depth: pair_of(pairs, *names, setting=f"model.depth={depth}") for depth in depths}
     diverged = int((adam["status"] == "diverged").sum())
     middle = depths[len(depths) // 2]
-    descent = named([f"{shares[depth, most]:.0%} at {depth} layers" for depth in depths])
-    before = named([f"{shares[depth, usual]:.0%}" for depth in depths])
+    descent = named([f"{in_percent(shares[depth, most])} at {depth} layers" for depth in depths])
+    before = named([f"{in_percent(shares[depth, usual])}" for depth in depths])
     ends = named([f"{worse[depth].difference:+.2f} at {depth} layers ({worse[depth].verdict})" for depth in depths])
     seen = [
         f"At {middle} layers the gradient of the first layer's weights has a length of "

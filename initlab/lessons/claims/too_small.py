@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Answer, Finding, Tables
 from initlab.lessons.pictures import scores_along
-from initlab.lessons.reading import hidden_layers, named, pair_of
+from initlab.lessons.reading import hidden_layers, in_percent, named, pair_of
 
 GRADIENT: Final = "weight_gradient_norm"
 CHANCE: Final = 0.1  # of the commonest of ten classes
@@ -67,7 +67,7 @@ def _sentence(candidates: pd.DataFrame, depth: int, stds: tuple[float, ...]) -> 
     found = {float(row["init.std"]): row for _, row in candidates[candidates["model.depth"] == depth].iterrows()}
     rows = [found[std] for std in stds]
     scores = named([f"{row['score']:.2f} from σ = {std:g}" for std, row in zip(stds, rows, strict=True)])
-    goal = f"{rows[0]['threshold']:.0%} on validation rows"
+    goal = f"{in_percent(rows[0]['threshold'])} on validation rows"
     if not any(row["reached"] for row in rows):
         return f"At {depth} layers test accuracy is {scores}; no network reaches {goal}."
     reached = named([f"{row['reached']:.0f}" for row in rows])
