@@ -23,14 +23,29 @@ FACTS: Final = "made.json"
 INTRODUCTION: Final = """\
 # The textbook
 
-What students are taught about weight initialization, each sentence put to the test. Every verdict is computed from the
-tables that stand behind its page; nothing is typed by hand, and another machine may find otherwise. Run one yourself
-in a minute or two, or all of them in about {minutes:.0f} minutes on two cores:
+What students are taught about weight initialization, each sentence put to the test. Verdicts and numbers are computed
+from the tables that stand behind each page, and another machine may find otherwise. Run one yourself in a minute or
+two, or all of them in about {minutes:.0f} minutes on two cores:
 
 ```sh
 python -m initlab.textbook symmetry_relu
 python -m initlab.textbook all
 ```
+"""
+READING: Final = """
+## How to read a page
+
+- **What is compared** are networks that differ in one thing, ten or more of each, each from a seed of its own: other
+  weights, another order of the rows and, as a rule, another split into rows to learn from and to be tested on.
+- **[a, b]** behind a number is its 95 % interval. A difference is **better** or **worse** where its interval leaves out
+  0, **equivalent** where all of it lies within what does not matter (0.01, unless the page says otherwise), else
+  **undecided**.
+- **σ** is the standard deviation of the weights of a layer, **n** the number of its inputs, **z** what a unit gets
+  before its activation φ, **δ** the gradient there, **e+07** as in 8e+07 means × 10⁷. He's weights have σ² = 2/n,
+  Xavier's 2/(n + m) with m units, LeCun's 1/n.
+- **Why** is the explanation as courses give it. What the page has measured stands above it.
+
+More words are in the [glossary](../glossary.md).
 """
 
 
@@ -110,7 +125,7 @@ def _page(lesson: Lesson, finding: Finding, facts: Mapping[str, Any]) -> Iterato
     yield f"\n*{lesson.look_at}*\n"
     yield from (f"- {sentence}" for sentence in finding.seen)
     yield f"\n## Why\n\n{lesson.why}\n"
-    yield f"## How sure that is\n\n{finding.certainty}\n\nWhat would change it: {lesson.change}\n"
+    yield f"## How sure that is\n\n{finding.certainty} [How to read it](index.md#how-to-read-a-page).\n\nWhat would change it: {lesson.change}\n"
     yield from ["## Try next\n", "```sh", *lesson.next, "```\n"]
     yield f"## How it was made\n\nBy `python -m initlab.textbook {lesson.name}`, which runs\n"
     yield from ["```sh", *map(command_of, lesson.experiments.values()), "```\n"]
@@ -128,7 +143,10 @@ def _label(text: str) -> str:
 def index_of(docs: Path) -> str:
     """The page that lists the claims and their verdicts, in Markdown."""
     introduction = INTRODUCTION.format(minutes=sum(lesson.minutes for lesson in kept_lessons(docs)))
-    return "\n".join([introduction, "| the claim, as it is taught | the verdict |", "|---|---|", *_rows(docs)]) + "\n"
+    return (
+        "\n".join([introduction, "| the claim, as it is taught | the verdict |", "|---|---|", *_rows(docs), READING])
+        + "\n"
+    )
 
 
 def _rows(docs: Path) -> Iterator[str]:
