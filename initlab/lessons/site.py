@@ -125,7 +125,8 @@ def _page(lesson: Lesson, finding: Finding, facts: Mapping[str, Any]) -> Iterato
     yield f"\n*{lesson.look_at}*\n"
     yield from (f"- {sentence}" for sentence in finding.seen)
     yield f"\n## Why\n\n{lesson.why}\n"
-    yield f"## How sure that is\n\n{finding.certainty} [How to read it](index.md#how-to-read-a-page).\n\nWhat would change it: {lesson.change}\n"
+    yield f"## How sure that is\n\n{finding.certainty} [How to read it](index.md#how-to-read-a-page).\n"
+    yield f"What would change it: {lesson.change}\n"
     yield from ["## Try next\n", "```sh", *lesson.next, "```\n"]
     yield f"## How it was made\n\nBy `python -m initlab.textbook {lesson.name}`, which runs\n"
     yield from ["```sh", *map(command_of, lesson.experiments.values()), "```\n"]
