@@ -82,6 +82,7 @@ def test_it_says_which_to_use_with_the_evidence_and_two_lines(recommended: tuple
     assert (study / "summary.csv").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on(
     recommended: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def test_what_is_done_once_is_no_part_of_every_step(monkeypatch: pytest.MonkeyPa
     assert seconds_to_build(make_job("init=gradinit", "init.steps=100")) == pytest.approx(203)
 
 
+@pytest.mark.slow
 def test_it_is_said_and_where_there_is_no_terminal_a_line_a_scheme(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

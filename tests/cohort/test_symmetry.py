@@ -39,6 +39,7 @@ def test_zero_weights_never_move(activation: str, optimizer: str, commonest_shar
         assert bool((stacked != 0).any()) == (name == "output.bias"), name
 
 
+@pytest.mark.slow
 def test_zero_weights_know_of_mnist_how_common_its_ones_are(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INITLAB_DATA", str(real_data))
     mnist = ("data=mnist", "data.val_fraction=0", "batch_size=512", "trainer.max_epochs=1")

@@ -10,8 +10,9 @@ import pytest
 from initlab.base.errors import UserError
 from initlab.cli.run_textbook import main
 from initlab.lessons.finding import Finding, with_seeds
-from initlab.lessons.lesson import Lesson, lesson_names, read_lesson
+from initlab.lessons.lesson import Lesson, command_of, lesson_names, read_lesson
 from tests.helpers import make_job
+from tests.test_docs import jobs_of
 
 
 @pytest.mark.parametrize("name", lesson_names())
@@ -28,11 +29,15 @@ def test_a_lesson_has_all_that_a_student_needs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", lesson_names())
-def test_the_first_job_of_each_experiment_composes(name: str) -> None:
-    for experiment in read_lesson(name).experiments.values():
-        first = [word.partition(",")[0] if "(" not in word and "[" not in word else word for word in experiment.words]
-        plain = [word for word in first if "(" not in word.partition("=")[2]]
-        make_job(*plain, config=experiment.program)
+def test_the_first_job_of_each_command_composes(name: str) -> None:
+    lesson = read_lesson(name)
+    typed = [command_of(experiment) for experiment in lesson.experiments.values()]
+    for command in (*typed, *lesson.next):
+        program, _, words = command.removeprefix("python -m initlab.").partition(" ")
+        if program in ("train", "probe"):
+            make_job(*jobs_of(words)[0], config=program)
+        elif program == "textbook":
+            read_lesson(words)
 
 
 def test_all_together_take_an_hour_at_most() -> None:

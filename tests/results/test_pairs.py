@@ -65,6 +65,7 @@ def random_cells(rng: Generator) -> list[Cell]:
     return cells
 
 
+@pytest.mark.slow
 def test_verdicts_say_what_intervals_say_over_random_studies() -> None:
     """And p does, and a and b may change places, and what is undecided says how many seeds decide it."""
     rng = np.random.default_rng(0)

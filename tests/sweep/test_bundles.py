@@ -90,6 +90,7 @@ def test_a_bundle_holds_what_folders_would(
     assert "3 of 6 jobs" in (tmp_path / "report" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_seeds_and_jobs_are_added_to_a_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Many to another bundle, in place of the first where that has nothing more; a few to folders of their own."""
     study, plain = tmp_path / "outputs" / "bundled", tmp_path / "outputs" / "plain"

@@ -161,7 +161,7 @@ def run_killed(command: str, monkeypatch: Patch, folder: Path, epochs: int) -> N
 @pytest.mark.parametrize(
     "what",
     [
-        "data=wine optim=adamw model.dropout=0.3 model.norm=batch",
+        pytest.param("data=wine optim=adamw model.dropout=0.3 model.norm=batch", marks=pytest.mark.slow),
         pytest.param("data=digits model.channels=[4,4] optim=momentum model.dropout=0.2", marks=pytest.mark.slow),
         pytest.param("data=wine optim.lr=0.1,0.01 gradient_clip=0.5", marks=pytest.mark.slow),
         "data=wine optim.lr=0.1,0.01 signal.every=2",
