@@ -48,8 +48,8 @@ def write_tables(tables: Tables, folder: Path) -> None:
 def read_tables(folder: Path) -> Tables:
     """The tables of a lesson as `write_tables` has written them."""
     # `null` is the value of a key, such as `gradient_clip`.
-    read = partial(pd.read_csv, keep_default_na=False, na_values=[""])
-    return {path.stem: read(path) for path in sorted(folder.glob("*.csv"))}
+    paths = sorted(folder.glob("*.csv"))
+    return {path.stem: pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in paths}
 
 
 def read_verdict(lesson: Lesson, root: Path) -> str:
