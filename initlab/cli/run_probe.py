@@ -1,7 +1,7 @@
 """Probing the jobs of a command: tables in their folders, a report over all of them, and what it means in words."""
 
 import traceback
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -39,12 +39,13 @@ from initlab.tables.store import has_results, read_config, write_description, wr
 
 @dataclass(frozen=True)
 class _Probed:
-    """A job, what its probe found, and what that means."""
+    """A job, what its probe found, what that means, and by seed how long its initializer took."""
 
     job: Job
     label: str
     probe: Probe
     verdict: Verdict
+    init_seconds: Mapping[int, float]
 
 
 def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
@@ -79,12 +80,13 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     for job in usable:
         try:
             with plain_warnings():
-                probe = probe_job(job)
+                seconds: dict[int, float] = {}
+                probe = probe_job(job, seconds=seconds)
         except Exception as error:  # one failing job does not stop the others
             faults.append((job, error))
             continue
         (job.folder / "error.txt").unlink(missing_ok=True)
-        probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal, probe.lags))
+        probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal, probe.lags), seconds)
         _write_tables(probed)
         heading = f"{probed.label}, {len(job.seeds)} seeds"
         console.print(layer_table(heading, probe.signal, width=console.width, all_in=all_in))
@@ -156,9 +158,14 @@ def _is_free(job: Job) -> bool:
     return without_keys(former, NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
 
 
-def probe_job(job: Job) -> Probe:
-    """Build a job's members and look at the signal in them."""
-    networks = build_networks(Share(job, job.seeds))
+def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None) -> Probe:
+    """Build a job's members and look at the signal in them.
+
+    Args:
+        job: The job.
+        seconds: Gets, by seed, the processor time that the initializer took.
+    """
+    networks = build_networks(Share(job, job.seeds), seconds=seconds)
     with intra_op_threads(1):  # copies alone
         stack = stack_members(networks)
     device = torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu")
@@ -207,6 +214,7 @@ def _metadata(probed: _Probed) -> dict[str, Any]:
     job = probed.job
     return describe_machine(job.config.trainer.accelerator, typed_command()) | {
         "seeds": list(job.seeds),
+        "init_seconds": [probed.init_seconds[seed] for seed in job.seeds],
         "data_checksum": job.data.checksum,
         "outlook": probed.verdict.outlook,
         "reason": probed.verdict.reason,

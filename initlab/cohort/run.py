@@ -1,7 +1,7 @@
 """Training one cohort: its shares' members stacked, trained together, and told apart again."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -117,7 +117,11 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
 
 
 def build_networks(
-    share: Share, *, threads: int | None = None, known: dict[int, nn.Module] | None = None
+    share: Share,
+    *,
+    threads: int | None = None,
+    known: dict[int, nn.Module] | None = None,
+    seconds: MutableMapping[int, float] | None = None,
 ) -> list[nn.Module]:
     """Build a share's members; what their initializer warns of is said once for all of them.
 
@@ -125,6 +129,7 @@ def build_networks(
         share: Which members of which job to build.
         threads: CPU threads for an initializer that computes much; None: as for training.
         known: By seed, members that were built for jobs of the same `Job.start`; those that are built here are added.
+        seconds: Gets, by seed, the processor time that the initializer took of each that is built here.
 
     Returns:
         Networks with their initial weights, one a member, in the order of the seeds.
@@ -139,7 +144,9 @@ def build_networks(
         warnings.simplefilter("always", InitializationWarning)
         known = {} if known is None else known
         lacking = [member for member in share.members() if member.seed not in known]
-        known.update(zip((member.seed for member in lacking), build_members(job, lacking), strict=True))
+        known.update(
+            zip((member.seed for member in lacking), build_members(job, lacking, seconds=seconds), strict=True)
+        )
         networks = [known[seed] for seed in share.seeds]
     missed = [str(warning.message) for warning in caught if issubclass(warning.category, InitializationWarning)]
     for warning in caught:

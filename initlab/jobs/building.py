@@ -1,6 +1,6 @@
 """Building a job's networks, without drawing what its initializer writes over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from torch import nn
 
@@ -11,7 +11,9 @@ from initlab.modules.drawing import Draws, address, drawing_nothing, fills_its_m
 from initlab.modules.snapshot import Changes
 
 
-def build_members(job: Job, members: Sequence[Member]) -> list[nn.Module]:
+def build_members(
+    job: Job, members: Sequence[Member], *, seconds: MutableMapping[int, float] | None = None
+) -> list[nn.Module]:
     """Build members' networks with their initial weights, the same numbers as `Job.build_member` gives each.
 
     Constructors of layers draw random numbers, which takes about as long as an initializer does. The first network
@@ -21,24 +23,27 @@ def build_members(job: Job, members: Sequence[Member]) -> list[nn.Module]:
     Args:
         job: The job that they belong to.
         members: One or more.
+        seconds: As `Job.fill_member` fills it.
 
     Raises:
         UserError: as `Job.fill_member` raises it.
     """
     if len(members) < 3:  # noting what is drawn takes as long as drawing it
-        return [job.build_member(member) for member in members]
+        return [job.fill_member(member, seconds=seconds)[0] for member in members]
     changes, draws = Changes(), Draws()
-    first, treatments = job.fill_member(members[0], within=draws.noted(), changes=changes)
+    first, treatments = job.fill_member(members[0], within=draws.noted(), changes=changes, seconds=seconds)
     filled = _filled(first, treatments, changes)
     if draws.only_in({address(first.get_parameter(name)) for name in filled}):
-        return [first, *(_undrawn(job, member, filled) for member in members[1:])]
-    return [first, *(job.build_member(member) for member in members[1:])]
+        return [first, *(_undrawn(job, member, filled, seconds) for member in members[1:])]
+    return [first, *(job.fill_member(member, seconds=seconds)[0] for member in members[1:])]
 
 
-def _undrawn(job: Job, member: Member, expected: frozenset[str]) -> nn.Module:
+def _undrawn(
+    job: Job, member: Member, expected: frozenset[str], seconds: MutableMapping[int, float] | None
+) -> nn.Module:
     """A network that was constructed without drawing; as usual after all, if its initializer fills less of it."""
     changes = Changes()
-    model, treatments = job.fill_member(member, within=drawing_nothing(), changes=changes)
+    model, treatments = job.fill_member(member, within=drawing_nothing(), changes=changes, seconds=seconds)
     return model if expected <= _filled(model, treatments, changes) else job.build_member(member)
 
 

@@ -29,7 +29,7 @@ def collect(lesson: Lesson, root: Path) -> Tables:
     Of an experiment that trains: `members` (a row a network, with the keys in which the jobs differ), `history` (a row
     a job, epoch and split: median and quartiles over networks), `candidates` and `pairs` (as the report's statistics
     have them), and `signal`, where it was recorded. Of one that probes: `signal` (a row a job, layer and epoch: means
-    over networks, and the spread of a few), and `histograms`.
+    over networks, and the spread of a few), `histograms`, and `seconds` (a row a network: those of filling it).
 
     Args:
         lesson: The lesson.
@@ -72,7 +72,17 @@ def _of_probe(folder: Path) -> dict[str, pd.DataFrame]:
     return {
         "signal": _with_keys(_layers(_joined(jobs, "signal")), keys),
         "histograms": _with_keys(_joined(jobs, "histograms"), keys),
+        "seconds": _with_keys(_seconds(jobs), keys),
     }
+
+
+def _seconds(jobs: list[ProbedJob]) -> pd.DataFrame:
+    rows = [
+        (job.name, seed, seconds)
+        for job in jobs  # those of earlier versions do not say it
+        for seed, seconds in zip(job.metadata["seeds"], job.metadata.get("init_seconds", ()), strict=False)
+    ]
+    return pd.DataFrame(rows, columns=["job", "seed", "seconds"])
 
 
 def _joined(jobs: list[ProbedJob], table: str) -> pd.DataFrame:

@@ -131,10 +131,10 @@ def test_one_failing_job_does_not_stop_the_others(
 ) -> None:
     whole = run_probe.probe_job
 
-    def breaking(job: Job) -> object:
+    def breaking(job: Job, **rest: Any) -> object:
         if "he" in job.name:
             raise RuntimeError("broken on purpose")
-        return whole(job)
+        return whole(job, **rest)
 
     monkeypatch.setattr(run_probe, "probe_job", breaking)
     assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == 1
@@ -162,7 +162,7 @@ def test_it_ends_with_2_only_if_something_else_is_to_be_typed(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def breaking(job: Job) -> object:
+    def breaking(job: Job, **_: object) -> object:
         raise faults[job.name]
 
     monkeypatch.setattr(run_probe, "probe_job", breaking)

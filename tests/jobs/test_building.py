@@ -108,3 +108,13 @@ def alike(job: Job) -> None:
         expected = job.build_member(member).state_dict()
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("seeds", [2, SEEDS])
+def test_what_filling_takes_is_told_of_each(seeds: int) -> None:
+    seconds: dict[str, dict[int, float]] = {}
+    for name, *more in (("zeros",), ("gradinit", "init.steps=20")):
+        job = make_job(*SMALL[:1], "threads=1", f"seeds={seeds}", f"init={name}", *more)
+        build_networks(Share(job, job.seeds), seconds=seconds.setdefault(name, {}))
+    assert all(list(one) == list(range(seeds)) for one in seconds.values())
+    assert min(seconds["gradinit"].values()) > 3 * max(seconds["zeros"].values()) > 0  # 20 steps against none
