@@ -81,9 +81,9 @@ def judge_notebook(tables: Tables) -> Finding:
         f"The notebook with seed {seed} prints {printed}, and so names {named(notebook.winners)}; of {networks} He "
         f"networks {in_percent(notebook.beaten_by('He'))} score higher than its own.",
         f"The means of {networks} networks each are {ranked}: "
-        + (f"{best} is better than all others." if not others else f"{best} leads, {_open(others)}."),
-        f"How often each is alone on top, of all draws of one run each: {shares}; several are, "
-        f"{in_percent(notebook.shared)}.",
+        + (f"{best} is better than all others." if not others else f"{best} leads; {_open(others)}."),
+        f"How often each is alone on top, of all draws of one run each: {shares}; several share the "
+        f"top: {in_percent(notebook.shared)}.",
     ]
     certainty = f"{networks} networks of each scheme; all {networks ** len(means):,} draws are counted. 95 % intervals."
     if max(notebook.alone.values()) < DOUBTED:
@@ -106,7 +106,16 @@ def _not_worse(pairs: pd.DataFrame, best: str) -> dict[str, str]:
 
 
 def _open(others: Mapping[str, str]) -> str:
-    return ", and ".join(f"it and {name} are {verdict}" for name, verdict in others.items())
+    said = []
+    for verdict, words in {
+        "undecided": "whether it is better than {} is undecided",
+        "equivalent": "it is equivalent to {}",
+        "worse": "it is worse than {}",
+    }.items():
+        of_verdict = [name for name, found in others.items() if found == verdict]
+        if of_verdict:
+            said.append(words.format(named(of_verdict, "or" if verdict == "undecided" else "and")))
+    return ", and ".join(said)
 
 
 def draw_notebook(tables: Tables) -> Figure:

@@ -58,7 +58,16 @@ def test_without_units_that_differ_nothing_is_decided() -> None:
 
 def test_what_is_learned_is_said_with_the_best_of_them() -> None:
     said = judge(tables(1.0, 1.0)).seen[1]
-    assert "1 with relu learns most: the mean test accuracy is 0.500, beside 0.250 from zeros and 0.500 from he" in said
+    assert (
+        "1 with relu learns most: the mean test accuracy is 0.500, beside 0.250 from zeros and 0.500 from He's" in said
+    )
+    assert "At the best value they do better than zeros with relu (0.500, zeros 0.250)." in said
+
+
+def test_it_is_said_where_equal_weights_learn_no_more_than_zeros() -> None:
+    made = tables(1.0, 1.0)
+    made["equal.members"]["test_score"] = 0.2
+    assert "No value does better than zeros with relu (0.200, zeros 0.250)." in judge(made).seen[1]
 
 
 def test_the_picture_has_a_place_for_each_start() -> None:

@@ -43,5 +43,9 @@ def test_the_verdict_follows_dead_units_before_and_after_training(
     finding = judge(made)
     assert finding.answer == expected
     if expected == "holds only where":
-        assert "from scale 0.02 at learning rate 0.01, 0.1 more units" in finding.where
+        assert finding.where.startswith(
+            "the network has trained: then weights of scale 0.02 (0.01 times He's variance) at learning rates 0.01 "
+            "and 0.1 leave more dead units than He's weights"
+        )
+        assert "weights of all 2 sizes kill the same units" in finding.seen[0]
     assert len(draw(made).axes) == 2

@@ -17,6 +17,7 @@ def tables(raw: dict[str, float]) -> dict[str, pd.DataFrame]:
     ]
     candidates = [
         {"init": row["init"], "data.standardize": row["data.standardize"], "job": f"job{place}", "rate": 0.1}
+        | {"at_edge": row["init"] == "lsuv" and row["data.standardize"]}
         | {"setting": f"data.standardize={row['data.standardize']}", "score": row["test_score"]}
         | {"score_low": float(str(row["test_score"])) - 0.02, "score_high": float(str(row["test_score"])) + 0.02}
         for place, row in enumerate(rows)
@@ -34,7 +35,7 @@ def tables(raw: dict[str, float]) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize(
     ("raw", "expected", "where"),
     [
-        ({}, "holds", "for schemes that look"),
+        ({}, "holds", "for the schemes that look"),
         ({"lsuv": 0.95, "data_dependent": 0.96}, "holds only where", "the start is He or Xavier"),
         (dict.fromkeys(SCHEMES, 0.95), "does not hold", "as well on raw inputs"),
         ({"lsuv": 0.915}, "undecided", "overlap"),
@@ -44,6 +45,8 @@ def test_the_verdict_follows_the_intervals(raw: dict[str, float], expected: Answ
     finding = judge(tables(raw))
     assert finding.answer == expected
     assert where in finding.where
+    assert f"LSUV 0.950 [0.930, 0.970], and {raw.get('lsuv', 0.6):.3f} [" in finding.seen[0]
+    assert "is the best for LSUV on scaled inputs (0.1)" in finding.certainty
 
 
 def test_the_picture_has_raw_inputs_beside_scaled_ones() -> None:

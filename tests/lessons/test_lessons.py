@@ -63,7 +63,7 @@ def test_a_lesson_runs_and_says_what_it_found(
     main(["symmetry_relu", "--seeds", "2"])
     said = capsys.readouterr().out
     assert "Undecided at this size: 2 networks of a kind decide nothing here; it takes 10." in said
-    assert "are worth 1, at the start" in said.replace("\n", " ")
+    assert "are copies of one, at the start" in said.replace("\n", " ")
     folder = tmp_path / "outputs" / "textbook" / "symmetry_relu"
     assert (folder / "report.html").exists()
     assert (folder / "figures" / "symmetry_relu.png").exists()

@@ -40,9 +40,18 @@ def test_the_verdict_follows_the_intervals_of_epochs(
     linear: float, tanh: float, spread: float, expected: Answer
 ) -> None:
     made = tables(linear, tanh, spread)
+    assert "∞" not in judge(made).certainty
     finding = judge(made)
     assert finding.answer == expected
     assert "never (3 of 20 networks do)" in finding.seen[0]
     if expected == "holds only where":
         assert finding.where == "the net is linear: tanh nets take more epochs when they are deep"
         assert [axes.get_title() for axes in draw(made).axes] == ["linear nets", "tanh nets"]
+
+
+def test_an_interval_without_an_end_is_explained() -> None:
+    made = tables(3, 8, 0)
+    rows = made["trained.candidates"]
+    rows.loc[rows["epochs"] == 8, "epochs_high"] = float("inf")
+    assert "8 [8, ∞] from orthogonal weights" in judge(made).seen[1]
+    assert judge(made).certainty.endswith("∞: beyond the 1 epochs of training.")

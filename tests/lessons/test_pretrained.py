@@ -38,7 +38,21 @@ def tables(*verdicts: tuple[str, str]) -> dict[str, pd.DataFrame]:
     [
         ((("better", "better"), ("better", "better")), "holds", ""),
         ((("equivalent", "better"), ("better", "better")), "holds only where", "has 35 training rows"),
-        ((("equivalent", "better"), ("undecided", "better")), "does not hold", "with 358 training rows"),
+        (
+            (("equivalent", "better"), ("undecided", "better")),
+            "does not hold",
+            "than both random starts; it is equivalent to He with 358 training rows",
+        ),
+        (
+            (("equivalent", "better"), ("undecided", "worse")),
+            "does not hold",
+            "it is worse than orthogonal with 35 training rows and equivalent to He with 358 training rows",
+        ),
+        (
+            (("equivalent", "equivalent"), ("undecided", "worse")),
+            "does not hold",
+            "with 358 training rows it is equivalent to both",
+        ),
         ((("undecided", "better"), ("undecided", "better")), "undecided", ""),
     ],
 )

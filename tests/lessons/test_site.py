@@ -8,7 +8,7 @@ import pytest
 from initlab.lessons import site
 from initlab.lessons.book import read_tables, write_tables
 from initlab.lessons.lesson import lesson_names, read_lesson
-from tests.lessons.made import layers, pairs
+from tests.lessons.made import layers, members, pairs
 
 DOCS = Path(__file__).parents[2] / "docs" / "textbook"
 
@@ -40,9 +40,14 @@ def test_all_tables_together_are_small() -> None:
 
 def test_a_page_is_made_of_the_tables_that_its_verdict_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lesson = read_lesson("symmetry_relu")
-    rows = [{"init": init, "distinct_units": units} for init, units in {"zeros": 1, "he_normal": 64}.items()]
+    rows = [
+        {"init": init, "distinct_units": units, "weight_norm": 0.0}
+        for init, units in {"zeros": 1, "he_normal": 64}.items()
+    ]
+    scores = [{"init": init, "test_score": score} for init, score in {"zeros": 0.4, "he_normal": 0.9}.items()]
     tables = {
-        "trained.signal": layers(rows, "distinct_units", networks=12),
+        "trained.signal": layers(rows, "distinct_units", "weight_norm", networks=12),
+        "trained.members": members(scores, networks=12),
         "trained.pairs": pairs(("he_normal", "zeros", "better", 0.5)),
         "trained.history": pd.DataFrame({"epoch": [1]}),
     }
@@ -52,6 +57,7 @@ def test_a_page_is_made_of_the_tables_that_its_verdict_reads(tmp_path: Path, mon
     site.add_page(lesson, tmp_path, tmp_path)
     assert {path.name for path in (tmp_path / "tables" / "symmetry_relu").iterdir()} == {
         "made.json",
+        "trained.members.csv",
         "trained.pairs.csv",
         "trained.signal.csv",
     }

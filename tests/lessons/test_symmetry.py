@@ -56,8 +56,10 @@ def test_the_verdict_follows_units_and_accuracy(made: dict[str, pd.DataFrame], e
 def test_the_condition_is_the_activation() -> None:
     assert str(judge(tables(best=0.5))) == "It holds only where the activation is relu."
     assert "no weight moved at all: such a network always answers one class, 0.400 accurate" in judge(tables()).seen[2]
+    assert "With sigmoid the weights did move, but no network reaches more than 0.400." in judge(tables()).seen[2]
+    assert "With sigmoid the weights did move, and the best reaches 0.500." in judge(tables(best=0.5)).seen[2]
 
 
 def test_the_picture_has_a_line_for_each_start() -> None:
     labels = [line.get_label() for line in draw(tables()).axes[0].get_lines()]
-    assert labels == ["zeros", "he_normal"]
+    assert labels == ["zeros", "He's weights"]

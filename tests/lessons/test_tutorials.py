@@ -8,7 +8,7 @@ import pytest
 
 from initlab.lessons.claims import tutorial_mnist, tutorial_wine
 from initlab.lessons.finding import Answer
-from initlab.lessons.notebooks import SCHEMES, notebook_of
+from initlab.lessons.notebooks import SCHEMES, judge_notebook, notebook_of
 from tests.lessons.made import members, pairs
 
 APART = {"zeros": [0.1, 0.1], "normal": [0.5, 0.6], "xavier_normal": [0.5, 0.6], "he_normal": [0.9, 0.8]}
@@ -36,6 +36,19 @@ def test_the_verdict_follows_the_draws(scores: dict[str, list[float]], verdict: 
         finding = lesson.judge(tables(scores, verdict))
         assert finding.answer == expected
         assert f"prints zeros 0.100, normal {scores['normal'][0]:.3f}" in finding.seen[0]
+        assert "several share the top: " in finding.seen[2]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("better", "He is better than all others."),
+        ("undecided", "He leads; whether it is better than Xavier, normal or zeros is undecided."),
+        ("equivalent", "He leads; it is equivalent to Xavier, normal and zeros."),
+    ],
+)
+def test_what_leads_is_said_with_what_it_is_not_better_than(verdict: str, said: str) -> None:
+    assert judge_notebook(tables(APART, verdict)).seen[1].endswith(said)
 
 
 def test_all_draws_are_counted() -> None:

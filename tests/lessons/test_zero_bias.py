@@ -13,7 +13,11 @@ def tables(first: str, second: str) -> dict[str, pd.DataFrame]:
     verdicts = {"digits": first, "spirals": second}
     loss = {"equivalent": 0.002, "worse": -0.05, "undecided": -0.005, "better": 0.05}
     rows = [pairs((ZERO, RANDOM, verdict, loss[verdict]), data=data) for data, verdict in verdicts.items()]
-    scores = [{"data": data, "candidate": name, "score": 0.5} for data in verdicts for name in (ZERO, RANDOM)]
+    scores = [
+        {"data": data, "candidate": name, "score": 0.5, "rate": 0.03, "at_edge": (data, name) == ("spirals", ZERO)}
+        for data in verdicts
+        for name in (ZERO, RANDOM)
+    ]
     return {"trained.pairs": pd.concat(rows), "trained.candidates": pd.DataFrame(scores)}
 
 
@@ -31,6 +35,16 @@ def test_the_verdict_follows_the_data_sets(first: str, second: str, expected: An
     made = tables(first, second)
     finding = judge(made)
     assert finding.answer == expected
+    assert finding.certainty.endswith(
+        "The smallest or largest learning rate tried is the best for zero biases on spirals (0.03); beyond it they may "
+        "do better."
+    )
     if expected == "holds only where":
         assert finding.where == "the data are digits; on spirals random biases are better"
         assert [label.get_text() for label in draw(made).axes[0].get_yticklabels()] == ["digits", "spirals"]
+
+
+def test_nothing_is_said_of_rates_where_the_best_lies_between_others() -> None:
+    made = tables("equivalent", "worse")
+    made["trained.candidates"]["at_edge"] = False
+    assert "learning rate" not in judge(made).certainty

@@ -42,12 +42,14 @@ def judge(tables: Tables) -> Finding:
         return Finding("holds", seen, certainty)
     if helped and len(behind) == len(SPREADS):
         where = (
-            f"any gain counts: clipping helps from {spreads}, but from no such start does a network catch up with He's"
+            f"“saves” means no more than “helps”: clipping helps from {spreads}, but neither σ comes up to what "
+            "networks reach from He's"
         )
         return Finding("holds only where", seen, certainty, where)
-    if helped and len(whole) + len(behind) == len(SPREADS):
+    if helped and len(whole) == len(behind) == 1:
         where = (
-            f"the start is close enough to He's: {spreads} gains, and {len(whole)} of {len(SPREADS)} starts catch up"
+            f"the start is close enough to He's: clipping helps from {spreads}, and of both only "
+            f"σ = {SPREADS[whole[0]]} comes up to what networks reach from He's"
         )
         return Finding("holds only where", seen, certainty, where)
     if all(pair.verdict in ("equivalent", "worse") for pair in saved.values()):
@@ -58,13 +60,17 @@ def judge(tables: Tables) -> Finding:
 def _safe(tables: Tables, key: str, clip: str) -> str:
     members = tables[f"{key}.members"]
     rows = members[members["gradient_clip"].astype(str) == clip]
-    whole = (rows["status"] == "finished").groupby(rows["optim.lr"].astype(float)).all()
-    if whole.all():
-        return f"no network diverges at any rate up to {max(whole.index):g}"
-    safe = max(whole.index[whole], default=0.0)
-    return (
-        f"no network diverges up to a learning rate of {safe:g}, and some do above" if safe else "some do at every rate"
-    )
+    lost = (rows["status"] != "finished").groupby(rows["optim.lr"].astype(float)).mean().sort_index()
+    if not lost.any():
+        return f"no network diverges at any rate up to {max(lost.index):g}"
+    first = min(lost.index[lost > 0])
+    safe = max(lost.index[lost.index < first], default=None)
+    above = "all do" if bool((lost[first:] == 1).all()) else "some do"
+    if safe is None:
+        return (
+            "all networks diverge at every rate" if above == "all do" else "networks diverge at the smallest rate, too"
+        )
+    return f"no network diverges up to a learning rate of {safe:g}, and {above} at each rate tried above"
 
 
 def draw(tables: Tables) -> Figure:
@@ -75,4 +81,6 @@ def draw(tables: Tables) -> Figure:
         for clip, words in (("null", "as it is"), ("1", "clipped")):
             rows = members["gradient_clip"].astype(str) == clip
             parts[f"σ = {spread}, gradient {words}"] = members[rows]
+    clipped = tables["clipped.members"]
+    parts[f"He's σ = {float(HE):.3f}, gradient clipped"] = clipped[clipped["init.std"].astype(float) == float(HE)]
     return lines_by_rate(parts, label="test accuracy (diverged: 0)")

@@ -10,6 +10,7 @@ from initlab.lessons.pictures import points_of_networks
 from initlab.lessons.reading import named
 
 KEYS: Final = ["init.value", "activation"]
+NAMES: Final = {"he_normal": "He's weights"}
 
 
 def judge(tables: Tables) -> Finding:
@@ -68,8 +69,25 @@ def _of_scores(equal: pd.DataFrame, others: pd.DataFrame) -> str:
     value, activation = best
     rows = equal[(equal["init.value"] == value) & (equal["activation"] == activation)]
     beside = others[others["activation"] == activation].groupby("init", sort=False)["test_score"].mean()
-    words = named([f"{score:.3f} from {name}" for name, score in beside.items()], "and")
+    words = named([f"{score:.3f} from {NAMES.get(str(name), name)}" for name, score in beside.items()], "and")
     return (
         f"Of equal weights, {value:g} with {activation} learns most: the mean test accuracy is "
-        f"{rows['test_score'].mean():.3f}, beside {words}."
+        f"{rows['test_score'].mean():.3f}, beside {words}. {_beside_zeros(equal, others)}"
     )
+
+
+def _beside_zeros(equal: pd.DataFrame, others: pd.DataFrame) -> str:
+    """With which activations equal weights learn more than zeros, in the mean of the best value, and with which not."""
+    values = equal.groupby(KEYS, sort=False)["test_score"].mean().groupby("activation", sort=False).max()
+    zeros = others[others["init"] == "zeros"].groupby("activation", sort=False)["test_score"].mean()
+    more: list[str] = []
+    no_more: list[str] = []
+    for name in (str(name) for name in values.index if name in zeros.index):
+        own, of_zeros = float(values[name]), float(zeros[name])
+        (more if own > of_zeros else no_more).append(f"{name} ({own:.3f}, zeros {of_zeros:.3f})")
+    said = [
+        *([f"At the best value they do better than zeros with {named(more)}"] if more else []),
+        *([f"no value does better than zeros with {named(no_more)}"] if no_more else []),
+    ]
+    sentence = "; ".join(said)
+    return f"{sentence[:1].upper()}{sentence[1:]}."

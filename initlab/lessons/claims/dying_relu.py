@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.lessons.finding import Finding, Tables
-from initlab.lessons.reading import in_percent
+from initlab.lessons.reading import in_percent, named
 
 HE: Final = 2.0  # the scale of He's variance
 SAME: Final = 1e-6
@@ -57,9 +57,10 @@ def judge(tables: Tables) -> Finding:
     spared = sorted(width for width in set(he["model.width"]) if not width <= narrow)
     others = [scale for scale in sorted(set(trained["init.scale"])) if scale != HE]
     rates = {scale: killing_rates(trained, scale) for scale in others}
+    sizes, depends = start["init.scale"].nunique(), "it depends on the size of the weights which units are dead"
     rates_tried = _listed(sorted(set(trained["optim.lr"])))
     seen = [
-        f"Before training {'weights of any size kill the same units' if same else 'dead units depend on the weights'}; "
+        f"Before training {f'weights of all {sizes} sizes kill the same units' if same else depends}; "
         f"what counts is the shape: {in_percent(born['all_dead'])} of the networks {born['model.depth']:.0f} layers "
         f"deep and {born['model.width']:.0f} wide are born dead"
         + (f", and none that is {spared[0]:.0f} wide or wider." if spared else "."),
@@ -69,18 +70,23 @@ def judge(tables: Tables) -> Finding:
     ]
     networks = int(min(start["networks"].min(), trained["networks"].min()))
     certainty = (
-        f"{networks} networks of each kind. “More” is at least {in_percent(MORE)} of the units on average, and every "
-        "network has more than He's on average; where networks diverged, nothing is said."
+        f"{networks} networks of each kind. “More” means at least {in_percent(MORE)} of the units more on average, and "
+        "every network has more than He's on average; where networks diverged, nothing is said."
     )
     if all(start[start["init.scale"] == scale]["dead_min"].min() > he["dead_max"].max() for scale in others):
         return Finding("holds", seen, certainty)
     if not same:
         return Finding("undecided", seen, certainty, "the size of the weights changes which units are born dead")
-    killers = [f"scale {scale:g} at learning rate {_listed(found)}" for scale, found in rates.items() if found]
+    killers = [
+        f"weights of scale {scale:g} ({scale / HE:g} times He's variance) at learning rate"
+        f"{'s' if len(found) > 1 else ''} {named([f'{rate:g}' for rate in found])}"
+        for scale, found in rates.items()
+        if found
+    ]
     if not killers:
         return Finding("does not hold", seen, certainty, "no size of the weights leaves more dead units than He's")
     where = (
-        f"the network has trained: from {' and from '.join(killers)} more units are dead then than from He's weights; "
+        f"the network has trained: then {' and '.join(killers)} leave more dead units than He's weights; "
         "before training the size of the weights kills none"
     )
     return Finding("holds only where", seen, certainty, where)

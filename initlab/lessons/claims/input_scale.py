@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
+from initlab.lessons.rates import at_the_end
 from initlab.lessons.reading import named, pair_of
 
 SCHEMES: Final = {"he_normal": "He", "xavier_normal": "Xavier", "lsuv": "LSUV", "data_dependent": "data-dependent"}
@@ -22,18 +23,28 @@ def judge(tables: Tables) -> Finding:
     safe = [name for name in SCHEMES if rows[name, "False"]["score_low"] > rows[name, "True"]["score"] - 0.05]
     settings = {str(row["data.standardize"]): row["setting"] for row in candidates.to_dict("records")}
     back = pair_of(pairs, "data_dependent", "he_normal", setting=settings["False"])
-    he, looking = rows["he_normal", "False"], rows["data_dependent", "False"]
+    kinds = [(f"{SCHEMES[init]} on {INPUTS[scaled]}", row) for (init, scaled), row in rows.items()]
     networks = int(tables["trained.members"].groupby("job")["seed"].nunique().min())
-    certainty = f"{networks} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
+    certainty = (
+        f"{networks} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
+        f"{at_the_end(kinds)}"
+    )
     seen = [
-        f"From He's weights test accuracy is {_with_interval(rows['he_normal', 'True'])} on scaled inputs and "
-        f"{_with_interval(he)} on raw ones, where the best learning rate is {he['rate']:g} in place of "
-        f"{rows['he_normal', 'True']['rate']:g}.",
-        f"On raw inputs the data-dependent scheme comes to {_with_interval(looking)}: {back.difference:+.3f} "
-        f"[{back.low:+.3f}, {back.high:+.3f}] beside He, {back.verdict}.",
+        "Test accuracy on scaled inputs, and on raw ones: "
+        + "; ".join(
+            f"{name} {_with_interval(rows[init, 'True'])}, and {_with_interval(rows[init, 'False'])}"
+            for init, name in SCHEMES.items()
+        )
+        + ".",
+        f"From He's weights the best learning rate is {rows['he_normal', 'True']['rate']:g} on scaled inputs and "
+        f"{rows['he_normal', 'False']['rate']:g} on raw ones.",
+        f"On raw inputs, the data-dependent scheme minus He: {back.difference:+.3f} [{back.low:+.3f}, "
+        f"{back.high:+.3f}], {back.verdict}.",
     ]
     if len(undone) == len(SCHEMES):
-        return Finding("holds", seen, certainty, "for schemes that look at the inputs, too")
+        return Finding(
+            "holds", seen, certainty, "for the schemes that look at the inputs (LSUV and data-dependent), too"
+        )
     if len(undone) + len(safe) < len(SCHEMES):
         return Finding("undecided", seen, certainty, "some of these intervals overlap")
     if not undone:

@@ -38,9 +38,10 @@ def judge(tables: Tables) -> Finding:
     ended = networks(tables)
     counts = pd.crosstab(ended["sigma"], ended["end"]).reindex(columns=list(ENDS), fill_value=0)
     told = [f"{counts[end].sum()} {end}{_where(counts.index[counts[end] > 0].tolist())}" for end in ENDS]
-    seen = [f"Of {len(ended)} networks ended: {'; '.join(told)}."]
+    seen = [f"How {len(ended)} networks ended: {'; '.join(told)}."]
+    epochs = int(ended["epochs"].max())
     certainty = (
-        f"{int(counts.sum(axis=1).min())} networks of each start after {int(ended['epochs'].max())} epochs; a start "
+        f"{int(counts.sum(axis=1).min())} networks of each start after {epochs} epochs; a start "
         "fails if no more than half of its networks arrive."
     )
     most = counts.gt(counts.sum(axis=1) / 2, axis=0)
@@ -54,8 +55,14 @@ def judge(tables: Tables) -> Finding:
         return Finding("holds only where", seen, certainty, f"σ is {named([f'{sigma:g}' for sigma in stuck], 'or')}")
     if any(not most.loc[sigma].any() for sigma in bad):
         return Finding("undecided", seen, certainty, "of some start networks end here and there")
-    where = "of no start most networks come to rest between plateau and bottom; those that fail never left the plateau"
-    return Finding("does not hold", seen, certainty, where + (" or diverged" if counts["diverged"].any() else ""))
+    plateau = [sigma for sigma in bad if most["on the plateau"][sigma]]
+    lost = [sigma for sigma in bad if most["diverged"][sigma]]
+    fates = [
+        *([f"are still on the plateau after {epochs} epochs{_where(plateau)}"] if plateau else []),
+        *([f"diverged{_where(lost)}"] if lost else []),
+    ]
+    where = "no start leaves most of its networks between plateau and bottom; where most fail, they "
+    return Finding("does not hold", seen, certainty, where + " or ".join(fates))
 
 
 def _where(sigmas: list[float]) -> str:

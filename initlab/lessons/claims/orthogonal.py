@@ -44,6 +44,9 @@ def judge(tables: Tables) -> Finding:
         f"Medians of {int(rows['seeds'].min())} networks of each kind, intervals at the 95 % level. “No obstacle” is "
         f"said where the deep net takes at most {CLOSE} epochs more, “more epochs” where the intervals lie apart."
     )
+    shown = rows[rows["epochs"].map(math.isfinite) & ~rows["epochs_high"].map(math.isfinite)]
+    if not shown.empty:
+        certainty += f" ∞: beyond the {int(tables['trained.history']['epoch'].max())} epochs of training."
     no_obstacle = [name for name, answer in answers.items() if answer == "same"]
     obstacle = [name for name, answer in answers.items() if answer == "slower"]
     if len(no_obstacle) == len(answers):

@@ -1,13 +1,14 @@
 """A pretrained start beats any random one?"""
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
-from initlab.lessons.reading import named, pair_of
+from initlab.lessons.reading import Pair, named, pair_of
 
 RANDOM: Final = {"he_normal": "He", "orthogonal": "orthogonal"}
 NAMES: Final = {**RANDOM, "pretrained": "pretrained"}
@@ -32,16 +33,16 @@ def judge(tables: Tables) -> Finding:
     }
     verdicts = {rows: {pair.verdict for pair in of_size.values()} for rows, of_size in found.items()}
     beats = [rows for rows, words in verdicts.items() if words == {"better"}]
-    fails = [rows for rows, words in verdicts.items() if words & {"equivalent", "worse"}]
+    fails = any(words & {"equivalent", "worse"} for words in verdicts.values())
     networks = int(members.groupby("job")["seed"].nunique().min())
     certainty = (
         f"{networks} networks of each kind at their best rate; 95 % intervals. All pretrained ones start from the same "
         "weights, the best network of the first task."
     )
     seen = [
-        f"With {rows} training rows, pretrained less "
-        + ", and less ".join(
-            f"{RANDOM[name]} {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}] ({pair.verdict})"
+        f"With {rows} training rows, pretrained minus "
+        + ", and minus ".join(
+            f"{RANDOM[name]}: {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}] ({pair.verdict})"
             for name, pair in of_size.items()
         )
         + "."
@@ -53,9 +54,23 @@ def judge(tables: Tables) -> Finding:
         where = f"the second task has {named([f'{rows}' for rows in beats], 'or')} training rows"
         return Finding("holds only where", seen, certainty, where)
     if fails:
-        where = f"with {max(fails)} training rows, say, a random start is as good or better"
-        return Finding("does not hold", seen, certainty, where)
+        return Finding("does not hold", seen, certainty, _outdone(found))
     return Finding("undecided", seen, certainty, "no size of the second task decides it")
+
+
+def _outdone(found: Mapping[int, Mapping[str, Pair]]) -> str:
+    """That it nowhere beats both; where it is equivalent to both, or else to which it is equivalent or worse."""
+    start = f"at none of {len(found)} sizes of the second task is it better than both random starts"
+    same = [size for size, of_size in found.items() if {pair.verdict for pair in of_size.values()} == {"equivalent"}]
+    if same:
+        return f"{start}; with {named([f'{size}' for size in same])} training rows it is equivalent to both"
+    told = [
+        f"{pair.verdict} {'than' if pair.verdict == 'worse' else 'to'} {RANDOM[name]} with {size} training rows"
+        for size, of_size in found.items()
+        for name, pair in of_size.items()
+        if pair.verdict in ("equivalent", "worse")
+    ]
+    return f"{start}; it is {named(told)}"
 
 
 def draw(tables: Tables) -> Figure:

@@ -1,6 +1,7 @@
 """Skip connections make deep networks trainable, whatever they start from?"""
 
-from typing import Final
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
+from initlab.lessons.rates import at_the_end
 from initlab.lessons.reading import named
 
 TRAINED: Final = 0.85  # test accuracy; knowing only the commonest of ten classes gives 0.1
@@ -45,17 +47,31 @@ def judge(tables: Tables) -> Finding:
     gained = [start for start in trains if plain.get(start) == "fails"]
     networks = chosen_networks(tables)
     count = int(networks.groupby(["kind", "start"])["seed"].nunique().min())
-    certainty = f"{count} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
+    kinds = [
+        (f"{start} {'with' if key == 'residual' else 'without'} skip connections", row)
+        for key in KINDS
+        for start, row in _candidates(tables, key)
+    ]
+    certainty = (
+        f"{count} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
+        f"{at_the_end(kinds)}"
+    )
+    means = networks[networks["kind"] == KINDS["residual"]].groupby("start")["test_score"].mean()
+    lost = {start for start, row in _candidates(tables, "residual") if row["diverged"] == row["seeds"]}
+    told = [f"{means[start]:.2f}{' (all diverged)' if start in lost else ''} from {start}" for start in fails]
     seen = [
         f"Without skip connections, networks come to a mean accuracy of {TRAINED:g} from {_list(without)}; "
         f"with them, from {_list(trains)}.",
-        *([f"Even with skip connections, networks stay below it from {_list(fails)}."] if fails else []),
+        *([f"Even with skip connections, networks stay below it: the mean is {_list(told)}."] if fails else []),
         *([f"From {_list(left_open)} it is open."] if left_open else []),
     ]
     if gained and len(trains) == len(skipping):
         return Finding("holds", seen, certainty)
     if gained and not left_open:
-        where = f"the start is {_list(trains, 'or')}; from {_list(fails)} networks fail with skip connections, too"
+        where = (
+            f"the start is {_list(trains, 'or')}; from {_list(fails)} networks stay below {TRAINED:g} within "
+            f"{int(networks['epochs'].max())} epochs even with skip connections"
+        )
         return Finding("holds only where", seen, certainty, where)
     if not trains and not left_open:
         return Finding("does not hold", seen, certainty, "no start is trainable with them")
@@ -67,16 +83,20 @@ def judge(tables: Tables) -> Finding:
 def _states(tables: Tables, key: str) -> dict[str, str]:
     """By start, whether it trains or fails, or that is open."""
     found = {}
+    for start, row in _candidates(tables, key):
+        if row["diverged"] == 0 and row["score_low"] >= TRAINED:
+            found[start] = "trains"
+        elif row["diverged"] == row["seeds"] or row["score_high"] < TRAINED:
+            found[start] = "fails"
+        else:
+            found[start] = "open"
+    return {start: found[start] for start in STARTS if start in found}
+
+
+def _candidates(tables: Tables, key: str) -> Iterator[tuple[str, Mapping[Hashable, Any]]]:
     for name in (key, f"{key}_large"):
         for row in tables[f"{name}.candidates"].to_dict("records"):
-            start = NAMES[str(row["init"])] if name == key else LARGE
-            if row["diverged"] == 0 and row["score_low"] >= TRAINED:
-                found[start] = "trains"
-            elif row["diverged"] == row["seeds"] or row["score_high"] < TRAINED:
-                found[start] = "fails"
-            else:
-                found[start] = "open"
-    return {start: found[start] for start in STARTS if start in found}
+            yield NAMES[str(row["init"])] if name == key else LARGE, row
 
 
 def _list(starts: list[str], last: str = "and") -> str:

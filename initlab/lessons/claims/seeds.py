@@ -87,9 +87,9 @@ def judge(tables: Tables) -> Finding:
     if unnamed == len(drawn) - 1:
         return Finding("undecided", seen, certainty, "closer pairs are named more often than wider ones")
     where = (
-        f"the schemes lie far apart: pairs whose means differ by {drawn[unnamed + 1].spreads:.1f} standard deviations "
-        f"of a run, or more, are named in at least {percent(LEVEL)} of the draws; one of {drawn[unnamed].spreads:.1f} "
-        "is not"
+        f"the means of both schemes differ by {drawn[unnamed + 1].spreads:.1f} standard deviations of a run or more: "
+        f"then one run each names the better scheme in at least {percent(LEVEL)} of draws; at "
+        f"{drawn[unnamed].spreads:.1f} it does not"
     )
     return Finding("holds only where", seen, certainty, where)
 
@@ -113,7 +113,7 @@ def draw(tables: Tables) -> Figure:
     parts = pd.DataFrame(
         {
             "names the winner": [pair.right for pair in drawn],
-            "ties": [pair.tied for pair in drawn],
+            "both score the same": [pair.tied for pair in drawn],
             "names the loser": [pair.wrong for pair in drawn],
         }
     )

@@ -40,7 +40,9 @@ def judge(tables: Tables) -> Finding:
     fails = [start for start in starts if start.distinct > 1 and start.he in ("equivalent", "worse")]
     seen = [
         _of_units(starts),
-        "Test accuracy: " + "; ".join(f"{start.activation}: {start.words}" for start in starts) + ".",
+        "Test accuracy from He's weights minus that from zeros: "
+        + "; ".join(f"{start.activation} {start.words}" for start in starts)
+        + ".",
         _of_weights(starts, floor),
     ]
     networks = int(signal["networks"].min())
@@ -56,7 +58,7 @@ def judge(tables: Tables) -> Finding:
 
 def draw(tables: Tables) -> Figure:
     """Distinct units of the first layer against epochs, over all activations."""
-    signal = tables["trained.signal"]
+    signal = tables["trained.signal"].replace({"init": {"he_normal": "He's weights"}})
     grouped = signal[signal["position"] == 1].groupby(["init", "epoch"], sort=False)
     ends = {"distinct_units": "mean", "distinct_units_min": "min", "distinct_units_max": "max"}
     return lines_by_epoch(
@@ -76,7 +78,7 @@ def _start(tables: Tables, activation: str) -> Start:
         float(zeros["weight_norm_max"].max()),
         float(scores.max()),
         pair.verdict,
-        pair.words,
+        f"{pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}], {pair.verdict}",
     )
 
 
@@ -106,7 +108,8 @@ def _of_weights(starts: list[Start], floor: float | None) -> str:
     if not moving:
         return said
     best = max(start.best for start in moving)
-    return f"{said} With {_listed(moving)} weights moved, and the best network reaches {best:.3f}."
+    reached = f"but no network reaches more than {best:.3f}" if best <= floor else f"and the best reaches {best:.3f}"
+    return f"{said} With {_listed(moving)} the weights did move, {reached}."
 
 
 def _listed(starts: list[Start], last: str = "and") -> str:

@@ -20,7 +20,7 @@ def judge(tables: Tables) -> Finding:
     told = "; ".join(f"{data} {one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for data, one in found.items())
     widest = max(max(-pair.low, pair.high) for pair in found.values())
     seen = [
-        f"Score on test rows from uniform weights less that from normal ones: {told}.",
+        f"Score on test rows from uniform weights minus that from normal ones: {told}.",
         f"So on none of these sets does the distribution move the mean score by more than {widest:.3f}.",
     ]
     certainty = (
@@ -34,4 +34,4 @@ def judge(tables: Tables) -> Finding:
 def draw(tables: Tables) -> Figure:
     """The difference on each data set."""
     found = pairs_by(tables["trained.pairs"], UNIFORM, NORMAL)
-    return differences(found, label="score from uniform weights less score from normal weights")
+    return differences(found, label="score from uniform weights minus score from normal weights")

@@ -1,13 +1,17 @@
 """Biases may start at zero?"""
 
+from typing import Final
+
 from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import differences
+from initlab.lessons.rates import at_the_end
 from initlab.lessons.reading import pairs_by, place_by_place, places_with
 from initlab.results.confidence import MARGIN
 
 ZERO, RANDOM = "init.bias=0", "init.bias=torch_default"
+NAMES: Final = {ZERO: "zero biases", RANDOM: "random biases"}
 
 
 def judge(tables: Tables) -> Finding:
@@ -17,17 +21,19 @@ def judge(tables: Tables) -> Finding:
     fine = [data for data, pair in found.items() if pair.low > -MARGIN]
     lost = [data for data in places_with(found, "worse") if data not in fine]
     unsure = [data for data in found if data not in (*fine, *lost)]
-    scores = tables["trained.candidates"].set_index(["data", "candidate"])["score"]
+    candidates = tables["trained.candidates"]
+    scores = candidates.set_index(["data", "candidate"])["score"]
+    kinds = [(f"{NAMES[row['candidate']]} on {row['data']}", row) for row in candidates.to_dict("records")]
     told = "; ".join(
         f"{data} {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]" for data, pair in found.items()
     )
-    seen = [f"Score on test rows with zero biases less that with random ones: {told}."]
+    seen = [f"Score on test rows with zero biases minus that with random ones: {told}."]
     for data in lost:
         zero, random = scores[data, ZERO], scores[data, RANDOM]
         seen.append(f"On {data} networks reach {zero:.3f} from zero biases and {random:.3f} from random ones.")
     certainty = (
         f"{int(pairs['seeds'].min())} networks of each kind on each set, intervals at the 95 % level; a loss of less "
-        f"than {MARGIN:g} does not matter."
+        f"than {MARGIN:g} does not matter.{at_the_end(kinds)}"
     )
     answer, where = place_by_place(fine, lost, unsure, "random biases are better")
     return Finding(answer, seen, certainty, where)
@@ -36,4 +42,4 @@ def judge(tables: Tables) -> Finding:
 def draw(tables: Tables) -> Figure:
     """The difference on each data set."""
     found = pairs_by(tables["trained.pairs"], ZERO, RANDOM)
-    return differences(found, label="score with zero biases less score with random biases")
+    return differences(found, label="score with zero biases minus score with random biases")
