@@ -55,7 +55,7 @@ def pair_of(pairs: pd.DataFrame, one: str, other: str, **where: object) -> Pair:
             verdict = str(values["verdict"])
             verdict = verdict if sign == 1 else OPPOSITE.get(verdict, verdict)
             difference = sign * float(values["difference"])
-            words = f"{one} less {other} {difference:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], {verdict}"
+            words = f"{one} minus {other} {difference:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], {verdict}"
             return Pair(verdict, difference, ends[0], ends[1], words, float(values["seeds_needed"]))
     raise KeyError(f"{one} and {other}: no such pair")
 

@@ -58,8 +58,8 @@ def judge_spread(tables: Tables, sides: Mapping[str, str]) -> Finding:
     ]
     seeds = min(int(tables[f"{experiment}.candidates"]["seeds"].min()) for experiment in sides)
     certainty = (
-        f"{seeds} networks of each kind, each start at its best learning rate; one that diverges scores 0. “Less” "
-        "is said where the 95 % intervals of best less worst lie apart."
+        f"{seeds} networks of each kind, each start at its best learning rate; one that diverges scores 0. That "
+        "the start matters less is said where the 95 % intervals of best minus worst lie apart."
     )
     if helped.pair.high < without.pair.low:
         return Finding("holds", seen, certainty)

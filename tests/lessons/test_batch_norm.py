@@ -31,4 +31,5 @@ def test_the_verdict_follows_the_spread_over_starts(without: float, helped: floa
         finding = module.judge(made)
         assert finding.answer == expected
         assert f"differ by {without:.3f}" in finding.seen[0]
+        assert finding.certainty.endswith("of best minus worst lie apart.")
         assert [line.get_label() for line in module.draw(made).axes[0].get_lines()] == list(module.SIDES.values())

@@ -24,7 +24,7 @@ def tables(small: str, large: str, loss: float) -> dict[str, pd.DataFrame]:
         "trained.candidates": candidates,
         "trained.members": pd.DataFrame({"job": SCALES, "train_loss": [0.01, 0.01, loss]}),
         "trained.pairs": pairs(
-            (names[1], names[0], small, {"better": 0.05}.get(small, -0.005)), (names[1], names[2], large, 0.05)
+            (names[1], names[0], small, {"better": 0.007}.get(small, -0.005)), (names[1], names[2], large, 0.05)
         ),
         "trained.history": pd.DataFrame(history).assign(score_low=0.8, score_high=1.0),
     }
@@ -44,7 +44,12 @@ def test_the_verdict_follows_starts_that_have_learned(small: str, large: str, lo
     finding = judge(made)
     assert finding.answer == expected
     assert ("Not all networks learned them from 10 times He's variance." in finding.seen) == (loss == 1)
+    if expected == "holds":
+        assert finding.where == (
+            "on test rows He's variance scores more than 0.01 times He's variance (+0.007, less than the 0.01 that "
+            "matters) and more than 10 times He's variance (+0.050)"
+        )
     if expected == "holds only where":
-        words = "the other start has 10 times He's variance; He's is no better than 0.01 times He's variance"
+        words = "the other start has 10 times He's variance (+0.050); He's is no better than 0.01 times He's variance"
         assert finding.where == words
         assert len(draw(made).axes[0].get_lines()) == 3

@@ -38,11 +38,11 @@ def test_the_verdict_follows_the_pairs(changed: dict[str, tuple[str, float]], ex
 
 def test_it_says_from_which_depth_on() -> None:
     where = judge(tables()).where
-    assert where == "the net is 20 layers deep or more: no advantage is seen at 2 (equivalent) and 10 (undecided)"
+    assert where == "the net is 20 or 30 layers deep: no advantage is seen at 2 (equivalent) and 10 (undecided)"
     assert (
         judge(tables())
         .seen[2]
-        .startswith("At 20 layers, test accuracy from He's weights less that from Xavier's is +0.100")
+        .startswith("At 20 layers, test accuracy from He's weights minus that from Xavier's is +0.100")
     )
 
 

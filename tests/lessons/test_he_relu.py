@@ -34,6 +34,7 @@ def test_the_verdict_follows_the_factors_a_layer(he: float, others: float, sprea
     assert finding.answer == expected
     assert f"multiplied by {he:.2f} from" in finding.seen[1]
     assert "0.50 to 0.50" in finding.seen[0]
+    assert f"from {he:.1f} in the first layer to {he**30:.1f} in the last of 30 (" in finding.seen[2]
 
 
 def test_the_picture_has_a_line_for_each_start() -> None:

@@ -36,6 +36,11 @@ def test_it_says_which_net_and_how_many_networks() -> None:
     only = judge(tables("worse", "equivalent", "equivalent", "equivalent"))
     assert only.where == "the net is that of wine quality (2 layers)"
     assert "+0.020 [+0.010, +0.030] with wine quality (1 layer): equivalent" in only.seen[0]
+    none = judge(tables("equivalent", "better", "equivalent", "undecided"))
+    assert none.where == (
+        "He's weights are called better on none of these nets, but worse with wine quality (1 layer), equivalent with "
+        "wine quality (2 layers) and digits (1 layer), undecided with digits (2 layers)"
+    )
     still = judge(tables("worse", "equivalent", "undecided", "undecided"))
     assert still.where.endswith("are open, and it would probably take 50 networks of each kind")
 

@@ -8,12 +8,12 @@ from initlab.lessons.finding import Answer
 from tests.lessons.made import pairs
 
 
-def tables(shallow: str, deep: str) -> dict[str, pd.DataFrame]:
+def tables(shallow: str, deep: str, by: float = 0.02) -> dict[str, pd.DataFrame]:
     """Verdicts of LeCun beside He at 2 and 10 layers; beside the others it is equivalent."""
     parts = [
         pairs(
             ("lecun_normal", "xavier_normal", "equivalent", 0.0),
-            ("lecun_normal", "he_normal", verdict, 0.02),
+            ("lecun_normal", "he_normal", verdict, by),
             ("mean_field", "lecun_normal", "equivalent", 0.0),
             setting=f"model.depth={depth}",
         )
@@ -38,7 +38,14 @@ def test_the_verdict_follows_the_pairs(shallow: str, deep: str, expected: Answer
 
 def test_it_says_at_which_depth_and_what_is_open() -> None:
     finding = judge(tables("equivalent", "better"))
-    assert finding.where.startswith("the net has 10 layers;")
+    beside = "better than He's (+0.020), but equivalent to Xavier's and equivalent to the edge of chaos"
+    assert finding.where == f"the net has 10 layers: there LeCun's weights are {beside}"
+    assert (
+        "than He's (+0.006), by less than the 0.01 that matters, but"
+        in judge(tables("equivalent", "better", 0.006)).where
+    )
+    everywhere = judge(tables("better", "better")).where
+    assert everywhere == f"LeCun's weights are at 2 layers {beside}; at 10 layers {beside}"
     assert "better than He's (+0.020) and equivalent to the edge of chaos" in finding.seen[1]
     assert judge(tables("undecided", "better")).where == (
         "2 layers (He's) is open, and it would probably take 50 networks of each kind"

@@ -35,6 +35,12 @@ def test_the_verdict_follows_saturation_and_gradient(changed: dict[str, float], 
     assert judge(tables(**changed)).answer == expected
 
 
+def test_it_says_along_what_the_gradient_goes() -> None:
+    seen = judge(tables(tanh=10.0, sigmoid=0.1)).seen[-1]
+    assert seen.startswith("As the weights grow from LeCun's own to 64 times those, the length of the gradient")
+    assert seen.endswith("goes from 1 to 10 (tanh) and from 1 to 0.1 (sigmoid).")
+
+
 def test_the_picture_has_shares_above_lengths() -> None:
     figure = draw(tables(tanh=10.0, sigmoid=10.0))
     assert [axes.get_title() for axes in figure.axes] == ["tanh", "sigmoid"] * 2

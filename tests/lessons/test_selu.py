@@ -36,7 +36,9 @@ def tables(
 def test_the_verdict_follows_mean_and_standard_deviation(changed: dict[str, float], expected: Answer) -> None:
     finding = judge(tables(**changed))
     assert finding.answer == expected
-    assert "from 0.55 in the first layer" in finding.seen[0]
+    assert "from 0.55 in the first layer to between" in finding.seen[0]
+    assert "in the last 15; the mean is between" in finding.seen[0]
+    assert finding.seen[2].startswith("With the gain ¾ the standard deviation is between")
 
 
 def test_the_picture_has_means_above_standard_deviations() -> None:

@@ -36,7 +36,7 @@ def tables(best: tuple[str, str], rest: str = "equivalent") -> dict[str, pd.Data
     [
         (("he_normal", "lecun_normal"), "equivalent", "holds", ""),
         (("he_normal", "he_normal"), "equivalent", "does not hold", "He is best or equivalent to the best on all 2"),
-        (("", ""), "equivalent", "does not hold", "normal, σ = 0.05, Xavier, He"),
+        (("", ""), "equivalent", "does not hold", "normal (σ = 0.05), Xavier, He"),
         (("", ""), "undecided", "undecided", "no scheme is better than normal"),
     ],
 )
@@ -50,11 +50,19 @@ def test_the_verdict_follows_who_is_beaten_where(
 
 def test_a_pair_that_turns_round_is_no_best_scheme_that_changes() -> None:
     made = tables(("", ""), "undecided")
-    for key, verdict in (("wines", "better"), ("others", "worse")):
-        made[f"{key}.pairs"].loc[0, "verdict"] = verdict  # of normal, beside Xavier
+    for key, verdict, difference in (("wines", "better", 0.1), ("others", "worse", -0.1)):  # of normal, beside Xavier
+        made[f"{key}.pairs"].loc[0, ["verdict", "difference"]] = verdict, difference
     finding = judge(made)
     assert finding.answer == "holds only where"
-    assert "normal, σ = 0.05 is better than Xavier on wine, and worse on digits" in finding.seen[-1]
+    assert finding.where.startswith(
+        "one chooses among normal (σ = 0.05) and Xavier: which of two of them is better can"
+    )
+    assert finding.where.endswith("depend on the task. But He, LeCun, orthogonal and PyTorch's are beaten on none")
+    words = "normal (σ = 0.05) is better than Xavier on wine (+0.100), and worse on digits (-0.100)"
+    assert finding.seen[-1] == f"Pairs that turn round: {words}."
+    assert finding.seen[0].endswith("one is better, of 15 on each task: digits 1, wine 1.")
+    made["others.pairs"].loc[0, "difference"] = -0.004
+    assert "depend on the task (but by less than 0.01 on one of the two tasks)." in judge(made).where
 
 
 def test_the_picture_has_a_cell_for_each_scheme_and_task() -> None:

@@ -61,7 +61,14 @@ def test_the_verdict_follows_gradient_and_pairs(
 def test_it_says_where_it_turns() -> None:
     finding = judge(tables(("worse", "equivalent"), WORSE))
     assert finding.where == "too small is σ = 0.01 at 3 layers and 0.1 at 30 layers, and whatever is smaller"
-    assert "0.90 from σ = 0.18; of 10 networks 0, 0 and 10 reach 95 % on validation rows." in finding.seen[1]
+    assert "undecided" not in finding.certainty
+    deep = judge(tables(("equivalent", "undecided"), WORSE))
+    assert deep.where.startswith("the net is 30 layers deep: too small is σ = 0.1 at 30 layers")
+    assert deep.certainty.endswith("Whether σ = 0.1 at 3 layers is worse than σ = 0.18 is undecided.")
+    assert (
+        "is 0.90 from σ = 0.01, 0.90 from σ = 0.1 and 0.90 from σ = 0.18; of 10 networks 0, 0 and 10" in finding.seen[1]
+    )
+    assert finding.seen[1].endswith(" reach 95 % on validation rows.")
 
 
 def test_the_picture_has_a_line_for_each_depth() -> None:

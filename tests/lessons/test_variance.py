@@ -33,7 +33,10 @@ def tables(*, narrow: float = 64, spread: float = 1.0, formula: float = 1.0) -> 
     ],
 )
 def test_the_verdict_follows_order_formula_and_width(changed: dict[str, float], expected: Answer) -> None:
-    assert judge(tables(**changed)).answer == expected
+    finding = judge(tables(**changed))
+    assert finding.answer == expected
+    if expected == "holds only where":
+        assert finding.where.startswith("nets of the same width are compared")
 
 
 def test_the_picture_has_a_panel_for_each_width_with_the_formula() -> None:

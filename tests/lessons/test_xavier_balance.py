@@ -42,6 +42,19 @@ def test_the_verdict_follows_both_factors(
     assert f"on its way back by {halving[1]:.2f}" in finding.seen[1]
 
 
+def test_it_says_which_is_not_kept_and_what_many_layers_make_of_it() -> None:
+    assert judge(tables((1.0, 1.0), (1.0, 1.0))).where == ""
+    far = "a factor of 0.85 a layer makes the activations' mean square 2 times smaller over 6 layers"
+    assert judge(tables((0.85, 0.9), (1.0, 0.9))).where == f"from one layer to the next; in layers of equal width {far}"
+    only = judge(tables((0.85, 0.9), (1.0, 0.5))).where
+    assert only.startswith(f"the net has layers of equal width, and there only from one layer to the next: {far}. In ")
+    assert only.endswith("In layers that halve the gradient (0.50 a layer) is not kept")
+    both = judge(tables((1.0, 0.9), (0.7, 0.5))).where
+    assert both.endswith(
+        ": in layers that halve the activations (0.70 a layer) and the gradient (0.50 a layer) are not kept"
+    )
+
+
 def test_the_picture_has_activations_above_gradients() -> None:
     figure = draw(tables((0.9, 0.9), (1.0, 0.5)))
     assert [axes.get_ylabel().split()[-1] for axes in figure.axes] == ["activations"] * 2 + ["gradients"] * 2

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.lessons.finding import Finding, Tables
-from initlab.lessons.reading import named, pair_of
+from initlab.lessons.reading import Pair, named, pair_of
 from initlab.results.confidence import MARGIN
 
 HE: Final = 2.0  # the scale of He's variance
@@ -32,7 +32,7 @@ def judge(tables: Tables) -> Finding:
     scores = ", ".join(f"{rows['score'][scale]:.3f} from {name_of(scale)}" for scale in learned)
     seen = [
         f"Where all networks learned their training rows (to a loss of {LEARNED:g}), test rows score {scores}.",
-        "He's variance less others: "
+        "He's variance minus others: "
         + "; ".join(
             f"{scale / HE:g} times {pair.difference:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}] ({pair.verdict})"
             for scale, pair in found.items()
@@ -51,15 +51,25 @@ def judge(tables: Tables) -> Finding:
     better = [scale for scale, pair in found.items() if pair.verdict == "better" and scale not in no_better]
     unsure = [scale for scale in found if scale not in (*better, *no_better)]
     if len(better) == len(found):
-        return Finding("holds", seen, certainty)
+        gains = named(
+            [f"more than {name_of(scale)} ({pair.difference:+.3f}{_small(pair)})" for scale, pair in found.items()]
+        )
+        return Finding("holds", seen, certainty, f"on test rows He's variance scores {gains}")
     if better:
         rest = [f"is no better than {name_of(scale)}" for scale in no_better]
         rest += [f"is undecided beside {name_of(scale)}" for scale in unsure]
-        others = named([name_of(scale) for scale in better], "or")
+        others = named(
+            [f"{name_of(scale)} ({found[scale].difference:+.3f}{_small(found[scale])})" for scale in better], "or"
+        )
         return Finding("holds only where", seen, certainty, f"the other start has {others}; He's {named(rest)}")
     if not unsure:
         return Finding("does not hold", seen, certainty, "He's variance is better than none of the others")
     return Finding("undecided", seen, certainty, f"beside {named([name_of(scale) for scale in unsure])}")
+
+
+def _small(pair: Pair) -> str:
+    """A remark on a difference that is surely there, and yet too small to matter."""
+    return f", less than the {MARGIN:g} that matters" if pair.difference < MARGIN else ""
 
 
 def name_of(scale: float) -> str:

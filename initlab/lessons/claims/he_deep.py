@@ -12,7 +12,7 @@ def judge(tables: Tables) -> Finding:
     pairs = _pairs(tables)
     depths = list(pairs)
     seen = [
-        f"At {depth} layers, test accuracy from He's weights less that from Xavier's is {pair.difference:+.3f} "
+        f"At {depth} layers, test accuracy from He's weights minus that from Xavier's is {pair.difference:+.3f} "
         f"[{pair.low:+.3f}, {pair.high:+.3f}]: {pair.verdict}."
         for depth, pair in pairs.items()
     ]
@@ -35,7 +35,7 @@ def judge(tables: Tables) -> Finding:
     if better == depths:
         return Finding("holds", seen, certainty)
     others = named([f"{depth} ({pairs[depth].verdict})" for depth in depths if depth not in better])
-    where = f"the net is {better[0]} layers deep or more: no advantage is seen at {others}"
+    where = f"the net is {named([str(depth) for depth in better], 'or')} layers deep: no advantage is seen at {others}"
     return Finding("holds only where", seen, certainty, where)
 
 
@@ -48,4 +48,4 @@ def _pairs(tables: Tables) -> dict[int, Pair]:
 def draw(tables: Tables) -> Figure:
     """Differences of the scores at each depth."""
     rows = {f"{depth} layers": pair for depth, pair in _pairs(tables).items()}
-    return differences(rows, label="test accuracy: He's weights less Xavier's")
+    return differences(rows, label="test accuracy: He's weights minus Xavier's")

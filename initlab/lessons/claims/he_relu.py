@@ -18,15 +18,17 @@ def judge(tables: Tables) -> Finding:
     he, *others = (growth(signal, "pre_second_moment", init=init) for init in ("he_normal", *OTHERS))
     rows = hidden_layers(signal, init="he_normal")
     left = rows["post_second_moment"] / rows["pre_second_moment"]
-    end, xavier_end = (hidden_layers(signal, init=init).iloc[-1] for init in ("he_normal", "xavier_normal"))
+    start, end = rows.iloc[0], rows.iloc[-1]
+    xavier = hidden_layers(signal, init="xavier_normal")["pre_second_moment"]
     column = "pre_second_moment"
     seen = [
         f"ReLU leaves {left.min():.2f} to {left.max():.2f} of a layer's mean square, in the mean over networks.",
         f"From one layer to the next the mean square is multiplied by {he.mean:.2f} from He's weights, by "
         f"{others[0].mean:.2f} from Xavier's and by {others[1].mean:.2f} from LeCun's. In single networks it is "
         f"{_words(he)}, {_words(others[0])} and {_words(others[1])}.",
-        f"After {len(rows)} layers it is {end[column]:.2g} from He's weights (single networks: "
-        f"{end[f'{column}_min']:.2g} to {end[f'{column}_max']:.2g}), and {xavier_end[column]:.1g} from Xavier's.",
+        f"From He's weights it goes from {start[column]:.1f} in the first layer to {end[column]:.1f} in the last of "
+        f"{len(rows)} (single networks: {end[f'{column}_min']:.1f} to {end[f'{column}_max']:.1f}); from Xavier's it "
+        f"goes from {xavier.iloc[0]:.1f} to {xavier.iloc[-1]:.1g}.",
     ]
     near = in_percent(NEAR)
     certainty = f"All of {he.networks} networks of each kind; a factor counts as kept or halved within {near}."

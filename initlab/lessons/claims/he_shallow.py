@@ -15,7 +15,7 @@ def judge(tables: Tables) -> Finding:
     """The claim holds where the report calls He better; it falls if that is so on none, and the opposite on some."""
     pairs = _pairs(tables)
     seen = [
-        f"Test accuracy from He's weights less that from Xavier's is {pair.difference:+.3f} [{pair.low:+.3f}, "
+        f"Test accuracy from He's weights minus that from Xavier's is {pair.difference:+.3f} [{pair.low:+.3f}, "
         f"{pair.high:+.3f}] with {net}: {pair.verdict}."
         for net, pair in pairs.items()
     ]
@@ -26,7 +26,12 @@ def judge(tables: Tables) -> Finding:
     if len(better) == len(pairs):
         return Finding("holds", seen, certainty)
     if refuted and not better:
-        where = f"He's weights are better on none of these nets, and equivalent or worse with {named(refuted)}"
+        nets = {
+            verdict: [net for net, pair in pairs.items() if pair.verdict == verdict]
+            for verdict in ("worse", "equivalent", "undecided")
+        }
+        found = ", ".join(f"{verdict} with {named(those)}" for verdict, those in nets.items() if those)
+        where = f"He's weights are called better on none of these nets, but {found}"
         return Finding("does not hold", seen, certainty, where)
     if len(better) + len(refuted) < len(pairs):
         return Finding("undecided", seen, certainty, what_decides(pairs))
@@ -44,4 +49,4 @@ def _pairs(tables: Tables) -> dict[str, Pair]:
 
 def draw(tables: Tables) -> Figure:
     """Differences of the scores on each net."""
-    return differences(_pairs(tables), label="test accuracy: He's weights less Xavier's")
+    return differences(_pairs(tables), label="test accuracy: He's weights minus Xavier's")

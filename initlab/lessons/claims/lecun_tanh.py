@@ -1,5 +1,6 @@
 """LeCun's scaling is made for tanh?"""
 
+from collections.abc import Mapping
 from typing import Final
 
 from matplotlib.figure import Figure
@@ -7,6 +8,7 @@ from matplotlib.figure import Figure
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import differences
 from initlab.lessons.reading import Pair, named, pair_of, what_decides
+from initlab.results.confidence import MARGIN
 
 OTHERS: Final = {"xavier_normal": "Xavier's", "he_normal": "He's", "mean_field": "the edge of chaos"}
 TO: Final = {
@@ -36,14 +38,27 @@ def judge(tables: Tables) -> Finding:
     if any("undecided" in verdicts for verdicts in found.values()):
         return Finding("undecided", seen, certainty, what_decides(still))
     made_for = [str(depth) for depth, verdicts in found.items() if "better" in verdicts and "worse" not in verdicts]
-    if len(made_for) == len(found):
-        return Finding("holds", seen, certainty)
     if made_for:
-        where = f"the net has {named(made_for)} layers; elsewhere they are no better than any other, or worse"
+        beside = "; ".join(f"at {depth} layers {_beside(by_depth[int(depth)])}" for depth in made_for)
+        if len(made_for) == len(found):
+            return Finding("holds", seen, certainty, f"LeCun's weights are {beside}")
+        if len(made_for) == 1:
+            where = f"the net has {made_for[0]} layers: there LeCun's weights are {_beside(by_depth[int(made_for[0])])}"
+        else:
+            where = f"the net has {named(made_for, 'or')} layers: LeCun's weights are {beside}"
         return Finding("holds only where", seen, certainty, where)
     if any("worse" in verdicts for verdicts in found.values()):
         return Finding("does not hold", seen, certainty, "another start is better")
     return Finding("does not hold", seen, certainty, "none of the starts is better than another")
+
+
+def _beside(pairs: Mapping[str, Pair]) -> str:
+    """Than which starts LeCun's is better, by how much, and how it stands to the others."""
+    better = {other: pair.difference for other, pair in pairs.items() if pair.verdict == "better"}
+    rest = [f"{TO[pair.verdict]} {other}" for other, pair in pairs.items() if other not in better]
+    gains = named([f"{other} ({gain:+.3f})" for other, gain in better.items()])
+    little = f", by less than the {MARGIN:g} that matters" if max(better.values()) < MARGIN else ""
+    return f"better than {gains}{little}{f', but {named(rest)}' if rest else ''}"
 
 
 def _pairs(tables: Tables) -> dict[int, dict[str, Pair]]:
@@ -63,4 +78,4 @@ def draw(tables: Tables) -> Figure:
     rows = {
         f"{depth} layers ({other})": pair for depth, pairs in _pairs(tables).items() for other, pair in pairs.items()
     }
-    return differences(rows, label="test accuracy: LeCun's weights less the others")
+    return differences(rows, label="test accuracy: LeCun's weights minus the others")

@@ -23,8 +23,11 @@ def judge(tables: Tables) -> Finding:
         f"units of each layer are saturated; with LeCun's own at most {in_percent(small[name]['saturated'].max())}."
         for name in NAMES
     ]
-    lengths = named([f"{_first(small[name]):.2g} to {_first(large[name]):.2g} ({name})" for name in NAMES])
-    seen.append(f"The gradient of the first layer's weights goes from a length of {lengths}.")
+    lengths = named([f"from {_first(small[name]):.2g} to {_first(large[name]):.2g} ({name})" for name in NAMES])
+    seen.append(
+        f"As the weights grow from LeCun's own to {gains[-1]:g} times those, the length of the gradient of the first "
+        f"layer's weights goes {lengths}."
+    )
     networks = int(signal["networks"].min())
     certainty = f"All of {networks} networks of each kind; saturated: a slope under 5 % of the steepest."
     if any(

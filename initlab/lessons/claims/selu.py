@@ -1,5 +1,6 @@
 """LeCun's scaling makes SELU self-normalizing?"""
 
+import math
 from typing import Final
 
 import pandas as pd
@@ -21,16 +22,18 @@ def judge(tables: Tables) -> Finding:
         {(gain, scaled): _late(signal, column, gain, scaled) for gain in (1.0, 0.75) for scaled in INPUTS}
         for column in ("post_mean", "post_std")
     )
+    late = math.ceil(hidden_layers(signal)["position"].nunique() / 2)
     first = {scaled: _first(signal, scaled) for scaled in INPUTS}
     seen = [
         f"From LeCun's weights and {words}, the standard deviation goes from {first[scaled]:.2f} in the first layer to "
-        f"{stds[1.0, scaled].low:.2f} to {stds[1.0, scaled].high:.2f} in the last 15, the mean is "
-        f"{means[1.0, scaled].low:+.2f} to {means[1.0, scaled].high:+.2f} there, over all networks."
+        f"between {stds[1.0, scaled].low:.2f} and {stds[1.0, scaled].high:.2f} in the last {late}; the mean is between "
+        f"{means[1.0, scaled].low:+.2f} and {means[1.0, scaled].high:+.2f} there, over all networks."
         for scaled, words in INPUTS.items()
     ]
     other = [stds[0.75, scaled] for scaled in INPUTS]
     seen.append(
-        f"With the gain ¾ it is {min(span.low for span in other):.2f} to {max(span.high for span in other):.2f} there."
+        f"With the gain ¾ the standard deviation is between {min(span.low for span in other):.2f} and "
+        f"{max(span.high for span in other):.2f} there."
     )
     networks = int(signal["networks"].min())
     certainty = (

@@ -1,5 +1,7 @@
 """Which initialization is best depends on the task?"""
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 import pandas as pd
@@ -7,10 +9,11 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import grid_of_standings
-from initlab.lessons.reading import named, places_of
+from initlab.lessons.reading import named, pairs_by, places_of, places_with
+from initlab.results.confidence import MARGIN
 
 SCHEMES: Final = {
-    "normal": "normal, σ = 0.05",
+    "normal": "normal (σ = 0.05)",
     "xavier_normal": "Xavier",
     "he_normal": "He",
     "lecun_normal": "LeCun",
@@ -28,29 +31,37 @@ def judge(tables: Tables) -> Finding:
     beaten = {name: [task for task, place in places.items() if place == "beaten"] for name, places in standing.items()}
     never = [name for name in beaten if not beaten[name]]
     counts = pairs.groupby("data")["verdict"].agg(lambda verdicts: int(verdicts.isin(["better", "worse"]).sum()))
-    decided = ", ".join(f"{count} on {data}" for data, count in counts.items())
+    decided = ", ".join(f"{data} {count}" for data, count in counts.items())
     worse = "; ".join(f"{name} on {named(where)}" for name, where in beaten.items() if where)
     turned = turned_pairs(pairs)
     networks = int(_all(tables, "members").groupby("job")["seed"].nunique().min())
-    certainty = f"{networks} networks of each kind, each scheme at its best rate on each task; 95 % intervals."
+    certainty = (
+        f"{networks} networks of each kind, each scheme at its best rate on each task; 95 % intervals. In brackets the "
+        f"difference of the scores; one of less than {MARGIN:g} does not matter."
+    )
     seen = [
-        f"Of {len(SCHEMES) * (len(SCHEMES) - 1) // 2} pairs of schemes on each task one is better in {decided}.",
+        f"Pairs of schemes of which one is better, of {len(list(combinations(SCHEMES, 2)))} on each task: {decided}.",
         *([f"Worse than another scheme: {worse}."] if worse else []),
         *([f"On no task is there a scheme that is better than {named(never, 'or')}."] if never else []),
     ]
     if turned:
-        (first, second), one, other = turned[0]
-        count = len({pair for pair, _, _ in turned})
-        seen.append(f"Pairs that turn round: {count}. {first} is better than {second} on {one}, and worse on {other}.")
+        told = "; ".join(
+            f"{one} is better than {other} on {named(_sizes(pairs, one, other, 'better'))}, and worse on "
+            f"{named(_sizes(pairs, one, other, 'worse'))}"
+            for one, other in dict.fromkeys(pair for pair, _, _ in turned)
+        )
+        seen.append(f"Pairs that turn round: {told}.")
     if leaders:
         where = f"{named(leaders)} is best or equivalent to the best on all {tasks} tasks"
         return Finding("does not hold", seen, certainty, where)
     if not never:
         return Finding("holds", seen, certainty)
     if turned:
+        others = named([name for name in beaten if name not in never])
+        little = f" (but by less than {MARGIN:g} on one of the two tasks)" if _little(pairs, turned) else ""
         where = (
-            "two schemes are compared, as some pairs turn round from task to task; but no scheme is better than "
-            f"{named(never, 'or')} on any task"
+            f"one chooses among {others}: which of two of them is better can depend on the task{little}. But "
+            f"{named(never)} {'is' if len(never) == 1 else 'are'} beaten on none"
         )
         return Finding("holds only where", seen, certainty, where)
     where = f"no scheme is better than {named(never, 'or')}, nor is one equivalent to the best on each task"
@@ -70,6 +81,22 @@ def turned_pairs(pairs: pd.DataFrame) -> list[tuple[tuple[str, str], str, str]]:
         for reverse, other in decided
         if reverse == (b, a) and order.index(a) < order.index(b)
     ]
+
+
+def _sizes(pairs: pd.DataFrame, one: str, other: str, verdict: str) -> list[str]:
+    """The tasks on which a scheme has a verdict beside another, each with the difference of the scores."""
+    keys = {words: name for name, words in SCHEMES.items()}
+    found = pairs_by(pairs, keys[one], keys[other])
+    return [f"{task} ({found[task].difference:+.3f})" for task in places_with(found, verdict)]
+
+
+def _little(pairs: pd.DataFrame, turned: Sequence[tuple[tuple[str, str], str, str]]) -> bool:
+    """Whether each pair that turns round differs by less than matters on one of the two tasks."""
+    keys = {words: name for name, words in SCHEMES.items()}
+    return all(
+        min(abs(pairs_by(pairs, keys[a], keys[b])[task].difference) for task in tasks) < MARGIN
+        for (a, b), *tasks in turned
+    )
 
 
 def _all(tables: Tables, table: str) -> pd.DataFrame:

@@ -11,11 +11,16 @@ from initlab.lessons.reading import hidden_layers, in_percent, named, pair_of
 
 GRADIENT: Final = "weight_gradient_norm"
 LEARNED: Final = 0.2  # twice the share of the commonest of ten classes
+RATE: Final = 0.05  # of plain gradient descent, in the lesson's command
 
 
 def judge(tables: Tables) -> Finding:
-    """The claim holds if larger weights have more gradient, and lose networks with descent and with Adam."""
-    pairs, lost, adam = tables["adam.pairs"], _lost(tables), tables["adam.members"]
+    """The claim holds if larger weights have more gradient, and lose all networks with descent and with Adam.
+
+    With both a network is lost if it diverges or learns nothing; with Adam those at the best rate of each σ count.
+    """
+    pairs, members = tables["adam.pairs"], tables["adam.members"]
+    lost, adam = _lost(tables["descent.members"]), _lost(_at_best(tables))
     depths, stds = (sorted(lost[key].unique()) for key in ("model.depth", "init.std"))
     usual, most = stds[0], stds[-1]
     first = {
@@ -23,52 +28,80 @@ def judge(tables: Tables) -> Finding:
         for depth in depths
         for std in (usual, most)
     }
-    shares = {(row["model.depth"], row["init.std"]): row["lost"] for _, row in lost.iterrows()}
+    shares, adams = (
+        {(row["model.depth"], row["init.std"]): row["lost"] for _, row in part.iterrows()} for part in (lost, adam)
+    )
     names = [f"init.std={std:g}" for std in (most, usual)]
     worse = {depth: pair_of(pairs, *names, setting=f"model.depth={depth}") for depth in depths}
-    diverged = int((adam["status"] == "diverged").sum())
+    diverged = int((members["status"] == "diverged").sum())
     middle = depths[len(depths) // 2]
     descent = named([f"{in_percent(shares[depth, most])} at {depth} layers" for depth in depths])
     before = named([f"{in_percent(shares[depth, usual])}" for depth in depths])
     ends = named([f"{worse[depth].difference:+.2f} at {depth} layers ({worse[depth].verdict})" for depth in depths])
+    hit = [
+        f"{in_percent(adams[depth, std])} at {depth} layers from σ = {std:g}" for depth in depths for std in stds[::-1]
+    ]
+    hit = [words for words in hit if not words.startswith("0 %")]
     seen = [
         f"At {middle} layers the gradient of the first layer's weights has a length of "
         f"{first[middle, usual][GRADIENT]:.1g} from σ = {usual:g}, and of {first[middle, most][GRADIENT]:.1g} from "
         f"σ = {most:g}.",
         f"Plain gradient descent loses {descent} from σ = {most:g}; from σ = {usual:g} it loses {before}.",
-        f"With Adam {diverged} of {len(adam)} networks diverge; test accuracy from σ = {most:g} less that from σ = "
-        f"{usual:g} is {ends}.",
+        f"Of all {len(members)} networks with Adam, at all rates, {diverged} diverge. At its best rate Adam loses "
+        f"{f'{named(hit)}; elsewhere it loses none' if hit else 'none'}.",
+        f"With Adam test accuracy from σ = {most:g} minus that from σ = {usual:g} is {ends}.",
     ]
     seeds = int(pairs["seeds"].min())
-    certainty = f"{seeds} networks of each kind; verdicts are at the 95 % level, with Adam each σ at its best rate."
+    certainty = (
+        f"{seeds} networks of each kind; verdicts are at the 95 % level, with Adam each σ at its best rate. Lost is, "
+        f"with both, a network that diverges or ends at a test accuracy of {LEARNED:g} or less."
+    )
     if any(first[depth, most][f"{GRADIENT}_min"] <= first[depth, usual][f"{GRADIENT}_max"] for depth in depths):
         return Finding("undecided", seen, certainty, "the gradient is not larger in all networks")
-    if all(shares[depth, most] == 0 for depth in depths) and not diverged:
+    if not any(found[depth, most] for found in (shares, adams) for depth in depths):
         return Finding("does not hold", seen, certainty, "gradients explode, but no network is lost")
-    if any(shares[depth, most] < 1 or shares[depth, usual] >= 0.5 for depth in depths):
+    if not _tells(shares, depths, usual, most):
         return Finding(
             "undecided", seen, certainty, "plain gradient descent does not tell the two σ apart at each depth"
         )
-    if diverged:
+    if _tells(adams, depths, usual, most):
         return Finding("holds", seen, certainty)
-    if any(pair.verdict != "worse" for pair in worse.values()):
-        return Finding(
-            "undecided", seen, certainty, "with Adam nothing diverges, and large weights are not worse everywhere"
-        )
-    where = "steps are as long as the gradient: with Adam no network diverges, though all depths end worse"
+    if all(adams[depth, most] >= 0.5 for depth in depths):
+        return Finding("undecided", seen, certainty, "with Adam only some networks are lost, but so at each depth")
+    some = [f"{in_percent(adams[depth, most])} of them at {depth} layers" for depth in depths if adams[depth, most]]
+    behind = [f"{depth}" for depth in depths if worse[depth].verdict == "worse"]
+    where = (
+        f"plain gradient descent keeps to its usual rate {RATE:g}: from σ = {most:g} it loses all networks. Adam at "
+        f"its best rate loses {f'{named(some)} and none elsewhere' if some else 'none'}"
+    )
+    if behind:
+        places = "all depths" if len(behind) == len(depths) else f"{named(behind)} layers"
+        where += f", and its accuracy, too, is worse at {places} than from σ = {usual:g}"
     return Finding("holds only where", seen, certainty, where)
 
 
-def _lost(tables: Tables) -> pd.DataFrame:
-    """By depth and σ, the share of networks that descent loses."""
-    members = tables["descent.members"]
+def _tells(shares: dict[tuple[float, float], float], depths: list[float], usual: float, most: float) -> bool:
+    """Whether at each depth the large σ loses all networks, and the usual one less than half of them."""
+    return all(shares[depth, most] == 1 and shares[depth, usual] < 0.5 for depth in depths)
+
+
+def _at_best(tables: Tables) -> pd.DataFrame:
+    """The networks of Adam at the best rate of each depth and σ."""
+    members = tables["adam.members"]
+    return members[members["job"].isin(tables["adam.candidates"]["job"])]
+
+
+def _lost(members: pd.DataFrame) -> pd.DataFrame:
+    """By depth and σ, the share of networks that are lost."""
     members = members.assign(lost=(members["status"] == "diverged") | ~(members["test_score"] > LEARNED))
     return members.groupby(["model.depth", "init.std"])["lost"].mean().reset_index()
 
 
 def draw(tables: Tables) -> Figure:
     """Share lost with descent, and test accuracy with Adam, along σ at each depth."""
-    lost = _lost(tables).assign(lost_low=lambda rows: rows["lost"], lost_high=lambda rows: rows["lost"])
+    lost = _lost(tables["descent.members"]).assign(
+        lost_low=lambda rows: rows["lost"], lost_high=lambda rows: rows["lost"]
+    )
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
     shown = [

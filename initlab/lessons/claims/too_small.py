@@ -35,10 +35,17 @@ def judge(tables: Tables) -> Finding:
         f"The gradient of the first layer's weights has a length of {first[deep, least][GRADIENT]:.1g} at {deep} "
         f"layers from σ = {least:g}, and of {first[deep, usual][GRADIENT]:.1g} from σ = {usual:g}; at {shallow} layers "
         f"of {first[shallow, least][GRADIENT]:.1g} and {first[shallow, usual][GRADIENT]:.1g}.",
-        *(_sentence(candidates, depth, (least, stds[-2], usual)) for depth in depths),
+        *(_sentence(candidates, depth, tuple(stds)) for depth in depths),
     ]
     seeds = int(pairs["seeds"].min())
     certainty = f"{seeds} networks of each kind; verdicts are at the 95 % level, each σ at its best learning rate."
+    still = [
+        f"σ = {std:g} at {depth} layers" for depth in depths for std in stds[:-1] if verdicts[depth][std] == "undecided"
+    ]
+    if still:
+        certainty += (
+            f" Whether {named(still)} {'is' if len(still) == 1 else 'are'} worse than σ = {usual:g} is undecided."
+        )
     if any(first[depth, least][f"{GRADIENT}_max"] >= first[depth, usual][f"{GRADIENT}_min"] for depth in depths):
         return Finding("undecided", seen, certainty, "the gradient is not smaller in all networks")
     hurt = [depth for depth in depths if verdicts[depth][least] == "worse"]
@@ -53,7 +60,8 @@ def judge(tables: Tables) -> Finding:
         return Finding(
             "undecided", seen, certainty, "small weights are worse at some depths, but not at all larger ones"
         )
-    where = f"the net is {hurt[0]} layers deep or more: too small is σ = {turns}, and whatever is smaller"
+    deep = named([f"{depth}" for depth in hurt], "or")
+    where = f"the net is {deep} layers deep: too small is σ = {turns}, and whatever is smaller"
     return Finding("holds only where", seen, certainty, where)
 
 

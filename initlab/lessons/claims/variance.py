@@ -46,7 +46,7 @@ def judge(tables: Tables) -> Finding:
         return Finding("holds", seen, certainty)
     if same:
         return Finding("undecided", seen, certainty, "at some σ the width matters, at others it does not show")
-    where = "the layers have the same number of units: what counts is n σ², and n is the number of inputs"
+    where = "nets of the same width are compared: what counts is n σ², and n is the number of inputs"
     return Finding("holds only where", seen, certainty, where)
 
 

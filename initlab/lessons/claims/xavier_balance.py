@@ -7,12 +7,14 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import Panel, panels_by_layer
-from initlab.lessons.reading import Span, growth, hidden_layers
+from initlab.lessons.reading import Span, growth, hidden_layers, named
 
 FORWARD: Final = "post_second_moment"
 BACK: Final = "gradient_second_moment"
 NETS: Final = {"equal": "layers of equal width", "halving": "layers that halve"}
+SIDES: Final = ("activations", "gradient")
 KEPT: Final = (0.8, 1.25)  # factors a layer that count as kept
+MUCH: Final = 2.0  # factor over all layers that is worth a word
 
 
 def judge(tables: Tables) -> Finding:
@@ -24,16 +26,40 @@ def judge(tables: Tables) -> Finding:
         f"All of {networks} networks of each kind; a factor from {KEPT[0]:g} to {KEPT[1]:g} a layer counts as kept."
     )
     factors = {key: _factors(tables[f"{key}.signal"], "tanh") for key in NETS}
-    kept = [net for key, net in NETS.items() if all(factor.within(*KEPT) for factor in factors[key])]
-    lost = [net for key, net in NETS.items() if any(factor.outside(*KEPT) for factor in factors[key])]
+    kept = [key for key in NETS if all(factor.within(*KEPT) for factor in factors[key])]
+    lost = [key for key in NETS if any(factor.outside(*KEPT) for factor in factors[key])]
+    far = {key: _over_all(tables[f"{key}.signal"], factors[key]) for key in kept}
     if len(kept) == len(NETS):
-        return Finding("holds", seen, certainty)
+        where = "; ".join(f"in {NETS[key]} {words}" for key, words in far.items() if words)
+        return Finding("holds", seen, certainty, f"from one layer to the next; {where}" if where else "")
     if len(kept) + len(lost) < len(NETS):
         return Finding("undecided", seen, certainty, "some networks keep both, others do not")
     if not kept:
         return Finding("does not hold", seen, certainty, "not even layers of equal width keep both")
-    where = f"the net has {kept[0]}: in {lost[0]} one of the two is not kept"
+    those = named(
+        [
+            f"the {SIDES[at]} ({factor.mean:.2f} a layer)"
+            for at, factor in enumerate(factors[lost[0]])
+            if factor.outside(*KEPT)
+        ]
+    )
+    are = "is" if those.startswith("the gradient") else "are"
+    steps = f", and there only from one layer to the next: {far[kept[0]]}. In" if far[kept[0]] else ": in"
+    where = f"the net has {NETS[kept[0]]}{steps} {NETS[lost[0]]} {those} {are} not kept"
     return Finding("holds only where", seen, certainty, where)
+
+
+def _over_all(signal: pd.DataFrame, factors: tuple[Span, Span]) -> str:
+    """What factors that count as kept make of the activations from the first layer to the last, if that is much."""
+    rows = hidden_layers(signal, activation="tanh")
+    ratio = float(rows.iloc[-1][FORWARD] / rows.iloc[0][FORWARD])
+    fold, way = max(ratio, 1 / ratio), "smaller" if ratio < 1 else "larger"
+    if fold < MUCH:
+        return ""
+    return (
+        f"a factor of {factors[0].mean:.2f} a layer makes the activations' mean square {fold:.0f} times {way} over "
+        f"{len(rows)} layers"
+    )
 
 
 def _sentence(net: str, signal: pd.DataFrame, activation: str) -> str:
