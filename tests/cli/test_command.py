@@ -76,7 +76,9 @@ def test_a_configuration_is_resolved_and_checked_once(
         (probe, "data=digits model=mlp model.depth=8 init=he,xavier,orthogonal seeds=2 signal.rows=64 name=study"),
         (train, f"-m init=he,zeros,fixup optim.lr=0.1,0.01 {QUICK} report=true"),
         (report, "outputs/study"),
-        (recommend, f"init=he,zeros,fixup,metainit recommend.rates=2 {QUICK} report=true"),
+        pytest.param(
+            *(recommend, f"init=he,zeros,fixup,metainit recommend.rates=2 {QUICK} report=true"), marks=pytest.mark.slow
+        ),
         (schemes, ""),
         (schemes, "--columns"),
     ],

@@ -115,7 +115,10 @@ def test_hydras_own_folders_are_honoured(command: str, folder: str, monkeypatch:
         (probe, "init=he,zeros hydra.run.dir={}/p seeds=2 report=false"),
         (train_command, "-m init=he,zeros hydra.run.dir={}/p " + QUICK.replace("name=study", "")),
         (train_command, "init=he hydra.sweep.dir={}/p " + QUICK.replace("name=study", "")),
-        (recommend, "init=he,zeros hydra.run.dir={}/p recommend.rates=1 " + QUICK.replace("name=study", "")),
+        pytest.param(
+            *(recommend, "init=he,zeros hydra.run.dir={}/p recommend.rates=1 " + QUICK.replace("name=study", "")),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_hydras_folder_of_the_other_mode_is_honoured_too(
@@ -186,8 +189,14 @@ def test_an_interrupted_command_leaves_nothing_empty(commands: Commands, tmp_pat
     "command",
     [
         *("seeds=ten", "-m init=he,xavier optim.lr=-1", "threshold=7", "-m signal.rows=1", "save=some"),
-        *("model.depth=ten", "-m init=he,xavier init.gain=foo", "data.test_fraction=half", "optim.weight_decay=on"),
-        *("init=normal init.std=big", "-m model.bias=maybe", "activation=leaky_relu activation.negative_slope=x"),
+        *(
+            pytest.param(command, marks=pytest.mark.slow)
+            for command in (
+                *("model.depth=ten", "-m init=he,xavier init.gain=foo", "data.test_fraction=half"),
+                *("optim.weight_decay=on", "init=normal init.std=big", "-m model.bias=maybe"),
+                "activation=leaky_relu activation.negative_slope=x",
+            )
+        ),
     ],
 )
 def test_a_wrong_value_is_told_before_torch_is_imported(command: str, tmp_path: Path) -> None:

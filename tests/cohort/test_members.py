@@ -193,7 +193,7 @@ def test_a_diverged_member_leaves_the_others_alone() -> None:
             torch.testing.assert_close(state_of(module, place)[name], value, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ["vmap", "loop"])
+@pytest.mark.parametrize("engine", [pytest.param("vmap", marks=pytest.mark.slow), "loop"])
 def test_dropout_too_gives_equal_bits_and_logs_do_not_change_it(engine: str, tmp_path: Path) -> None:
     job = make_job(*SHORT, "model.dropout=0.5", f"engine={engine}", "logger=tensorboard", output_dir=tmp_path)
     first, second = train(job, threads=2), train(job, threads=2, callbacks=[JobTracking(job, slice(0, 4))])

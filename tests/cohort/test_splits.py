@@ -30,7 +30,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("engine", ["vmap", "loop"])
+@pytest.mark.parametrize("engine", ["vmap", pytest.param("loop", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_a_member_of_mixed_splits_equals_the_same_member_alone(case: str, engine: str) -> None:
     job = make_job(*SHORT, *CASES[case], f"engine={engine}", "seeds=6")

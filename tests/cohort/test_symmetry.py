@@ -28,7 +28,7 @@ def commonest_share() -> float:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", pytest.param("gelu", marks=pytest.mark.slow)])
 def test_zero_weights_never_move(activation: str, optimizer: str, commonest_share: float) -> None:
     """Not even under ReLU: without signal there is no gradient, and only the output's bias learns."""
     job = make_job(*DIGITS, *MLP, "seeds=2", f"activation={activation}", f"optim={optimizer}", "optim.lr=0.1")

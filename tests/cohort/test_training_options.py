@@ -117,7 +117,7 @@ SCHEDULES: dict[str, tuple[tuple[str, ...], Callable[[Optimizer, int], Any], str
 
 
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*", "ignore:.*epoch parameter.*")
-@pytest.mark.parametrize("engine", ["vmap", "loop"])
+@pytest.mark.parametrize("engine", ["vmap", pytest.param("loop", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_each_member_follows_its_own_schedule(name: str, engine: str) -> None:
     overrides, schedule_of, each = SCHEDULES[name]
@@ -180,7 +180,7 @@ LOSSES: dict[str, tuple[tuple[str, ...], Callable[[Tensor, Tensor], Tensor]]] = 
 }
 
 
-@pytest.mark.parametrize("engine", ["vmap", "loop"])
+@pytest.mark.parametrize("engine", ["vmap", pytest.param("loop", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LOSSES)
 def test_each_member_trains_on_its_own_loss(name: str, engine: str) -> None:
     overrides, loss_of = LOSSES[name]

@@ -33,7 +33,10 @@ def test_embedded_data_sets_train_an_epoch(name: str, monkeypatch: pytest.Monkey
     assert np.isfinite(row["test_score_mean"])
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist", "wine_quality"])
+@pytest.mark.parametrize(
+    "name",
+    ["mnist", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fashion_mnist", "kmnist")), "wine_quality"],
+)
 def test_data_sets_from_files_train_an_epoch(
     name: str, small_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

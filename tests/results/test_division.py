@@ -82,7 +82,7 @@ def simulated(
 @pytest.mark.parametrize(
     ("effect", "noise"), [(1.0, 0.2), (0.4, 0.4), (0.05, 0.5)], ids=["large", "medium", "hardly any"]
 )
-@pytest.mark.parametrize("seeds", [5, 10, 20])
+@pytest.mark.parametrize("seeds", [5, *(pytest.param(seeds, marks=pytest.mark.slow) for seeds in (10, 20))])
 def test_shares_are_right_on_average_and_intervals_cover_them(effect: float, noise: float, seeds: int) -> None:
     rng = np.random.default_rng([seeds, round(100 * effect)])
     sizes, studies = (4, 3), 150

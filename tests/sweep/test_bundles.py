@@ -3,13 +3,16 @@
 import json
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from torch import nn
 
 from initlab.cli.run_report import main as report
+from initlab.jobs import building
 from initlab.jobs.job import Job
 from initlab.jobs.member import Member
 from initlab.results.study import Study, read_study
@@ -151,13 +154,13 @@ def test_the_files_of_a_large_cohort_do_not_grow_with_its_jobs(monkeypatch: pyte
     """Nor do the networks that are built: those that start alike are built once."""
     monkeypatch.setattr(worker, "BUNDLED", 100)
     built: list[int] = []
-    build = Job.build_member
+    build = building.build_members
 
-    def spy(job: Job, member: Member) -> nn.Module:
-        built.append(member.seed)
-        return build(job, member)
+    def spy(job: Job, members: Sequence[Member], **others: Any) -> list[nn.Module]:
+        built.extend(member.seed for member in members)
+        return build(job, members, **others)
 
-    monkeypatch.setattr(Job, "build_member", spy)
+    monkeypatch.setattr("initlab.cohort.run.build_members", spy)
     rates = ",".join(f"{rate / 1000:g}" for rate in range(1, 61))
     command = f"-m init=he,xavier optim.lr={rates} seeds=1 trainer.max_epochs=1 logger=none name=study"
     assert run(command, monkeypatch, tmp_path) == 0
