@@ -5,8 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from initlab.cli.run_textbook import main
 from initlab.lessons import site
 from initlab.lessons.book import read_tables, write_tables
+from initlab.lessons.chapter import finding_of
+from initlab.lessons.evidence import collect
 from initlab.lessons.lesson import lesson_names, read_lesson
 from tests.lessons.made import layers, members, pairs
 
@@ -23,6 +26,19 @@ def test_a_page_says_what_its_tables_say(name: str) -> None:
     for picture in (f"{name}.svg", f"{name}_dark.svg"):
         assert f"({picture}#only-" in page
         assert (DOCS / picture).stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", lesson_names())
+def test_at_its_real_size_a_lesson_finds_what_its_page_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main([name, "--output-dir", str(tmp_path)])
+    lesson = read_lesson(name)
+    tables, facts = site.read_kept(lesson, DOCS)
+    kept = finding_of(lesson, tables, seeds=facts["seeds"])
+    assert finding_of(lesson, collect(lesson, tmp_path)).answer == kept.answer
 
 
 def test_the_list_has_every_lesson_and_nothing_lies_beside_them() -> None:
