@@ -252,7 +252,12 @@ def test_every_experiment_is_tried() -> None:
     assert set(EXPERIMENTS) == {path.stem for path in (CONF / "experiment").glob("*.yaml")}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+LONGER = ("post_norm_depth", "zero_branch_depth", "irnn_adding", "coord_check")
+
+
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in EXPERIMENTS]
+)
 def test_every_experiment_trains(
     experiment: str,
     small_data: Path,

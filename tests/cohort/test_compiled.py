@@ -75,15 +75,21 @@ def assert_same(one: CohortModule, other: CohortModule, *, rtol: float, atol: fl
 @pytest.mark.parametrize(
     "options",
     [
-        (SMALL, "optim=sgd"),
+        pytest.param((SMALL, "optim=sgd"), marks=pytest.mark.slow),
         (SMALL, "optim=momentum", "gradient_clip=0.1", "data.resplit=true"),
         (SMALL, "optim=adam", "optim.weight_decay=0.1", "model.norm=batch", "model.bias=false"),
         ("optim=adamw", "model.norm=layer", "model.hidden=[6,5]", "optim.decay=weights", "activation=gelu"),
         ("optim=sgd", "model.hidden=[96,96]", "model.norm=batch"),  # large products: members stay first
-        (SMALL, "optim=adamw", "data=teacher", "data.rows=100", "data.outputs=2", "activation=tanh"),
+        pytest.param(
+            (SMALL, "optim=adamw", "data=teacher", "data.rows=100", "data.outputs=2", "activation=tanh"),
+            marks=pytest.mark.slow,
+        ),
         (SMALL, "optim=sgd", "scheduler=warmup_cosine", "loss=bce"),
         (SMALL, "optim=adamw", "early_stopping.patience=1", "early_stopping.min_delta=0.3", "trainer.max_epochs=4"),
-        ("model.width=6", "model.depth=1", "optim=adam", "init=mup", "optim.scaling=mup", "optim.base_width=3"),
+        pytest.param(
+            ("model.width=6", "model.depth=1", "optim=adam", "init=mup", "optim.scaling=mup", "optim.base_width=3"),
+            marks=pytest.mark.slow,
+        ),
         ("data=parity", "data.steps=4", "data.rows=16", "model.width=5", "optim=sgd"),
     ],
     ids=lambda options: " ".join(options),
