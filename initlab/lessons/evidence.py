@@ -12,7 +12,7 @@ from initlab.lessons.lesson import Experiment, Lesson, folders_of
 from initlab.reporting.probing import ProbedJob, read_probe
 from initlab.results.analysis import analyse
 from initlab.results.differences import differing_keys, flat_config
-from initlab.results.study import Study, read_study
+from initlab.results.study import read_study
 from initlab.tables.store import read_table
 
 MEMBER: Final = [
@@ -131,8 +131,3 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
         **{name: table[name].map(lambda value: float(f"{value:.{DIGITS}g}")) for name in floats}
     )
     return rounded
-
-
-def study_of(lesson: Lesson, root: Path, key: str) -> Study:
-    """The whole study of an experiment, for what its small tables do not have."""
-    return read_study(folders_of(lesson, root)[key])

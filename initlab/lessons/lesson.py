@@ -1,10 +1,9 @@
 """What a lesson is: a claim as it is taught, and the commands whose results decide it."""
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -65,7 +64,6 @@ class Lesson:
     seeds: int = 10
     margin: float = 0.01
     order: int = 99
-    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def lesson_names() -> list[str]:
@@ -130,8 +128,3 @@ def folders_of(lesson: Lesson, root: Path) -> Mapping[str, Path]:
 def study_names(lesson: Lesson) -> Mapping[str, str]:
     """By the name of an experiment, that of its study."""
     return {key: f"{lesson.name}-{key}" for key in lesson.experiments}
-
-
-def texts_of(lesson: Lesson) -> Sequence[str]:
-    """All that a reader is told before anything ran."""
-    return (lesson.claim, lesson.taught, lesson.question)

@@ -39,8 +39,8 @@ def load(text: str | bytes, folder: Path, target: object = "price", **options: o
 PLAIN = {"size": SIZE, "width": WIDTH, "price": PRICE}
 
 
-def same(one: Dataset, other: Dataset) -> None:
-    assert one.checksum == other.checksum
+def same(one: Dataset, other: Dataset) -> bool:
+    return one.checksum == other.checksum
 
 
 @pytest.mark.parametrize("change", ["a cell", "a target", "the order of columns", "a row less", "two rows swapped"])
@@ -55,9 +55,9 @@ def test_what_is_not_the_same_is_noticed(change: str, tmp_path: Path) -> None:
         "two rows swapped": frame.iloc[[1, 0, *range(2, ROWS)]],
     }
     plain = load(written(PLAIN), tmp_path)
-    same(plain, load(written(PLAIN), tmp_path))
+    assert same(plain, load(written(PLAIN), tmp_path))
     with pytest.raises(AssertionError):
-        same(plain, load(others[change].to_csv(index=False), tmp_path))
+        assert same(plain, load(others[change].to_csv(index=False), tmp_path))
 
 
 def with_one(values: object, word: str, place: int = 6) -> pd.Series:
@@ -92,11 +92,11 @@ def test_a_column_is_no_count_if_it_is_all_there_is_or_skips(tmp_path: Path) -> 
 def test_a_word_among_numbers_is_missing_and_named(word: str, tmp_path: Path) -> None:
     empty = load(written({**PLAIN, "size": with_one(SIZE, "")}), tmp_path)
     dataset = load(written({**PLAIN, "size": with_one(SIZE, word)}), tmp_path)
-    same(dataset, empty)
+    assert same(dataset, empty)
     assert f"size: '{word}' in row 7 taken as missing." in dataset.note
     target = load(written({**PLAIN, "price": with_one(PRICE, word)}), tmp_path)
     assert target.task == "regression"
-    same(target, load(written({**PLAIN, "price": with_one(PRICE, "")}), tmp_path))
+    assert same(target, load(written({**PLAIN, "price": with_one(PRICE, "")}), tmp_path))
     assert f"1 row without price is left out of data.path={tmp_path / 'table.csv'}: '{word}' in row 7." in target.note
 
 
@@ -115,7 +115,7 @@ def test_a_second_line_of_units_is_named(tmp_path: Path) -> None:
     header, _, rest = written(PLAIN).partition("\n")
     dataset = load(f"{header}\ncm,kg,eur\n{rest}", tmp_path)
     assert dataset.note.startswith("row 1 looks like units (cm, kg, eur) and no sample: if so, delete its line.")
-    same(dataset, load(f"{header}\n{rest}", tmp_path))  # as it has no price
+    assert same(dataset, load(f"{header}\n{rest}", tmp_path))  # as it has no price
     kinds = written({"kind": ["a", "b"] * 100, **PLAIN}).replace("\n", "\n,cm,kg,eur\n", 1)
     assert load(kinds, tmp_path).note.startswith("row 1 looks like units (cm, kg, eur)")
     for first in ("-,?,eur", "1,kg,eur"):
@@ -212,18 +212,18 @@ def test_decimal_commas_are_recognized(tmp_path: Path) -> None:
     plain = load(written(PLAIN), tmp_path)
     for sep in ",;":
         dataset = load(written(commas, sep), tmp_path)
-        same(dataset, plain)
+        assert same(dataset, plain)
         assert "size: decimal commas." in dataset.note
-    same(load(written(commas, ";"), tmp_path, decimal=","), plain)
+    assert same(load(written(commas, ";"), tmp_path, decimal=","), plain)
 
 
 def test_thousands_and_currency_are_recognized(tmp_path: Path) -> None:
     euros = [f"{value * 1000:,.2f} €".translate(str.maketrans(",.", ".,")) for value in WIDTH]
     dollars = [f"${value * 1000:,.2f}" for value in WIDTH]
     plain = load(written({**PLAIN, "width": (WIDTH * 1000).round(2)}), tmp_path)
-    same(load(written({**PLAIN, "width": dollars}), tmp_path), plain)
+    assert same(load(written({**PLAIN, "width": dollars}), tmp_path), plain)
     commas = {name: pd.Series(column).astype(str).str.replace(".", ",") for name, column in PLAIN.items()}
-    same(load(written({**commas, "width": euros}, ";"), tmp_path), plain)
+    assert same(load(written({**commas, "width": euros}, ";"), tmp_path), plain)
 
 
 def test_whole_thousands_are_said_and_can_be_decimals(tmp_path: Path) -> None:
@@ -285,14 +285,14 @@ READ = {
 
 @pytest.mark.parametrize("case", READ)
 def test_what_says_the_same_is_read_the_same(case: str, tmp_path: Path) -> None:
-    same(load(READ[case], tmp_path), load(f"z,a,price\n{LINES}", tmp_path))
+    assert same(load(READ[case], tmp_path), load(f"z,a,price\n{LINES}", tmp_path))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "cp1252", "utf-8"])
 def test_encodings(encoding: str, tmp_path: Path) -> None:
     content = f"z,a,größe\n{LINES}".encode(encoding)
     named = None if encoding.startswith("utf") else encoding  # utf-16 begins with a mark
-    same(load(content, tmp_path, "größe", encoding=named), load(f"z,a,price\n{LINES}", tmp_path))
+    assert same(load(content, tmp_path, "größe", encoding=named), load(f"z,a,price\n{LINES}", tmp_path))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", None])
@@ -345,10 +345,10 @@ def test_only_the_ends_of_lines_end_a_row(mark: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", [3, -1, "3"])
 def test_no_header_line_and_a_target_by_its_place(target: object, tmp_path: Path) -> None:
     dataset = load(LINES, tmp_path, target, header=False)
-    same(dataset, load(f"z,a,price\n{LINES}", tmp_path))
-    same(load(f"z,a,price\n{LINES}", tmp_path, -1), dataset)
+    assert same(dataset, load(f"z,a,price\n{LINES}", tmp_path))
+    assert same(load(f"z,a,price\n{LINES}", tmp_path, -1), dataset)
     decimal = LINES.replace(",", ";").replace(".", ",")
-    same(load(decimal, tmp_path, target, header=False), dataset)
+    assert same(load(decimal, tmp_path, target, header=False), dataset)
 
 
 def test_several_targets(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_the_last_rows_are_tested_on(tmp_path: Path) -> None:
     assert dataset.input_shape == (1,)
     assert dataset.test.inputs[:, 0].tolist() == [2 * k for k in range(160, 200)]
     assert dataset.val.inputs[:, 0].tolist() == [2 * k for k in range(128, 160)]
-    same(load(written({**columns, "day": shuffled}), tmp_path, order="day", standardize=False), dataset)
+    assert same(load(written({**columns, "day": shuffled}), tmp_path, order="day", standardize=False), dataset)
     with pytest.raises(UserError, match=r"row 5: data.order=day: 'soon' is neither a number nor a date"):
         load(written({**columns, "day": with_one(columns["day"], "soon", 4)}), tmp_path, order="day")
 
@@ -395,7 +395,7 @@ def test_parquet_and_packed_files_say_the_same(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "table.parquet")
     frame.to_csv(tmp_path / "table.csv.gz", index=False)
     for name in ("table.parquet", "table.csv.gz"):
-        same(csv_table(path=str(tmp_path / name), target="price"), expected)
+        assert same(csv_table(path=str(tmp_path / name), target="price"), expected)
 
 
 def test_excel(tmp_path: Path) -> None:
@@ -403,7 +403,7 @@ def test_excel(tmp_path: Path) -> None:
     frame = pd.DataFrame({**PLAIN, "kind": ["a", None] * (ROWS // 2)})
     expected = load(frame.to_csv(index=False), tmp_path)
     frame.to_excel(tmp_path / "table.xlsx", index=False)
-    same(csv_table(path=str(tmp_path / "table.xlsx"), target="price"), expected)
+    assert same(csv_table(path=str(tmp_path / "table.xlsx"), target="price"), expected)
 
 
 def test_a_test_file_is_read_as_the_other(tmp_path: Path) -> None:

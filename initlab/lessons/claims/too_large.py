@@ -39,9 +39,11 @@ def judge(tables: Tables) -> Finding:
     before = named([f"{in_percent(shares[depth, usual])}" for depth in depths])
     ends = named([f"{worse[depth].difference:+.2f} at {depth} layers ({worse[depth].verdict})" for depth in depths])
     hit = [
-        f"{in_percent(adams[depth, std])} at {depth} layers from σ = {std:g}" for depth in depths for std in stds[::-1]
+        f"{in_percent(adams[depth, std])} at {depth} layers from σ = {std:g}"
+        for depth in depths
+        for std in stds[::-1]
+        if round(adams[depth, std], 2)
     ]
-    hit = [words for words in hit if not words.startswith("0 %")]
     seen = [
         f"At {middle} layers the gradient of the first layer's weights has a length of "
         f"{first[middle, usual][GRADIENT]:.1g} from σ = {usual:g}, and of {first[middle, most][GRADIENT]:.1g} from "
@@ -68,16 +70,29 @@ def judge(tables: Tables) -> Finding:
         return Finding("holds", seen, certainty)
     if all(adams[depth, most] >= 0.5 for depth in depths):
         return Finding("undecided", seen, certainty, "with Adam only some networks are lost, but so at each depth")
-    some = [f"{in_percent(adams[depth, most])} of them at {depth} layers" for depth in depths if adams[depth, most]]
-    behind = [f"{depth}" for depth in depths if worse[depth].verdict == "worse"]
+    behind = [depth for depth in depths if worse[depth].verdict == "worse"]
+    rest = {depth: adams[depth, most] for depth in depths if adams[depth, most]}
+    return Finding("holds only where", seen, certainty, _where(rest, behind, depths, (usual, most)))
+
+
+def _where(rest: dict[float, float], behind: list[float], depths: list[float], stds: tuple[float, float]) -> str:
+    """The condition, where Adam does not lose all networks of the large σ.
+
+    Args:
+        rest: By depth, the share that it loses, where it loses any.
+        behind: The depths at which the large σ is worse with it.
+        depths: All of them.
+        stds: The usual σ and the large one.
+    """
+    some = [f"{in_percent(share)} of them at {depth} layers" for depth, share in rest.items()]
     where = (
-        f"plain gradient descent keeps to its usual rate {RATE:g}: from σ = {most:g} it loses all networks. Adam at "
+        f"plain gradient descent keeps to its usual rate {RATE:g}: from σ = {stds[1]:g} it loses all networks. Adam at "
         f"its best rate loses {f'{named(some)} and none elsewhere' if some else 'none'}"
     )
-    if behind:
-        places = "all depths" if len(behind) == len(depths) else f"{named(behind)} layers"
-        where += f", and its accuracy, too, is worse at {places} than from σ = {usual:g}"
-    return Finding("holds only where", seen, certainty, where)
+    if not behind:
+        return where
+    places = "all depths" if len(behind) == len(depths) else f"{named([str(depth) for depth in behind])} layers"
+    return f"{where}, and its accuracy, too, is worse at {places} than from σ = {stds[0]:g}"
 
 
 def _tells(shares: dict[tuple[float, float], float], depths: list[float], usual: float, most: float) -> bool:
