@@ -22,7 +22,7 @@ def test_the_notebook_runs_to_a_verdict(tmp_path: Path) -> None:
     outputs = [output for cell in done["cells"] for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 2
-    said = json.dumps(done, ensure_ascii=False)
+    said = json.dumps(outputs, ensure_ascii=False)
     assert "better" in said
     assert "he: trainable" in said
     assert "\\u001b[" not in said  # nothing that only a terminal reads

@@ -154,7 +154,8 @@ def _rows(docs: Path) -> Iterator[str]:
     for lesson in kept_lessons(docs):
         tables, facts = read_kept(lesson, docs)
         finding = finding_of(lesson, tables, seeds=facts["seeds"])
-        yield f"| [{lesson.claim}]({lesson.name}.md) | {finding} |".replace("|z|", "z")
+        claim, verdict = (text.replace("|", "\\|") for text in (lesson.claim, str(finding)))
+        yield f"| [{claim}]({lesson.name}.md) | {verdict} |"
 
 
 def kept_lessons(docs: Path) -> Sequence[Lesson]:
