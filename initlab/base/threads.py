@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-LARGE_COHORT: Final = 1000  # members of a dense cohort whose stacked operations are worth several threads
+LARGE_COHORT: Final = 1000  # stacked operations of more members are worth several threads
 LARGE_PRODUCT: Final = 1e7  # multiplications of one layer and batch that are worth several threads
 
 
@@ -66,7 +66,7 @@ def threads_of_cohort(
     """
     if configured != "auto":
         return configured
-    several = not one_queue if alone else members >= LARGE_COHORT
+    several = not one_queue if alone else members > LARGE_COHORT
     return (cores or usable_cores()) if several else 1
 
 

@@ -238,7 +238,7 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
         JobsFailedError: a job failed, and `fail_fast` is set.
     """
     cohorts, workers = schedule.cohorts, schedule.workers
-    run = replace(run, cores=schedule.cores)
+    run = replace(run, cores=schedule.cores, members=schedule.members)
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress:
         if workers > 1 or backend.name != "loky":
             run_in_pool(
@@ -277,7 +277,7 @@ def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], ru
 
 def _show_plan(plan: Plan, console: Console) -> None:
     """Print what would be trained, and how."""
-    schedule = Schedule([], 1, 1, {})
+    schedule = Schedule([], 1, 1, {}, {})
     if plan.jobs:
         kept = journal.kept_results(plan.jobs[0].study_folder, plan.jobs)
         with open_backend(plan.jobs[0].config) as backend:

@@ -1,7 +1,7 @@
 """One optimizer step of all members, forward and backward pass, clipping and update, as one compiled program."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from initlab.base.threads import intra_op_threads
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.optimizers import clip_members, gradient_norms
+from initlab.cohort.program_key import program_key
+from initlab.cohort.programs import is_random, keep_program, load_program
 from initlab.cohort.recipe import Recipe, Sums, Taken
 from initlab.data.dataset import Split
 from initlab.modules.calling import call_with
@@ -26,7 +28,8 @@ aten = torch.ops.aten
 # what it takes uncompiled, with 16 × 11 × 10 a fifth, with 16 × 32 × 32 as much, with 16 × 64 × 64 half as much again;
 # with members first the last takes two thirds.
 SMALL_PRODUCT: Final = 8_192
-Compiler = Callable[[fx.GraphModule, list[Tensor], torch.device], Callable[..., Any]]
+VECTOR: Final = 16  # single-precision numbers in the widest vector of a processor
+Compiler = Callable[[fx.GraphModule, list[Tensor], torch.device, str | None], Callable[..., Any]]
 # What vmap keeps whole, and has members first in.
 TAKEN_APART: Final[Any] = torch._decomp.get_decompositions([aten.native_layer_norm, aten.native_layer_norm_backward])
 
@@ -62,17 +65,19 @@ class Given(NamedTuple):
 
 
 class CompiledStep:
-    """An optimizer step of a cohort as one program, which `torch.compile` makes.
+    """An optimizer step of a cohort as one program, which torch's compiler makes.
 
     It computes what the vmap engine and the optimizer compute one operation after another; sums may be taken in another
     order. Tensors of the stack and of the optimizer are changed in place, so that either way may follow the other.
+
+    A program with members last is kept on disk where it can be, and is not traced again.
 
     Args:
         recipe: What a step consists of. Its optimizer has taken a step, and keeps what it keeps of each parameter.
         rows: The training rows.
         batches: Indices of the first batch, shape (members, batch): all later ones have this shape.
-        compiler: Makes a function of a traced program, the tensors among its arguments that are always the same, and
-            the device.
+        compiler: Makes a function of a traced program, the tensors among its arguments that are always the same, the
+            device, and the key to keep it under, if it may be kept.
 
     Raises:
         Exception: whatever a network that cannot be traced, or a machine without a compiler, brings about.
@@ -81,15 +86,39 @@ class CompiledStep:
     def __init__(self, recipe: Recipe, rows: Split, batches: Tensor, compiler: Compiler | None = None) -> None:
         self._recipe = recipe
         self._columns: Tensor | None = None
-        program = _trace(recipe, _kept(recipe), self._given(rows, batches, None))
-        self.members_last = batches.device.type == "cpu" and _largest_product(program) <= SMALL_PRODUCT
+        self._more = 0  # members that only fill up what is a round number of them
+        on_cpu = batches.device.type == "cpu"
+        with intra_op_threads(1):  # of a program with members last
+            key = _key(recipe, rows, batches) if on_cpu else None
+            found = load_program(key) if key else None
+        program = None if found else _trace(recipe, _kept(recipe), self._given(rows, batches, None))
+        self.members_last = program is None or (on_cpu and _largest_product(program) <= SMALL_PRODUCT)
+        kept = _kept(recipe)
         if self.members_last:
             # A column a row, so that a batch is gathered with members as neighbours.
             self._columns = rows.inputs.flatten(1).t().contiguous()
-            _lay_out(recipe)
-            program = _with_members_last(program, tree_flatten((_kept(recipe), self._given(rows, batches, None)))[0])
-        self._kept = tree_flatten(_kept(recipe))[0]
-        self._program = (compiler or compile_program)(program, self._kept, batches.device)
+            self._more = _filled_up(len(batches)) - len(batches)
+            kept = _lay_out(recipe, self._more)
+            if program is not None:
+                given = self._given(rows, batches, None)
+                if self._more:
+                    program = _trace(recipe, kept, given)
+                program = _with_members_last(program, tree_flatten((kept, given))[0])
+        self._kept = tree_flatten(kept)[0]
+        if program is not None:
+            with self._threads():
+                found = (compiler or compile_program)(
+                    program, self._kept, batches.device, key if self.members_last else None
+                )
+        assert found is not None
+        self._program = found
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """One thread for loops over members, which share nothing that several threads would be done with earlier.
+
+        Where other programs are at work these wait for each other, and a step of 1 ms took 85.
+        """
+        return intra_op_threads(1) if self.members_last else nullcontext()
 
     def __call__(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Taken:
         """Take a step.
@@ -100,20 +129,20 @@ class CompiledStep:
             stopped: Which members stay as they are; None: none.
         """
         given = self._given(rows, batches, stopped)
-        # Loops over members share nothing that several threads would be done with earlier. Where other programs are at
-        # work these wait for each other, and a step of 1 ms took 85.
-        with torch.no_grad(), intra_op_threads(1) if self.members_last else nullcontext():
+        with torch.no_grad(), self._threads():
             found = self._program(*self._kept, *given.ratios, *given.stopped, given.inputs, given.targets)
-        loss, of_score, norms = (value.movedim(-1, 0) if self.members_last else value for value in found)
+        members = len(batches)
+        loss, of_score, norms = (value.movedim(-1, 0)[:members] if self.members_last else value for value in found)
         return Taken(Sums(loss, of_score), norms)
 
     def _given(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Given:
         recipe = self._recipe
         if stopped is None and recipe.may_stop:
-            stopped = torch.zeros(recipe.stack.members, dtype=torch.bool, device=batches.device)
+            stopped = torch.zeros(len(batches), dtype=torch.bool, device=batches.device)
+        ratios = recipe.optimizer.ratios() if recipe.rates_differ else []
         return Given(
-            recipe.optimizer.ratios() if recipe.rates_differ else [],
-            [] if stopped is None else [stopped],
+            [F.pad(ratio, (0, self._more)) for ratio in ratios] if self._more else ratios,
+            [] if stopped is None else [F.pad(stopped, (0, self._more))],
             *self._gather(rows, batches),
         )
 
@@ -121,10 +150,9 @@ class CompiledStep:
         """Each member's batch and its targets; with members as neighbours in memory where the program wants them so."""
         if self._columns is None:
             return rows.inputs[batches], rows.targets[batches]
-        order = batches.t().reshape(-1)
-        count, members = batches.shape[1], batches.shape[0]
-        inputs = self._columns.index_select(1, order).view(-1, count, members).permute(2, 1, 0)
-        targets = rows.targets.index_select(0, order).unflatten(0, (count, members)).transpose(0, 1)
+        order = F.pad(batches.t(), (0, self._more)) if self._more else batches.t()
+        inputs = self._columns.index_select(1, order.reshape(-1)).view(-1, *order.shape).permute(2, 1, 0)
+        targets = rows.targets.index_select(0, order.reshape(-1)).unflatten(0, order.shape).transpose(0, 1)
         return inputs.unflatten(2, rows.inputs.shape[1:]), targets
 
 
@@ -136,14 +164,42 @@ def _kept(recipe: Recipe) -> Kept:
     )
 
 
-def compile_program(program: fx.GraphModule, kept: list[Tensor], device: torch.device) -> Callable[..., Any]:
-    """What torch's compiler makes of a program, at its first call.
+def _key(recipe: Recipe, rows: Split, batches: Tensor) -> str | None:
+    """Under which a program of a step is kept; None where it depends on code that may change unseen."""
+    recipe.stack.template.train()
+    return program_key(
+        recipe.stack.template,
+        recipe.loss,
+        (recipe.task.metric, recipe.task.sums),
+        recipe.autocast,
+        recipe.optimizer.described(),
+        (recipe.gradient_clip, recipe.rates_differ, recipe.may_stop),
+        [(_kind(weight), weight.requires_grad) for weight in recipe.stack.parameters.values()],
+        [_kind(buffer) for buffer in recipe.stack.buffers.values()],
+        [{name: _kind(value) for name, value in state.items()} for state in recipe.optimizer.states()],
+        (_kind(rows.inputs), _kind(rows.targets), _filled_up(len(batches)), batches.shape[1]),
+    )
+
+
+def _kind(tensor: Tensor) -> tuple[Any, ...]:
+    """What a program needs to know of a tensor of all members, or of all rows, but for how many they are."""
+    return tensor.dim() > 0, tuple(tensor.shape[1:]), tensor.dtype
+
+
+def compile_program(
+    program: fx.GraphModule, kept: list[Tensor], device: torch.device, key: str | None = None
+) -> Callable[..., Any]:
+    """What torch's compiler makes of a program: at once where it is kept, else at its first call.
 
     Args:
         program: As it was traced.
         kept: Its first arguments, which are always the same tensors.
         device: Where these are.
+        key: To keep it under; None: it is not kept.
     """
+    if key is not None and not is_random(program):
+        with suppress(Exception):  # what cannot be compiled ahead, or not be written: maybe it can be compiled
+            return keep_program(program, key)
     # The generators of eager mode, so that dropout goes on in a resumed run with the numbers that it would have drawn.
     # And no trial programs, 5 s of them, on whether the C++ compiler knows what the processor can: else it says so.
     options: dict[str, Any] = {"fallback_random": True, "cpp.vec_isa_ok": True}
@@ -154,14 +210,34 @@ def compile_program(program: fx.GraphModule, kept: list[Tensor], device: torch.d
     return torch.compile(program.forward, fullgraph=True, dynamic=False, options=options)
 
 
-def _lay_out(recipe: Recipe) -> None:
-    """Let members be neighbours in all tensors that stay from step to step."""
-    for tensor in (*recipe.stack.parameters.values(), *recipe.stack.buffers.values()):
-        tensor.data = members_last(tensor.data)
-    for state in recipe.optimizer.states():
-        for tensor in state.values():
-            if tensor.dim():
-                tensor.data = members_last(tensor.data)
+def _filled_up(members: int) -> int:
+    """The next number of members that fills a processor's vectors: programs are for such, so that fewer are needed."""
+    return -(-members // VECTOR) * VECTOR
+
+
+def _lay_out(recipe: Recipe, more: int) -> Kept:
+    """Let members be neighbours in all tensors that stay from step to step.
+
+    Args:
+        recipe: Whose tensors these are; they become views.
+        more: How many members, of zeros, there are to be beside them in memory.
+
+    Returns:
+        The same tensors with these members.
+    """
+
+    def laid_out(tensor: Tensor) -> Tensor:
+        if not tensor.dim():
+            return tensor
+        whole = members_last(F.pad(tensor.data, (0, 0) * (tensor.dim() - 1) + (0, more)))
+        tensor.data = whole[: len(tensor)]
+        return whole
+
+    return Kept(
+        [laid_out(parameter) for parameter in recipe.stack.parameters.values()],
+        [laid_out(buffer) for buffer in recipe.stack.buffers.values()],
+        [{name: laid_out(value) for name, value in state.items()} for state in recipe.optimizer.states()],
+    )
 
 
 def _trace(recipe: Recipe, kept: Kept, given: Given) -> fx.GraphModule:

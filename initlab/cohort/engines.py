@@ -107,8 +107,10 @@ class VmapEngine:
         rows = inputs.shape[1] if own else inputs.shape[0]
         chunk = max(1, ROWS_TOGETHER // max(rows, 1))
         call = vmap(self._call, in_dims=(0, 0, 0 if own else None), chunk_size=chunk, randomness="different")
+        # Members that are neighbours in memory, as after a compiled step, would be sorted again for each product.
+        weights = {name: weight.contiguous() for name, weight in self._stack.parameters.items()}
         with self._autocast():
-            return _at_least_float(call(self._stack.parameters, self._stack.buffers, inputs))
+            return _at_least_float(call(weights, self._stack.buffers, inputs))
 
 
 class LoopEngine:

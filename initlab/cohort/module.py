@@ -46,6 +46,7 @@ class Training:
         scheduler: The `scheduler` group: `_target_` and its arguments; None: the learning rates stay.
         stopping: When a member stops early.
         may_end: Whether training may end as soon as all members have stopped; else it goes through all epochs.
+        cohorts: How many cohorts like this one the command trains.
         threads: CPU threads of the whole cohort. The loop engine on a CPU shares the members among them; elsewhere
             they work inside one operation.
     """
@@ -56,6 +57,7 @@ class Training:
     gradient_clip: float | None = None
     engine: str = "auto"
     compile: bool | Literal["auto"] = False
+    cohorts: float = 1
     threads: int = 1
     loss: Loss | None = None
     scheduler: Mapping[str, Any] | None = None
@@ -172,6 +174,7 @@ class CohortModule(pl.LightningModule):
             stack=self.stack,
             sample=self._splits["train"].inputs[:2],
             steps=data.steps_per_epoch * (self.trainer.max_epochs or 1),
+            cohorts=training.cohorts,
         )
         can = moves is None or not moves.moves_more
         return Steps(recipe, self.engine, compile=worth and can, batch=self._batch_size())
@@ -262,7 +265,7 @@ class CohortModule(pl.LightningModule):
     def training_step(self, block: Tensor, _: int) -> None:
         """Take a block of optimizer steps; `block` holds row indices, shape (steps, members, batch)."""
         rows = self._splits["train"]
-        block = self._own_rows("train", block)
+        block = self._steps.arranged(self._own_rows("train", block))
         given: list[tuple[Rows, Tensor]] = []
         with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):

@@ -189,6 +189,10 @@ class CohortOptimizer:
         """Whether all settings but the rates are still those that `keep_settings` remembers."""
         return self._kept == [_settings(group) for group in self.torch_optimizer.param_groups]
 
+    def described(self) -> tuple[Any, ...]:
+        """What a program of `step_on` holds as numbers and choices, as plain data."""
+        return dict(self._config), self._kept, self._kept_rates, self._group_of
+
     @property
     def rates_differ(self) -> bool:
         """Whether some members, or some parameters, go at rates of their own."""

@@ -33,6 +33,7 @@ def train_cohort(
     *,
     cores: int | None = None,
     device: int | None = None,
+    alike: int = 0,
     checkpoint: Checkpoint | None = None,
     keep: Callable[[Share, Stack], None] | None = None,
 ) -> JobTables:
@@ -44,6 +45,7 @@ def train_cohort(
         callbacks: Lightning callbacks, for progress and tracking.
         cores: CPU cores for this process; None: all that it may use.
         device: Index of the GPU to train on, where there are several; None: the first.
+        alike: How many members of this program the command has in all its cohorts; 0: those given here.
         checkpoint: Keeps the cohort's state while it trains; if it finds a checkpoint, training goes on from there.
             None: nothing is kept.
         keep: Called with each share and its trained members; None: only what they measured is kept.
@@ -73,6 +75,7 @@ def train_cohort(
         gradient_clip=first.config.gradient_clip,
         engine=first.config.engine,
         compile=first.config.compile,
+        cohorts=max(1.0, alike / len(members)),
         loss=first.loss,
         scheduler=first.scheduler,
         stopping=first.config.early_stopping,

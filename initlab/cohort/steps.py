@@ -44,6 +44,16 @@ class Steps:
         """Whether steps are compiled, or will be."""
         return self._to_compile or self._compiled is not None
 
+    def arranged(self, block: Tensor) -> Tensor:
+        """The same indices in the order in memory that the coming steps gather them in.
+
+        Args:
+            block: Of the rows of several steps, shape (steps, members, batch).
+        """
+        if self._compiled is None or not self._compiled.members_last:
+            return block
+        return block.transpose(1, 2).contiguous().transpose(1, 2)
+
     def go_on(self) -> None:
         """Know that the optimizer has taken steps in a former run."""
         self._begun = True
@@ -99,11 +109,11 @@ class Steps:
 
 
 def is_worth_compiling(
-    requested: bool | Literal["auto"], *, engine: str, stack: Stack, sample: Tensor, steps: int
+    requested: bool | Literal["auto"], *, engine: str, stack: Stack, sample: Tensor, steps: int, cohorts: float = 1
 ) -> bool:
     """Whether a cohort's step is to be compiled.
 
-    With `"auto"` the answer depends on the cohort alone, not on what a cache holds: the same command gives the same
+    With `"auto"` the answer depends on the command alone, not on what is kept on disk: the same command gives the same
     numbers each time. A network whose weights act many times on a row, as a recurrent one, is too long a program.
 
     Args:
@@ -112,12 +122,14 @@ def is_worth_compiling(
         stack: The members.
         sample: A few rows, shape (rows, *input_shape), on the device of the members.
         steps: Optimizer steps of the whole training.
+        cohorts: How many like this one the command trains: one program serves all.
     """
     if engine != "vmap" or requested is False:
         return False
     if requested is True:
         return True
     weights = [weight for weight in stack.template.parameters() if weight.dim() > 1]
-    if steps * len(weights) * (SAVED_BY_LAYER + SAVED_BY_MEMBER * stack.members) <= COMPILE_SECONDS:
+    saved = cohorts * steps * len(weights) * (SAVED_BY_LAYER + SAVED_BY_MEMBER * stack.members)
+    if saved <= COMPILE_SECONDS:
         return False
     return flops_of_row(stack.template, sample) <= MOST_USES * 2 * sum(weight.numel() for weight in weights)

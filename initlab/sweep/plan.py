@@ -1,10 +1,12 @@
 """What a command asks for, what of it is left to do, and how that is shared out."""
 
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -27,6 +29,8 @@ from initlab.tables.job_tables import JobTables
 
 # Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
 WORTH_WORKERS = 30.0
+# Vectorized members of a cohort on a CPU: a step of twice as many takes twice as long, and leaves the other cores idle.
+TOGETHER: Final = 1_000
 PROCESS_MEMORY = 700 * 2**20  # of a worker, before it trains
 
 
@@ -155,12 +159,14 @@ class Schedule:
         workers: How many cohorts train at a time, at least 1.
         cores: CPU cores for each of these.
         costs: What one member costs, by `Job.program`.
+        members: By `Job.program`, how many members all jobs of the command have, whatever is left of them.
     """
 
     cohorts: list[Cohort]
     workers: int
     cores: int
     costs: Mapping[str, Cost]
+    members: Mapping[str, int]
 
     def memory(self, cohort: Cohort) -> int:
         """Bytes that one of its cohorts is expected to need."""
@@ -206,7 +212,10 @@ def make_schedule(
     """
     config = jobs[0].config
     costs = costs_of(jobs)
-    workers = _choose_workers(jobs, costs, most_workers)
+    members: Counter[str] = Counter()
+    for job in jobs:
+        members[job.program] += len(job.seeds)
+    workers = _choose_workers(config, members, costs, most_workers)
     at_a_time = min(workers, _room_for_workers(config))
     form = partial(
         form_cohorts,
@@ -228,7 +237,7 @@ def make_schedule(
     if workers > 1:  # the longest first, so that none is left alone in the end
         cohorts.sort(key=lambda cohort: -_seconds(cohort, costs))
     cores = cores_of_process(min(workers, len(whole)), backend=config.backend)
-    return Schedule(cohorts, min(at_a_time, len(cohorts)), cores, costs)
+    return Schedule(cohorts, min(at_a_time, len(cohorts)), cores, costs, members)
 
 
 def _interrupted(left: Sequence[Job], missing: Mapping[str, Collection[int]]) -> list[Cohort]:
@@ -238,28 +247,29 @@ def _interrupted(left: Sequence[Job], missing: Mapping[str, Collection[int]]) ->
     return [cohort for cohort in found if most == "auto" or cohort.members <= most]
 
 
-def _choose_workers(jobs: Sequence[Job], costs: Mapping[str, Cost], most: int) -> int:
+def _choose_workers(config: Config, members: Mapping[str, int], costs: Mapping[str, Cost], most: int) -> int:
     """How many cohorts to train at a time, by the key `n_jobs`; on a cluster never more than it has workers.
 
     For `n_jobs=auto` on this machine it is 1 where worker processes would cost more than they gain.
 
     Args:
-        jobs: All jobs of the command; where and how they train, the configuration of the first says.
-        costs: What one member costs, by `Job.program`.
+        config: Where and how they train, of any job of the command.
+        members: How many there are, by `Job.program`.
+        costs: What one member costs, likewise.
         most: How many workers the backend can have.
     """
-    config = jobs[0].config
     if config.backend != "loky":
         return min(most, config.n_jobs) if isinstance(config.n_jobs, int) and config.n_jobs > 0 else most
     if config.n_jobs == -1:
         return most
     if isinstance(config.n_jobs, int):
         return config.n_jobs
-    members: dict[str, int] = {}
-    for job in jobs:
-        members[job.program] = members.get(job.program, 0) + len(job.seeds)
     seconds = sum(costs[program].seconds(count) for program, count in members.items())
-    divisible = len(members) > 1 or not all(cost.vectorized for cost in costs.values())
+    divisible = (
+        len(members) > 1
+        or not all(cost.vectorized for cost in costs.values())
+        or (not trains_on_cuda(config.trainer.accelerator) and any(count > TOGETHER for count in members.values()))
+    )
     return most if divisible and seconds >= WORTH_WORKERS else 1
 
 
@@ -278,6 +288,8 @@ def _most_threads(config: Config, cores: int) -> int:
 def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
     """Members of the largest cohort of each program: as configured, or what half of the free memory holds.
 
+    On a CPU no more than `TOGETHER` are vectorized: more gain nothing there, and would leave cores idle.
+
     Args:
         jobs: Jobs of one sweep; the configuration of the first counts.
         costs: What one member costs, by `Job.program`.
@@ -293,7 +305,10 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
     free = free_memory(accelerator)
     share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
     threads = _most_threads(config, cores_of_process(workers, backend=config.backend))
-    return {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
+    most = {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
+    if trains_on_cuda(accelerator):
+        return most
+    return {program: min(count, TOGETHER) if costs[program].vectorized else count for program, count in most.items()}
 
 
 def _notes(job: Job) -> list[str]:

@@ -4,8 +4,8 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import lightning.pytorch as pl
@@ -41,12 +41,14 @@ class Run:
     Attributes:
         identity: Tells this run from others that train the same jobs; metadata.json of each job keeps it.
         cores: CPU cores for each process; None: all that it may use.
+        members: By `Job.program`, how many members all its cohorts have together.
         device: Index of the GPU to train on; None: the first, if there is one.
         command: What was typed, for metadata.json; None: the command line of the process that writes it.
     """
 
     identity: str
     cores: int | None = None
+    members: Mapping[str, int] = field(default_factory=dict)
     device: int | None = None
     command: str | None = None
 
@@ -143,7 +145,14 @@ def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_
     checkpoint = None if seconds is None else Checkpoint(journal.checkpoint_of(folder), seconds)
     callbacks = [*filter(None, tracking), progress]
     tables = train_cohort(
-        shares, networks, callbacks, cores=run.cores, device=run.device, checkpoint=checkpoint, keep=_keep
+        shares,
+        networks,
+        callbacks,
+        cores=run.cores,
+        device=run.device,
+        alike=run.members.get(cohort.program, 0),
+        checkpoint=checkpoint,
+        keep=_keep,
     )
     by_share = list(zip(shares, tracking, strict=True))
     bundled = [(share, tracker) for share, tracker in by_share if tracker and can_be_bundled(share.job)]

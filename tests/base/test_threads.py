@@ -36,14 +36,14 @@ DECISIONS: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any]]
     (threads_of_cohort, (3,), {"alone": False, "members": 1}, 3),
     (threads_of_cohort, (3,), {"alone": True, "members": LARGE_COHORT, "cores": 2}, 3),
     (threads_of_cohort, ("auto",), {"alone": False, "members": 1}, 1),
-    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT - 1}, 1),
-    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT}, 8),
-    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT, "cores": 2}, 2),
+    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT}, 1),
+    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT + 1}, 8),
+    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT + 1, "cores": 2}, 2),
     (threads_of_cohort, ("auto",), {"alone": True, "members": 1}, 8),
     (threads_of_cohort, ("auto",), {"alone": True, "members": 1, "cores": 2}, 2),
     # Not those of which one must go after the other.
     (threads_of_cohort, ("auto",), {"alone": True, "members": 20, "one_queue": True}, 1),
-    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT, "one_queue": True}, 8),
+    (threads_of_cohort, ("auto",), {"alone": False, "members": LARGE_COHORT + 1, "one_queue": True}, 8),
     (threads_of_cohort, ("auto",), {"alone": True, "members": LARGE_COHORT, "one_queue": True}, 1),
     (threads_of_cohort, (3,), {"alone": True, "members": 20, "one_queue": True}, 3),
     # Members share the threads of a cohort, a member each; what is left over goes into its operations.

@@ -130,3 +130,24 @@ def test_the_last_cohort_of_a_sweep_ends_the_same_in_the_main_process(
     assert cores == [CORES // 2]  # two cohorts at a time
     for one, other in zip(tables_of(study)["data=digits,init=xavier"], before["data=digits,init=xavier"], strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "overrides", "members", "workers"),
+    [
+        (1_000, (), [1_000] * 4, 4),
+        (1_000, ("n_jobs=1",), [1_000] * 4, 1),
+        (300, (), [600] * 2, 1),  # less work than worker processes are worth
+        (1_000, ("max_members=5000",), [4_000], 1),
+    ],
+)
+def test_many_small_networks_are_shared_among_workers(
+    seeds: int, overrides: tuple[str, ...], members: list[int], workers: int, tmp_path: Path
+) -> None:
+    job = make_job(
+        "experiment=classic_wine", f"seeds={4 * seeds}", "trainer.accelerator=cpu", *overrides, output_dir=tmp_path
+    )
+    schedule = schedule_of([job], [job])
+    assert [cohort.members for cohort in schedule.cohorts] == members
+    assert schedule.workers == workers
+    assert dict(schedule.members) == {job.program: 4 * seeds}

@@ -1,0 +1,89 @@
+"""Compiled programs on disk: what was compiled once is loaded the next time, without torch's tracer and compiler."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, fx
+
+from initlab.base.files import write_whole
+
+MOST_PROGRAMS: Final = 200  # of 1.6 MB each; where there are more, those that were not used for longest go
+
+Program = Callable[..., Any]
+
+
+def programs_folder() -> Path:
+    """Where programs are kept: in the folder that `INITLAB_PROGRAMS` names, or in the user's cache."""
+    return Path(os.environ.get("INITLAB_PROGRAMS") or "~/.cache/initlab/programs").expanduser()
+
+
+def load_program(key: str) -> Program | None:
+    """The program that was kept under a key; None where there is none that can be loaded.
+
+    Args:
+        key: Of `program_key`.
+    """
+    path = _path(key)
+    try:
+        os.utime(path)  # it is in use
+        return _loaded(path)
+    except (OSError, RuntimeError):  # torch says so of a file that it cannot read
+        return None
+
+
+def keep_program(traced: fx.GraphModule, key: str) -> Program:
+    """Compile a traced program for the CPU, keep it, and load it.
+
+    Args:
+        traced: Operations on tensors, some of which it may change in place. It has no random operation.
+        key: Of `program_key`; a program under this key is replaced.
+
+    Raises:
+        Exception: whatever a machine without a compiler, or an operation that cannot be compiled ahead, brings about.
+        OSError: it cannot be written.
+    """
+    import torch._inductor  # imports torch's compiler
+
+    arguments = tuple(_like(node.meta["val"]) for node in traced.graph.nodes if node.op == "placeholder")
+    exported = torch.export.export(traced, arguments, strict=False)
+    settings = {
+        "cpp.vec_isa_ok": True,  # no trial programs on whether the C++ compiler knows what the processor can
+        "cpp.threads": torch.get_num_threads(),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        made = torch._inductor.aoti_compile_and_package(
+            exported, package_path=str(Path(folder) / f"{key}.pt2"), inductor_configs=settings
+        )
+        write_whole(_path(key), lambda partial: shutil.copyfile(made, partial))
+    _forget_oldest()
+    return _loaded(_path(key))
+
+
+def is_random(traced: fx.GraphModule) -> bool:
+    """Whether a program draws random numbers."""
+    return any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in traced.graph.nodes)
+
+
+def _path(key: str) -> Path:
+    return programs_folder() / f"{key}.pt2"
+
+
+def _loaded(path: Path) -> Program:
+    # What torch._inductor.aoti_load_package does, whose import takes a second.
+    loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    return lambda *tensors: loader.boxed_run(list(tensors))
+
+
+def _like(kind: Tensor) -> Tensor:
+    return torch.empty_strided(kind.shape, kind.stride(), dtype=kind.dtype, device=kind.device)
+
+
+def _forget_oldest() -> None:
+    kept = sorted(programs_folder().glob("*.pt2"), key=lambda path: path.stat().st_mtime)
+    for path in kept[:-MOST_PROGRAMS]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""A program that is kept on disk is the one that would be traced, and is asked for by all that it depends on."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from initlab.cohort import compiled, program_key, programs
+from initlab.cohort.module import CohortModule
+from initlab.cohort.programs import is_random, keep_program, load_program, programs_folder
+from initlab.cohort.recipe import Recipe
+from initlab.data.dataset import Split
+from tests.helpers import make_job, train
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
+BASE = ("init=he", "batch_size=16", "model.hidden=[6]", "seeds=3", "trainer.max_epochs=2", "compile=true")
+
+
+@pytest.fixture(autouse=True)
+def _own_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INITLAB_PROGRAMS", str(tmp_path / "programs"))
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The keys under which steps are looked for; nothing is compiled."""
+    seen: list[str | None] = []
+
+    class Step:
+        def __init__(self, recipe: Recipe, rows: Split, batches: Tensor) -> None:
+            seen.append(compiled._key(recipe, rows, batches))
+            raise RuntimeError("not compiled here")
+
+    monkeypatch.setattr(compiled, "CompiledStep", Step)
+    return seen
+
+
+def trained(*overrides: str) -> CohortModule:
+    return train(make_job(*BASE, *overrides))
+
+
+def key_of(keys: list[str | None], *overrides: str) -> str | None:
+    with pytest.warns(UserWarning, match="not compiled here"):
+        trained("trainer.max_epochs=1", *overrides)
+    return keys.pop()
+
+
+def test_the_same_is_asked_for_under_the_same_key(keys: list[str | None]) -> None:
+    first = key_of(keys)
+    assert first is not None
+    for same in ("seed=7", "init=xavier", "trainer.max_epochs=3", "seeds=4"):
+        assert key_of(keys, same) == first, same
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.hidden=[7]",
+        "model.bias=false",
+        "model.norm=batch",
+        "activation=tanh",
+        "activation=leaky_relu",
+        "optim=momentum",
+        "optim.weight_decay=0.01",
+        "optim.lr=0.02",
+        "gradient_clip=0.5",
+        "gradient_clip=0.25",
+        "loss=bce",
+        "batch_size=15",
+        "seeds=17",
+        "early_stopping.patience=1",
+        "trainer.precision=64-true",
+        "data=spirals",
+    ],
+)
+def test_whatever_changes_a_step_has_a_key_of_its_own(change: str, keys: list[str | None]) -> None:
+    assert key_of(keys, "optim=sgd", change) not in (None, key_of(keys, "optim=sgd"))
+
+
+def test_an_argument_of_an_activation_is_a_part_of_the_key() -> None:
+    one, other = (nn.Sequential(nn.Linear(3, 2), nn.LeakyReLU(slope)) for slope in (0.1, 0.2))
+    assert program_key.program_key(one) != program_key.program_key(other)
+    assert program_key.program_key(one) == program_key.program_key(copy.deepcopy(one))
+
+
+class Own(nn.Module):
+    """A network whose code may change from one run to the next."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * 2
+
+
+def test_code_that_may_change_unseen_has_no_key() -> None:
+    hooked, patched = nn.Linear(3, 2), nn.Linear(3, 2)
+    hooked.register_forward_hook(lambda _, __, outputs: outputs * 2)
+    patched.forward = lambda values: values  # type: ignore[method-assign]
+    for network in (Own(), nn.Sequential(nn.Linear(3, 2), Own()), hooked, patched):
+        assert program_key.program_key(network) is None
+    assert program_key.program_key(nn.Linear(3, 2)) is not None
+
+
+@pytest.mark.parametrize("changed", ["_processor", "_own_code"])
+def test_another_machine_and_other_code_have_other_keys(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = program_key.program_key(1)
+    monkeypatch.setattr(program_key, changed, lambda: "another")
+    assert program_key.program_key(1) != before
+
+
+def add_twice(values: Tensor, kept: Tensor) -> Tensor:
+    """A program that changes what stays."""
+    kept.add_(2 * values)
+    return kept.sum(0)
+
+
+@needs_compiler
+def test_a_kept_program_is_loaded_and_a_damaged_one_is_not() -> None:
+    values, kept = torch.arange(6.0).view(2, 3), torch.ones(2, 3)
+    keep_program(make_fx(add_twice, tracing_mode="fake")(values, kept), "one")
+    found = load_program("one")
+    assert found is not None
+    assert torch.equal(found(values, kept)[0], (1 + 2 * values).sum(0))
+    assert torch.equal(kept, 1 + 2 * values)
+    path = programs_folder() / "one.pt2"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert load_program("one") is None
+    assert load_program("other") is None
+    assert [entry.name for entry in programs_folder().iterdir()] == ["one.pt2"]
+
+
+def test_programs_that_were_not_used_for_longest_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "MOST_PROGRAMS", 2)
+    programs_folder().mkdir(parents=True)
+    for place, name in enumerate("abc"):
+        path = programs_folder() / f"{name}.pt2"
+        path.touch()
+        programs.os.utime(path, (place, place))
+    programs._forget_oldest()
+    assert sorted(path.stem for path in programs_folder().iterdir()) == ["b", "c"]
+
+
+def test_what_draws_random_numbers_is_not_kept() -> None:
+    """Its generator is torch's own, which goes on from step to step."""
+    assert is_random(make_fx(lambda values: nn.functional.dropout(values))(torch.ones(3)))
+    assert not is_random(make_fx(lambda values: values.relu())(torch.ones(3)))
+
+
+@needs_compiler
+def test_a_second_training_is_not_traced_and_both_differ_from_an_uncompiled_one_by_rounding_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = ("optim=adamw", "gradient_clip=0.5")
+    first, uncompiled = trained(*options), trained(*options, "compile=false")
+    assert first.compiled
+    assert len(list(programs_folder().iterdir())) == 1
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("traced")
+
+    monkeypatch.setattr(compiled, "_trace", refuse)
+    second = trained(*options)
+    assert second.compiled
+    for name, value in first.stack.parameters.items():
+        assert torch.equal(value, second.stack.parameters[name])
+        torch.testing.assert_close(value, uncompiled.stack.parameters[name], rtol=2e-3, atol=2e-4)
