@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from initlab.base.threads import intra_op_threads
+from initlab.cohort.compiled_key import compiled_key
+from initlab.cohort.compiled_programs import is_random, keep_program, load_program
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.optimizers import clip_members, gradient_norms
-from initlab.cohort.program_key import program_key
-from initlab.cohort.programs import is_random, keep_program, load_program
 from initlab.cohort.recipe import Recipe, Sums, Taken
 from initlab.data.dataset import Split
 from initlab.modules.calling import call_with
@@ -167,7 +167,7 @@ def _kept(recipe: Recipe) -> Kept:
 def _key(recipe: Recipe, rows: Split, batches: Tensor) -> str | None:
     """Under which a program of a step is kept; None where it depends on code that may change unseen."""
     recipe.stack.template.train()
-    return program_key(
+    return compiled_key(
         recipe.stack.template,
         recipe.loss,
         (recipe.task.metric, recipe.task.sums),

@@ -30,7 +30,7 @@ def _drawn(*tables: object, width: int) -> list[str]:
 def test_a_plan_sorts_rates_by_size_and_breaks_no_number() -> None:
     jobs = [make_job("activation=leaky_relu", "init=he", f"optim.lr={rate}") for rate in RATES]
     cohorts = [Cohort((Share(job, job.seeds),)) for job in jobs]
-    schedule = Schedule(cohorts, 1, 1, costs_of(jobs))
+    schedule = Schedule(cohorts, 1, 1, costs_of(jobs), {})
     for width in range(40, 80):
         lines = _drawn(*plan_tables([], schedule), width=width)
         words = [line.split()[0] for line in lines if "optim.lr=" in line]

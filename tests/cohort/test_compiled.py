@@ -42,7 +42,7 @@ def uncompiled(program: fx.GraphModule, *_: object) -> Callable[..., Any]:
 @pytest.fixture(autouse=True)
 def _own_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No program that another test has kept."""
-    monkeypatch.setenv("INITLAB_PROGRAMS", str(tmp_path / "programs"))
+    monkeypatch.setenv("INITLAB_COMPILED", str(tmp_path / "programs"))
 
 
 @pytest.fixture
@@ -238,16 +238,24 @@ def assert_resumes(folder: Path, *options: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "steps", "expected"),
+    ("overrides", "steps", "cohorts", "expected"),
     [
-        (("experiment=classic_wine", "seeds=2000"), 4000, True),
-        (("experiment=classic_wine", "seeds=400"), 4000, False),  # saves 3.5 s, and takes 7 where it is not on disk
-        (("experiment=classic_wine", "seeds=10"), 4000, False),  # saves a second or two, and takes as long
-        (("experiment=classic_wine", "seeds=400"), 80, False),
-        (("data=adding", "data.rows=40", "data.steps=30", "model.width=4", "seeds=400"), 100_000, False),
+        (("experiment=classic_wine", "seeds=2000"), 4000, 1, True),
+        (
+            ("experiment=classic_wine", "seeds=400"),
+            4000,
+            1,
+            False,
+        ),  # saves 3.5 s, and takes more where it is not on disk
+        (("experiment=classic_wine", "seeds=400"), 4000, 4, True),  # one program for all
+        (("experiment=classic_wine", "seeds=10"), 4000, 1, False),  # saves a second or two
+        (("experiment=classic_wine", "seeds=400"), 80, 1, False),
+        (("data=adding", "data.rows=40", "data.steps=30", "model.width=4", "seeds=400"), 100_000, 1, False),
     ],
 )
-def test_auto_compiles_what_saves_more_than_it_takes(overrides: tuple[str, ...], steps: int, expected: bool) -> None:
+def test_auto_compiles_what_saves_more_than_it_takes(
+    overrides: tuple[str, ...], steps: int, cohorts: int, expected: bool
+) -> None:
     job = make_job(*overrides)
     template = job.build_member(job.members()[0])
     stack = Stack(
@@ -258,7 +266,7 @@ def test_auto_compiles_what_saves_more_than_it_takes(overrides: tuple[str, ...],
     sample = job.dataset.train.inputs[:2]
 
     def worth(requested: Any, engine: str = "vmap") -> bool:
-        return is_worth_compiling(requested, engine=engine, stack=stack, sample=sample, steps=steps)
+        return is_worth_compiling(requested, engine=engine, stack=stack, sample=sample, steps=steps, cohorts=cohorts)
 
     assert worth("auto") is expected
     assert worth(True)

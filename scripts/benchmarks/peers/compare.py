@@ -53,7 +53,11 @@ class Bench:
     def ours(self, module: str, *arguments: str | Path, cache: str = "warm") -> dict[str, float]:
         """Run a module of ours; what the compiler makes is kept from run to run or, with `cache="cold"`, is not."""
         kept = self._folder / "compiled" if cache == "warm" else self.fresh()
-        variables = {"PYTHONPATH": str(ROOT), "TORCHINDUCTOR_CACHE_DIR": str(kept)}
+        variables = {
+            "PYTHONPATH": str(ROOT),
+            "TORCHINDUCTOR_CACHE_DIR": str(kept),
+            "INITLAB_COMPILED": str(kept / "programs"),
+        }
         return run_timed([sys.executable, "-m", module, *arguments], {**os.environ, **variables})
 
     def whole(self, seeds: int, compiling: str, *more: str) -> dict[str, float]:

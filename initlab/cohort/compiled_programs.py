@@ -17,16 +17,16 @@ MOST_PROGRAMS: Final = 200  # of 1.6 MB each; where there are more, those that w
 Program = Callable[..., Any]
 
 
-def programs_folder() -> Path:
-    """Where programs are kept: in the folder that `INITLAB_PROGRAMS` names, or in the user's cache."""
-    return Path(os.environ.get("INITLAB_PROGRAMS") or "~/.cache/initlab/programs").expanduser()
+def compiled_folder() -> Path:
+    """Where programs are kept: in the folder that `INITLAB_COMPILED` names, or in the user's cache."""
+    return Path(os.environ.get("INITLAB_COMPILED") or "~/.cache/initlab/compiled").expanduser()
 
 
 def load_program(key: str) -> Program | None:
     """The program that was kept under a key; None where there is none that can be loaded.
 
     Args:
-        key: Of `program_key`.
+        key: Of `compiled_key`.
     """
     path = _path(key)
     try:
@@ -41,7 +41,7 @@ def keep_program(traced: fx.GraphModule, key: str) -> Program:
 
     Args:
         traced: Operations on tensors, some of which it may change in place. It has no random operation.
-        key: Of `program_key`; a program under this key is replaced.
+        key: Of `compiled_key`; a program under this key is replaced.
 
     Raises:
         Exception: whatever a machine without a compiler, or an operation that cannot be compiled ahead, brings about.
@@ -70,7 +70,7 @@ def is_random(traced: fx.GraphModule) -> bool:
 
 
 def _path(key: str) -> Path:
-    return programs_folder() / f"{key}.pt2"
+    return compiled_folder() / f"{key}.pt2"
 
 
 def _loaded(path: Path) -> Program:
@@ -84,6 +84,6 @@ def _like(kind: Tensor) -> Tensor:
 
 
 def _forget_oldest() -> None:
-    kept = sorted(programs_folder().glob("*.pt2"), key=lambda path: path.stat().st_mtime)
+    kept = sorted(compiled_folder().glob("*.pt2"), key=lambda path: path.stat().st_mtime)
     for path in kept[:-MOST_PROGRAMS]:
         path.unlink(missing_ok=True)

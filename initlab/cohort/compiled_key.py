@@ -36,15 +36,15 @@ KNOWN_CODE: Final = frozenset(
 )
 
 
-def program_key(*described: Any) -> str | None:
+def compiled_key(*described: Any) -> str | None:
     """A name for a program that depends on some objects, on this machine, with this code.
 
     Example:
-        >>> program_key(nn.Linear(3, 2)) == program_key(nn.Linear(3, 2))
+        >>> compiled_key(nn.Linear(3, 2)) == compiled_key(nn.Linear(3, 2))
         True
-        >>> program_key(nn.Linear(3, 2)) == program_key(nn.Linear(3, 4))
+        >>> compiled_key(nn.Linear(3, 2)) == compiled_key(nn.Linear(3, 4))
         False
-        >>> program_key(lambda values: values) is None
+        >>> compiled_key(lambda values: values) is None
         True
 
     Args:

@@ -1,6 +1,7 @@
 """A program that is kept on disk is the one that would be traced, and is asked for by all that it depends on."""
 
 import copy
+import os
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from initlab.cohort import compiled, program_key, programs
+from initlab.cohort import compiled, compiled_key, compiled_programs
+from initlab.cohort.compiled_programs import compiled_folder, is_random, keep_program, load_program
 from initlab.cohort.module import CohortModule
-from initlab.cohort.programs import is_random, keep_program, load_program, programs_folder
 from initlab.cohort.recipe import Recipe
 from initlab.data.dataset import Split
 from tests.helpers import make_job, train
@@ -22,7 +23,7 @@ BASE = ("init=he", "batch_size=16", "model.hidden=[6]", "seeds=3", "trainer.max_
 
 @pytest.fixture(autouse=True)
 def _own_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("INITLAB_PROGRAMS", str(tmp_path / "programs"))
+    monkeypatch.setenv("INITLAB_COMPILED", str(tmp_path / "programs"))
 
 
 @pytest.fixture
@@ -83,31 +84,31 @@ def test_whatever_changes_a_step_has_a_key_of_its_own(change: str, keys: list[st
 
 def test_an_argument_of_an_activation_is_a_part_of_the_key() -> None:
     one, other = (nn.Sequential(nn.Linear(3, 2), nn.LeakyReLU(slope)) for slope in (0.1, 0.2))
-    assert program_key.program_key(one) != program_key.program_key(other)
-    assert program_key.program_key(one) == program_key.program_key(copy.deepcopy(one))
+    assert compiled_key.compiled_key(one) != compiled_key.compiled_key(other)
+    assert compiled_key.compiled_key(one) == compiled_key.compiled_key(copy.deepcopy(one))
 
 
 class Own(nn.Module):
     """A network whose code may change from one run to the next."""
 
-    def forward(self, values: Tensor) -> Tensor:
-        return values * 2
+    def forward(self, input: Tensor) -> Tensor:
+        return input * 2
 
 
 def test_code_that_may_change_unseen_has_no_key() -> None:
     hooked, patched = nn.Linear(3, 2), nn.Linear(3, 2)
     hooked.register_forward_hook(lambda _, __, outputs: outputs * 2)
-    patched.forward = lambda values: values  # type: ignore[method-assign]
+    patched.forward = Own().forward  # type: ignore[method-assign]
     for network in (Own(), nn.Sequential(nn.Linear(3, 2), Own()), hooked, patched):
-        assert program_key.program_key(network) is None
-    assert program_key.program_key(nn.Linear(3, 2)) is not None
+        assert compiled_key.compiled_key(network) is None
+    assert compiled_key.compiled_key(nn.Linear(3, 2)) is not None
 
 
 @pytest.mark.parametrize("changed", ["_processor", "_own_code"])
 def test_another_machine_and_other_code_have_other_keys(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = program_key.program_key(1)
-    monkeypatch.setattr(program_key, changed, lambda: "another")
-    assert program_key.program_key(1) != before
+    before = compiled_key.compiled_key(1)
+    monkeypatch.setattr(compiled_key, changed, lambda: "another")
+    assert compiled_key.compiled_key(1) != before
 
 
 def add_twice(values: Tensor, kept: Tensor) -> Tensor:
@@ -124,22 +125,22 @@ def test_a_kept_program_is_loaded_and_a_damaged_one_is_not() -> None:
     assert found is not None
     assert torch.equal(found(values, kept)[0], (1 + 2 * values).sum(0))
     assert torch.equal(kept, 1 + 2 * values)
-    path = programs_folder() / "one.pt2"
+    path = compiled_folder() / "one.pt2"
     path.write_bytes(path.read_bytes()[:1000])
     assert load_program("one") is None
     assert load_program("other") is None
-    assert [entry.name for entry in programs_folder().iterdir()] == ["one.pt2"]
+    assert [entry.name for entry in compiled_folder().iterdir()] == ["one.pt2"]
 
 
 def test_programs_that_were_not_used_for_longest_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "MOST_PROGRAMS", 2)
-    programs_folder().mkdir(parents=True)
+    monkeypatch.setattr(compiled_programs, "MOST_PROGRAMS", 2)
+    compiled_folder().mkdir(parents=True)
     for place, name in enumerate("abc"):
-        path = programs_folder() / f"{name}.pt2"
+        path = compiled_folder() / f"{name}.pt2"
         path.touch()
-        programs.os.utime(path, (place, place))
-    programs._forget_oldest()
-    assert sorted(path.stem for path in programs_folder().iterdir()) == ["b", "c"]
+        os.utime(path, (place, place))
+    compiled_programs._forget_oldest()
+    assert sorted(path.stem for path in compiled_folder().iterdir()) == ["b", "c"]
 
 
 def test_what_draws_random_numbers_is_not_kept() -> None:
@@ -155,7 +156,7 @@ def test_a_second_training_is_not_traced_and_both_differ_from_an_uncompiled_one_
     options = ("optim=adamw", "gradient_clip=0.5")
     first, uncompiled = trained(*options), trained(*options, "compile=false")
     assert first.compiled
-    assert len(list(programs_folder().iterdir())) == 1
+    assert len(list(compiled_folder().iterdir())) == 1
 
     def refuse(*_: object) -> None:
         raise AssertionError("traced")
