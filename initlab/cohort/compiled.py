@@ -28,7 +28,6 @@ aten = torch.ops.aten
 # what it takes uncompiled, with 16 × 11 × 10 a fifth, with 16 × 32 × 32 as much, with 16 × 64 × 64 half as much again;
 # with members first the last takes two thirds.
 SMALL_PRODUCT: Final = 8_192
-VECTOR: Final = 16  # single-precision numbers in the widest vector of a processor
 Compiler = Callable[[fx.GraphModule, list[Tensor], torch.device, str | None], Callable[..., Any]]
 # What vmap keeps whole, and has members first in.
 TAKEN_APART: Final[Any] = torch._decomp.get_decompositions([aten.native_layer_norm, aten.native_layer_norm_backward])
@@ -86,30 +85,27 @@ class CompiledStep:
     def __init__(self, recipe: Recipe, rows: Split, batches: Tensor, compiler: Compiler | None = None) -> None:
         self._recipe = recipe
         self._columns: Tensor | None = None
-        self._more = 0  # members that only fill up what is a round number of them
         on_cpu = batches.device.type == "cpu"
-        with intra_op_threads(1):  # of a program with members last
+        with intra_op_threads(1):  # as programs with members last have it, which alone are kept
             key = _key(recipe, rows, batches) if on_cpu else None
             found = load_program(key) if key else None
-        program = None if found else _trace(recipe, _kept(recipe), self._given(rows, batches, None))
-        self.members_last = program is None or (on_cpu and _largest_product(program) <= SMALL_PRODUCT)
-        kept = _kept(recipe)
+        traced = None if found else _trace(recipe, _kept(recipe), self._given(rows, batches, None))
+        self.members_last = traced is None or (on_cpu and _largest_product(traced) <= SMALL_PRODUCT)
         if self.members_last:
             # A column a row, so that a batch is gathered with members as neighbours.
             self._columns = rows.inputs.flatten(1).t().contiguous()
-            self._more = _filled_up(len(batches)) - len(batches)
-            kept = _lay_out(recipe, self._more)
-            if program is not None:
-                given = self._given(rows, batches, None)
-                if self._more:
-                    program = _trace(recipe, kept, given)
-                program = _with_members_last(program, tree_flatten((kept, given))[0])
-        self._kept = tree_flatten(kept)[0]
-        if program is not None:
+            _lay_out(recipe)
+        self._kept = tree_flatten(_kept(recipe))[0]
+        if traced is not None:
+            make = compiler or compile_program
             with self._threads():
-                found = (compiler or compile_program)(
-                    program, self._kept, batches.device, key if self.members_last else None
-                )
+                if self.members_last:
+                    traced = _with_members_last(
+                        traced, [*self._kept, *tree_flatten(self._given(rows, batches, None))[0]]
+                    )
+                    found = make(traced, self._kept, batches.device, key)
+                else:
+                    found = make(traced, self._kept, batches.device, None)
         assert found is not None
         self._program = found
 
@@ -131,18 +127,16 @@ class CompiledStep:
         given = self._given(rows, batches, stopped)
         with torch.no_grad(), self._threads():
             found = self._program(*self._kept, *given.ratios, *given.stopped, given.inputs, given.targets)
-        members = len(batches)
-        loss, of_score, norms = (value.movedim(-1, 0)[:members] if self.members_last else value for value in found)
+        loss, of_score, norms = (value.movedim(-1, 0) if self.members_last else value for value in found)
         return Taken(Sums(loss, of_score), norms)
 
     def _given(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Given:
         recipe = self._recipe
         if stopped is None and recipe.may_stop:
-            stopped = torch.zeros(len(batches), dtype=torch.bool, device=batches.device)
-        ratios = recipe.optimizer.ratios() if recipe.rates_differ else []
+            stopped = torch.zeros(recipe.stack.members, dtype=torch.bool, device=batches.device)
         return Given(
-            [F.pad(ratio, (0, self._more)) for ratio in ratios] if self._more else ratios,
-            [] if stopped is None else [F.pad(stopped, (0, self._more))],
+            recipe.optimizer.ratios() if recipe.rates_differ else [],
+            [] if stopped is None else [stopped],
             *self._gather(rows, batches),
         )
 
@@ -150,7 +144,7 @@ class CompiledStep:
         """Each member's batch and its targets; with members as neighbours in memory where the program wants them so."""
         if self._columns is None:
             return rows.inputs[batches], rows.targets[batches]
-        order = F.pad(batches.t(), (0, self._more)) if self._more else batches.t()
+        order = batches.t()
         inputs = self._columns.index_select(1, order.reshape(-1)).view(-1, *order.shape).permute(2, 1, 0)
         targets = rows.targets.index_select(0, order.reshape(-1)).unflatten(0, order.shape).transpose(0, 1)
         return inputs.unflatten(2, rows.inputs.shape[1:]), targets
@@ -177,7 +171,7 @@ def _key(recipe: Recipe, rows: Split, batches: Tensor) -> str | None:
         [(_kind(weight), weight.requires_grad) for weight in recipe.stack.parameters.values()],
         [_kind(buffer) for buffer in recipe.stack.buffers.values()],
         [{name: _kind(value) for name, value in state.items()} for state in recipe.optimizer.states()],
-        (_kind(rows.inputs), _kind(rows.targets), _filled_up(len(batches)), batches.shape[1]),
+        (_kind(rows.inputs), _kind(rows.targets), batches.shape),
     )
 
 
@@ -210,34 +204,14 @@ def compile_program(
     return torch.compile(program.forward, fullgraph=True, dynamic=False, options=options)
 
 
-def _filled_up(members: int) -> int:
-    """The next number of members that fills a processor's vectors: programs are for such, so that fewer are needed."""
-    return -(-members // VECTOR) * VECTOR
-
-
-def _lay_out(recipe: Recipe, more: int) -> Kept:
-    """Let members be neighbours in all tensors that stay from step to step.
-
-    Args:
-        recipe: Whose tensors these are; they become views.
-        more: How many members, of zeros, there are to be beside them in memory.
-
-    Returns:
-        The same tensors with these members.
-    """
-
-    def laid_out(tensor: Tensor) -> Tensor:
-        if not tensor.dim():
-            return tensor
-        whole = members_last(F.pad(tensor.data, (0, 0) * (tensor.dim() - 1) + (0, more)))
-        tensor.data = whole[: len(tensor)]
-        return whole
-
-    return Kept(
-        [laid_out(parameter) for parameter in recipe.stack.parameters.values()],
-        [laid_out(buffer) for buffer in recipe.stack.buffers.values()],
-        [{name: laid_out(value) for name, value in state.items()} for state in recipe.optimizer.states()],
-    )
+def _lay_out(recipe: Recipe) -> None:
+    """Let members be neighbours in all tensors that stay from step to step."""
+    for tensor in (*recipe.stack.parameters.values(), *recipe.stack.buffers.values()):
+        tensor.data = members_last(tensor.data)
+    for state in recipe.optimizer.states():
+        for tensor in state.values():
+            if tensor.dim():
+                tensor.data = members_last(tensor.data)
 
 
 def _trace(recipe: Recipe, kept: Kept, given: Given) -> fx.GraphModule:
