@@ -18,10 +18,10 @@ from initlab.jobs.job import Job
 
 BACKWARD = 2  # of what the forward pass keeps or computes, what the backward pass adds: as a rule
 FLOPS_PER_SECOND = 2e10  # of a core, in products of the size that small networks have
-# Building and writing, whatever trains. Measured on one core: 20 cohorts of one job each, 2 members and one epoch of
-# wine, took 3.8 s, and one cohort of 20 such jobs 2.6 s. Half of what a job takes are the files of its logger.
+# Building and writing, whatever trains. Measured on one core: 500 jobs of 2 members and one epoch of wine in one cohort
+# took 13.5 s, and 20 cohorts of one such job 2.2 s. Most of what a job takes are the files of its logger.
 SECONDS_PER_COHORT = 0.07
-SECONDS_PER_JOB = 0.12
+SECONDS_PER_JOB = 0.03
 SECONDS_PER_STEP = 1.5e-3  # of a cohort, or under the loop engine of a member, before any arithmetic
 SECONDS_PER_MEMBER = 2.3e-6  # of a step of a vectorized cohort, likewise: 1,000 networks of classic_wine
 
