@@ -1,6 +1,6 @@
 """The layers of a network in the order in which they run, and where the signal is looked at."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -218,6 +218,7 @@ def _layers_of(
     events: list[_Event], weights: Mapping[str, str | None], model: nn.Module, *, rows: int
 ) -> Iterator[Layer]:
     places = [place for place, event in enumerate(events) if event.is_layer]
+    limits: dict[Hashable, float | None] = {}  # most networks have one nonlinearity, in many places
     for place, following in pairwise([*places, None]):
         assert place is not None
         event = events[place]
@@ -231,6 +232,10 @@ def _layers_of(
             after = None
         module = model.get_submodule(event.name)
         bend = model.get_submodule(bends[0].name) if bends else None
+        known = None if bend is None or next(bend.parameters(), None) is not None else activation_of(bend)
+        kind = bend if known is None else (known.name, *sorted(known.parameters.items()))
+        if bend is not None and kind not in limits:
+            limits[kind] = saturation_limit(bend)
         yield Layer(
             name=event.name if event.call == 1 else f"{event.name}#{event.call}",
             weight=weights[event.name],
@@ -243,8 +248,8 @@ def _layers_of(
             dtype=event.leaving.dtype,
             rows=rows,
             steps_first=getattr(module, "steps_first", False),
-            saturates_below=None if bend is None else saturation_limit(bend),
-            bend=None if bend is None or next(bend.parameters(), None) is not None else activation_of(bend),
+            saturates_below=None if bend is None else limits[kind],
+            bend=known,
         )
 
 
