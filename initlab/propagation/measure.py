@@ -242,7 +242,7 @@ def _by_graph(
     Each is looked at when it has come, while it is in the cache of the processor, and let go.
     """
     state = {name: value.detach() for name, value in parameters.items()}
-    leaves = [value.requires_grad_() for value in state.values() if value.is_floating_point()]
+    leaves = [state[name].requires_grad_() for name in weights if state[name].is_floating_point()]
     kept: dict[int | str, dict[str, Tensor | Later]] = {}
 
     def taking(of: int | str) -> Callable[[Tensor], None]:
@@ -497,7 +497,7 @@ def _variance_where_safe(scaled: _Scaled, mean: Tensor) -> Tensor | Later:
 def _squares_of_sums(rows: Tensor) -> Tensor | Later:
     """The sum over rows, squared, and its mean over entries."""
     sums = rows.sum(0)
-    return Later(_mean_of_squares, (sums,)) if len(sums) <= LONGEST else sums.square().mean()
+    return Later(_mean_of_squares, (sums,)) if sums.dim() and len(sums) <= LONGEST else sums.square().mean()
 
 
 def _mean_of_squares(sizes: Tensor, entries: int = 1, count: int = 1) -> Tensor:
