@@ -113,7 +113,7 @@ def _by_class(module: nn.Module) -> Activation | None:
         return Activation("prelu", {} if usual else {"init": slopes.pop()}) if len(slopes) == 1 else None
     for name, kind in ACTIVATIONS.items():
         if type(module) is kind.build:
-            declared = _declared(kind.build)
+            declared = _declared(name)
             read = sorted(declared.keys() - NO_PARAMETERS)
             if not all(hasattr(module, key) for key in read):
                 return None
@@ -125,9 +125,9 @@ def _by_class(module: nn.Module) -> Activation | None:
 
 
 @functools.cache
-def _declared(build: Callable[..., nn.Module]) -> Mapping[str, inspect.Parameter]:
-    """What a registered class takes; kept, as a deep network asks hundreds of times, and classes stay as they are."""
-    return inspect.signature(build).parameters
+def _declared(name: str) -> Mapping[str, inspect.Parameter]:
+    """What the class of a registered activation takes; kept, as a deep network asks for it hundreds of times."""
+    return inspect.signature(ACTIVATIONS[name].build).parameters
 
 
 def _is_prelu(module: nn.PReLU) -> bool:

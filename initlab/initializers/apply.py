@@ -171,7 +171,7 @@ def fill_prepared(prepared: Prepared, *, seed: int, snapshot: Snapshot | None = 
             keeper.keep(tensor)
         reset_norm(start.norm, start.values)
         treatments.update(start.treatments)
-    with slow_bar("filling weights", len(plans)) as advance:
+    with torch.random.fork_rng(devices=[]), slow_bar("filling weights", len(plans)) as advance:
         for position, plan in enumerate(plans):
             if plan.refusal is not None:
                 left = Treatment.left_alone(plan.refusal)
@@ -179,8 +179,8 @@ def fill_prepared(prepared: Prepared, *, seed: int, snapshot: Snapshot | None = 
             elif plan.spec is not None:
                 treatments.update(fill_weight(plan, filling, first=position == 0))
             advance()
-    for name, rule in prepared.others:
-        treatments[name] = fill_other(name, rule, filling)
+        for name, rule in prepared.others:
+            treatments[name] = fill_other(name, rule, filling)
     if scheme.level == "model":
         own = [plan for plan in plans if plan.by_scheme and plan.refusal is None and not plan.slot.computed]
         context = Context(
