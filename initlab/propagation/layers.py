@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,10 @@ from initlab.propagation.saturation import saturation_limit
 Side = Literal["input", "output"]
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """A place where the signal is looked at: the input or the output of a module at one of its calls.
+
+    A tuple, as sites are looked up whenever a signal passes, and its hash is computed in no time.
 
     Attributes:
         module: Its name in the network, as `named_modules` has it.
@@ -268,6 +269,7 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
     places = (site for layer in layout.layers for site in (layer.output, layer.before, layer.after))
     wanted = {site for site in places if site is not None}
     names = {site.module for site in wanted}
+    entered = {site.module for site in wanted if site.side == "input"}
     calls: dict[str, int] = dict.fromkeys(names, 0)
 
     def reset(_module: nn.Module, _args: tuple[Any, ...]) -> None:
@@ -288,6 +290,8 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
 
     def leave(name: str) -> Callable[..., Any]:
         def on_leave(module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+            if name not in entered:
+                calls[name] += 1
             site = Site(name, calls[name], "output")
             return visit(site, module, output) if site in wanted else None
 
@@ -297,6 +301,7 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
         hooks.callback(model.register_forward_pre_hook(reset).remove)
         for name in names:
             module = model.get_submodule(name)
-            hooks.callback(module.register_forward_pre_hook(enter(name), with_kwargs=True).remove)
+            if name in entered:
+                hooks.callback(module.register_forward_pre_hook(enter(name), with_kwargs=True).remove)
             hooks.callback(module.register_forward_hook(leave(name)).remove)
         yield
