@@ -75,7 +75,7 @@ def prepare_network(model: nn.Module, init: InitSpec, activation: Activation) ->
         network as a whole, or looks at data; or a weight is computed from others, whose own numbers matter.
     """
     scheme = find_scheme(init.scheme)
-    if scheme.level == "model" or scheme.needs:
+    if scheme.level == "model" or (OF_ROWS | {"classes"}) & {*scheme.needs}:
         return None
     with refusing():
         prepared = prepare(model, init, Surroundings(activation=activation))

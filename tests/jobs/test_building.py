@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from initlab.cohort.run import build_networks
 from initlab.jobs.job import Job
+from initlab.jobs.network import JobNetwork
 from initlab.jobs.share import Share
 from initlab.modules.stack import Numbers
 from tests.helpers import make_job
@@ -83,6 +84,33 @@ def test_where_threads_are_free_one_more_shows_whether_it_convolves() -> None:
 def test_they_hold_what_each_holds_by_itself(typed: tuple[str, ...]) -> None:
     model = ["model=residual_mlp", "model.norm=none"] if "init=fixup" in typed else ["model.norm=batch"]
     alike(make_job(*typed, *(SMALL[1:] if "init=fixup" in typed else SMALL), *model))
+
+
+@pytest.mark.parametrize(
+    ("typed", "constructed"),
+    [
+        (("init=he", "model.norm=batch"), 1),
+        (("init=he", "init.rules={output.*:ones}"), 1),
+        (("init=gpt2", "model=residual_mlp"), 1),
+        (("init=he", "init.rules={output.*:null}"), SEEDS),  # what the constructor drew there counts
+        (("init=lsuv",), SEEDS),
+    ],
+)
+def test_one_network_is_filled_for_all_where_they_differ_in_nothing_else(
+    typed: tuple[str, ...], constructed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(*typed, *(SMALL[1:] if "init=gpt2" in typed else SMALL))
+    made: list[int] = []
+    build = JobNetwork.with_seed
+
+    def spy(self: JobNetwork, seed: int, **others: Any) -> torch.nn.Module:
+        made.append(seed)
+        return build(self, seed, **others)
+
+    monkeypatch.setattr(JobNetwork, "with_seed", spy)
+    built(job)
+    assert len(made) == constructed
+    alike(job)
 
 
 @pytest.mark.parametrize("kind", OWN)
