@@ -113,7 +113,7 @@ def _by_class(module: nn.Module) -> Activation | None:
         return Activation("prelu", {} if usual else {"init": slopes.pop()}) if len(slopes) == 1 else None
     for name, kind in ACTIVATIONS.items():
         if type(module) is kind.build:
-            declared = inspect.signature(kind.build).parameters
+            declared = _declared(name)
             read = sorted(declared.keys() - NO_PARAMETERS)
             if not all(hasattr(module, key) for key in read):
                 return None
@@ -122,6 +122,12 @@ def _by_class(module: nn.Module) -> Activation | None:
             own = {key for key in values.keys() - learned if values[key] != declared[key].default}
             return Activation(name, {key: values[key] for key in sorted(own)})
     return None
+
+
+@functools.cache
+def _declared(name: str) -> Mapping[str, inspect.Parameter]:
+    """What the class of a registered activation takes; kept, as a deep network asks for it hundreds of times."""
+    return inspect.signature(ACTIVATIONS[name].build).parameters
 
 
 def _is_prelu(module: nn.PReLU) -> bool:

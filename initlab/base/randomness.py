@@ -23,5 +23,15 @@ def stream(seed: int, purpose: str) -> Generator:
         seed: The seed of the network, or of whatever else is drawn.
         purpose: What is drawn, in words or as a parameter's name; each has a stream of its own.
     """
+    return Generator().manual_seed(seed_of(seed, purpose))
+
+
+def seed_of(seed: int, purpose: str) -> int:
+    """What the generator of a purpose is seeded with, a number below 2⁶³.
+
+    Args:
+        seed: As `stream` takes it.
+        purpose: Likewise.
+    """
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
-    return Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return int.from_bytes(digest[:8], "little") >> 1

@@ -9,7 +9,6 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import nn
 
 from initlab.base.errors import InitializationWarning
 from initlab.base.threads import intra_op_threads, threads_of_cohort
@@ -22,13 +21,13 @@ from initlab.data.module import InMemoryData
 from initlab.jobs.building import build_members
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share, rows_of
-from initlab.modules.stack import Stack, stack_members
+from initlab.modules.stack import Network, Stack, stack_members
 from initlab.tables.job_tables import JobTables, job_tables
 
 
 def train_cohort(
     shares: Sequence[Share],
-    networks: Iterable[nn.Module],
+    networks: Iterable[Network],
     callbacks: Sequence[Callback] = (),
     *,
     cores: int | None = None,
@@ -123,9 +122,9 @@ def build_networks(
     share: Share,
     *,
     threads: int | None = None,
-    known: dict[int, nn.Module] | None = None,
+    known: dict[int, Network] | None = None,
     seconds: MutableMapping[int, float] | None = None,
-) -> list[nn.Module]:
+) -> list[Network]:
     """Build a share's members; what their initializer warns of is said once for all of them.
 
     Args:
@@ -135,7 +134,7 @@ def build_networks(
         seconds: Gets, by seed, the processor time that the initializer took of each that is built here.
 
     Returns:
-        Networks with their initial weights, one a member, in the order of the seeds.
+        Networks with their initial weights, or the numbers of these, one a member, in the order of the seeds.
 
     Raises:
         RefusedError: the initializer and the network do not fit.

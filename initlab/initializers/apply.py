@@ -1,7 +1,7 @@
 """Applying a scheme to a network: which parameter gets what, all or nothing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -14,7 +14,7 @@ from initlab.initializers.design import check_design
 from initlab.initializers.filling import Filling, Scratch, Surroundings, calling, fill_other, fill_weight
 from initlab.initializers.init_report import InitReport, Treatment, report_on
 from initlab.initializers.norms import fixed_starts, is_norm, reset_norm
-from initlab.initializers.plans import base_of, make_plans, names_apart, output_slots
+from initlab.initializers.plans import Plan, base_of, make_plans, names_apart, output_slots
 from initlab.initializers.registry import Scheme
 from initlab.initializers.selection import Selection, check_hits, rule_for_other
 from initlab.initializers.slots import Slot, find_slots
@@ -27,6 +27,46 @@ from initlab.modules.wrappers import is_sharded, unwrapped
 LOOKING: Final = frozenset({"batch", "loss", "dropout", "chain"})
 # The same, and what is told by the shape of a batch alone.
 OF_ROWS: Final = LOOKING | {"steps"}
+
+
+@dataclass(frozen=True)
+class NormStart:
+    """How a norm layer, or another of `fixed_starts`, starts anew.
+
+    Attributes:
+        norm: The layer.
+        values: By its own names, the parameters that may be touched, with the number that fills each.
+        treatments: What that is in words, by the parameters' names in the network.
+    """
+
+    norm: nn.Module
+    values: Mapping[str, float]
+    treatments: Mapping[str, Treatment]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network with all that its structure says of how it is to be filled, as often as one likes.
+
+    Attributes:
+        model: The network.
+        spec: The rule.
+        known: What the scheme may know besides.
+        slots: The weights of the network.
+        plans: What is to be done to each.
+        others: The parameters that are no weight and that a rule hits, by their names.
+        norms: The norm layers, and others that have a start of their own.
+        scratch: Where numbers are drawn.
+    """
+
+    model: nn.Module
+    spec: InitSpec
+    known: Surroundings
+    slots: Sequence[Slot]
+    plans: Sequence[Plan]
+    others: Sequence[tuple[str, Rule]]
+    norms: Sequence["NormStart"]
+    scratch: Scratch
 
 
 def initialize_model(
@@ -76,7 +116,21 @@ def fill_model(
         UserError: an unknown scheme, a parameter that does not fit it, a network without any weight to fill, a rule
             that hits nothing, or something missing that the scheme needs. Some of the network may be filled then.
     """
-    model, keeper = unwrapped(model), snapshot or Changes()
+    return fill_prepared(prepare(model, spec, known), seed=seed, snapshot=snapshot)
+
+
+def prepare(model: nn.Module, spec: InitSpec, known: Surroundings) -> Prepared:
+    """Find all that the structure of a network says of how it is to be filled, and check that it can be.
+
+    Args:
+        model: As `fill_model` takes it; nothing in it is changed.
+        spec: The checked rule.
+        known: What the scheme may know besides.
+
+    Raises:
+        UserError: as `fill_model` raises it.
+    """
+    model = unwrapped(model)
     slots = find_slots(model)
     if not slots:
         raise UserError(_nothing_to_fill(model, spec))
@@ -88,16 +142,36 @@ def fill_model(
         check_design(model, one, slots)
     plans, others = make_plans(model, slots, spec, scheme, known.selection)
     check_hits(spec.rules, [plan.rule for plan in plans if plan.rule] + [rule for _, rule in others], model)
-    steps = _steps_of(known.batch)
-    _check_cells(model, scheme, slots, spec.parameters.get("steps") or steps)
+    _check_cells(model, scheme, slots, spec.parameters.get("steps") or _steps_of(known.batch))
+    norms = list(_norm_starts(model, spec.rules, known.selection)) if scheme.resets_norms else []
+    return Prepared(model, spec, known, slots, plans, others, norms, Scratch())
+
+
+@torch.no_grad()
+def fill_prepared(prepared: Prepared, *, seed: int, snapshot: Snapshot | None = None) -> dict[str, Treatment]:
+    """Fill a network for which all is found; `fill_model` has the rest.
+
+    Args:
+        prepared: As `prepare` returns it.
+        seed: Of the streams of randomness.
+        snapshot: As `fill_model` takes it.
+
+    Raises:
+        UserError: as `fill_model` raises it.
+    """
+    model, spec, known, plans = prepared.model, prepared.spec, prepared.known, prepared.plans
+    scheme, keeper = scheme_of(spec), snapshot or Changes()
     rows = _checked_batch(model, known.batch) if LOOKING & {*scheme.needs} and known.batch is not None else None
     if scheme.level == "model":
         keeper.keep_all(model)
     treatments: dict[str, Treatment] = {}
-    filling = Filling(model, known, seed, keeper, Scratch())
-    if scheme.resets_norms:
-        treatments.update(_reset_norms(model, spec.rules, known.selection, keeper))
-    with slow_bar("filling weights", len(plans)) as advance:
+    filling = Filling(model, known, seed, keeper, prepared.scratch)
+    for start in prepared.norms:
+        for tensor in (*start.norm.parameters(recurse=False), *start.norm.buffers(recurse=False)):
+            keeper.keep(tensor)
+        reset_norm(start.norm, start.values)
+        treatments.update(start.treatments)
+    with torch.random.fork_rng(devices=[]), slow_bar("filling weights", len(plans)) as advance:
         for position, plan in enumerate(plans):
             if plan.refusal is not None:
                 left = Treatment.left_alone(plan.refusal)
@@ -105,20 +179,20 @@ def fill_model(
             elif plan.spec is not None:
                 treatments.update(fill_weight(plan, filling, first=position == 0))
             advance()
-    for name, rule in others:
-        treatments[name] = fill_other(name, rule, filling)
+        for name, rule in prepared.others:
+            treatments[name] = fill_other(name, rule, filling)
     if scheme.level == "model":
         own = [plan for plan in plans if plan.by_scheme and plan.refusal is None and not plan.slot.computed]
         context = Context(
             slots=[plan.slot for plan in own],
-            output=output_slots(slots, spec.output_layer)[-1],
+            output=output_slots(prepared.slots, spec.output_layer)[-1],
             apart=frozenset(names_apart(model, plans, known.selection)),
             batch=rows,
             loss=known.loss,
             activation=known.activation,
             class_counts=_class_counts(known) if "classes" in scheme.needs else None,
             generator=known.stream_of(seed, scheme.name),
-            steps=steps,
+            steps=_steps_of(known.batch),
         )
         _refine(model, scheme, context, spec.parameters, treatments)
     for name in (name for plan in plans for name, _ in plan.slot.parameters):
@@ -250,10 +324,8 @@ def _checked_batch(model: nn.Module, batch: Batch) -> Batch:
     return placed
 
 
-def _reset_norms(
-    model: nn.Module, rules: Sequence[Rule], selection: Selection, keeper: Snapshot
-) -> Iterator[tuple[str, Treatment]]:
-    """Let norm layers and others of `fixed_starts` start anew; give each parameter's name and treatment."""
+def _norm_starts(model: nn.Module, rules: Sequence[Rule], selection: Selection) -> Iterator[NormStart]:
+    """How norm layers and others of `fixed_starts` start anew."""
     for prefix, norm in model.named_modules():
         values = fixed_starts(norm)
         if not values and not is_norm(norm):
@@ -268,9 +340,11 @@ def _reset_norms(
         }
         if own and not free:
             continue
-        for tensor in (*norm.parameters(recurse=False), *norm.buffers(recurse=False)):
-            keeper.keep(tensor)
-        reset_norm(norm, {part: values[part] for part in free})
-        for part, name in free.items():
-            word = f"norm: {'one' if values[part] else 'zero'}" if is_norm(norm) else f"start: {values[part]:g}"
-            yield name, Treatment(word)
+        known = is_norm(norm)
+        words = {
+            name: f"norm: {'one' if values[part] else 'zero'}" if known else f"start: {values[part]:g}"
+            for part, name in free.items()
+        }
+        yield NormStart(
+            norm, {part: values[part] for part in free}, {name: Treatment(word) for name, word in words.items()}
+        )

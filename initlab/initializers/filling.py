@@ -1,9 +1,9 @@
 """Filling one parameter: its numbers are drawn from a stream of its own, and written into the network."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from initlab.activations import Activation
 from initlab.base.errors import UserError, first_line
 from initlab.base.own_code import own_fault
-from initlab.base.randomness import stream
+from initlab.base.randomness import seed_of, stream
 from initlab.initializers.fans import Fan
 from initlab.initializers.find_activation import required_activation
 from initlab.initializers.gains import gain_value
@@ -53,8 +53,12 @@ class Surroundings:
 
     def stream_of(self, seed: int, name: str) -> Generator:
         """The randomness of one parameter: a function of the seed and of its name in the whole network."""
+        return stream(seed, self.whole_name(name))
+
+    def whole_name(self, name: str) -> str:
+        """The name of a parameter in the whole network."""
         plain = bare_name(name)
-        return stream(seed, f"{self.within}.{plain}" if self.within else plain)
+        return f"{self.within}.{plain}" if self.within else plain
 
 
 class Scratch:
@@ -96,9 +100,17 @@ class Filling:
         """The randomness of one parameter."""
         return self.known.stream_of(self.seed, name)
 
+    def seed_what_is_unasked(self, name: str) -> None:
+        """Seed torch's global random numbers, so that a scheme that ignores its generator is reproducible.
+
+        Args:
+            name: Of the parameter that is about to be filled.
+        """
+        torch.default_generator.manual_seed(seed_of(self.seed, self.known.whole_name(f"{name}, unasked")))
+
 
 def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treatment]:
-    """Fill one weight and its biases.
+    """Fill one weight and its biases; torch's global random state is the caller's to put back.
 
     Args:
         plan: The weight, and the rule that fills it, of level "weight".
@@ -133,14 +145,14 @@ def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treat
                 offered["activation"] = required_activation(filling.known.activation, f"init={one.name}", filling.model)
     parts = iter(slot.stored.each_bias(bias)) if bias is not None and by_scheme else iter(())
     remarks: dict[str, None] = {}
-    with _unasked(filling.stream_of(f"{slot.name}, unasked")):
-        for block, own, one, (arguments, _) in zip(slot.each(weight), specs, schemes, each, strict=True):
-            offered["bias"] = next(parts, None)
-            given = calling(one, block, **arguments, **{name: offered[name] for name in one.supplied})
-            if isinstance(given, str):
-                remarks[given] = None
-            elif given is not None and own.function is None:
-                raise UserError(f"init={one.name} returned a {type(given).__name__}: it must fill `weight` in place")
+    filling.seed_what_is_unasked(slot.name)
+    for block, own, one, (arguments, _) in zip(slot.each(weight), specs, schemes, each, strict=True):
+        offered["bias"] = next(parts, None)
+        given = calling(one, block, **arguments, **{name: offered[name] for name in one.supplied})
+        if isinstance(given, str):
+            remarks[given] = None
+        elif given is not None and own.function is None:
+            raise UserError(f"init={one.name} returned a {type(given).__name__}: it must fill `weight` in place")
     padding = getattr(slot.layer, "padding_idx", None) if slot.is_embedding else None
     if padding is not None:
         weight[padding] = 0
@@ -156,13 +168,13 @@ def fill_weight(plan: Plan, filling: Filling, *, first: bool) -> dict[str, Treat
             write(parameter, bias)
             done[name] = Treatment(scheme.name, hit=hit)
         else:
-            _fill_bias(parameter, rule, fan=slot.fan, generator=filling.stream_of(name))
+            _fill_bias(parameter, rule, fan=slot.fan, stream_of=partial(filling.stream_of, name))
             done[name] = Treatment(f"bias: {rule if isinstance(rule, str) else format(rule, 'g')}", hit=hit)
     return done
 
 
 def fill_other(name: str, rule: Rule, filling: Filling) -> Treatment:
-    """Fill a parameter that is no weight by the rule that hit it.
+    """Fill a parameter that is no weight by the rule that hit it; torch's random state is the caller's to put back.
 
     Args:
         name: The parameter's name.
@@ -185,8 +197,8 @@ def fill_other(name: str, rule: Rule, filling: Filling) -> Treatment:
     arguments, _ = _arguments(scheme, rule.spec, filling)
     values = torch.zeros(parameter.shape, dtype=_drawn_dtype(parameter), device="cpu")
     offered = {"generator": filling.stream_of(name)}
-    with _unasked(filling.stream_of(f"{name}, unasked")):
-        calling(scheme, values, **arguments, **{key: offered[key] for key in scheme.supplied & offered.keys()})
+    filling.seed_what_is_unasked(name)
+    calling(scheme, values, **arguments, **{key: offered[key] for key in scheme.supplied & offered.keys()})
     filling.keeper.keep(parameter)
     write(parameter, values)
     return Treatment(scheme.name, hit=str(rule))
@@ -222,27 +234,19 @@ def calling(scheme: Scheme, *arguments: Any, **keywords: Any) -> Any:
         raise own_fault(error, f"init={scheme.name} failed") or plain from error
 
 
-@contextmanager
-def _unasked(generator: Generator) -> Iterator[None]:
-    """Let torch's global random numbers be those of a stream, so that what ignores its generator is reproducible."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(generator.initial_seed())
-        yield
-
-
 def _drawn_dtype(parameter: Tensor) -> torch.dtype:
     """The type in which the numbers for a parameter are drawn: double precision for its own, else single."""
     return torch.float64 if parameter.dtype == torch.float64 else torch.float32
 
 
-def _fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generator) -> None:
+def _fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, stream_of: Callable[[], Generator]) -> None:
     """Fill a bias in place.
 
     Args:
         bias: The parameter, of any shape; gates of a recurrent layer may be stacked in it.
         rule: A number for every entry; or `"torch_default"` for U(±1/sqrt(fan_in)), as torch does it.
         fan: Fans of the weight that the bias belongs to.
-        generator: The only source of randomness; a number draws nothing.
+        stream_of: Gives the only source of randomness; a number draws nothing, and asks for none.
 
     Raises:
         UserError: the rule is a word other than `"torch_default"`.
@@ -252,6 +256,6 @@ def _fill_bias(bias: Tensor, rule: float | str, *, fan: Fan, generator: Generato
             raise UserError(f"init.bias={rule}: expected a number or {BIAS_LIKE_TORCH}")
         bound = 1 / math.sqrt(fan.fan_in)
         drawn = torch.empty(bias.shape, dtype=_drawn_dtype(bias), device="cpu")
-        write(bias, nn.init.uniform_(drawn, -bound, bound, generator=generator))
+        write(bias, nn.init.uniform_(drawn, -bound, bound, generator=stream_of()))
     else:
         nn.init.constant_(bias, rule)

@@ -56,7 +56,7 @@ class Slot:
         """The fans of one of its maps; see `fan_of_layer`."""
         return self.stored.fan(self.weight)
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """How many maps it holds: groups of a convolution, gates, experts, query with key and value."""
         sizes = self.stored.sizes(self.weight)

@@ -1,6 +1,7 @@
 """Filling the network of one member with its initial weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,8 @@ from initlab.activations import Activation
 from initlab.base.errors import OwnCodeError, RefusedError, UserError
 from initlab.base.randomness import stream
 from initlab.data.losses import Loss
-from initlab.initializers import Surroundings, fill_model, find_scheme
-from initlab.initializers.apply import OF_ROWS
+from initlab.initializers import InitSpec, Surroundings, fill_model, find_scheme
+from initlab.initializers.apply import OF_ROWS, Prepared, prepare
 from initlab.initializers.init_report import Treatment
 from initlab.jobs.data import JobData
 from initlab.jobs.member import Member
@@ -46,7 +47,7 @@ def fill_network(
         RefusedError: the initializer does not fit the network.
         OwnCodeError: the initializer raised something in the user's own code.
     """
-    try:
+    with refusing():
         return fill_model(
             model,
             member.init,
@@ -59,6 +60,33 @@ def fill_network(
             seed=member.seed,
             snapshot=changes,
         )
+
+
+def prepare_network(model: nn.Module, init: InitSpec, activation: Activation) -> Prepared | None:
+    """A network made ready to be filled for one member after another, each time with the numbers of that member.
+
+    Args:
+        model: The network of one of the members.
+        init: Their initializer.
+        activation: The nonlinearity of the network.
+
+    Returns:
+        None where what is filled may depend on more than the structure and the seed: the initializer works on the
+        network as a whole, or looks at data; or a weight is computed from others, whose own numbers matter.
+    """
+    scheme = find_scheme(init.scheme)
+    if scheme.level == "model" or (OF_ROWS | {"classes"}) & {*scheme.needs}:
+        return None
+    with refusing():
+        prepared = prepare(model, init, Surroundings(activation=activation))
+    return None if any(slot.computed for slot in prepared.slots) else prepared
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Tell that an initializer does not fit the network as `RefusedError`, which does not stop other jobs."""
+    try:
+        yield
     except OwnCodeError:
         raise
     except UserError as error:

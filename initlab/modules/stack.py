@@ -9,12 +9,48 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import stack_module_state, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from initlab.base.threads import start_worker
 
 State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of one network, apart from it: networks of one structure need not be there all at once.
+
+    Attributes:
+        template: A network of that structure; it may hold other numbers.
+        parameters: By name, as `named_parameters` has them, without gradients.
+        buffers: By name, as `named_buffers` has them.
+    """
+
+    template: nn.Module
+    parameters: State
+    buffers: State
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name."""
+        return {**self.parameters, **self.buffers}
+
+
+Network = nn.Module | Numbers  # a network, or what it holds
+
+
+def numbers_of(network: nn.Module) -> Numbers:
+    """Copies of the numbers that a network holds now.
+
+    Args:
+        network: It may change afterwards.
+    """
+    parameters, buffers = (
+        {name: tensor.detach().clone() for name, tensor in named}
+        for named in (network.named_parameters(), network.named_buffers())
+    )
+    return Numbers(network, parameters, buffers)
 
 
 @dataclass(frozen=True)
@@ -130,22 +166,28 @@ class Stack:
         return copy.deepcopy(self.template, held)
 
 
-def stack_members(models: Iterable[nn.Module]) -> Stack:
+def stack_members(members: Iterable[Network]) -> Stack:
     """Stack initialized networks of one structure.
 
     Args:
-        models: At least one network; all have the same modules and shapes. The first becomes the template.
+        members: At least one network, or its numbers; all have the same modules and shapes. The first becomes the
+            template.
 
     Returns:
         A stack whose parameters are copies, `nn.Parameter`s that can be trained.
     """
-    networks = list(models)
-    parameters, buffers = stack_module_state(networks)
-    return Stack(
-        networks[0],
-        {name: nn.Parameter(value.detach(), value.requires_grad) for name, value in parameters.items()},
-        {name: value.detach() for name, value in buffers.items()},
-    )
+    each = [
+        member
+        if isinstance(member, Numbers)
+        else Numbers(member, dict(member.named_parameters()), dict(member.named_buffers()))
+        for member in members
+    ]
+    template = each[0].template
+    trained = {name: parameter.requires_grad for name, parameter in template.named_parameters()}
+    with torch.no_grad():
+        parameters = {name: torch.stack([one.parameters[name] for one in each]) for name in trained}
+        buffers = {name: torch.stack([one.buffers[name] for one in each]) for name in each[0].buffers}
+    return Stack(template, {name: nn.Parameter(value, trained[name]) for name, value in parameters.items()}, buffers)
 
 
 def images_last(value: Tensor) -> Tensor:

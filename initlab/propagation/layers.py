@@ -1,11 +1,11 @@
 """The layers of a network in the order in which they run, and where the signal is looked at."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,10 @@ from initlab.propagation.saturation import saturation_limit
 Side = Literal["input", "output"]
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """A place where the signal is looked at: the input or the output of a module at one of its calls.
+
+    A tuple, as sites are looked up whenever a signal passes, and its hash is computed in no time.
 
     Attributes:
         module: Its name in the network, as `named_modules` has it.
@@ -218,6 +219,7 @@ def _layers_of(
     events: list[_Event], weights: Mapping[str, str | None], model: nn.Module, *, rows: int
 ) -> Iterator[Layer]:
     places = [place for place, event in enumerate(events) if event.is_layer]
+    limits: dict[Hashable, float | None] = {}  # most networks have one nonlinearity, in many places
     for place, following in pairwise([*places, None]):
         assert place is not None
         event = events[place]
@@ -231,6 +233,10 @@ def _layers_of(
             after = None
         module = model.get_submodule(event.name)
         bend = model.get_submodule(bends[0].name) if bends else None
+        known = None if bend is None or next(bend.parameters(), None) is not None else activation_of(bend)
+        kind = bend if known is None else (known.name, *sorted(known.parameters.items()))
+        if bend is not None and kind not in limits:
+            limits[kind] = saturation_limit(bend)
         yield Layer(
             name=event.name if event.call == 1 else f"{event.name}#{event.call}",
             weight=weights[event.name],
@@ -243,8 +249,8 @@ def _layers_of(
             dtype=event.leaving.dtype,
             rows=rows,
             steps_first=getattr(module, "steps_first", False),
-            saturates_below=None if bend is None else saturation_limit(bend),
-            bend=None if bend is None or next(bend.parameters(), None) is not None else activation_of(bend),
+            saturates_below=None if bend is None else limits[kind],
+            bend=known,
         )
 
 
@@ -263,6 +269,7 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
     places = (site for layer in layout.layers for site in (layer.output, layer.before, layer.after))
     wanted = {site for site in places if site is not None}
     names = {site.module for site in wanted}
+    entered = {site.module for site in wanted if site.side == "input"}
     calls: dict[str, int] = dict.fromkeys(names, 0)
 
     def reset(_module: nn.Module, _args: tuple[Any, ...]) -> None:
@@ -283,6 +290,8 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
 
     def leave(name: str) -> Callable[..., Any]:
         def on_leave(module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
+            if name not in entered:
+                calls[name] += 1
             site = Site(name, calls[name], "output")
             return visit(site, module, output) if site in wanted else None
 
@@ -292,6 +301,7 @@ def looking(model: nn.Module, layout: Layout, visit: Visit) -> Iterator[None]:
         hooks.callback(model.register_forward_pre_hook(reset).remove)
         for name in names:
             module = model.get_submodule(name)
-            hooks.callback(module.register_forward_pre_hook(enter(name), with_kwargs=True).remove)
+            if name in entered:
+                hooks.callback(module.register_forward_pre_hook(enter(name), with_kwargs=True).remove)
             hooks.callback(module.register_forward_hook(leave(name)).remove)
         yield

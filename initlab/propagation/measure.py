@@ -1,8 +1,8 @@
 """What a batch and its gradient look like in every layer, for many networks of one structure at once."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import partial, reduce
+from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, prod
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from initlab.modules.batch import Batch
 from initlab.modules.calling import call_with
 from initlab.modules.measuring import first_tensor, measuring
 from initlab.modules.stack import Stack, State
+from initlab.propagation.later import LONGEST, Later, stack
 from initlab.propagation.layers import Layer, Layout, Site, looking
 from initlab.propagation.samples import MOST_ROWS, Sample, known, of_samples, responses, weights_of_samples
 
@@ -123,7 +124,24 @@ _Join = Callable[[int, Tensor], Tensor]
 # A function of weights that returns a scalar and what was seen.
 _Forward = Callable[[State, _Join], tuple[Tensor, dict[str, Tensor]]]
 # What is kept of a gradient: that of a probe by its place, that of a weight by its name.
-_Reduce = Callable[[int | str, Tensor], dict[str, Tensor]]
+_Reduce = Callable[[int | str, Tensor], dict[str, Tensor | Later]]
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """Values in a range in which no square leaves that of numbers.
+
+    Attributes:
+        values: The values, divided by `scale`.
+        scale: What they were divided by.
+        square: Their mean square then.
+        about: The same as a number, but for rounding, where it takes no time to have; else None.
+    """
+
+    values: Tensor
+    scale: Tensor
+    square: Tensor | Later
+    about: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,18 +152,17 @@ class _Ways:
         differentiate: From a forward pass, the weights whose gradients are wanted, all parameters, the probes and what
             is to be kept of gradients, to that of each by its name or place, and what was seen.
         slopes: The derivative of a nonlinearity at each entry of a signal.
-        scaled: Values in a range in which no square leaves that of numbers, what they were divided by, and their mean
-            square then.
-        variance: Of values, given their mean and their mean square.
+        scaled: Values in a range in which no square leaves that of numbers.
+        variance: Of such values, given their mean.
     """
 
     differentiate: Callable[
         [_Forward, Collection[str], State, list[Tensor], _Reduce],
-        tuple[dict[int | str, dict[str, Tensor]], dict[str, Tensor]],
+        tuple[dict[int | str, dict[str, Tensor | Later]], dict[str, Tensor]],
     ]
     slopes: Callable[[nn.Module, Tensor], Tensor]
-    scaled: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-    variance: Callable[[Tensor, Tensor, Tensor], Tensor]
+    scaled: Callable[[Tensor], _Scaled]
+    variance: Callable[[_Scaled, Tensor], Tensor | Later]
 
 
 def _measure_member(
@@ -180,7 +197,7 @@ def _measure_member(
         assert cotangent is not None
         return (first * cotangent.to(first.dtype)).sum(), watcher.stacked()
 
-    def keep(of: int | str, gradient: Tensor) -> dict[str, Tensor]:
+    def keep(of: int | str, gradient: Tensor) -> dict[str, Tensor | Later]:
         if isinstance(of, str):
             return _of_weight_gradient(gradient, ways)
         if of == len(layers):
@@ -190,7 +207,9 @@ def _measure_member(
     weights = {layer.weight: parameters[layer.weight] for layer in layers if layer.weight is not None}
     kept, found = ways.differentiate(forward, weights, parameters, probes, keep)
     unknown = dict.fromkeys(OF_WEIGHTS, torch.full((), torch.nan, device=device))
-    sizes = {name: weight.norm(dtype=_at_least_single(weight.dtype)) for name, weight in weights.items()}
+    sizes = {
+        name: torch.linalg.vector_norm(weight, dtype=_at_least_single(weight.dtype)) for name, weight in weights.items()
+    }
     backward = [
         {
             **kept[place],
@@ -198,12 +217,13 @@ def _measure_member(
         }
         for place, layer in enumerate(layers)
     ]
-    return {**found, **kept[len(layers)], **{name: _stack([row[name] for row in backward]) for name in backward[0]}}
+    at_output = {name: stack([number]).squeeze(0) for name, number in kept[len(layers)].items()}
+    return {**found, **at_output, **{name: stack([row[name] for row in backward]) for name in backward[0]}}
 
 
 def _by_functions(
     forward: _Forward, weights: Collection[str], parameters: State, probes: list[Tensor], keep: _Reduce
-) -> tuple[dict[int | str, dict[str, Tensor]], dict[str, Tensor]]:
+) -> tuple[dict[int | str, dict[str, Tensor | Later]], dict[str, Tensor]]:
     """Gradients by `torch.func`, which goes through several members at once."""
 
     def probed(state: State, added: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -216,14 +236,14 @@ def _by_functions(
 
 def _by_graph(
     forward: _Forward, weights: Collection[str], parameters: State, probes: list[Tensor], keep: _Reduce
-) -> tuple[dict[int | str, dict[str, Tensor]], dict[str, Tensor]]:
+) -> tuple[dict[int | str, dict[str, Tensor | Later]], dict[str, Tensor]]:
     """Gradients by autograd, which knows the functions that `torch.func` does not, such as libraries' own.
 
     Each is looked at when it has come, while it is in the cache of the processor, and let go.
     """
     state = {name: value.detach() for name, value in parameters.items()}
-    leaves = [value.requires_grad_() for value in state.values() if value.is_floating_point()]
-    kept: dict[int | str, dict[str, Tensor]] = {}
+    leaves = [state[name].requires_grad_() for name in weights if state[name].is_floating_point()]
+    kept: dict[int | str, dict[str, Tensor | Later]] = {}
 
     def taking(of: int | str) -> Callable[[Tensor], None]:
         def take(gradient: Tensor) -> None:
@@ -314,7 +334,7 @@ class _Watcher:
         self._before = {layer.before: (place, layer) for place, layer in enumerate(layout.layers)}
         self._after = {layer.after: (place, layer) for place, layer in enumerate(layout.layers) if layer.after}
         self._join, self._ways, self._weights = join, ways, weights_of_samples
-        self._rows: list[dict[str, Tensor]] = [{} for _ in layout.layers]
+        self._rows: list[dict[str, Tensor | Later]] = [{} for _ in layout.layers]
         self._samples: list[Sample] = []
 
     def look(self, site: Site, module: nn.Module, signal: Tensor) -> Tensor:
@@ -335,48 +355,51 @@ class _Watcher:
             place, layer = self._before[site]
             rows = layer.rows_first(signal.detach())
             scaled = self._ways.scaled(_units_last(layer, rows))
-            self._rows[place] |= _of_preactivation(*scaled, self._ways)
-            some = (each[:MOST_ROWS].clone() for each in (rows, scaled[0]))  # the rest is not kept
-            self._samples.append(Sample(place, layer, module, *some))
+            self._rows[place] |= _of_preactivation(scaled, self._ways)
+            some = rows[:MOST_ROWS].clone()  # the rest is not kept
+            same = scaled.values is rows
+            self._samples.append(
+                Sample(place, layer, module, some, some if same else scaled.values[:MOST_ROWS].clone())
+            )
         return self._join(self._output[site], signal) if site in self._output else signal
 
     def stacked(self) -> dict[str, Tensor]:
         """Each value as a tensor of shape (layers,); NaN where there is none, as behind the last layer."""
         for place, found in of_samples(self._samples, self._weights, self._ways.slopes):
             self._rows[place] |= found
-        missing = torch.full((), torch.nan, device=next(iter(self._rows[0].values())).device)
-        return {name: _stack([row.get(name, missing) for row in self._rows]) for name in SEEN}
+        device = next(number.device for number in self._rows[0].values() if isinstance(number, Tensor))
+        missing = torch.full((), torch.nan, device=device)
+        return {name: stack([row.get(name, missing) for row in self._rows]) for name in SEEN}
 
 
-def _of_preactivation(values: Tensor, scale: Tensor, square: Tensor, ways: _Ways) -> dict[str, Tensor]:
-    return {
-        **_moments("pre", values, scale, square, ways),
-        "pre_sum": values.flatten(1).sum(0).square().mean(),
-    }
+def _of_preactivation(scaled: _Scaled, ways: _Ways) -> dict[str, Tensor | Later]:
+    return {**_moments("pre", scaled, ways), "pre_sum": _squares_of_sums(scaled.values.flatten(1))}
 
 
-def _of_output(layer: Layer, signal: Tensor, ways: _Ways) -> dict[str, Tensor]:
+def _of_output(layer: Layer, signal: Tensor, ways: _Ways) -> dict[str, Tensor | Later]:
     scaled = ways.scaled(_units_last(layer, signal))
-    values, beside = scaled[0], tuple(range(signal.dim() - 1))
-    largest = torch.maximum(values.amax(beside), -values.amin(beside))  # of each unit
-    dead = (largest == 0).sum() / len(largest)
-    return {**_moments("post", *scaled, ways), "dead": known(dead, largest)}
+    beside = tuple(range(signal.dim() - 1))
+    dead = Later(_share_of_dead, (scaled.values.amax(beside), scaled.values.amin(beside)))
+    return {**_moments("post", scaled, ways), "dead": dead}
 
 
-def _of_weight_gradient(gradient: Tensor, ways: _Ways) -> dict[str, Tensor]:
-    _, scale, square = ways.scaled(gradient)
-    return {"weight_gradient_scale": scale, "weight_gradient_square": square * gradient.numel()}
+def _of_weight_gradient(gradient: Tensor, ways: _Ways) -> dict[str, Tensor | Later]:
+    scaled, count = ways.scaled(gradient), gradient.numel()
+    square = scaled.square
+    total = replace(square, by=(*square.by, count)) if isinstance(square, Later) else square * count
+    return {"weight_gradient_scale": scaled.scale, "weight_gradient_square": total}
 
 
-def _of_rows(name: str, gradient: Tensor, ways: _Ways) -> dict[str, Tensor]:
-    rows, scale, square = ways.scaled(gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(-1))
-    return {f"{name}_scale": scale, f"{name}_square": square, f"{name}_sum": rows.sum(0).square().mean()}
+def _of_rows(name: str, gradient: Tensor, ways: _Ways) -> dict[str, Tensor | Later]:
+    scaled = ways.scaled(gradient.flatten(1) if gradient.dim() > 1 else gradient.unsqueeze(-1))
+    sums = _squares_of_sums(scaled.values)
+    return {f"{name}_scale": scaled.scale, f"{name}_square": scaled.square, f"{name}_sum": sums}
 
 
-def _moments(side: str, values: Tensor, scale: Tensor, square: Tensor, ways: _Ways) -> dict[str, Tensor]:
-    mean = values.mean()
-    variance = ways.variance(values, mean, square)
-    return {f"{side}_scale": scale, f"{side}_scaled_mean": mean, f"{side}_variance": variance}
+def _moments(side: str, scaled: _Scaled, ways: _Ways) -> dict[str, Tensor | Later]:
+    mean = scaled.values.mean()
+    variance = ways.variance(scaled, mean)
+    return {f"{side}_scale": scaled.scale, f"{side}_scaled_mean": mean, f"{side}_variance": variance}
 
 
 def _columns(raw: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
@@ -414,54 +437,88 @@ def _correlation(squared_sum: Tensor, square: Tensor, rows: int) -> Tensor:
     return (squared_sum - rows * square) / (rows * (rows - 1) * square)
 
 
-def _stack(scalars: list[Tensor]) -> Tensor:
-    common = reduce(torch.promote_types, (scalar.dtype for scalar in scalars))
-    return torch.stack([scalar.to(common) for scalar in scalars])
-
-
 def _units_last(layer: Layer, signal: Tensor) -> Tensor:
     """The signal as (rows, …, units)."""
     return signal.movedim(1, -1) if layer.channels_first and signal.dim() > 2 else signal
 
 
-def _scaled(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Values divided by their largest, so that no square leaves the range of numbers; that; and their mean square."""
+def _scaled(values: Tensor) -> _Scaled:
+    """Values divided by their largest."""
     values = values.to(_at_least_single(values.dtype))
     largest = values.abs().amax()
     values = values / largest.clamp_min(torch.finfo(values.dtype).tiny)
-    return values, largest, values.square().mean()
+    return _Scaled(values, largest, values.square().mean())
 
 
-def _scaled_where_needed(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _scaled_where_needed(values: Tensor) -> _Scaled:
     """The same, but that values of an ordinary size stay as they are: on a CPU it costs little to ask."""
     if values.device.type != "cpu" or not values.numel():
         return _scaled(values)
     values = values.to(_at_least_single(values.dtype))
-    square = _mean_square(values)
-    return (values, values.new_ones(()), square) if ORDINARY[0] < float(square) < ORDINARY[1] else _scaled(values)
+    square, about = _mean_square(values)
+    if ORDINARY[0] < about < ORDINARY[1]:
+        return _Scaled(values, values.new_ones(()), square, about)
+    scaled = _scaled(values)
+    assert isinstance(scaled.square, Tensor)
+    return replace(scaled, about=float(scaled.square))
 
 
-def _mean_square(values: Tensor) -> Tensor:
-    """The mean square, row by row where rows are short enough that their squares can be added up one after another."""
+def _mean_square(values: Tensor) -> tuple[Tensor | Later, float]:
+    """The mean square, row by row where rows are short enough that their squares can be added up one after another.
+
+    Returns:
+        The mean square, and about how much it is.
+    """
     rows = values.flatten(1) if values.dim() > 1 else values.unsqueeze(0)
-    if rows.shape[1] > SHORT:
-        return rows.square().mean()
+    entries = rows.shape[1]
+    if entries > SHORT:
+        square = rows.square().mean()
+        return square, float(square)
     sizes: Tensor = torch.linalg.vector_norm(rows, dim=1)
-    return sizes.square().mean() / rows.shape[1]
+    later = Later(_mean_of_squares, (sizes,), (entries,))
+    if len(sizes) > LONGEST:
+        square = later.now()
+        return square, float(square)
+    return later, float(torch.dot(sizes, sizes)) / values.numel()
 
 
-def _variance(values: Tensor, mean: Tensor, square: Tensor) -> Tensor:
-    del square
-    return (values - mean).square().mean()
+def _variance(scaled: _Scaled, mean: Tensor) -> Tensor:
+    return (scaled.values - mean).square().mean()
 
 
-def _variance_where_safe(values: Tensor, mean: Tensor, square: Tensor) -> Tensor:
+def _variance_where_safe(scaled: _Scaled, mean: Tensor) -> Tensor | Later:
     """The same without another pass, where the mean is so small that the difference loses no digits."""
-    if values.device.type == "cpu":
-        difference = square - mean.square()
-        if float(difference) > 0.5 * float(square):
-            return difference
-    return _variance(values, mean, square)
+    if scaled.about is None or not scaled.about - float(mean) ** 2 > 0.5 * scaled.about:
+        return _variance(scaled, mean)
+    square = scaled.square
+    return Later(_less_square, (*square.of, mean), square.by) if isinstance(square, Later) else square - mean.square()
+
+
+def _squares_of_sums(rows: Tensor) -> Tensor | Later:
+    """The sum over rows, squared, and its mean over entries."""
+    sums = rows.sum(0)
+    return Later(_mean_of_squares, (sums,)) if sums.dim() and len(sums) <= LONGEST else sums.square().mean()
+
+
+def _mean_of_squares(sizes: Tensor, entries: int = 1, count: int = 1) -> Tensor:
+    """The mean square of numbers, given the sizes of the rows that they stand in, shape (layers, rows).
+
+    Args:
+        sizes: Roots of the sums of squares.
+        entries: How many numbers a row has.
+        count: What the mean is to be multiplied by.
+    """
+    return sizes.square().mean(1) / entries * count
+
+
+def _less_square(sizes: Tensor, means: Tensor, entries: int) -> Tensor:
+    return _mean_of_squares(sizes, entries) - means.square()
+
+
+def _share_of_dead(highest: Tensor, lowest: Tensor) -> Tensor:
+    """The share of units that are 0 for all inputs, given the extremes of each, shape (layers, units)."""
+    largest = torch.maximum(highest, -lowest)
+    return known((largest == 0).sum(1) / largest.shape[1], largest)
 
 
 _TOGETHER: Final = _Ways(_by_functions, _slopes, _scaled, _variance)

@@ -23,8 +23,7 @@ from initlab.theory.moments import (
     cross_moments,
     derivative_cross_moments,
     derivative_moments,
-    first_moments,
-    second_moments,
+    first_two_moments,
 )
 
 UNEVEN: Final = (
@@ -169,9 +168,8 @@ class Nonlinearity:
         """The moments of φ."""
         signal, mean = normal(signals[0], self.name).centred, signals[0].mean
         crossed = cross_moments(self.activation, signal.mean_square, _correlations(signal), mean=mean)
-        squares = second_moments(self.activation, signal.q, mean=mean)
-        middle = float(first_moments(self.activation, signal.q, mean=mean).mean())
-        return Signal(squares, float(crossed), normal=False, mean=middle, history=signal.history)
+        means, squares = first_two_moments(self.activation, signal.q, mean=mean)
+        return Signal(squares, float(crossed), normal=False, mean=float(means.mean()), history=signal.history)
 
     def backward(self, gradient: Gradient, signal: Signal) -> Gradient:
         """The gradient times the moments of φ'."""

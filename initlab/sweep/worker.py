@@ -11,7 +11,7 @@ from functools import partial
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 from initlab.base.errors import JobsFailedError
 from initlab.base.threads import intra_op_threads, threads_of_cohort
@@ -20,7 +20,7 @@ from initlab.cohort.module import CohortModule
 from initlab.cohort.run import build_networks, convolves, train_cohort
 from initlab.data.module import InMemoryData
 from initlab.jobs.share import Share, rows_of
-from initlab.modules.stack import Stack
+from initlab.modules.stack import Network, Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import can_be_bundled, is_new, outcome, write_bundle, write_failure, write_job
@@ -72,7 +72,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
     with contextlib.suppress(Exception):  # what fails here fails below, too, and is written down
         convolutional = convolves(first)
     threads = threads_of_cohort(first.config.threads, alone=convolutional, members=1, cores=run.cores)
-    starts: dict[str, dict[int, nn.Module]] = {}  # networks of jobs that differ in the optimizer alone are built once
+    starts: dict[str, dict[int, Network]] = {}  # networks of jobs that differ in the optimizer alone are built once
     networks = {
         share: built
         for share in cohort.shares
@@ -123,7 +123,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _networks(share: Share, threads: int, run: Run, known: dict[int, nn.Module]) -> list[nn.Module] | None:
+def _networks(share: Share, threads: int, run: Run, known: dict[int, Network]) -> list[Network] | None:
     """A share's members; None if they cannot be built, as an initializer may fail at one seed and not at another."""
     try:
         return build_networks(share, threads=threads, known=known)
@@ -132,7 +132,7 @@ def _networks(share: Share, threads: int, run: Run, known: dict[int, nn.Module])
         return None
 
 
-def _train(cohort: Cohort, networks: Iterator[nn.Module], run: Run, progress: "_Progress") -> None:
+def _train(cohort: Cohort, networks: Iterator[Network], run: Run, progress: "_Progress") -> None:
     """Train a cohort, keep its results in the journal, and write the jobs that are complete."""
     shares = cohort.shares
     live = sum(share.complete for share in shares) <= LIVE_LOGS

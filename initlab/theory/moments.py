@@ -66,11 +66,11 @@ def derivative_fourth_moment(activation: Activation, *, variance: float = 1.0) -
     return float(_expectation(lambda h: activation.derivative(h) ** 4, activation, std))
 
 
-def first_moments(activation: Activation, variances: Tensor, *, mean: float = 0.0) -> Tensor:
-    """E[φ(h)] for h ~ N(mean, v), for each v in `variances`.
+def first_two_moments(activation: Activation, variances: Tensor, *, mean: float = 0.0) -> tuple[Tensor, Tensor]:
+    """E[φ(h)] and E[φ(h)²] for h ~ N(mean, v), for each v in `variances`, from the same values of φ.
 
     Example:
-        >>> means = first_moments(Activation("relu"), torch.tensor([1.0], dtype=torch.float64), mean=-1.0)
+        >>> means, _ = first_two_moments(Activation("relu"), torch.tensor([1.0], dtype=torch.float64), mean=-1.0)
         >>> round(float(means), 6)  # the normal density at 1, less its tail beyond
         0.083315
 
@@ -80,9 +80,15 @@ def first_moments(activation: Activation, variances: Tensor, *, mean: float = 0.
         mean: Mean of the input h.
 
     Returns:
-        One moment for each variance, shape (n,), float64.
+        The first moments, and the second ones as `second_moments` gives them, both of shape (n,), float64.
     """
-    return _expectation(activation.function, activation, variances.sqrt(), mean=mean)
+
+    def both(h: Tensor) -> Tensor:
+        values = activation.function(h)
+        return torch.stack([values, values.square()])
+
+    first, second = _expectation(both, activation, variances.sqrt(), mean=mean)
+    return first, second
 
 
 def second_moments(activation: Activation, variances: Tensor, *, mean: float = 0.0) -> Tensor:
@@ -168,21 +174,21 @@ def _expectation(
     """E[f(mean + std · z)], z ~ N(0, 1), for each std.
 
     Args:
-        function: f, elementwise, as smooth as the activation.
+        function: f, elementwise, as smooth as the activation; it may return several values, in a first dimension.
         activation: Where its kinks are, the integral is split.
         stds: Shape (n,), float64, each at least 0.
         mean: Mean of what f is given.
         more_kinks: Where else f is not smooth.
 
     Returns:
-        One expectation for each std, shape (n,), float64.
+        One expectation for each std, shape (n,), or (values, n), float64.
     """
     parts = []
     with intra_op_threads(1):  # these are small: threads would only wait for each other
         for part in stds.split(MOST_TOGETHER):
             nodes = _nodes_needed(activation, float(part.max()) ** 2, pairs=False)
             parts.append(_piecewise(function, (*activation.kinks, *more_kinks), part, nodes, mean=mean))
-    return torch.cat(parts)
+    return torch.cat(parts, -1)
 
 
 def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: int, *, mean: float = 0.0) -> Tensor:
@@ -207,7 +213,7 @@ def _piecewise(function: Function, kinks: Sequence[float], stds: Tensor, nodes: 
     origin = -mean / smallest
     edges = torch.cat([whole, splits, origin + bends, origin - bends], 1).clamp(-CUTOFF, CUTOFF).sort(1).values
     z, weights = _nodes_between(edges, nodes)
-    return (weights * function(mean + stds.unsqueeze(1) * z)).sum(1)
+    return (weights * function(mean + stds.unsqueeze(1) * z)).sum(-1)
 
 
 def _pair_expectation(

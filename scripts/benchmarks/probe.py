@@ -4,12 +4,11 @@ import statistics
 import tempfile
 from typing import Any
 
-from torch import nn
-
 from initlab.activations import ACTIVATIONS, Activation
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
+from initlab.modules.stack import Network
 from initlab.theory.mean_field import mean_field_theory
 from scripts.benchmarks.timing import WINE_INITS, command, make_job, seconds
 
@@ -38,7 +37,7 @@ def benchmark_probe(runs: int) -> dict[str, Any]:
     }
 
 
-def built(jobs: list[Job]) -> tuple[list[Share], list[nn.Module]]:
+def built(jobs: list[Job]) -> tuple[list[Share], list[Network]]:
     """The shares of some jobs with all their seeds, and their networks."""
     shares = [Share(job, job.seeds) for job in jobs]
     return shares, [network for share in shares for network in build_networks(share)]

@@ -11,7 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from initlab.cohort.run import build_networks
 from initlab.jobs.job import Job
+from initlab.jobs.network import JobNetwork
 from initlab.jobs.share import Share
+from initlab.modules.stack import Numbers
 from tests.helpers import make_job
 
 SEEDS = 5
@@ -55,7 +57,8 @@ def counted() -> Iterator[Counted]:
 
 
 def built(job: Job) -> list[dict[str, torch.Tensor]]:
-    return [network.state_dict() for network in build_networks(Share(job, job.seeds))]
+    networks = build_networks(Share(job, job.seeds))
+    return [one.state if isinstance(one, Numbers) else one.state_dict() for one in networks]
 
 
 @pytest.mark.parametrize(("init", "each"), [("he", WEIGHTS), ("torch_default", WEIGHTS + BIASES), ("zeros", 0)])
@@ -83,6 +86,33 @@ def test_they_hold_what_each_holds_by_itself(typed: tuple[str, ...]) -> None:
     alike(make_job(*typed, *(SMALL[1:] if "init=fixup" in typed else SMALL), *model))
 
 
+@pytest.mark.parametrize(
+    ("typed", "constructed"),
+    [
+        (("init=he", "model.norm=batch"), 1),
+        (("init=he", "init.rules={output.*:ones}"), 1),
+        (("init=gpt2", "model=residual_mlp"), 1),
+        (("init=he", "init.rules={output.*:null}"), SEEDS),  # what the constructor drew there counts
+        (("init=lsuv",), SEEDS),
+    ],
+)
+def test_one_network_is_filled_for_all_where_they_differ_in_nothing_else(
+    typed: tuple[str, ...], constructed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(*typed, *(SMALL[1:] if "init=gpt2" in typed else SMALL))
+    made: list[int] = []
+    build = JobNetwork.with_seed
+
+    def spy(self: JobNetwork, seed: int, **others: Any) -> torch.nn.Module:
+        made.append(seed)
+        return build(self, seed, **others)
+
+    monkeypatch.setattr(JobNetwork, "with_seed", spy)
+    built(job)
+    assert len(made) == constructed
+    alike(job)
+
+
 @pytest.mark.parametrize("kind", OWN)
 def test_what_depends_on_the_constructors_draws_stays(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -98,7 +128,8 @@ def test_what_depends_on_the_constructors_draws_stays(
     job = make_job(f"model._target_={name}.Net", "init=he", *SMALL[1:])
     alike(job)
     if kind == "a number that is read off a weight":
-        shifts = [network.shift for network in build_networks(Share(job, job.seeds))]
+        networks = build_networks(Share(job, job.seeds))
+        shifts = [network.shift for network in networks if not isinstance(network, Numbers)]
         assert shifts == [job.build_member(member).shift for member in job.members()]
         assert len(set(shifts)) == SEEDS
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from torch import nn
 
 from initlab.cli.run_report import main as report
 from initlab.jobs import building
 from initlab.jobs.job import Job
 from initlab.jobs.member import Member
+from initlab.modules.stack import Network
 from initlab.results.study import Study, read_study
 from initlab.sweep import worker
 from initlab.tables.bundles import bundled_jobs
@@ -156,7 +156,7 @@ def test_the_files_of_a_large_cohort_do_not_grow_with_its_jobs(monkeypatch: pyte
     built: list[int] = []
     build = building.build_members
 
-    def spy(job: Job, members: Sequence[Member], **others: Any) -> list[nn.Module]:
+    def spy(job: Job, members: Sequence[Member], **others: Any) -> list[Network]:
         built.extend(member.seed for member in members)
         return build(job, members, **others)
 
