@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -19,6 +20,9 @@ from initlab.base.inline_picture import inline_picture
 from initlab.base.wording import counted
 from initlab.cli.command import INTERRUPTED
 from initlab.lessons.lesson import Lesson, command_of, folders_of, lesson_names, read_lesson
+
+if TYPE_CHECKING:
+    from initlab.lessons.finding import Tables
 
 ROOT = Path("outputs/textbook")
 DOCS = Path("docs/textbook")
@@ -53,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         failed = []
         for lesson in lessons:
             try:
-                run_lesson(
+                tables = run_lesson(
                     lesson, console, root=chosen.output_dir, seeds=chosen.seeds, first=chosen.seed, again=chosen.again
                 )
             except UserError as error:
@@ -64,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if chosen.update_docs:
                 from initlab.lessons.site import add_page, write_index
 
-                add_page(lesson, chosen.output_dir, DOCS)
+                add_page(lesson, tables, DOCS)
                 write_index(DOCS)
         if failed:
             raise JobsFailedError(f"{counted(len(failed), 'lesson')} failed: {'; '.join(failed)}")
@@ -92,22 +96,27 @@ def show_list(console: Console, root: Path) -> None:
 
 def run_lesson(
     lesson: Lesson, console: Console, *, root: Path, seeds: int | None, first: int = 0, again: bool = False
-) -> None:
+) -> "Tables":
     """Run a lesson's experiments, write its chapter, and say what came out.
 
     What is finished is not run again; an interrupted one goes on.
+
+    Returns:
+        The tables that it was judged by.
 
     Raises:
         UserError: an experiment cannot run, or a file cannot be written.
     """
     from initlab.lessons.book import write_chapter
+    from initlab.lessons.evidence import collect
 
     began = time.monotonic()
     say(console, f"{lesson.title} (about {lesson.minutes:g} min)")
     for key in lesson.experiments:
         with console.status(f"{lesson.name}: {key}"):
             _run(lesson, key, root, seeds or lesson.seeds, first, again)
-    finding, folder = write_chapter(lesson, root)
+    tables = collect(lesson, root)
+    finding, folder = write_chapter(lesson, tables, root)
     picture = (folder / "figures" / f"{lesson.name}.png").read_bytes()
     try:
         log_chapter(lesson, folder, picture)
@@ -129,6 +138,7 @@ def run_lesson(
         say_as_is(console, command)
     say(console, f"In {folder}: report.html, figures/{lesson.name}.png, tables/ ({time.monotonic() - began:.0f} s)")
     say_as_is(console, f"tensorboard --logdir {root}")
+    return tables
 
 
 def log_chapter(lesson: Lesson, folder: Path, picture: bytes) -> None:

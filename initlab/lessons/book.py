@@ -10,7 +10,6 @@ import pandas as pd
 from initlab.base.errors import UserError
 from initlab.base.files import write_text_whole, write_whole
 from initlab.lessons.chapter import compose_chapter, finding_of, seeds_in
-from initlab.lessons.evidence import collect
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.lesson import Lesson
 from initlab.reporting.write import write_report
@@ -18,16 +17,21 @@ from initlab.reporting.write import write_report
 VERDICT: Final = "verdict.json"
 
 
-def write_chapter(lesson: Lesson, root: Path) -> tuple[Finding, Path]:
-    """Write a lesson's chapter from the results of its experiments: a page, its picture, its tables.
+def write_chapter(lesson: Lesson, tables: Tables, root: Path) -> tuple[Finding, Path]:
+    """Write a lesson's chapter: a page, its picture, its tables.
+
+    Args:
+        lesson: The lesson.
+        tables: Of its experiments, as `evidence.collect` returns them.
+        root: The folder that gets one for the chapter.
 
     Returns:
         What it found, and the folder.
 
     Raises:
-        UserError: there are no results, or the files cannot be written.
+        UserError: the files cannot be written.
     """
-    tables, folder = collect(lesson, root), root / lesson.name
+    folder = root / lesson.name
     finding = finding_of(lesson, tables)
     write_report(compose_chapter(lesson, tables), folder)
     try:
