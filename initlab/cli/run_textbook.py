@@ -7,19 +7,20 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from initlab.base.console import open_console, say, say_as_is, stop, survive_any_encoding
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.inline_picture import inline_picture
 from initlab.base.wording import counted
 from initlab.cli.command import INTERRUPTED
-from initlab.lessons.lesson import Lesson, command_of, folders_of, lesson_names, read_lesson
+from initlab.lessons.lesson import Lesson, all_lessons, command_of, folders_of, lesson_names, read_answer, read_lesson
 
 if TYPE_CHECKING:
     from initlab.lessons.finding import Tables
@@ -80,18 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def show_list(console: Console, root: Path) -> None:
-    """Show all lessons, with the verdicts of those that have run."""
-    from initlab.lessons.book import read_verdict
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("lesson", "the claim", "verdict", "minutes"):
-        table.add_column(name, justify="right" if name == "minutes" else "left", overflow="fold")
-    for name in lesson_names():
-        lesson = read_lesson(name)
-        table.add_row(name, lesson.claim, read_verdict(lesson, root), f"{lesson.minutes:g}")
+    """Show all lessons by topic: name, title, what became of the claim where it has run, and how long it takes."""
+    table = Table(box=None, pad_edge=False, header_style="none")
+    table.add_column("lesson", no_wrap=True)
+    table.add_column("what it is about")
+    table.add_column("the claim", no_wrap=True)
+    table.add_column("min", justify="right", no_wrap=True)
+    for topic, lessons in groupby(all_lessons(), key=lambda lesson: lesson.topic):
+        table.add_row("", "")
+        table.add_row("", Text(topic, style="bold"))
+        for lesson in lessons:
+            table.add_row(lesson.name, lesson.title, read_answer(lesson, root), f"{lesson.minutes:g}")
     console.print(table)
-    say(console, "One of them, or all:")
+    say(console, "\nThe claim, the experiment and the verdict of one, or of all:")
     say_as_is(console, "python -m initlab.textbook symmetry_relu")
+    say_as_is(console, "python -m initlab.textbook all")
 
 
 def run_lesson(

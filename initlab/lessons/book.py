@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
@@ -11,10 +10,8 @@ from initlab.base.errors import UserError
 from initlab.base.files import write_text_whole, write_whole
 from initlab.lessons.chapter import compose_chapter, finding_of, seeds_in
 from initlab.lessons.finding import Finding, Tables
-from initlab.lessons.lesson import Lesson
+from initlab.lessons.lesson import VERDICT, Lesson
 from initlab.reporting.write import write_report
-
-VERDICT: Final = "verdict.json"
 
 
 def write_chapter(lesson: Lesson, tables: Tables, root: Path) -> tuple[Finding, Path]:
@@ -36,8 +33,8 @@ def write_chapter(lesson: Lesson, tables: Tables, root: Path) -> tuple[Finding, 
     write_report(compose_chapter(lesson, tables), folder)
     try:
         write_tables(tables, folder / "tables")
-        text = json.dumps({"verdict": str(finding), "seeds": seeds_in(tables)}, ensure_ascii=False)
-        write_text_whole(folder / VERDICT, text)
+        found = {"answer": finding.answer, "verdict": str(finding), "seeds": seeds_in(tables)}
+        write_text_whole(folder / VERDICT, json.dumps(found, ensure_ascii=False))
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
     return finding, folder
@@ -55,11 +52,3 @@ def read_tables(folder: Path) -> Tables:
     return {
         path.stem: pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sorted(folder.glob("*.csv"))
     }
-
-
-def read_verdict(lesson: Lesson, root: Path) -> str:
-    """The verdict of the last run; empty where there was none."""
-    try:
-        return str(json.loads((root / lesson.name / VERDICT).read_text(encoding="utf-8"))["verdict"])
-    except (OSError, ValueError, KeyError):
-        return ""
