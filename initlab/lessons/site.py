@@ -14,7 +14,7 @@ from initlab.base.files import write_text_whole, write_whole
 from initlab.base.machine import describe_machine
 from initlab.figures.style import dark_figures, save_svg
 from initlab.lessons.book import read_tables, write_tables
-from initlab.lessons.chapter import draw_of, finding_of, judge_of, seeds_in
+from initlab.lessons.chapter import draw_of, finding_of, seeds_in
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.lesson import Lesson, command_of, lesson_names, read_lesson
 
@@ -164,7 +164,7 @@ def kept_lessons(docs: Path) -> Sequence[Lesson]:
 def _used(lesson: Lesson, tables: Tables) -> Tables:
     """The tables that a lesson's verdict and picture read."""
     noted = _Noted(tables)
-    judge_of(lesson)(noted)
+    finding_of(lesson, noted)
     draw_of(lesson)(noted)
     return {name: table for name, table in tables.items() if name in noted.read}
 
