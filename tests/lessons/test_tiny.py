@@ -92,7 +92,7 @@ def test_a_lesson_runs_from_its_commands_to_its_page(
     monkeypatch.setattr("initlab.cli.run_train.explain_failures", lambda _: None)
     monkeypatch.setattr("initlab.cli.run_train.conclude_study", lambda *_, **__: None)
     monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: RunMode.MULTIRUN)  # it composes all, to see this
-    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)  # two thirds of what pictures take
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)  # a third of what pictures take
     lesson, terminal = tiny(read_lesson(name)), io.StringIO()
     tables = run_lesson(lesson, Console(file=terminal, width=10_000), root=tmp_path, seeds=SEEDS)
     said = terminal.getvalue()
