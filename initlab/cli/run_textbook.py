@@ -7,18 +7,23 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from initlab.base.console import open_console, say, say_as_is, stop, survive_any_encoding
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.inline_picture import inline_picture
 from initlab.base.wording import counted
 from initlab.cli.command import INTERRUPTED
-from initlab.lessons.lesson import Lesson, command_of, folders_of, lesson_names, read_lesson
+from initlab.lessons.lesson import Lesson, all_lessons, command_of, folders_of, lesson_names, read_answer, read_lesson
+
+if TYPE_CHECKING:
+    from initlab.lessons.finding import Tables
 
 ROOT = Path("outputs/textbook")
 DOCS = Path("docs/textbook")
@@ -53,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         failed = []
         for lesson in lessons:
             try:
-                run_lesson(
+                tables = run_lesson(
                     lesson, console, root=chosen.output_dir, seeds=chosen.seeds, first=chosen.seed, again=chosen.again
                 )
             except UserError as error:
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if chosen.update_docs:
                 from initlab.lessons.site import add_page, write_index
 
-                add_page(lesson, chosen.output_dir, DOCS)
+                add_page(lesson, tables, DOCS)
                 write_index(DOCS)
         if failed:
             raise JobsFailedError(f"{counted(len(failed), 'lesson')} failed: {'; '.join(failed)}")
@@ -76,38 +81,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def show_list(console: Console, root: Path) -> None:
-    """Show all lessons, with the verdicts of those that have run."""
-    from initlab.lessons.book import read_verdict
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("lesson", "the claim", "verdict", "minutes"):
-        table.add_column(name, justify="right" if name == "minutes" else "left", overflow="fold")
-    for name in lesson_names():
-        lesson = read_lesson(name)
-        table.add_row(name, lesson.claim, read_verdict(lesson, root), f"{lesson.minutes:g}")
+    """Show all lessons by topic: name, title, what became of the claim where it has run, and how long it takes."""
+    table = Table(box=None, pad_edge=False, header_style="none")
+    table.add_column("lesson", no_wrap=True)
+    table.add_column("what it is about")
+    table.add_column("the claim", no_wrap=True)
+    table.add_column("min", justify="right", no_wrap=True)
+    for topic, lessons in groupby(all_lessons(), key=lambda lesson: lesson.topic):
+        table.add_row("", "")
+        table.add_row("", Text(topic, style="bold"))
+        for lesson in lessons:
+            table.add_row(lesson.name, lesson.title, read_answer(lesson, root), f"{lesson.minutes:g}")
     console.print(table)
-    say(console, "One of them, or all:")
+    say(console, "\nThe claim, the experiment and the verdict of one, or of all:")
     say_as_is(console, "python -m initlab.textbook symmetry_relu")
+    say_as_is(console, "python -m initlab.textbook all")
 
 
 def run_lesson(
     lesson: Lesson, console: Console, *, root: Path, seeds: int | None, first: int = 0, again: bool = False
-) -> None:
+) -> "Tables":
     """Run a lesson's experiments, write its chapter, and say what came out.
 
     What is finished is not run again; an interrupted one goes on.
+
+    Returns:
+        The tables that it was judged by.
 
     Raises:
         UserError: an experiment cannot run, or a file cannot be written.
     """
     from initlab.lessons.book import write_chapter
+    from initlab.lessons.evidence import collect
 
     began = time.monotonic()
     say(console, f"{lesson.title} (about {lesson.minutes:g} min)")
     for key in lesson.experiments:
         with console.status(f"{lesson.name}: {key}"):
             _run(lesson, key, root, seeds or lesson.seeds, first, again)
-    finding, folder = write_chapter(lesson, root)
+    tables = collect(lesson, root)
+    finding, folder = write_chapter(lesson, tables, root)
     picture = (folder / "figures" / f"{lesson.name}.png").read_bytes()
     try:
         log_chapter(lesson, folder, picture)
@@ -129,6 +142,7 @@ def run_lesson(
         say_as_is(console, command)
     say(console, f"In {folder}: report.html, figures/{lesson.name}.png, tables/ ({time.monotonic() - began:.0f} s)")
     say_as_is(console, f"tensorboard --logdir {root}")
+    return tables
 
 
 def log_chapter(lesson: Lesson, folder: Path, picture: bytes) -> None:

@@ -2,12 +2,14 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables, with_seeds
 from initlab.lessons.lesson import Lesson, command_of
+from initlab.lessons.rates import at_the_end
 from initlab.reporting.document import Code, Paragraph, Part, Picture, Points, Report, Section, Table
 
 Judge = Callable[[Tables], Finding]
@@ -34,12 +36,17 @@ def _module(lesson: Lesson) -> Any:
 def finding_of(lesson: Lesson, tables: Tables, *, seeds: int | None = None) -> Finding:
     """What a lesson's tables say; undecided where there are too few networks.
 
+    Where a learning rate was chosen, it is said for which kinds of networks that is the smallest or largest one tried.
+
     Args:
         lesson: The lesson.
         tables: Its tables.
         seeds: How many networks of each kind there were; None: as many as the tables say.
     """
-    return with_seeds(judge_of(lesson)(tables), lesson, seeds_in(tables) if seeds is None else seeds)
+    found = judge_of(lesson)(tables)
+    rates = at_the_end(tables, getattr(_module(lesson), "name_kind", None))
+    found = replace(found, certainty=f"{found.certainty}{rates}")
+    return with_seeds(found, lesson, seeds_in(tables) if seeds is None else seeds)
 
 
 def seeds_in(tables: Tables) -> int:

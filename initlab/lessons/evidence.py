@@ -130,4 +130,5 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     rounded: pd.DataFrame = table.assign(
         **{name: table[name].map(lambda value: float(f"{value:.{DIGITS}g}")) for name in floats}
     )
-    return rounded
+    # Columns that were set one by one lie apart, and to choose rows takes longer.
+    return rounded.copy()

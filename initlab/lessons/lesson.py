@@ -1,5 +1,6 @@
 """What a lesson is: a claim as it is taught, and the commands whose results decide it."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from initlab.config.files import CONF
 
 FOLDER: Final = CONF / "lesson"
 PROGRAMS: Final = ("train", "probe")
+VERDICT: Final = "verdict.json"  # in the folder of a chapter
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Lesson:
         change: What would change the verdict.
         next: Two commands to go on with.
         margin: A difference of scores that does not matter.
+        topic: What it is about; lessons of one topic stand together in the list.
+        order: Its place in the book.
     """
 
     name: str
@@ -61,14 +65,21 @@ class Lesson:
     why: str
     change: str
     next: tuple[str, ...]
+    topic: str
     seeds: int = 10
     margin: float = 0.01
     order: int = 99
 
 
+def all_lessons() -> list[Lesson]:
+    """All lessons, in the order of the book."""
+    found = [read_lesson(path.stem) for path in FOLDER.glob("*.yaml")]
+    return sorted(found, key=lambda lesson: (lesson.order, lesson.name))
+
+
 def lesson_names() -> list[str]:
     """Names of all lessons, in the order of the book."""
-    return sorted((path.stem for path in FOLDER.glob("*.yaml")), key=lambda name: (read_lesson(name).order, name))
+    return [lesson.name for lesson in all_lessons()]
 
 
 def read_lesson(name: str) -> Lesson:
@@ -128,3 +139,11 @@ def folders_of(lesson: Lesson, root: Path) -> Mapping[str, Path]:
 def study_names(lesson: Lesson) -> Mapping[str, str]:
     """By the name of an experiment, that of its study."""
     return {key: f"{lesson.name}-{key}" for key in lesson.experiments}
+
+
+def read_answer(lesson: Lesson, root: Path) -> str:
+    """What became of the claim in the last run, such as `holds`; empty where there was none."""
+    try:
+        return str(json.loads((root / lesson.name / VERDICT).read_text(encoding="utf-8"))["answer"])
+    except (OSError, ValueError, KeyError):
+        return ""

@@ -14,8 +14,7 @@ from initlab.base.files import write_text_whole, write_whole
 from initlab.base.machine import describe_machine
 from initlab.figures.style import dark_figures, save_svg
 from initlab.lessons.book import read_tables, write_tables
-from initlab.lessons.chapter import draw_of, finding_of, judge_of, seeds_in
-from initlab.lessons.evidence import collect
+from initlab.lessons.chapter import draw_of, finding_of, seeds_in
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.lesson import Lesson, command_of, lesson_names, read_lesson
 
@@ -49,18 +48,17 @@ More words are in the [glossary](../glossary.md).
 """
 
 
-def add_page(lesson: Lesson, root: Path, docs: Path) -> None:
-    """Make a lesson's page from the results of its experiments.
+def add_page(lesson: Lesson, tables: Tables, docs: Path) -> None:
+    """Make a lesson's page, and keep the tables that it is made of beside it.
 
     Args:
         lesson: The lesson.
-        root: The folder of its studies.
+        tables: Of its experiments, as `evidence.collect` returns them.
         docs: The folder of the pages; the tables go to `tables/` in it, a folder a lesson.
 
     Raises:
-        UserError: there are no results, or the files cannot be written.
+        UserError: the files cannot be written.
     """
-    tables = collect(lesson, root)
     folder = docs / "tables" / lesson.name
     machine = describe_machine("auto", "")
     facts = {
@@ -166,7 +164,7 @@ def kept_lessons(docs: Path) -> Sequence[Lesson]:
 def _used(lesson: Lesson, tables: Tables) -> Tables:
     """The tables that a lesson's verdict and picture read."""
     noted = _Noted(tables)
-    judge_of(lesson)(noted)
+    finding_of(lesson, noted)
     draw_of(lesson)(noted)
     return {name: table for name, table in tables.items() if name in noted.read}
 

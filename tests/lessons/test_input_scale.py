@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 
-from initlab.lessons.claims.input_scale import SCHEMES, draw, judge
+from initlab.lessons.chapter import finding_of
+from initlab.lessons.claims.input_scale import SCHEMES, draw
 from initlab.lessons.finding import Answer
+from initlab.lessons.lesson import read_lesson
 from tests.lessons.made import members, pairs
 
 
@@ -42,7 +44,7 @@ def tables(raw: dict[str, float]) -> dict[str, pd.DataFrame]:
     ],
 )
 def test_the_verdict_follows_the_intervals(raw: dict[str, float], expected: Answer, where: str) -> None:
-    finding = judge(tables(raw))
+    finding = finding_of(read_lesson("input_scale"), tables(raw), seeds=20)
     assert finding.answer == expected
     assert where in finding.where
     assert f"LSUV 0.950 [0.930, 0.970], and {raw.get('lsuv', 0.6):.3f} [" in finding.seen[0]

@@ -3,14 +3,16 @@
 import errno
 import importlib
 import inspect
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from initlab.base.errors import UserError
-from initlab.cli.run_textbook import main
+from initlab.cli.run_textbook import main, show_list
 from initlab.lessons.finding import Finding, with_seeds
-from initlab.lessons.lesson import Lesson, command_of, lesson_names, read_lesson
+from initlab.lessons.lesson import VERDICT, Lesson, all_lessons, lesson_names, read_lesson
 from tests.helpers import make_job
 from tests.test_docs import jobs_of
 
@@ -29,10 +31,8 @@ def test_a_lesson_has_all_that_a_student_needs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", lesson_names())
-def test_the_first_job_of_each_command_composes(name: str) -> None:
-    lesson = read_lesson(name)
-    typed = [command_of(experiment) for experiment in lesson.experiments.values()]
-    for command in (*typed, *lesson.next):
+def test_the_first_job_of_what_to_try_next_composes(name: str) -> None:
+    for command in read_lesson(name).next:
         program, _, words = command.removeprefix("python -m initlab.").partition(" ")
         if program in ("train", "probe"):
             make_job(*jobs_of(words)[0], config=program)
@@ -69,7 +69,28 @@ def test_a_lesson_runs_and_says_what_it_found(
     assert (folder / "figures" / "symmetry_relu.png").exists()
     assert (folder / "tables" / "trained.pairs.csv").exists()
     main([])
-    assert "2 networks of a kind" in capsys.readouterr().out.replace("\n", " ")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("symmetry_relu")]
+    assert line.split()[-2:] == ["undecided", "0.3"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_has_each_lesson_under_its_topic_in_two_lines_at_most(width: int, tmp_path: Path) -> None:
+    lessons = all_lessons()
+    for lesson in lessons:
+        (tmp_path / lesson.name).mkdir()
+        (tmp_path / lesson.name / VERDICT).write_text('{"answer": "holds only where"}')  # the longest
+    written = io.StringIO()
+    show_list(Console(file=written, width=width), tmp_path)
+    lines = [line.rstrip() for line in written.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width
+    starts = {line.split()[0]: place for place, line in enumerate(lines) if line and line[0] != " "}
+    for lesson in lessons:
+        first, second = lines[starts[lesson.name]], lines[starts[lesson.name] + 1]
+        rest = second.strip() if second.startswith(" ") else ""
+        shown = f"{lesson.title} holds only where {lesson.minutes:g}"
+        assert sorted(f"{first} {rest}".split()) == sorted(f"{lesson.name} {shown}".split())
+    topics = [line.strip() for line in lines if line.strip() in {lesson.topic for lesson in lessons}]
+    assert topics == list(dict.fromkeys(lesson.topic for lesson in lessons))
 
 
 def test_one_that_is_stopped_says_so_and_goes_on(

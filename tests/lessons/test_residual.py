@@ -5,8 +5,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from initlab.lessons.chapter import finding_of
 from initlab.lessons.claims.residual import draw, judge
 from initlab.lessons.finding import Answer
+from initlab.lessons.lesson import read_lesson
 from tests.lessons.made import members
 
 NAN = float("nan")
@@ -60,7 +62,7 @@ def test_the_verdict_follows_the_intervals(
 
 
 def test_means_and_rates_are_said() -> None:
-    finding = judge(tables(0.3, 0.1, 0.9, NAN))
+    finding = finding_of(read_lesson("residual"), tables(0.3, 0.1, 0.9, NAN))
     assert finding.seen[1].endswith("the mean is 0.10 from zeros and 0.00 (all diverged) from large (σ = 0.4).")
     assert "is the best for He with skip connections (0.1); beyond it" in finding.certainty
 

@@ -1,5 +1,6 @@
 """Too large weights: gradients explode, training diverges?"""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -88,6 +89,10 @@ def test_the_rate_of_descent_is_that_of_the_command() -> None:
     assert f"optim.lr={RATE:g}" in read_lesson("too_large").experiments["descent"].words
 
 
-def test_the_picture_has_a_panel_for_each_optimizer() -> None:
+def test_the_picture_shows_what_is_lost_with_both_and_what_adam_reaches() -> None:
     figure = draw(tables())
-    assert [axes.get_title() for axes in figure.axes] == ["plain gradient descent", "Adam"]
+    lost = "share of networks that are lost"
+    assert [axes.get_ylabel() for axes in figure.axes] == [lost, lost, "test accuracy"]
+    descent, adam, _ = ([np.asarray(line.get_ydata()).tolist() for line in axes.get_lines()] for axes in figure.axes)
+    assert descent == [[0, 1], [0, 1]]  # of each depth along σ
+    assert adam == [[0, 0], [0, 1]]

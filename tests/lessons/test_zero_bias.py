@@ -3,9 +3,13 @@
 import pandas as pd
 import pytest
 
-from initlab.lessons.claims.zero_bias import RANDOM, ZERO, draw, judge
+from initlab.lessons.chapter import finding_of
+from initlab.lessons.claims.zero_bias import RANDOM, ZERO, draw
 from initlab.lessons.finding import Answer
+from initlab.lessons.lesson import read_lesson
 from tests.lessons.made import pairs
+
+LESSON = read_lesson("zero_bias")
 
 
 def tables(first: str, second: str) -> dict[str, pd.DataFrame]:
@@ -33,7 +37,7 @@ def tables(first: str, second: str) -> dict[str, pd.DataFrame]:
 )
 def test_the_verdict_follows_the_data_sets(first: str, second: str, expected: Answer) -> None:
     made = tables(first, second)
-    finding = judge(made)
+    finding = finding_of(LESSON, made, seeds=LESSON.seeds)
     assert finding.answer == expected
     assert finding.certainty.endswith(
         "The smallest or largest learning rate tried is the best for zero biases on spirals (0.03); beyond it they may "
@@ -47,4 +51,4 @@ def test_the_verdict_follows_the_data_sets(first: str, second: str, expected: An
 def test_nothing_is_said_of_rates_where_the_best_lies_between_others() -> None:
     made = tables("equivalent", "worse")
     made["trained.candidates"]["at_edge"] = False
-    assert "learning rate" not in judge(made).certainty
+    assert "learning rate" not in finding_of(LESSON, made, seeds=LESSON.seeds).certainty

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import lines_by_rate
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import named, pair_of
 
 HE: Final = "0.1768"  # √(2/64), his spread at 64 units
@@ -55,6 +56,12 @@ def judge(tables: Tables) -> Finding:
     if all(pair.verdict in ("equivalent", "worse") for pair in saved.values()):
         return Finding("does not hold", seen, certainty, "at its best rate a network does as well without it")
     return Finding("undecided", seen, certainty, "some of these differences are not decided")
+
+
+def name_kind(experiment: str, row: Row) -> str:
+    """What a kind of network is called: `σ = 0.3 with clipping`."""
+    std = SPREADS.get(experiment) or f"{float(row['init.std']):g}"
+    return f"σ = {std} {'without' if row['candidate'] == PLAIN else 'with'} clipping"
 
 
 def _safe(tables: Tables, key: str, clip: str) -> str:

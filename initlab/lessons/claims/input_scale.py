@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
-from initlab.lessons.rates import at_the_end
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import named, pair_of
 
 SCHEMES: Final = {"he_normal": "He", "xavier_normal": "Xavier", "lsuv": "LSUV", "data_dependent": "data-dependent"}
@@ -23,12 +23,8 @@ def judge(tables: Tables) -> Finding:
     safe = [name for name in SCHEMES if rows[name, "False"]["score_low"] > rows[name, "True"]["score"] - 0.05]
     settings = {str(row["data.standardize"]): row["setting"] for row in candidates.to_dict("records")}
     back = pair_of(pairs, "data_dependent", "he_normal", setting=settings["False"])
-    kinds = [(f"{SCHEMES[init]} on {INPUTS[scaled]}", row) for (init, scaled), row in rows.items()]
     networks = int(tables["trained.members"].groupby("job")["seed"].nunique().min())
-    certainty = (
-        f"{networks} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
-        f"{at_the_end(kinds)}"
-    )
+    certainty = f"{networks} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
     seen = [
         "Test accuracy on scaled inputs, and on raw ones: "
         + "; ".join(
@@ -68,6 +64,11 @@ def chosen_networks(tables: Tables) -> pd.DataFrame:
     )
     order = list(SCHEMES.values())
     return found.sort_values("start", key=lambda start: start.map(order.index), kind="stable")
+
+
+def name_kind(_: str, row: Row) -> str:
+    """What a kind of network is called: `He on raw inputs`."""
+    return f"{SCHEMES[row['init']]} on {INPUTS[str(row['data.standardize'])]}"
 
 
 def draw(tables: Tables) -> Figure:

@@ -1,5 +1,6 @@
 """Initialization is one hyperparameter among others, and interacts with the learning rate?"""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +44,7 @@ class Share:
 
     def __str__(self) -> str:
         """The share and its interval in percent."""
-        return f"{in_percent(max(self.value, 0))} [{in_percent(self.low)}, {in_percent(self.high)}]"
+        return _with_interval(max(self.value, 0), self.low, self.high)
 
 
 def shares(tables: Tables) -> dict[str, Share]:
@@ -69,7 +70,13 @@ def shares(tables: Tables) -> dict[str, Share]:
 
 
 def _part(share: Share) -> str:
-    return f"{in_percent(share.part)} [{in_percent(share.part_low)}, {in_percent(share.part_high)}]"
+    return _with_interval(share.part, share.part_low, share.part_high)
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    """A share in percent, and its interval where there are seeds enough for one."""
+    interval = f" [{in_percent(low)}, {in_percent(high)}]" if math.isfinite(low) else ""
+    return f"{in_percent(value)}{interval}"
 
 
 def judge(tables: Tables) -> Finding:

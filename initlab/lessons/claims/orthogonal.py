@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.rates import Row
 
 CLOSE: Final = 2  # epochs within which two depths count as equally fast
 NAMES = {"identity": "linear", "tanh": "tanh"}
@@ -58,6 +59,11 @@ def judge(tables: Tables) -> Finding:
         return Finding("holds only where", seen, certainty, where)
     still = " and ".join(name for name, answer in answers.items() if answer == "open")
     return Finding("undecided", seen, certainty, f"the intervals of deep and shallow {still} nets overlap")
+
+
+def name_kind(_: str, row: Row) -> str:
+    """What a kind of network is called: `tanh nets of 4 layers from orthogonal weights`."""
+    return f"{NAMES[row['activation']]} nets of {row['model.depth']} layers from {STARTS[row['init']]} weights"
 
 
 def _epochs(row: pd.Series) -> str:

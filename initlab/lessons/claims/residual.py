@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from initlab.figures.style import ink
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
-from initlab.lessons.rates import at_the_end
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import named
 
 TRAINED: Final = 0.85  # test accuracy; knowing only the commonest of ten classes gives 0.1
@@ -47,15 +47,7 @@ def judge(tables: Tables) -> Finding:
     gained = [start for start in trains if plain.get(start) == "fails"]
     networks = chosen_networks(tables)
     count = int(networks.groupby(["kind", "start"])["seed"].nunique().min())
-    kinds = [
-        (f"{start} {'with' if key == 'residual' else 'without'} skip connections", row)
-        for key in KINDS
-        for start, row in _candidates(tables, key)
-    ]
-    certainty = (
-        f"{count} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
-        f"{at_the_end(kinds)}"
-    )
+    certainty = f"{count} networks of each kind, at the rate that is best on validation rows; 95 % intervals."
     means = networks[networks["kind"] == KINDS["residual"]].groupby("start")["test_score"].mean()
     lost = {start for start, row in _candidates(tables, "residual") if row["diverged"] == row["seeds"]}
     told = [f"{means[start]:.2f}{' (all diverged)' if start in lost else ''} from {start}" for start in fails]
@@ -78,6 +70,12 @@ def judge(tables: Tables) -> Finding:
     return Finding(
         "undecided", seen, certainty, "accuracies lie too close to the mark, or plain networks train as well"
     )
+
+
+def name_kind(experiment: str, row: Row) -> str:
+    """What a kind of network is called: `He with skip connections`."""
+    start = LARGE if experiment.endswith("_large") else NAMES[row["init"]]
+    return f"{start} {'with' if experiment.startswith('residual') else 'without'} skip connections"
 
 
 def _states(tables: Tables, key: str) -> dict[str, str]:

@@ -121,6 +121,8 @@ def draw(tables: Tables) -> Figure:
         axes.barh(places, parts[label], left=left, color=color, label=label)
         left = left + parts[label].to_numpy()
     axes.axvline(LEVEL, color=ink(), linestyle=":", linewidth=1)
+    if not drawn:
+        axes.text(0.5, 0.5, "no pair is decided", transform=axes.transAxes, ha="center", va="center")
     axes.set_yticks(places, names)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of draws of one run each")

@@ -113,16 +113,19 @@ def _lost(members: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(tables: Tables) -> Figure:
-    """Share lost with descent, and test accuracy with Adam, along σ at each depth."""
-    lost = _lost(tables["descent.members"]).assign(
-        lost_low=lambda rows: rows["lost"], lost_high=lambda rows: rows["lost"]
-    )
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2)
+    """Along σ at each depth: the share lost with descent, that lost with Adam, and the test accuracy with Adam."""
+    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    lost = {
+        "plain gradient descent": _lost(tables["descent.members"]),
+        "Adam at its best rate": _lost(_at_best(tables)),
+    }
+    # A share of all networks there are has no interval.
     shown = [
-        ("plain gradient descent", lost, "lost", "share of networks that are lost"),
-        ("Adam", tables["adam.candidates"], "score", "test accuracy"),
+        (title, rows.assign(lost_low=rows["lost"], lost_high=rows["lost"]), "lost", "share of networks that are lost")
+        for title, rows in lost.items()
     ]
+    shown.append(("Adam at its best rate", tables["adam.candidates"], "score", "test accuracy"))
     for axes, (title, rows, column, label) in zip(panels, shown, strict=True):
         rows = rows.sort_values("model.depth")
         rows = rows.assign(depth=rows["model.depth"].map("{} layers".format))
