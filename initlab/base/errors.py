@@ -62,6 +62,20 @@ def own_work() -> Iterator[None]:
         raise OwnFaultError(f"{type(error).__name__}: {error}") from error
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an error came of the user's Ctrl-C.
+
+    Where that meets a thread that waits for a lock, Python's own code raises another error on top of it.
+
+    Args:
+        error: As it was caught.
+    """
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
+
+
 def first_line(error: Exception) -> str:
     """The first line of an error's message; the name of its class where the message is empty."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

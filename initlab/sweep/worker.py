@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from initlab.base.errors import JobsFailedError
+from initlab.base.errors import JobsFailedError, was_interrupted
 from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.module import CohortModule
@@ -66,6 +66,7 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
+        KeyboardInterrupt: the user stopped it.
     """
     first = cohort.shares[0].job
     convolutional = False
@@ -91,6 +92,8 @@ def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> No
             with intra_op_threads(1):  # what the engine does not decide is as in a worker process, wherever this runs
                 _train(able, members, run, progress)
         except Exception as error:  # one failing cohort does not stop the others
+            if was_interrupted(error):
+                raise KeyboardInterrupt from error
             if _is_out_of_memory(error) and able.members > 1:
                 again = able.halves()
             elif resumed and not progress.done:
@@ -127,7 +130,9 @@ def _networks(share: Share, threads: int, run: Run, known: dict[int, Network]) -
     """A share's members; None if they cannot be built, as an initializer may fail at one seed and not at another."""
     try:
         return build_networks(share, threads=threads, known=known)
-    except Exception:  # whatever an initializer brings about: the other jobs train
+    except Exception as error:  # whatever an initializer brings about: the other jobs train
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
         write_failure(share.job, traceback.format_exc(), run.identity, run.command)
         return None
 

@@ -377,6 +377,23 @@ def test_what_failed_is_listed_and_tried_again(
         assert (folder / "members.parquet").stat().st_mtime_ns == written
 
 
+def test_an_interrupt_that_another_error_hides_stops_the_sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As where Ctrl-C meets a thread that waits for others: Python's lock then says that it was never taken."""
+    cohorts = []
+
+    def interrupted(shares: Any, *_: Any, **__: Any) -> None:
+        cohorts.append(shares)
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("cannot release un-acquired lock")
+
+    monkeypatch.setattr(worker, "train_cohort", interrupted)
+    assert run(f"-m data=digits init=he,zeros n_jobs=1 {QUICK}", monkeypatch, tmp_path) == 130
+    assert len(cohorts) == 1
+    assert not list(tmp_path.rglob("error.txt"))
+
+
 def test_fail_fast_stops_at_the_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
