@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from initlab.cohort.compiled import CompiledStep
 
 # Processor time of a program for 349 networks of classic_wine, on a busy Xeon: 3.7 s of this process and 9 of the C++
-# compiler; there all takes about 1.5 times as long as where the numbers below were measured. A kept one takes hundredths.
+# compiler; all takes about 1.5 times as long there as where the numbers below are from. A kept one takes hundredths.
 COMPILE_SECONDS: Final = 10.0
 SAVED_BY_LAYER: Final = 1.5e-4  # seconds of a step in which torch starts the operations of a layer
 SAVED_BY_MEMBER: Final = 7e-7  # of which its library starts the products of a layer of one member
