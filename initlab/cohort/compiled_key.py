@@ -2,8 +2,8 @@
 
 A program that is found under its key runs without being traced, so nothing that could change it may be missing from
 the key. Objects are written down whole, as pickle does, but for the numbers in tensors, which a program is given. Code
-is not written down: that of torch is known by its version, and ours by its text. An object with code of anybody else,
-such as a network of a user's own, has no key.
+is not written down: that of torch and Lightning is known by a version, and ours by its text. An object with code of
+anybody else, such as a network of a user's own, has no key.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import io
 import pickle
 import platform
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
@@ -101,7 +102,8 @@ def _surroundings() -> bytes:
         torch.are_deterministic_algorithms_enabled(),
         torch.get_num_threads(),
     )
-    return repr((_processor(), torch.__version__, torch.version.git_version, _own_code(), settings)).encode()
+    versions = (torch.__version__, torch.version.git_version, version("lightning"))
+    return repr((_processor(), versions, _own_code(), settings)).encode()
 
 
 @cache

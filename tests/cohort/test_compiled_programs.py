@@ -104,10 +104,10 @@ def test_code_that_may_change_unseen_has_no_key() -> None:
     assert compiled_key.compiled_key(nn.Linear(3, 2)) is not None
 
 
-@pytest.mark.parametrize("changed", ["_processor", "_own_code"])
+@pytest.mark.parametrize("changed", ["_processor", "_own_code", "version"])
 def test_another_machine_and_other_code_have_other_keys(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = compiled_key.compiled_key(1)
-    monkeypatch.setattr(compiled_key, changed, lambda: "another")
+    monkeypatch.setattr(compiled_key, changed, lambda *_: "another")
     assert compiled_key.compiled_key(1) != before
 
 
