@@ -12,6 +12,7 @@ from rich.console import Console
 
 from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
+from initlab.base.gpu import same_numbers
 from initlab.base.machine import describe_machine, trains_on_cuda
 from initlab.base.threads import intra_op_threads, threads_of_loop, threads_of_probe
 from initlab.base.wording import counted
@@ -179,7 +180,7 @@ def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None) ->
     one_queue = vectorized or device.type == "cuda"
     shared = threads_of_loop(threads, members=stack.members, one_queue=one_queue)
     loss = job.loss
-    with intra_op_threads(shared.intra_op):
+    with intra_op_threads(shared.intra_op), same_numbers():
         return probe_networks(
             stack,
             batch,

@@ -1,21 +1,20 @@
 """One optimizer step of all members, forward and backward pass, clipping and update, as one compiled program."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx
-from torch.compiler import _compile_session_context
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from initlab.base.threads import intra_op_threads
+from initlab.cohort.batch_norm import BatchNormApart
 from initlab.cohort.compiled_key import compiled_key
 from initlab.cohort.compiled_programs import is_random, keep_program, load_program
+from initlab.cohort.launch import Launch
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.optimizers import clip_members, gradient_norms
 from initlab.cohort.recipe import Recipe, Sums, Taken
@@ -28,7 +27,7 @@ aten = torch.ops.aten
 # what it takes uncompiled, with 16 × 11 × 10 a fifth, with 16 × 32 × 32 as much, with 16 × 64 × 64 half as much again;
 # with members first the last takes two thirds.
 SMALL_PRODUCT: Final = 8_192
-Compiler = Callable[[fx.GraphModule, list[Tensor], torch.device, str | None], Callable[..., Any]]
+Compiler = Callable[[fx.GraphModule, str | None], Callable[..., Any]]
 # What vmap keeps whole, and has members first in.
 TAKEN_APART: Final[Any] = torch._decomp.get_decompositions([aten.native_layer_norm, aten.native_layer_norm_backward])
 
@@ -75,21 +74,22 @@ class CompiledStep:
         recipe: What a step consists of. Its optimizer has taken a step, and keeps what it keeps of each parameter.
         rows: The training rows.
         batches: Indices of the first batch, shape (members, batch): all later ones have this shape.
-        compiler: Makes a function of a traced program, the tensors among its arguments that are always the same, the
-            device, and the key to keep it under, if it may be kept.
+        compiler: Makes a function of a traced program, given the key to keep it under, if it may be kept.
 
     Raises:
         Exception: whatever a network that cannot be traced, or a machine without a compiler, brings about.
     """
 
     def __init__(self, recipe: Recipe, rows: Split, batches: Tensor, compiler: Compiler | None = None) -> None:
-        self._recipe = recipe
+        self._recipe, self._rows = recipe, rows
         self._columns: Tensor | None = None
         on_cpu = batches.device.type == "cpu"
         with intra_op_threads(1):  # as programs with members last have it, which alone are kept
-            key = _key(recipe, rows, batches) if on_cpu else None
+            # Where torch saw a GPU, an H200 with torch 2.11, the process ended when it loaded a program for the CPU.
+            may_keep = on_cpu and not torch.cuda.is_available()
+            key = _key(recipe, rows, batches) if may_keep else None
             found = load_program(key) if key else None
-        traced = None if found else _trace(recipe, _kept(recipe), self._given(rows, batches, None))
+        traced = None if found else _trace(recipe, _kept(recipe), self._given(batches))
         self.members_last = traced is None or (on_cpu and _largest_product(traced) <= SMALL_PRODUCT)
         if self.members_last:
             # A column a row, so that a batch is gathered with members as neighbours.
@@ -100,14 +100,13 @@ class CompiledStep:
             make = compiler or compile_program
             with self._threads():
                 if self.members_last:
-                    traced = _with_members_last(
-                        traced, [*self._kept, *tree_flatten(self._given(rows, batches, None))[0]]
-                    )
-                    found = make(traced, self._kept, batches.device, key)
+                    traced = _with_members_last(traced, [*self._kept, *tree_flatten(self._given(batches))[0]])
+                    found = make(traced, key)
                 else:
-                    found = make(traced, self._kept, batches.device, None)
+                    found = make(traced, None)
         assert found is not None
         self._program = found
+        self._launch = Launch() if batches.device.type == "cuda" else None
 
     def _threads(self) -> AbstractContextManager[None]:
         """One thread for loops over members, which share nothing that several threads would be done with earlier.
@@ -124,24 +123,31 @@ class CompiledStep:
             batches: Indices of the rows that each member sees, shape (members, batch).
             stopped: Which members stay as they are; None: none.
         """
-        given = self._given(rows, batches, stopped)
+        assert rows is self._rows
+        ratios, stays = self._settings(batches, stopped)
+        given = (batches, *ratios, *stays)
         with torch.no_grad(), self._threads():
-            found = self._program(*self._kept, *given.ratios, *given.stopped, given.inputs, given.targets)
+            found = self._run(*given) if self._launch is None else self._launch(self._run, *given)
         loss, of_score, norms = (value.movedim(-1, 0) if self.members_last else value for value in found)
         return Taken(Sums(loss, of_score), norms)
 
-    def _given(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Given:
+    def _run(self, batches: Tensor, *settings: Tensor) -> Sequence[Tensor]:
+        found: Sequence[Tensor] = self._program(*self._kept, *settings, *self._gather(batches))
+        return found
+
+    def _given(self, batches: Tensor) -> Given:
+        return Given(*self._settings(batches, None), *self._gather(batches))
+
+    def _settings(self, batches: Tensor, stopped: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+        """The first two of what a step is `Given`."""
         recipe = self._recipe
         if stopped is None and recipe.may_stop:
             stopped = torch.zeros(recipe.stack.members, dtype=torch.bool, device=batches.device)
-        return Given(
-            recipe.optimizer.ratios() if recipe.rates_differ else [],
-            [] if stopped is None else [stopped],
-            *self._gather(rows, batches),
-        )
+        return recipe.optimizer.ratios() if recipe.rates_differ else [], [] if stopped is None else [stopped]
 
-    def _gather(self, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
+    def _gather(self, batches: Tensor) -> tuple[Tensor, Tensor]:
         """Each member's batch and its targets; with members as neighbours in memory where the program wants them so."""
+        rows = self._rows
         if self._columns is None:
             return rows.inputs[batches], rows.targets[batches]
         order = batches.t()
@@ -180,15 +186,11 @@ def _kind(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.dim() > 0, tuple(tensor.shape[1:]), tensor.dtype
 
 
-def compile_program(
-    program: fx.GraphModule, kept: list[Tensor], device: torch.device, key: str | None = None
-) -> Callable[..., Any]:
+def compile_program(program: fx.GraphModule, key: str | None = None) -> Callable[..., Any]:
     """What torch's compiler makes of a program: at once where it is kept, else at its first call.
 
     Args:
         program: As it was traced.
-        kept: Its first arguments, which are always the same tensors.
-        device: Where these are.
         key: To keep it under; None: it is not kept.
     """
     if key is not None and not is_random(program):
@@ -197,10 +199,9 @@ def compile_program(
     # The generators of eager mode, so that dropout goes on in a resumed run with the numbers that it would have drawn.
     # And no trial programs, 5 s of them, on whether the C++ compiler knows what the processor can: else it says so.
     options: dict[str, Any] = {"fallback_random": True, "cpp.vec_isa_ok": True}
-    if device.type == "cuda":  # one launch for the whole program
-        for tensor in kept:
-            torch._dynamo.mark_static_address(tensor)
-        options["triton.cudagraphs"] = True
+    if hasattr(torch._inductor.config, "deterministic"):
+        # On a GPU it would time kernels, and take those that were quickest just then: other ones in the next run.
+        options["deterministic"] = True
     return torch.compile(program.forward, fullgraph=True, dynamic=False, options=options)
 
 
@@ -221,8 +222,19 @@ def _trace(recipe: Recipe, kept: Kept, given: Given) -> fx.GraphModule:
     def step(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return _step(recipe, *tree_unflatten(list(tensors), structure))
 
-    with _compile_session_context():  # torch's optimizers then keep their step count in tensors
+    with tracing():
         return make_fx(step, decomposition_table=TAKEN_APART, tracing_mode="fake")(*flat)
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Let torch's optimizers keep their step count in tensors, as where torch's compiler traces them."""
+    before = torch.compiler._is_compiling_flag
+    torch.compiler._is_compiling_flag = True
+    try:
+        yield
+    finally:
+        torch.compiler._is_compiling_flag = before
 
 
 def _with_members_last(program: fx.GraphModule, arguments: list[Tensor]) -> fx.GraphModule:
@@ -253,7 +265,7 @@ def _step(recipe: Recipe, kept: Kept, given: Given) -> tuple[Tensor, Tensor, Ten
         outputs: Tensor = call_with(stack.template, {**parameters, **buffers}, inputs)
         return outputs
 
-    with recipe.autocast(), _BatchNormApart():
+    with recipe.autocast(), BatchNormApart():
         outputs = vmap(call, randomness="different")(*state, given.inputs)
     outputs = outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
     losses = vmap(recipe.loss.function)(outputs, given.targets)
@@ -269,45 +281,6 @@ def _step(recipe: Recipe, kept: Kept, given: Given) -> tuple[Tensor, Tensor, Ten
         recipe.optimizer.step_on(kept.parameters, gradients, kept.states, given.ratios, stopped)
         loss, of_score = losses.detach().sum(1), recipe.task.sums(outputs.detach(), given.targets)
     return loss, of_score, norms
-
-
-class _BatchNormApart(TorchFunctionMode):
-    """Batch norm as means and variances: vmap's own rule writes members and units as one row."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Compute `F.batch_norm` step by step, and call everything else."""
-        if function is F.batch_norm:
-            return _batch_norm(*args, **(kwargs or {}))
-        return function(*args, **(kwargs or {}))
-
-
-def _batch_norm(
-    inputs: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """What `F.batch_norm` computes, and does to the running statistics."""
-    shape = [-1 if dim == 1 else 1 for dim in range(inputs.dim())]
-    mean, var = running_mean, running_var
-    if training or mean is None or var is None:
-        dims = [dim for dim in range(inputs.dim()) if dim != 1]
-        var, mean = torch.var_mean(inputs, dims, correction=0)
-        if running_mean is not None and running_var is not None:
-            count = inputs.numel() // inputs.shape[1]
-            with torch.no_grad():
-                running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-                running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / (count - 1))
-    outputs = (inputs - mean.view(shape)) * torch.rsqrt(var + eps).view(shape)
-    if weight is not None:
-        outputs = outputs * weight.view(shape)
-    return outputs if bias is None else outputs + bias.view(shape)
 
 
 def _largest_product(program: fx.GraphModule) -> int:

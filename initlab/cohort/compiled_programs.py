@@ -74,8 +74,13 @@ def _path(key: str) -> Path:
 
 
 def _loaded(path: Path) -> Program:
-    # What torch._inductor.aoti_load_package does, whose import takes a second.
-    loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    try:  # what torch._inductor.aoti_load_package does, whose import takes a second
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    except TypeError:  # in torch 2.7 it is called with less
+        from torch._inductor import aoti_load_package
+
+        loaded: Program = aoti_load_package(str(path))
+        return loaded
     return lambda *tensors: loader.boxed_run(list(tensors))
 
 

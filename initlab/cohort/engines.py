@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from math import prod
@@ -11,12 +11,14 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.flop_counter import FlopCounterMode
 
 from initlab.base.errors import UserError
 from initlab.base.threads import start_worker
+from initlab.cohort.batch_norm import BatchNormApart
 from initlab.data.dataset import Split
 from initlab.data.losses import Loss
 from initlab.data.tasks import cross_entropy
@@ -68,7 +70,10 @@ class VmapEngine:
     """
 
     def __init__(self, stack: Stack, loss: Loss, autocast: Autocast) -> None:
-        self._stack, self._loss, self._autocast = stack, loss, autocast
+        self._stack, self._loss = stack, loss
+        on_gpu = next(iter(stack.parameters.values())).is_cuda
+        apart = on_gpu and any(isinstance(layer, _BatchNorm) for layer in stack.template.modules())
+        self._forward = _both(autocast, BatchNormApart) if apart else autocast
         self._per_member = vmap(self._call, in_dims=(0, 0, 0), randomness="different")
 
     def _call(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -81,7 +86,7 @@ class VmapEngine:
         _set_training(stack.template, True)
         for parameter in stack.parameters.values():
             parameter.grad = None
-        with self._autocast():
+        with self._forward():
             outputs = _at_least_float(self._per_member(stack.parameters, stack.buffers, rows.inputs[batches]))
         # The sum over members, so that each member's gradient is its own.
         losses = self._loss.of_members(outputs, rows.targets[batches])
@@ -109,7 +114,7 @@ class VmapEngine:
         call = vmap(self._call, in_dims=(0, 0, 0 if own else None), chunk_size=chunk, randomness="different")
         # Members that are neighbours in memory, as after a compiled step, would be sorted again for each product.
         weights = {name: weight.contiguous() for name, weight in self._stack.parameters.items()}
-        with self._autocast():
+        with self._forward():
             return _at_least_float(call(weights, self._stack.buffers, inputs))
 
 
@@ -285,6 +290,15 @@ def _set_training(module: nn.Module, training: bool) -> None:
     """Switch to training or evaluation mode, if the module is in the other: the switch walks all its parts."""
     if module.training != training:
         module.train(training)
+
+
+def _both(one: Autocast, other: Autocast) -> Autocast:
+    @contextlib.contextmanager
+    def both() -> Iterator[None]:
+        with one(), other():
+            yield
+
+    return both
 
 
 def _result_dtype(stack: Stack) -> torch.dtype:

@@ -275,7 +275,7 @@ class CohortModule(pl.LightningModule):
                 else:
                     given.append((taken.measured, batches))
                 if step == len(block):
-                    self._tally.gradient_norm = taken.norms
+                    self._tally.gradient_norm = None if taken.norms is None else taken.norms.clone()
                 if self._schedules is not None and self._schedules.interval == "step":
                     self._schedules.advance()
                     self._follow_schedules()

@@ -39,7 +39,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a step measured before its update.
+    """What a step measured before its update. The next step may write in these tensors.
 
     Attributes:
         measured: Row by row, or added up where that costs nothing.

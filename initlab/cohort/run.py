@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from initlab.base.errors import InitializationWarning
+from initlab.base.gpu import same_numbers
 from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.engines import has_convolutions, has_dropout, work_alone
@@ -184,18 +185,22 @@ def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None
         device: Index of the GPU to train on; None: one device, the first of its kind.
     """
     settings = {key: value for key, value in asdict(job.config.trainer).items() if value is not None}
-    trainer: pl.Trainer = import_target(settings.pop("_target_"), where="trainer")(
-        **settings,
-        devices=1 if device is None else [device],
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        inference_mode=False,
-    )
+    build = import_target(settings.pop("_target_"), where="trainer")
+    with warnings.catch_warnings():
+        # trainer.accelerator=cpu is what was asked for.
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        trainer: pl.Trainer = build(
+            **settings,
+            devices=1 if device is None else [device],
+            callbacks=list(callbacks),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            inference_mode=False,
+        )
     return trainer
 
 
@@ -215,7 +220,8 @@ def fit(trainer: pl.Trainer, module: CohortModule, data: InMemoryData, *, resume
     """
     device = trainer.strategy.root_device
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []), warnings.catch_warnings():
+        kept = torch.random.fork_rng([device] if device.type == "cuda" else [])
+        with kept, same_numbers(), warnings.catch_warnings():
             torch.default_generator.manual_seed(data.seeds[0])
             if device.type == "cuda":
                 torch.cuda.manual_seed(data.seeds[0])

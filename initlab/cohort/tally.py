@@ -11,7 +11,7 @@ from initlab.tables.records import EpochRecord
 
 @dataclass
 class Tally:
-    """Sums over the rows of an epoch, in float64 on the CPU: not every device has it."""
+    """Sums over the rows of an epoch, in float64; on a GPU that has it, which the CPU then need not wait for."""
 
     task: Task
     loss: Tensor | float = 0.0
@@ -37,16 +37,20 @@ class Tally:
             sums: What the task's score needs to know of these rows, shape (members, …).
             rows: How many they are.
         """
-        self.loss = self.loss + loss.cpu().double()
-        self.sums = self.sums + sums.cpu().double()
+        self.loss = self.loss + _double(loss)
+        self.sums = self.sums + _double(sums)
         self.rows += rows
 
     def record(self, epoch: int, split: str) -> EpochRecord:
         """What was measured over the rows so far."""
         assert isinstance(self.loss, Tensor)
         assert isinstance(self.sums, Tensor)
-        loss, score = self.loss / self.rows, self.task.score(self.sums, self.rows)
+        loss, score = self.loss.cpu() / self.rows, self.task.score(self.sums.cpu(), self.rows)
         values = {"loss": loss, "score": score.where(loss.isfinite(), torch.nan)}
         if self.gradient_norm is not None:
             values["gradient_norm"] = self.gradient_norm.cpu().double()
         return EpochRecord(epoch, split, values)
+
+
+def _double(sums: Tensor) -> Tensor:
+    return (sums.cpu() if sums.device.type == "mps" else sums).double()

@@ -1,6 +1,13 @@
-"""Cohorts on a GPU, compiled and not, against single networks one after another on the same GPU."""
+"""Cohorts on a GPU, compiled and not, against JAX and single networks one after another on the same GPU."""
 
+import os
 import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,9 +15,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from initlab.base.errors import UserError
+from initlab.cohort.run import build_networks, train_cohort
 from initlab.jobs.job import Job
+from initlab.jobs.share import Share
 from scripts.benchmarks.mnist import mnist_net
-from scripts.benchmarks.timing import make_job, seconds, train_all
+from scripts.benchmarks.peers.arrays import write_arrays
+from scripts.benchmarks.peers.environments import HERE
+from scripts.benchmarks.peers.measuring import run_timed
+from scripts.benchmarks.timing import make_job, seconds
 from scripts.benchmarks.wine import wine_net
 
 ON_GPU = "trainer.accelerator=cuda"
@@ -19,6 +31,7 @@ WORKS = {
     "10,000 of classic_wine": ("experiment=classic_wine", "seeds=10000", "trainer.max_epochs=5"),
     "100 of classic_mnist, one epoch": ("experiment=classic_mnist", "seeds=100", "trainer.max_epochs=1"),
 }
+Samples = dict[str, list[float]]
 STEPS = 200  # of a single network that are timed, and scaled to all of its training
 
 
@@ -41,8 +54,24 @@ def single_run(job: Job, network: nn.Module) -> float:
     return seconds(loop) / STEPS * steps
 
 
+def training_seconds(job: Job) -> float:
+    """Seconds that a job's networks, built before, train."""
+    share = Share(job, job.seeds)
+    networks = build_networks(share)
+    return seconds(partial(train_cohort, [share], networks))
+
+
+def jax_run(job: Job) -> dict[str, float]:
+    """Seconds that JAX trains as many networks of classic_wine for as many epochs on the GPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_arrays(job.dataset, Path(folder) / "data.npz")
+        given = (str(len(job.seeds) // 4), Path(folder) / "history.npz", str(job.config.trainer.max_epochs))
+        variables = {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        return run_timed([sys.executable, "-I", HERE / "jax_wine.py", data, *given], {**os.environ, **variables})
+
+
 def benchmark_gpu(runs: int) -> dict[str, Any]:
-    """Time cohorts on the GPU.
+    """Time cohorts on the GPU, beside JAX where this interpreter has it.
 
     Raises:
         UserError: there is none.
@@ -52,19 +81,27 @@ def benchmark_gpu(runs: int) -> dict[str, Any]:
     found: dict[str, Any] = {"card": torch.cuda.get_device_name()}
     for name, settings in WORKS.items():
         jobs = {choice: make_job(*settings, ON_GPU, f"compile={choice}") for choice in ("false", "true")}
-        samples: dict[str, list[float]] = {choice: [] for choice in (*jobs, "one by one")}
-        for job in jobs.values():  # what a first run has to load and to compile
-            train_all(job)
+        samples = defaultdict[str, list[float]](list)
+
+        def note(what: str, took: float, work: str = name, samples: Samples = samples) -> None:
+            sys.stderr.write(f"{work}, {what}: {took:.3g} s\n")
+            samples[what].append(took)
+
+        for choice, job in jobs.items():
+            note(f"compile={choice}, the first", training_seconds(job))
         for _ in range(runs):
             for choice, job in jobs.items():
-                samples[choice].append(seconds(lambda: train_all(job)))  # noqa: B023  called at once
-            job = jobs["false"]
+                note(f"compile={choice}", training_seconds(job))
             net = mnist_net() if "mnist" in name else wine_net()
-            samples["one by one"].append(single_run(job, net) * len(job.seeds))
-        median = {choice: statistics.median(values) for choice, values in samples.items()}
+            note("one by one", single_run(job, net) * len(job.seeds))
+            if "wine" in name and find_spec("jax") is not None:
+                jax = jax_run(job)
+                note("JAX with compiling", jax["training"])
+                note("JAX, compiled before", jax["training, compiled before"])
+        median = {what: statistics.median(values) for what, values in samples.items()}
         found[name] = {
             "seconds": median,
-            "compiled, of uncompiled": median["true"] / median["false"],
-            "one by one, of uncompiled": median["one by one"] / median["false"],
+            "times compile=true": {what: value / median["compile=true"] for what, value in median.items()},
+            "all seconds": samples,
         }
     return found

@@ -52,7 +52,7 @@ def test_a_dry_run_shows_everything_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "-m data=wine,digits init=he,zeros,fixup optim.lr=0.1,0.01 name=study n_jobs=1 dry_run=true"
-    assert run(command, monkeypatch, tmp_path) == 0
+    assert run(f"{command} trainer.accelerator=cpu", monkeypatch, tmp_path) == 0
     said = capsys.readouterr().out
     assert said.count("data=digits,init=he") == 2
     assert "8 jobs, 80 members, in 5 cohorts, one after another, ≈ " in said

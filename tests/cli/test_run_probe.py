@@ -240,6 +240,7 @@ def test_networks_that_keep_a_core_busy_are_shared_among_threads(
         "seeds=2",
         "threads=2",
         "signal.rows=256",
+        "trainer.accelerator=cpu",
     )
     run_probe.probe_job(make_job(*wide))
     assert seen == {"vectorized": vectorized, "workers": workers, "threads": 1 if workers == 2 else 2}

@@ -258,7 +258,7 @@ def test_a_dry_run_knows_how_many_train_at_a_time(
     typed: str, at_a_time: int, monkeypatch: Patch, tmp_path: Path, capsys: Said
 ) -> None:
     monkeypatch.setattr("initlab.base.threads.usable_cores", lambda: 5)
-    settings = f"data=digits data.resplit=false batch_size=512 n_jobs=1 {typed}"
+    settings = f"data=digits data.resplit=false batch_size=512 n_jobs=1 trainer.accelerator=cpu {typed}"
     cost = replace(cost_of(make_job(*settings.split())), one_queue=False)
     expected = [f"≈ {cost.memory(4, threads=threads) / 2**20:,.0f} MiB" for threads in (1, 3, 4)]
     assert len(set(expected)) == 3

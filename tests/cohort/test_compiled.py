@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
-from torch.compiler import _compile_session_context
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
@@ -27,7 +26,7 @@ from initlab.jobs.share import Share
 from initlab.modules.stack import Stack
 from tests.helpers import make_job, train
 
-SHORT = ("trainer.max_epochs=2", "seeds=3", "init=he", "batch_size=16")
+SHORT = ("trainer.max_epochs=2", "seeds=3", "init=he", "batch_size=16", "trainer.accelerator=cpu")
 SMALL = "model.hidden=[6]"
 DOUBLE = "trainer.precision=64-true"
 MEMBERS = 5
@@ -143,7 +142,7 @@ def test_every_optimizer_can_be_traced(name: str) -> None:
         parameters, gradients, states = tree_unflatten(list(tensors), structure)
         other.step_on(parameters, gradients, states, other.ratios(), stopped)
 
-    with torch.no_grad(), _compile_session_context():
+    with torch.no_grad(), compiled.tracing():
         program = make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
     for _ in range(4):
         set_gradients()
@@ -177,6 +176,21 @@ def test_a_schedule_that_moves_more_than_the_rates_is_not_compiled(traced: list[
     assert len(traced) == 1
 
 
+def test_no_program_is_kept_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str | None] = []
+
+    def compiler(program: fx.GraphModule, key: str | None) -> Callable[..., Any]:
+        keys.append(key)
+        return uncompiled(program)
+
+    monkeypatch.setattr(compiled, "compile_program", compiler)
+    trained(SMALL, "compile=true")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    trained(SMALL, "compile=true")
+    assert keys[0] is not None
+    assert keys[1] is None
+
+
 @pytest.mark.parametrize(("hidden", "threads"), [("[6]", 1), ("[96,96]", 3)])
 def test_loops_over_members_run_on_one_thread(hidden: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
@@ -202,6 +216,7 @@ def test_on_a_gpu_it_changes_nothing_but_the_rounding(optimizer: str) -> None:
     options = (SMALL, f"optim={optimizer}", "gradient_clip=0.5", "trainer.accelerator=cuda")
     both = [trained(*options, f"compile={choice}") for choice in ("true", "false")]
     assert both[0].compiled
+    assert not both[1].compiled
     assert_same(*both, rtol=2e-3, atol=2e-4)
 
 

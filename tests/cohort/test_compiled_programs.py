@@ -18,7 +18,15 @@ from initlab.data.dataset import Split
 from tests.helpers import make_job, train
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
-BASE = ("init=he", "batch_size=16", "model.hidden=[6]", "seeds=3", "trainer.max_epochs=2", "compile=true")
+BASE = (
+    "trainer.accelerator=cpu",
+    "init=he",
+    "batch_size=16",
+    "model.hidden=[6]",
+    "seeds=3",
+    "trainer.max_epochs=2",
+    "compile=true",
+)
 
 
 @pytest.fixture(autouse=True)

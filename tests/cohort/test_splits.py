@@ -25,7 +25,13 @@ SHORT = ("trainer.max_epochs=2",)
 CASES = {
     "mlp": ("data=wine", "model.hidden=[8]", "optim=adamw"),
     "regression": ("data=teacher", "data.rows=1200", "data.outputs=2", "model.hidden=[8]"),
-    "conv": ("data=digits", "model.channels=[4,4]", "model.dense=8", "trainer.max_epochs=1"),
+    "conv": (
+        "data=digits",
+        "model.channels=[4,4]",
+        "model.dense=8",
+        "trainer.max_epochs=1",
+        "trainer.precision=64-true",
+    ),
     "validates on test": ("data=wine", "model.hidden=[8]", "data.val_fraction=0"),
 }
 

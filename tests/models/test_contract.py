@@ -221,7 +221,8 @@ def test_vmap_traces_it_without_a_warning(name: str) -> None:
     ids=["residual_mlp", "vit", "plain_cnn", "resnet", "resnet with scalars", *STEPWISE],
 )
 def test_a_member_equals_the_network_trained_alone(overrides: tuple[str, ...], engine: str) -> None:
-    job = make_job(*overrides, "activation=tanh", "optim=momentum", "optim.lr=0.01", "seeds=3", "trainer.max_epochs=1")
+    settings = ("activation=tanh", "optim=momentum", "optim.lr=0.01", "seeds=3", "trainer.max_epochs=1")
+    job = make_job(*overrides, *settings, "trainer.accelerator=cpu")
     module = train(job, threads=2)
     assert module.engine_name == engine
     assert module.history[-1].values["loss"].isfinite().all()

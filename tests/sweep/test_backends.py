@@ -20,7 +20,7 @@ from tests.sweep.helpers import assert_same_tables, tables_of
 
 def config_of(backend: Any) -> Config:
     """A configuration with a backend, which nothing has checked."""
-    return replace(make_job().config, backend=backend)
+    return replace(make_job("trainer.accelerator=cpu").config, backend=backend)
 
 
 @pytest.mark.parametrize(("backend", "module"), [("ray", "ray.util.joblib"), ("dask", "distributed")])

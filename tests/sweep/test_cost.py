@@ -97,7 +97,8 @@ def test_small_dense_networks_go_through_a_step_together(overrides: str, vectori
 def test_one_network_is_built_to_plan_many_cohorts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whatever is asked of its program; a large network takes seconds."""
     built = list[str]()
-    jobs = [make_job("data=digits", f"init={init}", "seeds=4", output_dir=tmp_path) for init in ("he", "zeros")]
+    digits = ("data=digits", "seeds=4", "trainer.accelerator=cpu")
+    jobs = [make_job(*digits, f"init={init}", output_dir=tmp_path) for init in ("he", "zeros")]
     build = CNN.__init__
 
     @functools.wraps(build)  # whose signature says what it is called with

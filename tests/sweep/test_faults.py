@@ -26,7 +26,8 @@ from tests.sweep.helpers import FAILING, assert_same_tables, tables_of
 # A cohort of two jobs, and four cohorts of a convolutional network each, with checkpoints after each epoch.
 SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=10 checkpoint_seconds=0 n_jobs=2"
 JOBS = [
-    f"data={data} init={init} seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1 logger=tensorboard"
+    f"data={data} init={init} seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1 logger=tensorboard "
+    "trainer.accelerator=cpu"  # where convolutions go one after another
     for data in ("wine", "digits")
     for init in ("he", "xavier")
 ]
