@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from initlab.figures.style import dark_figures, save_svg
 from initlab.lessons.book import read_tables, write_tables
 from initlab.lessons.chapter import draw_of, finding_of, seeds_in
 from initlab.lessons.finding import Finding, Tables
-from initlab.lessons.lesson import Lesson, command_of, lesson_names, read_lesson
+from initlab.lessons.lesson import Lesson, all_lessons, command_of
 
 FACTS: Final = "made.json"
 INTRODUCTION: Final = """\
@@ -31,7 +32,8 @@ python -m initlab.textbook symmetry_relu
 python -m initlab.textbook all
 ```
 """
-READING: Final = """
+HEAD: Final = ("| the claim, as it is taught | the verdict |", "|---|---|")
+READING: Final = """\
 ## How to read a page
 
 - **What is compared** are networks that differ in one thing, ten or more of each, each from a seed of its own: other
@@ -140,25 +142,27 @@ def _label(text: str) -> str:
 
 
 def index_of(docs: Path) -> str:
-    """The page that lists the claims and their verdicts, in Markdown."""
-    introduction = INTRODUCTION.format(minutes=sum(lesson.minutes for lesson in kept_lessons(docs)))
-    return (
-        "\n".join([introduction, "| the claim, as it is taught | the verdict |", "|---|---|", *_rows(docs), READING])
-        + "\n"
-    )
+    """The page that lists the claims by topic, and their verdicts, in Markdown."""
+    lessons = kept_lessons(docs)
+    introduction = INTRODUCTION.format(minutes=sum(lesson.minutes for lesson in lessons))
+    topics = [
+        line
+        for topic, own in groupby(lessons, key=lambda lesson: lesson.topic)
+        for line in (f"## {topic}\n", *HEAD, *(_row(lesson, docs) for lesson in own), "")
+    ]
+    return "\n".join([introduction, *topics, READING]) + "\n"
 
 
-def _rows(docs: Path) -> Iterator[str]:
-    for lesson in kept_lessons(docs):
-        tables, facts = read_kept(lesson, docs)
-        finding = finding_of(lesson, tables, seeds=facts["seeds"])
-        claim, verdict = (text.replace("|", "\\|") for text in (lesson.claim, str(finding)))
-        yield f"| [{claim}]({lesson.name}.md) | {verdict} |"
+def _row(lesson: Lesson, docs: Path) -> str:
+    tables, facts = read_kept(lesson, docs)
+    finding = finding_of(lesson, tables, seeds=facts["seeds"])
+    claim, verdict = (text.replace("|", "\\|") for text in (lesson.claim, str(finding)))
+    return f"| [{claim}]({lesson.name}.md) | {verdict} |"
 
 
 def kept_lessons(docs: Path) -> Sequence[Lesson]:
     """The lessons that have a page, in the order of the book."""
-    return [read_lesson(name) for name in lesson_names() if (docs / "tables" / name / FACTS).exists()]
+    return [lesson for lesson in all_lessons() if (docs / "tables" / lesson.name / FACTS).exists()]
 
 
 def _used(lesson: Lesson, tables: Tables) -> Tables:

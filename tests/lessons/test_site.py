@@ -10,7 +10,7 @@ from initlab.lessons import site
 from initlab.lessons.book import read_tables, write_tables
 from initlab.lessons.chapter import finding_of
 from initlab.lessons.evidence import collect
-from initlab.lessons.lesson import lesson_names, read_lesson
+from initlab.lessons.lesson import all_lessons, lesson_names, read_lesson
 from tests.lessons.made import layers, members, pairs
 
 DOCS = Path(__file__).parents[2] / "docs" / "textbook"
@@ -44,6 +44,8 @@ def test_at_its_real_size_a_lesson_finds_what_its_page_says(
 def test_the_list_has_every_lesson_and_nothing_lies_beside_them() -> None:
     text = (DOCS / "index.md").read_text(encoding="utf-8")
     assert text == site.index_of(DOCS)
+    topics = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert topics == [*dict.fromkeys(lesson.topic for lesson in all_lessons()), "How to read a page"]
     assert [lesson.name for lesson in site.kept_lessons(DOCS)] == lesson_names()
     known = {f"{name}{end}" for name in lesson_names() for end in (".md", ".svg", "_dark.svg")}
     assert {path.name for path in DOCS.iterdir()} == known | {"index.md", "tables"}
