@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from initlab.lessons.finding import Answer
+from initlab.lessons.scheme_names import scheme_name
 from initlab.results.confidence import percent
 
 
@@ -55,7 +56,8 @@ def pair_of(pairs: pd.DataFrame, one: str, other: str, **where: object) -> Pair:
             verdict = str(values["verdict"])
             verdict = verdict if sign == 1 else OPPOSITE.get(verdict, verdict)
             difference = sign * float(values["difference"])
-            words = f"{one} minus {other} {difference:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], {verdict}"
+            names = f"{scheme_name(one)} minus {scheme_name(other)}"
+            words = f"{names} {difference:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}], {verdict}"
             return Pair(verdict, difference, ends[0], ends[1], words, float(values["seeds_needed"]))
     raise KeyError(f"{one} and {other}: no such pair")
 

@@ -32,7 +32,7 @@ def tables(*, dear: float, spread: float = 1.1) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize(
     ("dear", "spread", "expected", "where"),
     [
-        (2000, 1.1, "holds", "metainit takes 2,000 times as long as he_normal, or 200 epochs of training"),
+        (2000, 1.1, "holds", "MetaInit takes 2,000 times as long as He, or 200 epochs of training"),
         (5, 2, "undecided", "none is 3 times as dear"),
         (1.5, 1.1, "does not hold", "all are within a factor of 3"),
     ],
@@ -45,12 +45,12 @@ def test_the_verdict_follows_the_slowest_and_the_fastest(
     assert finding.where.startswith(where)
     assert "takes 1 ms; an epoch of training takes 10 ms" in finding.seen[0]
     assert finding.seen[1].startswith("Of the schemes that draw, ")
-    assert finding.seen[1].endswith("xavier_uniform 1 and zeros 1: up to 0.1 of an epoch.")
+    assert finding.seen[1].endswith("Xavier 1 and zeros 1: up to 0.1 of an epoch.")
 
 
 def test_the_picture_has_all_schemes_and_an_epoch() -> None:
     figure = draw(tables(dear=50))
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()][-1] == "metainit"
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()][-1] == "MetaInit"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [*(f"schemes that {kind}" for kind in KINDS), "an epoch of training"]
 

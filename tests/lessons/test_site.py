@@ -1,5 +1,6 @@
 """The textbook in the documentation: what its pages say is what the tables beside them say today."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,15 @@ def test_a_page_says_what_its_tables_say(name: str) -> None:
     for picture in (f"{name}.svg", f"{name}_dark.svg"):
         assert f"({picture}#only-" in page
         assert (DOCS / picture).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", lesson_names())
+def test_what_a_page_says_is_free_of_names_from_the_configuration(name: str) -> None:
+    lesson = read_lesson(name)
+    tables, facts = site.read_kept(lesson, DOCS)
+    finding = finding_of(lesson, tables, seeds=facts["seeds"])
+    said = " ".join((str(finding), *finding.seen, finding.certainty))
+    assert not re.findall(r"\w+_(?:normal|uniform|default)|\w\.\w+=|[a-z]=", said)
 
 
 @pytest.mark.slow

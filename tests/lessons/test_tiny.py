@@ -84,15 +84,7 @@ def _smaller(key: str, value: str, fewer: Mapping[str, str]) -> str:
     return SMALLER[key][several] if key in SMALLER else value
 
 
-# Those that train much even so, or many kinds of networks: their like are among the others.
-DEAR = frozenset(
-    ("architecture", "clipping", "cost", "dying_relu", "input_scale", "learning_rate", "residual", "task", "too_large")
-)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in DEAR else []) for name in lesson_names()]
-)
+@pytest.mark.parametrize("name", lesson_names())
 def test_a_lesson_runs_from_its_commands_to_its_page(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,15 +7,13 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import grid_of_standings
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import named, pair_of, places_of
+from initlab.lessons.scheme_names import scheme_name
 
 NETWORKS: Final = {"mlp": "MLP", "cnn": "CNN", "resnet": "ResNet", "vit": "transformer"}
 SCHEMES: Final = {
-    "he_normal": "He",
-    "xavier_normal": "Xavier",
-    "lecun_normal": "LeCun",
-    "orthogonal": "orthogonal",
-    "torch_default": "PyTorch's",
+    name: scheme_name(name) for name in ("he_normal", "xavier_normal", "lecun_normal", "orthogonal", "torch_default")
 }
 
 
@@ -58,6 +56,11 @@ def _best_against_he(tables: Tables, network: str) -> str:
     pairs = tables[f"{next(key for key, name in NETWORKS.items() if name == network)}.pairs"]
     others = [pair_of(pairs, name, "he_normal") for name in SCHEMES if name != "he_normal"]
     return max((pair for pair in others if pair.verdict == "better"), key=lambda pair: pair.difference).words
+
+
+def name_kind(experiment: str, row: Row) -> str:
+    """What a kind of network is called: `He in the CNN`."""
+    return f"{SCHEMES[row['candidate']]} in the {NETWORKS[experiment]}"
 
 
 def draw(tables: Tables) -> Figure:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from initlab.figures.style import ink, literal
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.reading import named
+from initlab.lessons.scheme_names import scheme_name
 
 USUAL: Final = "he_normal"
 FACTOR: Final = 3  # a smaller one may be the machine's
@@ -51,7 +52,8 @@ def judge(tables: Tables) -> Finding:
     usual, dearest = found[USUAL], list(found)[-1]
     far = [name for name, cost in found.items() if cost.over(usual)]
     seen = [
-        f"Filling one network by {USUAL} takes {_time(usual.median)}; an epoch of training takes {_time(one_epoch)}.",
+        f"Filling one network by {scheme_name(USUAL)} takes {_time(usual.median)}; an epoch of training takes "
+        f"{_time(one_epoch)}.",
         *(_sentence(kind, found, usual, one_epoch) for kind in KINDS),
     ]
     spread = max(cost.high / cost.low for cost in found.values())
@@ -62,19 +64,20 @@ def judge(tables: Tables) -> Finding:
         "slowest."
     )
     if far:
-        takes = f"{dearest} takes {_times(found[dearest], usual)} times as long as {USUAL}"
+        takes = f"{scheme_name(dearest)} takes {_times(found[dearest], usual)} times as long as {scheme_name(USUAL)}"
         where = f"{takes}, or {_epochs(found[dearest].median, one_epoch)} of training"
         return Finding("holds", seen, certainty, where)
     if max(cost.high for cost in found.values()) < FACTOR * min(cost.low for cost in found.values()):
         return Finding("does not hold", seen, certainty, f"all are within a factor of {FACTOR}")
-    return Finding("undecided", seen, certainty, f"none is {FACTOR} times as dear as {USUAL} in all networks")
+    where = f"none is {FACTOR} times as dear as {scheme_name(USUAL)} in all networks"
+    return Finding("undecided", seen, certainty, where)
 
 
 def _sentence(kind: str, found: Mapping[str, Cost], usual: Cost, one_epoch: float) -> str:
     names = [name for name in found if name in KINDS[kind] and name != USUAL]
     first, *others = names
-    parts = [f"{first} takes {_times(found[first], usual)} times as long as {USUAL}"]
-    parts += [f"{name} {_times(found[name], usual)}" for name in others]
+    parts = [f"{scheme_name(first)} takes {_times(found[first], usual)} times as long as {scheme_name(USUAL)}"]
+    parts += [f"{scheme_name(name)} {_times(found[name], usual)}" for name in others]
     longest = _epochs(max(found[name].median for name in names), one_epoch)
     return f"Of the schemes that {kind}, {named(parts)}: up to {longest}."
 
@@ -104,7 +107,7 @@ def draw(tables: Tables) -> Figure:
         axes.plot([cost.median for cost in each], places, "o", color=COLORS[kind], label=f"schemes that {kind}")
     axes.axvline(one_epoch, color=ink(), linestyle=":", linewidth=1, label="an epoch of training")
     axes.set_xscale("log")
-    axes.set_yticks(range(len(found)), [literal(name) for name in found])
+    axes.set_yticks(range(len(found)), [literal(scheme_name(name)) for name in found])
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlabel("seconds to fill one network, logarithmic")
     axes.grid(alpha=0.25, axis="x")

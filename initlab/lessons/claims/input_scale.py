@@ -10,8 +10,9 @@ from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
 from initlab.lessons.rates import Row
 from initlab.lessons.reading import named, pair_of
+from initlab.lessons.scheme_names import scheme_name
 
-SCHEMES: Final = {"he_normal": "He", "xavier_normal": "Xavier", "lsuv": "LSUV", "data_dependent": "data-dependent"}
+SCHEMES: Final = {name: scheme_name(name) for name in ("he_normal", "xavier_normal", "lsuv", "data_dependent")}
 INPUTS: Final = {"True": "scaled inputs", "False": "raw inputs"}
 
 

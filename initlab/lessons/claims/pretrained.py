@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import points_of_networks
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import Pair, named, pair_of
+from initlab.lessons.scheme_names import scheme_name
 
-RANDOM: Final = {"he_normal": "He", "orthogonal": "orthogonal"}
+RANDOM: Final = {name: scheme_name(name) for name in ("he_normal", "orthogonal")}
 NAMES: Final = {**RANDOM, "pretrained": "pretrained"}
 ROWS: Final = 896  # pictures of 5 to 9
 VALIDATED: Final = 0.2  # of those that are not tested on
@@ -71,6 +73,11 @@ def _outdone(found: Mapping[int, Mapping[str, Pair]]) -> str:
         if pair.verdict in ("equivalent", "worse")
     ]
     return f"{start}; it is {named(told)}"
+
+
+def name_kind(_: str, row: Row) -> str:
+    """What a kind of network is called: `He with 35 rows`."""
+    return f"{NAMES[row['candidate']]} with {_rows(float(row['data.test_fraction']))} rows"
 
 
 def draw(tables: Tables) -> Figure:

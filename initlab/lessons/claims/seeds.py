@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from initlab.figures.style import ink, literal
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.reading import in_percent
+from initlab.lessons.scheme_names import scheme_name
 from initlab.results.confidence import percent
 
 LEVEL: Final = 0.95  # that of the report's intervals
@@ -97,9 +98,9 @@ def judge(tables: Tables) -> Finding:
 def _sentence(pair: Drawn, networks: int) -> str:
     right, wrong, equal = (in_percent(share) for share in (pair.right, pair.wrong, pair.tied))
     return (
-        f"{pair.better} beats {pair.worse} by {pair.difference:.3f} over {networks} networks, {pair.spreads:.1f} "
-        f"standard deviations of a run: one run each says so in {right} of all draws, the opposite in {wrong}, and "
-        f"both score the same in {equal}."
+        f"{scheme_name(pair.better)} beats {scheme_name(pair.worse)} by {pair.difference:.3f} over {networks} "
+        f"networks, {pair.spreads:.1f} standard deviations of a run: one run each says so in {right} of all draws, the "
+        f"opposite in {wrong}, and both score the same in {equal}."
     )
 
 
@@ -109,7 +110,10 @@ def draw(tables: Tables) -> Figure:
     figure = Figure(figsize=(6.4, 1.4 + 0.42 * max(len(drawn), 1)), layout="constrained")
     axes = figure.add_subplot()
     places, left = np.arange(len(drawn)), np.zeros(len(drawn))
-    names = [f"{literal(pair.better)} over\n{literal(pair.worse)} (+{pair.difference:.3f})" for pair in drawn]
+    names = [
+        f"{literal(scheme_name(pair.better))} over\n{literal(scheme_name(pair.worse))} (+{pair.difference:.3f})"
+        for pair in drawn
+    ]
     parts = pd.DataFrame(
         {
             "names the winner": [pair.right for pair in drawn],

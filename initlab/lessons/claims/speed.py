@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from initlab.figures.looks import looks_of
 from initlab.lessons.finding import Finding, Tables
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import named
 from initlab.results.speed import epochs_to_threshold, share_reached
 
@@ -66,6 +67,12 @@ def _epochs(row: pd.Series) -> str:
         return f"never ({int(row['reached'])} of {int(row['seeds'])} networks arrive)"
     high = f"{row['epochs_high']:g}" if math.isfinite(row["epochs_high"]) else "∞"
     return f"{row['epochs']:g} [{row['epochs_low']:g}, {high}]"
+
+
+def name_kind(experiment: str, row: Row) -> str:
+    """What a kind of network is called: `He at 2 layers`."""
+    start = CAREFUL if experiment == "careful" else f"σ = {float(row['init.std']):g}"
+    return f"{start} at {row['model.depth']} layers"
 
 
 def draw(tables: Tables) -> Figure:

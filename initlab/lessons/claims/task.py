@@ -9,16 +9,15 @@ from matplotlib.figure import Figure
 
 from initlab.lessons.finding import Finding, Tables
 from initlab.lessons.pictures import grid_of_standings
+from initlab.lessons.rates import Row
 from initlab.lessons.reading import named, pairs_by, places_of, places_with
+from initlab.lessons.scheme_names import scheme_name
 from initlab.results.confidence import MARGIN
 
 SCHEMES: Final = {
     "normal": "normal (σ = 0.05)",
-    "xavier_normal": "Xavier",
-    "he_normal": "He",
-    "lecun_normal": "LeCun",
-    "orthogonal": "orthogonal",
-    "torch_default": "PyTorch's",
+    **{name: scheme_name(name) for name in ("xavier_normal", "he_normal", "lecun_normal")},
+    **{name: scheme_name(name) for name in ("orthogonal", "torch_default")},
 }
 
 
@@ -101,6 +100,11 @@ def _little(pairs: pd.DataFrame, turned: Sequence[tuple[tuple[str, str], str, st
 
 def _all(tables: Tables, table: str) -> pd.DataFrame:
     return pd.concat([tables[f"wines.{table}"], tables[f"others.{table}"]], ignore_index=True)
+
+
+def name_kind(_: str, row: Row) -> str:
+    """What a kind of network is called: `He on spirals`."""
+    return f"{SCHEMES[row['candidate']]} on {row['data']}"
 
 
 def draw(tables: Tables) -> Figure:
