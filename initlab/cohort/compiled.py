@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, fx
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from initlab.base.threads import intra_op_threads
 from initlab.cohort.batch_norm import BatchNormApart
 from initlab.cohort.compiled_key import compiled_key
 from initlab.cohort.compiled_programs import is_random, keep_program, load_program
+from initlab.cohort.engines import has_dropout
 from initlab.cohort.launch import Launch
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.optimizers import clip_members, gradient_norms
@@ -52,12 +54,14 @@ class Given(NamedTuple):
     Attributes:
         ratios: Of each parameter, each member's learning rate by the optimizer's, shape (members,); empty: all are 1.
         stopped: Which members stay as they are, shape (members,); empty: none.
+        whole: Whether all rows count, one truth value: else the first `Recipe.rest`; empty: all always do.
         inputs: Each member's batch, shape (members, batch, …).
         targets: What it should answer, shape (members, batch, …).
     """
 
     ratios: list[Tensor]
     stopped: list[Tensor]
+    whole: list[Tensor]
     inputs: Tensor
     targets: Tensor
 
@@ -68,12 +72,13 @@ class CompiledStep:
     It computes what the vmap engine and the optimizer compute one operation after another; sums may be taken in another
     order. Tensors of the stack and of the optimizer are changed in place, so that either way may follow the other.
 
-    A program with members last is kept on disk where it can be, and is not traced again.
+    A program with members last is kept on disk where it can be, and is not traced again. A last batch of fewer rows is
+    filled up with rows that do not count, where a row's outputs do not depend on other rows.
 
     Args:
         recipe: What a step consists of. Its optimizer has taken a step, and keeps what it keeps of each parameter.
         rows: The training rows.
-        batches: Indices of the first batch, shape (members, batch): all later ones have this shape.
+        batches: Indices of the first batch, shape (members, batch): no later one has more rows.
         compiler: Makes a function of a traced program, given the key to keep it under, if it may be kept.
 
     Raises:
@@ -83,6 +88,10 @@ class CompiledStep:
     def __init__(self, recipe: Recipe, rows: Split, batches: Tensor, compiler: Compiler | None = None) -> None:
         self._recipe, self._rows = recipe, rows
         self._columns: Tensor | None = None
+        self.takes_rest = recipe.rest > 0 and rows_stay_apart(recipe)
+        """Whether it takes a step with as few rows as the last one of an epoch, too."""
+        self._batch = batches.shape[1]
+        self._whole = [torch.tensor(whole, device=batches.device) for whole in (False, True)]
         on_cpu = batches.device.type == "cpu"
         with intra_op_threads(1):  # as programs with members last have it, which alone are kept
             # Where torch saw a GPU, an H200 with torch 2.11, the process ended when it loaded a program for the CPU.
@@ -124,8 +133,8 @@ class CompiledStep:
             stopped: Which members stay as they are; None: none.
         """
         assert rows is self._rows
-        ratios, stays = self._settings(batches, stopped)
-        given = (batches, *ratios, *stays)
+        ratios, stays, whole = self._settings(batches, stopped)
+        given = (_filled_up(batches, self._batch), *ratios, *stays, *whole)
         with torch.no_grad(), self._threads():
             found = self._run(*given) if self._launch is None else self._launch(self._run, *given)
         loss, of_score, norms = (value.movedim(-1, 0) if self.members_last else value for value in found)
@@ -138,12 +147,16 @@ class CompiledStep:
     def _given(self, batches: Tensor) -> Given:
         return Given(*self._settings(batches, None), *self._gather(batches))
 
-    def _settings(self, batches: Tensor, stopped: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
-        """The first two of what a step is `Given`."""
+    def _settings(self, batches: Tensor, stopped: Tensor | None) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """The first three of what a step is `Given`."""
         recipe = self._recipe
         if stopped is None and recipe.may_stop:
             stopped = torch.zeros(recipe.stack.members, dtype=torch.bool, device=batches.device)
-        return recipe.optimizer.ratios() if recipe.rates_differ else [], [] if stopped is None else [stopped]
+        return (
+            recipe.optimizer.ratios() if recipe.rates_differ else [],
+            [] if stopped is None else [stopped],
+            [self._whole[batches.shape[1] == self._batch]] if self.takes_rest else [],
+        )
 
     def _gather(self, batches: Tensor) -> tuple[Tensor, Tensor]:
         """Each member's batch and its targets; with members as neighbours in memory where the program wants them so."""
@@ -154,6 +167,20 @@ class CompiledStep:
         inputs = self._columns.index_select(1, order.reshape(-1)).view(-1, *order.shape).permute(2, 1, 0)
         targets = rows.targets.index_select(0, order.reshape(-1)).unflatten(0, order.shape).transpose(0, 1)
         return inputs.unflatten(2, rows.inputs.shape[1:]), targets
+
+
+def rows_stay_apart(recipe: Recipe) -> bool:
+    """Whether what is computed of a row surely depends on that row alone, and on no random number."""
+    template = recipe.stack.template
+    if not recipe.loss.separable or has_dropout(template) or compiled_key(template, recipe.loss) is None:
+        return False
+    return not any(isinstance(layer, _BatchNorm) for layer in template.modules())
+
+
+def _filled_up(batches: Tensor, rows: int) -> Tensor:
+    """Batches with so many rows, the first one repeated: what overflows in it does so without the copies, too."""
+    missing = rows - batches.shape[1]
+    return batches if missing == 0 else torch.cat([batches, batches[:, :1].expand(-1, missing)], 1)
 
 
 def _kept(recipe: Recipe) -> Kept:
@@ -173,7 +200,7 @@ def _key(recipe: Recipe, rows: Split, batches: Tensor) -> str | None:
         (recipe.task.metric, recipe.task.sums),
         recipe.autocast,
         recipe.optimizer.described(),
-        (recipe.gradient_clip, recipe.rates_differ, recipe.may_stop),
+        (recipe.gradient_clip, recipe.rates_differ, recipe.may_stop, recipe.rest),
         [(_kind(weight), weight.requires_grad) for weight in recipe.stack.parameters.values()],
         [_kind(buffer) for buffer in recipe.stack.buffers.values()],
         [{name: _kind(value) for name, value in state.items()} for state in recipe.optimizer.states()],
@@ -269,8 +296,12 @@ def _step(recipe: Recipe, kept: Kept, given: Given) -> tuple[Tensor, Tensor, Ten
         outputs = vmap(call, randomness="different")(*state, given.inputs)
     outputs = outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
     losses = vmap(recipe.loss.function)(outputs, given.targets)
+    rows: int | Tensor = losses.shape[1]
+    if given.whole:
+        counts = (torch.arange(losses.shape[1], device=losses.device) < recipe.rest) | given.whole[0]
+        losses, rows = losses.where(counts, 0.0), torch.where(given.whole[0], losses.shape[1], recipe.rest)
     trained = [weight for weight in weights if weight.requires_grad]
-    found = iter(torch.autograd.grad(losses.sum() / given.targets.shape[1], trained, allow_unused=True))
+    found = iter(torch.autograd.grad(losses.sum() / rows, trained, allow_unused=True))
     gradients = [next(found) if weight.requires_grad else None for weight in weights]
     there = [gradient for gradient in gradients if gradient is not None]
     with torch.no_grad():
@@ -279,8 +310,19 @@ def _step(recipe: Recipe, kept: Kept, given: Given) -> tuple[Tensor, Tensor, Ten
             clip_members(there, recipe.gradient_clip)
         stopped = given.stopped[0] if given.stopped else None
         recipe.optimizer.step_on(kept.parameters, gradients, kept.states, given.ratios, stopped)
-        loss, of_score = losses.detach().sum(1), recipe.task.sums(outputs.detach(), given.targets)
+        loss, of_score = losses.detach().sum(1), _score_sums(recipe, outputs.detach(), given)
     return loss, of_score, norms
+
+
+def _score_sums(recipe: Recipe, outputs: Tensor, given: Given) -> Tensor:
+    """What the score needs to know of the rows that count."""
+    if not given.whole:
+        return recipe.task.sums(outputs, given.targets)
+    first, others = (
+        recipe.task.sums(outputs[:, rows], given.targets[:, rows])
+        for rows in (slice(recipe.rest), slice(recipe.rest, None))
+    )
+    return first + others.where(given.whole[0], 0)
 
 
 def _largest_product(program: fx.GraphModule) -> int:

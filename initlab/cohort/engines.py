@@ -86,8 +86,13 @@ class VmapEngine:
         _set_training(stack.template, True)
         for parameter in stack.parameters.values():
             parameter.grad = None
+        # After a compiled step members are neighbours in memory, and vmap would write what layers keep into copies.
+        buffers = {name: buffer.contiguous() for name, buffer in stack.buffers.items()}
         with self._forward():
-            outputs = _at_least_float(self._per_member(stack.parameters, stack.buffers, rows.inputs[batches]))
+            outputs = _at_least_float(self._per_member(stack.parameters, buffers, rows.inputs[batches]))
+        for name, buffer in stack.buffers.items():
+            if buffers[name] is not buffer:
+                buffer.copy_(buffers[name])
         # The sum over members, so that each member's gradient is its own.
         losses = self._loss.of_members(outputs, rows.targets[batches])
         (losses.sum() / batches.shape[1]).backward()

@@ -23,7 +23,7 @@ from initlab.cohort.tally import Tally
 from initlab.config.schema import EarlyStoppingConfig
 from initlab.data.dataset import Split
 from initlab.data.losses import Loss
-from initlab.data.module import InMemoryData
+from initlab.data.module import InMemoryData, rest_of_epoch
 from initlab.data.stacked import StackedData
 from initlab.data.tasks import TASKS
 from initlab.modules.stack import Stack, images_last
@@ -167,6 +167,7 @@ class CohortModule(pl.LightningModule):
             gradient_clip=training.gradient_clip,
             rates_differ=self._optimizer.rates_differ or moves is not None,
             may_stop=self._stopping is not None,
+            rest=rest_of_epoch(self.data.rows("train"), self._batch_size()),
         )
         worth = is_worth_compiling(
             training.compile,

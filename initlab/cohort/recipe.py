@@ -63,6 +63,7 @@ class Recipe:
         gradient_clip: Largest norm of a member's gradient; None: no limit.
         rates_differ: Whether members, parameters or steps have learning rates of their own.
         may_stop: Whether members may stop before others.
+        rest: Rows of a member in the last step of an epoch, where that has fewer than the others; 0: it has as many.
     """
 
     stack: Stack
@@ -73,3 +74,4 @@ class Recipe:
     gradient_clip: float | None = None
     rates_differ: bool = False
     may_stop: bool = False
+    rest: int = 0

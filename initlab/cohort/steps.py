@@ -31,7 +31,7 @@ class Steps:
         recipe: What a step consists of.
         engine: Computes the gradients where a step is not compiled.
         compile: Whether to compile the step: `False` for no, as soon as may be for `True`.
-        batch: Rows of a member in a whole batch; other steps are not compiled.
+        batch: Rows of a member in a whole batch.
     """
 
     def __init__(self, recipe: Recipe, engine: Engine, *, compile: bool, batch: int) -> None:
@@ -76,7 +76,7 @@ class Steps:
             taken = self._compile(rows, batches, stopped)
             if taken is not None:
                 return taken
-        if self._compiled is not None and whole:
+        if self._compiled is not None and (whole or self._compiled.takes_rest):
             if self._recipe.optimizer.settings_kept():
                 return self._compiled(rows, batches, stopped)
             self._compiled = None  # a schedule moves more than the rates

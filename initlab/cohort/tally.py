@@ -37,8 +37,7 @@ class Tally:
             sums: What the task's score needs to know of these rows, shape (members, …).
             rows: How many they are.
         """
-        self.loss = self.loss + _double(loss)
-        self.sums = self.sums + _double(sums)
+        self.loss, self.sums = _added(self.loss, loss), _added(self.sums, sums)
         self.rows += rows
 
     def record(self, epoch: int, split: str) -> EpochRecord:
@@ -52,5 +51,7 @@ class Tally:
         return EpochRecord(epoch, split, values)
 
 
-def _double(sums: Tensor) -> Tensor:
-    return (sums.cpu() if sums.device.type == "mps" else sums).double()
+def _added(total: Tensor | float, sums: Tensor) -> Tensor:
+    """The total with some more, in place where it is a tensor."""
+    sums = sums.cpu() if sums.device.type == "mps" else sums
+    return total.add_(sums) if isinstance(total, Tensor) else sums.to(torch.float64, copy=True).add_(total)

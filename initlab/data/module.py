@@ -28,8 +28,22 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
         rows: How many rows there are to train on.
         batch_size: How many of them one step sees; more than there are means all of them.
     """
-    whole, rest = divmod(rows, min(batch_size, rows))
-    return whole + (rest > 1)
+    return rows // min(batch_size, rows) + (rest_of_epoch(rows, batch_size) > 0)
+
+
+def rest_of_epoch(rows: int, batch_size: int) -> int:
+    """Rows in the last step of an epoch, where it has fewer than the others; 0 where it has as many.
+
+    Example:
+        >>> rest_of_epoch(130, 64), rest_of_epoch(129, 64)
+        (2, 0)
+
+    Args:
+        rows: How many rows there are to train on.
+        batch_size: How many of them one step sees; more than there are means all of them.
+    """
+    rest = rows % min(batch_size, rows)
+    return rest if rest > 1 else 0
 
 
 class InMemoryData(pl.LightningDataModule):
@@ -81,7 +95,7 @@ class InMemoryData(pl.LightningDataModule):
         whole = rows // size
         steps = order[:, : whole * size].view(members, whole, size).transpose(0, 1)
         blocks = list(steps.split(BLOCK_STEPS))
-        if rows % size > 1:
+        if rest_of_epoch(rows, size):
             blocks.append(order[:, whole * size :].unsqueeze(0))
         return blocks
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from initlab.results.confidence import LEVEL
 
@@ -270,5 +270,7 @@ def share_and_interval(happened: int, trials: int, *, level: float = LEVEL) -> t
     Returns:
         The share, lower and upper end, all in [0, 1].
     """
-    interval = stats.binomtest(happened, trials).proportion_ci(level, method="exact")
-    return happened / trials, float(interval.low), float(interval.high)
+    missed, beyond = trials - happened, (1 - level) / 2
+    low = special.betaincinv(happened, missed + 1, beyond) if happened else 0.0
+    high = special.betaincinv(happened + 1, missed, 1 - beyond) if missed else 1.0
+    return happened / trials, float(low), float(high)

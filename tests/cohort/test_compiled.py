@@ -16,17 +16,19 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from initlab.cohort import compiled
 from initlab.cohort.checkpoint import Checkpoint
+from initlab.cohort.engines import VmapEngine
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.module import CohortModule
 from initlab.cohort.optimizers import SUPPORTED, CohortOptimizer
 from initlab.cohort.run import build_networks, train_cohort
 from initlab.cohort.steps import is_worth_compiling
+from initlab.data.dataset import Split
 from initlab.jobs.member import Member
 from initlab.jobs.share import Share
 from initlab.modules.stack import Stack
 from tests.helpers import make_job, train
 
-SHORT = ("trainer.max_epochs=2", "seeds=3", "init=he", "batch_size=16", "trainer.accelerator=cpu")
+SHORT = ("trainer.max_epochs=2", "seeds=3", "init=he", "batch_size=15", "trainer.accelerator=cpu")
 SMALL = "model.hidden=[6]"
 DOUBLE = "trainer.precision=64-true"
 MEMBERS = 5
@@ -107,6 +109,33 @@ def test_in_double_precision_it_is_the_same_to_a_billionth(
     assert both[1].compiled
     assert not both[0].compiled
     assert_same(*both, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("options", "uncompiled_steps"),
+    [
+        ((SMALL, "optim=sgd"), 1),
+        ((SMALL, "model.norm=layer"), 1),
+        ((SMALL, "model.norm=batch"), 4),  # a row's outputs depend on the others of its batch
+        ((SMALL, "model.dropout=0.1"), 4),  # rows that do not count would use up random numbers
+    ],
+)
+def test_the_last_step_of_an_epoch_is_compiled_where_rows_have_nothing_to_do_with_each_other(
+    options: tuple[str, ...], uncompiled_steps: int, traced: list[fx.GraphModule], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    uncompiled_step = VmapEngine.gradients
+
+    def count(engine: VmapEngine, rows: Split, batches: Tensor) -> tuple[Tensor, Tensor]:
+        taken.append(batches.shape[1])
+        return uncompiled_step(engine, rows, batches)
+
+    monkeypatch.setattr(VmapEngine, "gradients", count)
+    module = trained(*options, "trainer.max_epochs=3", "compile=true")
+    rest = module.data.rows("train") % 15
+    assert rest > 1
+    assert taken == [15, rest, rest, rest][:uncompiled_steps]
+    assert len(traced) == 1
 
 
 @pytest.mark.parametrize("name", sorted(SUPPORTED))
