@@ -107,6 +107,7 @@ class CohortModule(pl.LightningModule):
         self._row_errors: list[Tensor] = []
         self._random_states: dict[str, Tensor] | None = None
         self._started, self._seconds_before = time.perf_counter(), 0.0
+        self.leaves_gradients = False  # in `grad`, after the last step of the first epoch and of the last
         self.after_step: Callable[[], None] = _nothing  # told of each optimizer step: a block of them may take a minute
 
     @property
@@ -270,20 +271,29 @@ class CohortModule(pl.LightningModule):
         given: list[tuple[Rows, Tensor]] = []
         with self.own_threads(), self._stopped_stay() as stopped:
             for step, batches in enumerate(block, start=1):
-                taken = self._steps.take(rows, batches, stopped, measure=step == len(block))
+                last = step == len(block)
+                taken = self._steps.take(
+                    rows, batches, stopped, measure=last, leave_gradients=last and self._is_to_leave_gradients()
+                )
                 if isinstance(taken.measured, Sums):
                     self._tally.add_sums(taken.measured.loss, taken.measured.of_score, batches.shape[1])
                 else:
                     given.append((taken.measured, batches))
-                if step == len(block):
+                if last:
                     self._tally.gradient_norm = None if taken.norms is None else taken.norms.clone()
                 if self._schedules is not None and self._schedules.interval == "step":
                     self._schedules.advance()
                     self._follow_schedules()
                 self.after_step()
-                if given and (step == len(block) or len(given) * given[0][0].outputs[0].numel() >= MOST_KEPT):
+                if given and (last or len(given) * given[0][0].outputs[0].numel() >= MOST_KEPT):
                     self._add_rows(given)
                     given = []
+
+    def _is_to_leave_gradients(self) -> bool:
+        """Whether the gradients of this block's last step are wanted; if members stop early, any epoch may be last."""
+        if not self.leaves_gradients or not self.trainer.is_last_batch:
+            return False
+        return self._stopping is not None or self.current_epoch in (0, (self.trainer.max_epochs or 0) - 1)
 
     def _add_rows(self, given: list[tuple[Rows, Tensor]]) -> None:
         """Add up steps together: of small cohorts a call for each would take longer than what it adds."""

@@ -3,6 +3,7 @@
 import warnings
 from typing import TYPE_CHECKING, Final, Literal
 
+import torch
 from torch import Tensor
 
 from initlab.base.errors import first_line
@@ -39,6 +40,7 @@ class Steps:
         self._to_compile = compile
         self._begun = False
         self._compiled: CompiledStep | None = None
+        self._trained = list(recipe.stack.parameters.values())
 
     @property
     def compiled(self) -> bool:
@@ -59,7 +61,9 @@ class Steps:
         """Know that the optimizer has taken steps in a former run."""
         self._begun = True
 
-    def take(self, rows: Split, batches: Tensor, stopped: Tensor | None, *, measure: bool) -> Taken:
+    def take(
+        self, rows: Split, batches: Tensor, stopped: Tensor | None, *, measure: bool, leave_gradients: bool = False
+    ) -> Taken:
         """Take one step.
 
         The first of a training makes what the optimizer keeps; compiled are those that follow.
@@ -69,6 +73,8 @@ class Steps:
             batches: Indices of the rows that each member sees, shape (members, batch).
             stopped: Which members stay as they are, shape (members,); None: none.
             measure: Whether the norms of the gradients are wanted.
+            leave_gradients: Whether each parameter's `grad` is to hold the step's gradient, after clipping. A compiled
+                step does without, so that it is computed once more.
         """
         whole = batches.shape[1] == self._batch
         if self._to_compile and self._begun and whole:
@@ -78,6 +84,9 @@ class Steps:
                 return taken
         if self._compiled is not None and (whole or self._compiled.takes_rest):
             if self._recipe.optimizer.settings_kept():
+                self._drop_gradients()  # of an earlier step
+                if leave_gradients:
+                    self._leave_gradients(rows, batches)
                 return self._compiled(rows, batches, stopped)
             self._compiled = None  # a schedule moves more than the rates
         self._begun = True
@@ -89,9 +98,23 @@ class Steps:
         self._recipe.optimizer.step(stopped)
         return Taken(Rows(outputs, losses), norms)
 
+    def _leave_gradients(self, rows: Split, batches: Tensor) -> None:
+        """Compute the gradients of a step; random numbers and what layers keep are afterwards as before."""
+        buffers = self._recipe.stack.buffers
+        kept = {name: buffer.clone() for name, buffer in buffers.items()}
+        with torch.random.fork_rng([batches.device] if batches.is_cuda else []):
+            self._engine.gradients(rows, batches)
+        for name, values in kept.items():
+            buffers[name].copy_(values)
+        if self._recipe.gradient_clip is not None:
+            clip_members(self._gradients(), self._recipe.gradient_clip)
+
+    def _drop_gradients(self) -> None:
+        for parameter in self._trained:
+            parameter.grad = None
+
     def _gradients(self) -> list[Tensor]:
-        parameters = self._recipe.stack.parameters.values()
-        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+        return [parameter.grad for parameter in self._trained if parameter.grad is not None]
 
     def _compile(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Taken | None:
         """Compile the step and take it; None where it cannot be compiled, which is said."""

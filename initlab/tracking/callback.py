@@ -59,7 +59,9 @@ class JobTracking(Callback):
         return has_logger(self._job.config.logger)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Log the untrained networks, before a checkpoint may replace them."""
+        """Log the untrained networks, before a checkpoint may replace them, and ask for gradients to log."""
+        assert isinstance(pl_module, CohortModule)
+        pl_module.leaves_gradients |= bool(self._boards)
         self._log_weights(pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002

@@ -18,6 +18,7 @@ import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from initlab.cohort import compiled
 from initlab.results.intervals import student_interval
 from initlab.sweep import worker
 from initlab.tables.store import read_table
@@ -231,6 +232,48 @@ def test_gradients_are_logged_early_and_at_the_end(tmp_path: Path) -> None:
     events.Reload()
     assert [event.step for event in events.Histograms("gradients/hidden.0.weight")] == [1, 3]
     assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("batch_size=15",),  # a last batch that is filled up
+        ("batch_size=15", "model.norm=batch", "gradient_clip=0.1"),  # one that is not compiled
+        ("batch_size=43", "model.norm=batch", "model.dropout=0.2", "gradient_clip=0.1"),  # none
+    ],
+)
+def test_a_compiled_cohort_logs_the_gradients_of_the_same_steps(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INITLAB_COMPILED", str(tmp_path / "programs"))
+    monkeypatch.setattr(compiled, "compile_program", lambda program, *_: program.forward)
+    found, ends = {}, {}
+    for choice in ("true", "false"):
+        job = make_job(
+            *("seeds=2", "trainer.max_epochs=3", "trainer.precision=64-true", "model.hidden=[6]", *options),
+            *(f"compile={choice}", "logger=tensorboard"),
+            output_dir=tmp_path / choice,
+        )
+        tracking = JobTracking(job, slice(0, 2))
+        module = train(job, callbacks=[tracking])
+        (logger,) = tracking._live
+        assert isinstance(logger, TensorBoardLogger)
+        logger.experiment.close()
+        events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
+        events.Reload()
+        found[choice] = {
+            (tag, event.step): (event.histogram_value.min, event.histogram_value.max, event.histogram_value.sum_squares)
+            for tag in events.Tags()["histograms"]
+            for event in events.Histograms(tag)
+        }
+        ends[choice] = {**module.stack.parameters, **module.stack.buffers}
+        assert module.compiled == (choice == "true")
+    assert {step for tag, step in found["true"] if tag.startswith("gradients/")} == {1, 3}
+    assert found["true"].keys() == found["false"].keys()
+    for place, numbers in found["true"].items():
+        assert numbers == pytest.approx(found["false"][place], rel=1e-6, abs=1e-12), place
+    for name, value in ends["true"].items():
+        torch.testing.assert_close(value, ends["false"][name], rtol=1e-7, atol=1e-9)
 
 
 # Nothing is that much better than the first epoch: all members stop after the third.
