@@ -29,11 +29,13 @@ from initlab.config.names import SWEPT
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
 from tests.commands import Commands, open_commands
+from tests.composing import compose_quicker
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 quiet_libraries()
+compose_quicker()
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,6 @@ from typing import Final
 
 import numpy as np
 import pytest
-from hydra._internal.hydra import Hydra
-from hydra.types import RunMode
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -91,7 +89,6 @@ def test_a_lesson_runs_from_its_commands_to_its_page(
     # What a study says of itself goes nowhere in a lesson, and is tested where it is shown.
     monkeypatch.setattr("initlab.cli.run_train.explain_failures", lambda _: None)
     monkeypatch.setattr("initlab.cli.run_train.conclude_study", lambda *_, **__: None)
-    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: RunMode.MULTIRUN)  # it composes all, to see this
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)  # a third of what pictures take
     lesson, terminal = tiny(read_lesson(name)), io.StringIO()
     tables = run_lesson(lesson, Console(file=terminal, width=10_000), root=tmp_path, seeds=SEEDS)
