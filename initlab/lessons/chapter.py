@@ -44,7 +44,8 @@ def finding_of(lesson: Lesson, tables: Tables, *, seeds: int | None = None) -> F
         seeds: How many networks of each kind there were; None: as many as the tables say.
     """
     found = judge_of(lesson)(tables)
-    rates = at_the_end(tables, getattr(_module(lesson), "name_kind", None))
+    choose = [f"{key}.candidates" for key, each in lesson.experiments.items() if each.chooses_rate]
+    rates = at_the_end({name: tables[name] for name in choose}, getattr(_module(lesson), "name_kind", None))
     found = replace(found, certainty=f"{found.certainty}{rates}")
     return with_seeds(found, lesson, seeds_in(tables) if seeds is None else seeds)
 

@@ -25,11 +25,19 @@ class Experiment:
         program: `train` or `probe`.
         words: What follows it on the command line, without name, folder and seeds.
         tune: Whether each candidate is taken at its own best learning rate, even if nothing else differs.
+        all_rates: Whether the lesson is about all learning rates that are swept, and takes none as the best.
     """
 
     program: str
     words: tuple[str, ...]
     tune: bool = False
+    all_rates: bool = False
+
+    @property
+    def chooses_rate(self) -> bool:
+        """Whether several learning rates are tried to take the best."""
+        swept = [word for word in self.words if word.startswith("optim.lr=") and ("," in word or "(" in word)]
+        return bool(swept) and not self.all_rates
 
 
 @dataclass(frozen=True)
@@ -114,11 +122,11 @@ def parse_lesson(name: str, given: Mapping[str, Any]) -> Lesson:
 
 
 def _experiment(name: str, given: str | Mapping[str, Any]) -> Experiment:
-    command, tune = (given, False) if isinstance(given, str) else (given["command"], bool(given.get("tune")))
+    command, options = (given, {}) if isinstance(given, str) else (given["command"], dict(given))
     program, *words = shlex.split(command)
     if program not in PROGRAMS:
         raise ValueError(f"conf/lesson/{name}.yaml: a command begins with {' or '.join(PROGRAMS)}, not {program}")
-    return Experiment(program, tuple(words), tune)
+    return Experiment(program, tuple(words), bool(options.get("tune")), bool(options.get("all_rates")))
 
 
 def command_of(experiment: Experiment) -> str:

@@ -75,10 +75,8 @@ def _outdone(found: Mapping[int, Mapping[str, Pair]]) -> str:
     return f"{start}; it is {named(told)}"
 
 
-def name_kind(experiment: str, row: Row) -> str:
+def name_kind(_: str, row: Row) -> str:
     """What a kind of network is called: `He with 35 rows`."""
-    if experiment == "first":
-        return "the first task"
     return f"{NAMES[row['candidate']]} with {_rows(float(row['data.test_fraction']))} rows"
 
 
