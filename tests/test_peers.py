@@ -2,26 +2,44 @@
 
 import ast
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from scripts.benchmarks.peers.arrays import write_arrays
 from scripts.benchmarks.peers.environments import HERE, PEERS, list_of, pinned, place_of
 from scripts.benchmarks.peers.measuring import alternate, medians, ratio, rounded, run_timed, scaled
 from tests.helpers import make_job
 
+FOR_OTHERS = frozenset({"packaging"})  # needed by what is needed
 SCRIPTS = {"jax": HERE / "jax_wine.py", "keras": HERE / "keras_mnist.py"}
 
 
 def test_every_peer_has_a_list_and_a_script() -> None:
     assert {path.stem.removeprefix("requirements-") for path in HERE.glob("requirements-*.txt")} == set(PEERS)
-    assert set(SCRIPTS) == set(PEERS)
+    assert {*SCRIPTS, "initlab"} == set(PEERS)
 
 
-@pytest.mark.parametrize("peer", PEERS)
+def test_what_initlab_needs_is_pinned_and_no_extra_of_it() -> None:
+    """Lightning looks for some packages, and an import of it takes longer where it finds them."""
+    project = tomllib.loads((HERE.parents[2] / "pyproject.toml").read_text())["project"]
+    own = {canonicalize_name(name) for name in pinned(list_of("initlab").read_text())}
+    needed, extra = (
+        {canonicalize_name(Requirement(text).name) for text in texts}
+        for texts in (project["dependencies"], chain.from_iterable(project["optional-dependencies"].values()))
+    )
+    assert needed <= own
+    assert not {"transformers", "ray", "distributed"} & own
+    assert not (extra - needed - FOR_OTHERS) & own
+
+
+@pytest.mark.parametrize("peer", SCRIPTS)
 def test_a_script_compiles_and_imports_what_its_list_pins(peer: str) -> None:
     """It runs where nothing of ours is."""
     tree = ast.parse(SCRIPTS[peer].read_text())

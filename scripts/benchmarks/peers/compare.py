@@ -1,7 +1,6 @@
 """initlab, JAX, Keras and plain Lightning on the same work."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ import pandas as pd
 from initlab.base.threads import usable_cores
 from initlab.tables.store import read_table
 from scripts.benchmarks.peers.arrays import write_arrays
-from scripts.benchmarks.peers.environments import HERE, python_of
+from scripts.benchmarks.peers.environments import HERE, ROOT, python_of
 from scripts.benchmarks.peers.measuring import Sample, alternate, medians, ratio, rounded, run_timed, scaled
 from scripts.benchmarks.timing import WINE_INITS, make_job
 
-ROOT: Final = HERE.parents[2]
 WINE: Final = "experiment=classic_wine"
 # What is compiled once and kept, what is compiled in every run, and what is not compiled.
 COMPILING: Final = ("compile=true, warm cache", "compile=true, cold cache", "compile=false")
@@ -51,14 +49,18 @@ class Bench:
         return run_timed(command, {**os.environ, **variables})
 
     def ours(self, module: str, *arguments: str | Path, cache: str = "warm") -> dict[str, float]:
-        """Run a module of ours; what the compiler makes is kept from run to run or, with `cache="cold"`, is not."""
+        """Run a module of this checkout in an environment with what it needs, and no more.
+
+        What the compiler makes is kept from run to run or, with `cache="cold"`, is not.
+        """
         kept = self._folder / "compiled" if cache == "warm" else self.fresh()
         variables = {
             "PYTHONPATH": str(ROOT),
             "TORCHINDUCTOR_CACHE_DIR": str(kept),
             "INITLAB_COMPILED": str(kept / "programs"),
         }
-        return run_timed([sys.executable, "-m", module, *arguments], {**os.environ, **variables})
+        python = python_of("initlab", self._environments)
+        return run_timed([python, "-m", module, *arguments], {**os.environ, **variables})
 
     def whole(self, seeds: int, compiling: str, *more: str) -> dict[str, float]:
         """Run a sweep of classic_wine from the start of the process to its report."""
@@ -95,7 +97,7 @@ def benchmark_peers(runs: int, *, environments: Path, work: Sequence[str]) -> di
         environments: Where the peers' environments are kept.
         work: On what, names of `WORK`.
     """
-    for peer in sorted({WORK[name].peer for name in work}):
+    for peer in ["initlab", *sorted({WORK[name].peer for name in work})]:
         python_of(peer, environments)  # before any clock starts
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(environments, Path(folder))

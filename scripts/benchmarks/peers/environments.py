@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
-PEERS: Final = ("jax", "keras")  # plain Lightning runs in initlab's own environment, with the same torch
+ROOT: Final = HERE.parents[2]
+PEERS: Final = ("jax", "keras", "initlab")  # plain Lightning runs in that of initlab, with the same torch
 
 
 def default_folder() -> Path:
@@ -71,5 +72,8 @@ def python_of(peer: str, folder: Path) -> Path:
         install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", list_of(peer)]
         if subprocess.run(install, check=False).returncode:
             raise SystemExit(f"peers: pip could not install {list_of(peer).name} (see above); is the index in reach?")
+        if peer == "initlab":  # for what it is called and its version: its code is that of the checkout
+            own: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-deps", "-e", ROOT]
+            subprocess.run(own, check=True)
         complete.touch()
     return python
