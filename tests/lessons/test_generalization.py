@@ -46,8 +46,8 @@ def test_the_verdict_follows_starts_that_have_learned(small: str, large: str, lo
     assert ("Not all networks learned them from 10 times He's variance." in finding.seen) == (loss == 1)
     if expected == "holds":
         assert finding.where == (
-            "on test rows He's variance scores more than 0.01 times He's variance (+0.007, less than the 0.01 that "
-            "matters) and more than 10 times He's variance (+0.050)"
+            "on test rows networks from He's variance score higher than those from 0.01 times He's variance (+0.007, "
+            "less than the 0.01 that matters) and 10 times He's variance (+0.050)"
         )
     if expected == "holds only where":
         words = "the other start has 10 times He's variance (+0.050); He's is no better than 0.01 times He's variance"

@@ -51,10 +51,9 @@ def judge(tables: Tables) -> Finding:
     better = [scale for scale, pair in found.items() if pair.verdict == "better" and scale not in no_better]
     unsure = [scale for scale in found if scale not in (*better, *no_better)]
     if len(better) == len(found):
-        gains = named(
-            [f"more than {name_of(scale)} ({pair.difference:+.3f}{_small(pair)})" for scale, pair in found.items()]
-        )
-        return Finding("holds", seen, certainty, f"on test rows He's variance scores {gains}")
+        others = named([f"{name_of(scale)} ({pair.difference:+.3f}{_small(pair)})" for scale, pair in found.items()])
+        where = f"on test rows networks from He's variance score higher than those from {others}"
+        return Finding("holds", seen, certainty, where)
     if better:
         rest = [f"is no better than {name_of(scale)}" for scale in no_better]
         rest += [f"is undecided beside {name_of(scale)}" for scale in unsure]
