@@ -42,8 +42,8 @@ _modes: dict[str | None, RunMode | None] = {}
 
 
 def _mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> RunMode | None:
-    """Whether a command sweeps, as its configuration says: ours say the same whatever else is typed."""
-    if any("hydra" in override for override in overrides):
+    """Whether a command sweeps, as its configuration says: but for experiments it says the same whatever is typed."""
+    if any("hydra" in override or "experiment" in override for override in overrides):
         return _compose_to_see(hydra, config_name, overrides)
     if config_name not in _modes:
         _modes[config_name] = _compose_to_see(hydra, config_name, [])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -73,7 +74,7 @@ class CompiledStep:
     order. Tensors of the stack and of the optimizer are changed in place, so that either way may follow the other.
 
     A program with members last is kept on disk where it can be, and is not traced again. A last batch of fewer rows is
-    filled up with rows that do not count, where a row's outputs do not depend on other rows.
+    filled up with rows that do not count, where it is sure that a row's outputs do not depend on other rows.
 
     Args:
         recipe: What a step consists of. Its optimizer has taken a step, and keeps what it keeps of each parameter.
@@ -88,7 +89,9 @@ class CompiledStep:
     def __init__(self, recipe: Recipe, rows: Split, batches: Tensor, compiler: Compiler | None = None) -> None:
         self._recipe, self._rows = recipe, rows
         self._columns: Tensor | None = None
-        self.takes_rest = recipe.rest > 0 and rows_stay_apart(recipe)
+        if not rows_stay_apart(recipe):
+            recipe = self._recipe = replace(recipe, rest=0)
+        self.takes_rest = recipe.rest > 0
         """Whether it takes a step with as few rows as the last one of an epoch, too."""
         self._batch = batches.shape[1]
         self._whole = [torch.tensor(whole, device=batches.device) for whole in (False, True)]

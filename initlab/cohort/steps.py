@@ -40,7 +40,7 @@ class Steps:
         self._to_compile = compile
         self._begun = False
         self._compiled: CompiledStep | None = None
-        self._trained = list(recipe.stack.parameters.values())
+        self._parameters = list(recipe.stack.parameters.values())
 
     @property
     def compiled(self) -> bool:
@@ -79,6 +79,9 @@ class Steps:
         whole = batches.shape[1] == self._batch
         if self._to_compile and self._begun and whole:
             self._to_compile = False
+            self._drop_gradients()  # of the first step
+            if leave_gradients:
+                self._leave_gradients(rows, batches)
             taken = self._compile(rows, batches, stopped)
             if taken is not None:
                 return taken
@@ -99,7 +102,7 @@ class Steps:
         return Taken(Rows(outputs, losses), norms)
 
     def _leave_gradients(self, rows: Split, batches: Tensor) -> None:
-        """Compute the gradients of a step; random numbers and what layers keep are afterwards as before."""
+        """Compute the gradients of a step; random numbers of CPU and CUDA, and what layers keep, stay as they were."""
         buffers = self._recipe.stack.buffers
         kept = {name: buffer.clone() for name, buffer in buffers.items()}
         with torch.random.fork_rng([batches.device] if batches.is_cuda else []):
@@ -110,11 +113,11 @@ class Steps:
             clip_members(self._gradients(), self._recipe.gradient_clip)
 
     def _drop_gradients(self) -> None:
-        for parameter in self._trained:
+        for parameter in self._parameters:
             parameter.grad = None
 
     def _gradients(self) -> list[Tensor]:
-        return [parameter.grad for parameter in self._trained if parameter.grad is not None]
+        return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
 
     def _compile(self, rows: Split, batches: Tensor, stopped: Tensor | None) -> Taken | None:
         """Compile the step and take it; None where it cannot be compiled, which is said."""

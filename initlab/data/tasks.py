@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -59,13 +60,13 @@ def by_steps(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tens
         A function from outputs, shape (rows, steps, classes), and classes or `NO_TARGET`, shape (rows, steps), to the
         loss of each row, shape (rows,).
     """
+    return partial(_over_steps, loss)
 
-    def of_rows(outputs: Tensor, targets: Tensor) -> Tensor:
-        asked = targets != NO_TARGET
-        losses = loss(outputs.flatten(0, 1), targets.where(asked, 0).flatten()).view(targets.shape)
-        return losses.where(asked, 0.0).sum(1) / steps_asked(targets)
 
-    return of_rows
+def _over_steps(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> Tensor:
+    asked = targets != NO_TARGET
+    losses = loss(outputs.flatten(0, 1), targets.where(asked, 0).flatten()).view(targets.shape)
+    return losses.where(asked, 0.0).sum(1) / steps_asked(targets)
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -94,6 +95,11 @@ def _share_correct(logits: Tensor, targets: Tensor) -> Tensor:
         Shape (members, rows). A row counts as one, however many of its steps have a target.
     """
     return _double((logits.argmax(-1) == targets).sum(-1)) / _double(steps_asked(targets))
+
+
+def _sum_shares(logits: Tensor, targets: Tensor) -> Tensor:
+    """The sum over rows of what `_share_correct` gives, shape (members,)."""
+    return _share_correct(logits, targets).sum(1)
 
 
 def _sum_squares(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -175,7 +181,7 @@ TASKS: Mapping[TaskName, Task] = MappingProxyType(
         "sequence": Task(
             "accuracy",
             by_steps(cross_entropy),
-            lambda logits, targets: _share_correct(logits, targets).sum(1),
+            _sum_shares,
             lambda correct, rows: correct / rows,
             lambda logits, targets: 1 - _share_correct(logits, targets).cpu(),
             lambda mistaken, _: 1 - mistaken.float(),

@@ -37,7 +37,7 @@ class Experiment:
     def chooses_rate(self) -> bool:
         """Whether several learning rates are tried to take the best."""
         swept = [word for word in self.words if word.startswith("optim.lr=") and ("," in word or "(" in word)]
-        return bool(swept) and not self.all_rates
+        return self.program == "train" and bool(swept) and not self.all_rates
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def assert_same(one: CohortModule, other: CohortModule, *, rtol: float, atol: fl
             ("model.width=6", "model.depth=1", "optim=adam", "init=mup", "optim.scaling=mup", "optim.base_width=3"),
             marks=pytest.mark.slow,
         ),
-        ("data=parity", "data.steps=4", "data.rows=16", "model.width=5", "optim=sgd"),
+        ("data=parity", "data.steps=5", "data.rows=32", "model.width=5", "optim=sgd"),
     ],
     ids=lambda options: " ".join(options),
 )

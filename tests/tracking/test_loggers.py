@@ -238,6 +238,8 @@ def test_gradients_are_logged_early_and_at_the_end(tmp_path: Path) -> None:
     "options",
     [
         ("batch_size=15",),  # a last batch that is filled up
+        ("batch_size=56",),  # two steps an epoch, of which the second is the one that is compiled
+        ("batch_size=10000",),  # a step an epoch
         ("batch_size=15", "model.norm=batch", "gradient_clip=0.1"),  # one that is not compiled
         ("batch_size=43", "model.norm=batch", "model.dropout=0.2", "gradient_clip=0.1"),  # none
     ],

@@ -51,7 +51,8 @@ def place_of(peer: str, folder: Path) -> Path:
         folder: Where all environments are kept.
     """
     pins = sorted(pinned(list_of(peer).read_text(encoding="utf-8")).items())
-    digest = hashlib.sha256(f"{platform.python_version()} {pins}".encode()).hexdigest()
+    own = str(ROOT) if peer == "initlab" else ""
+    digest = hashlib.sha256(f"{platform.python_version()} {pins} {own}".rstrip().encode()).hexdigest()
     return folder / f"{peer}-{digest[:12]}"
 
 
@@ -74,6 +75,7 @@ def python_of(peer: str, folder: Path) -> Path:
             raise SystemExit(f"peers: pip could not install {list_of(peer).name} (see above); is the index in reach?")
         if peer == "initlab":  # for what it is called and its version: its code is that of the checkout
             own: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-deps", "-e", ROOT]
-            subprocess.run(own, check=True)
+            if subprocess.run(own, check=False).returncode:
+                raise SystemExit(f"peers: pip could not install {ROOT} (see above); is the index in reach?")
         complete.touch()
     return python
