@@ -87,10 +87,7 @@ def assert_same(one: CohortModule, other: CohortModule, *, rtol: float, atol: fl
         (SMALL, "optim=adam", "optim.weight_decay=0.1", "model.norm=batch", "model.bias=false"),
         ("optim=adamw", "model.norm=layer", "model.hidden=[6,5]", "optim.decay=weights", "activation=gelu"),
         ("optim=sgd", "model.hidden=[96,96]", "model.norm=batch"),  # large products: members stay first
-        pytest.param(
-            (SMALL, "optim=adamw", "data=teacher", "data.rows=100", "data.outputs=2", "activation=tanh"),
-            marks=pytest.mark.slow,
-        ),
+        (SMALL, "optim=adamw", "data=teacher", "data.rows=110", "data.outputs=2", "activation=tanh"),
         (SMALL, "optim=sgd", "scheduler=warmup_cosine", "loss=bce"),
         (SMALL, "optim=adamw", "early_stopping.patience=1", "early_stopping.min_delta=0.3", "trainer.max_epochs=4"),
         pytest.param(
