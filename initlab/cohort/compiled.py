@@ -76,6 +76,10 @@ class CompiledStep:
     A program with members last is kept on disk where it can be, and is not traced again. A last batch of fewer rows is
     filled up with rows that do not count, where it is sure that a row's outputs do not depend on other rows.
 
+    Attributes:
+        takes_rest: Whether it takes a last batch of `Recipe.rest` rows, too.
+        members_last: Whether members are neighbours in memory.
+
     Args:
         recipe: What a step consists of. Its optimizer has taken a step, and keeps what it keeps of each parameter.
         rows: The training rows.
@@ -92,7 +96,6 @@ class CompiledStep:
         if not rows_stay_apart(recipe):
             recipe = self._recipe = replace(recipe, rest=0)
         self.takes_rest = recipe.rest > 0
-        """Whether it takes a step with as few rows as the last one of an epoch, too."""
         self._batch = batches.shape[1]
         self._whole = [torch.tensor(whole, device=batches.device) for whole in (False, True)]
         on_cpu = batches.device.type == "cpu"
@@ -132,7 +135,8 @@ class CompiledStep:
 
         Args:
             rows: The training rows.
-            batches: Indices of the rows that each member sees, shape (members, batch).
+            batches: Indices of the rows that each member sees, shape (members, batch); or (members, rest), if it takes
+                the rest.
             stopped: Which members stay as they are; None: none.
         """
         assert rows is self._rows

@@ -79,17 +79,13 @@ class Steps:
         whole = batches.shape[1] == self._batch
         if self._to_compile and self._begun and whole:
             self._to_compile = False
-            self._drop_gradients()  # of the first step
-            if leave_gradients:
-                self._leave_gradients(rows, batches)
+            self._set_gradients(rows, batches, wanted=leave_gradients)
             taken = self._compile(rows, batches, stopped)
             if taken is not None:
                 return taken
         if self._compiled is not None and (whole or self._compiled.takes_rest):
             if self._recipe.optimizer.settings_kept():
-                self._drop_gradients()  # of an earlier step
-                if leave_gradients:
-                    self._leave_gradients(rows, batches)
+                self._set_gradients(rows, batches, wanted=leave_gradients)
                 return self._compiled(rows, batches, stopped)
             self._compiled = None  # a schedule moves more than the rates
         self._begun = True
@@ -101,8 +97,15 @@ class Steps:
         self._recipe.optimizer.step(stopped)
         return Taken(Rows(outputs, losses), norms)
 
-    def _leave_gradients(self, rows: Split, batches: Tensor) -> None:
-        """Compute the gradients of a step; random numbers of CPU and CUDA, and what layers keep, stay as they were."""
+    def _set_gradients(self, rows: Split, batches: Tensor, *, wanted: bool) -> None:
+        """Drop the gradients of an earlier step and, where they are wanted, compute those of a step that is compiled.
+
+        Random numbers of CPU and CUDA, and what layers keep, stay as they were.
+        """
+        for parameter in self._parameters:
+            parameter.grad = None
+        if not wanted:
+            return
         buffers = self._recipe.stack.buffers
         kept = {name: buffer.clone() for name, buffer in buffers.items()}
         with torch.random.fork_rng([batches.device] if batches.is_cuda else []):
@@ -111,10 +114,6 @@ class Steps:
             buffers[name].copy_(values)
         if self._recipe.gradient_clip is not None:
             clip_members(self._gradients(), self._recipe.gradient_clip)
-
-    def _drop_gradients(self) -> None:
-        for parameter in self._parameters:
-            parameter.grad = None
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self._parameters if parameter.grad is not None]

@@ -195,6 +195,16 @@ def test_a_former_runs_events_alone_are_removed(tmp_path: Path) -> None:
     assert [path.exists() for path in (*kept, *former)] == [True, True, False, False]
 
 
+def logged(tracking: JobTracking, folder: Path) -> EventAccumulator:
+    """What TensorBoard was told, with all histograms."""
+    (logger,) = tracking._live
+    assert isinstance(logger, TensorBoardLogger)
+    logger.experiment.close()
+    events = EventAccumulator(str(folder), size_guidance={"histograms": 0})
+    events.Reload()
+    return events
+
+
 @pytest.mark.parametrize("engine", ["vmap", "loop"])
 def test_gradients_are_those_of_the_last_step(engine: str, tmp_path: Path) -> None:
     """Of one step an epoch, plain SGD: a gradient is what the weights lost, divided by the learning rate."""
@@ -202,11 +212,7 @@ def test_gradients_are_those_of_the_last_step(engine: str, tmp_path: Path) -> No
     job = make_job("seeds=4", "trainer.max_epochs=1", *plain, "logger=tensorboard", output_dir=tmp_path)
     tracking = JobTracking(job, slice(1, 3))
     module = train(job, callbacks=[tracking])
-    (logger,) = tracking._live
-    assert isinstance(logger, TensorBoardLogger)
-    logger.experiment.close()
-    events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
-    events.Reload()
+    events = logged(tracking, job.folder)
     names = [tag for tag in events.Tags()["histograms"] if tag.startswith("gradients/")]
     assert len(names) == len(module.stack.parameters)
     starts = [job.build_member(member).state_dict() for member in job.members()[1:3]]
@@ -225,11 +231,7 @@ def test_gradients_are_logged_early_and_at_the_end(tmp_path: Path) -> None:
     job = make_job("seeds=2", "trainer.max_epochs=3", "logger=tensorboard", output_dir=tmp_path)
     tracking = JobTracking(job, slice(0, 2))
     train(job, callbacks=[tracking])
-    (logger,) = tracking._live
-    assert isinstance(logger, TensorBoardLogger)
-    logger.experiment.close()
-    events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
-    events.Reload()
+    events = logged(tracking, job.folder)
     assert [event.step for event in events.Histograms("gradients/hidden.0.weight")] == [1, 3]
     assert [event.step for event in events.Histograms("weights/hidden.0.weight")] == [0, 3]
 
@@ -258,11 +260,7 @@ def test_a_compiled_cohort_logs_the_gradients_of_the_same_steps(
         )
         tracking = JobTracking(job, slice(0, 2))
         module = train(job, callbacks=[tracking])
-        (logger,) = tracking._live
-        assert isinstance(logger, TensorBoardLogger)
-        logger.experiment.close()
-        events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
-        events.Reload()
+        events = logged(tracking, job.folder)
         found[choice] = {
             (tag, event.step): (event.histogram_value.min, event.histogram_value.max, event.histogram_value.sum_squares)
             for tag in events.Tags()["histograms"]
@@ -286,11 +284,7 @@ def test_the_last_gradients_are_logged_where_all_members_stop_early(tmp_path: Pa
     job = make_job(*STOPS, "logger=tensorboard", output_dir=tmp_path)
     tracking = JobTracking(job, slice(0, 2))
     assert train(job, callbacks=[tracking]).epochs == [3, 3]
-    (logger,) = tracking._live
-    assert isinstance(logger, TensorBoardLogger)
-    logger.experiment.close()
-    events = EventAccumulator(str(job.folder), size_guidance={"histograms": 0})
-    events.Reload()
+    events = logged(tracking, job.folder)
     for kind, steps in {"gradients": [1, 3], "weights": [0, 3]}.items():
         assert [event.step for event in events.Histograms(f"{kind}/hidden.0.weight")] == steps
 

@@ -44,15 +44,17 @@ def pinned(text: str) -> dict[str, str]:
 
 
 def place_of(peer: str, folder: Path) -> Path:
-    """Folder of a peer's environment; another list or another Python has another one.
+    """Folder of a peer's environment; another list, another Python or, of initlab, another checkout has another one.
 
     Args:
         peer: Its name, as in `requirements-NAME.txt`.
         folder: Where all environments are kept.
     """
     pins = sorted(pinned(list_of(peer).read_text(encoding="utf-8")).items())
-    own = str(ROOT) if peer == "initlab" else ""
-    digest = hashlib.sha256(f"{platform.python_version()} {pins} {own}".rstrip().encode()).hexdigest()
+    made_of = [platform.python_version(), str(pins)]
+    if peer == "initlab":  # which is installed from this checkout
+        made_of.append(str(ROOT))
+    digest = hashlib.sha256(" ".join(made_of).encode()).hexdigest()
     return folder / f"{peer}-{digest[:12]}"
 
 
