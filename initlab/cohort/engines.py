@@ -29,9 +29,9 @@ from initlab.modules.stack import Stack
 # Floating-point operations of a batch on its way forth from which on a member works alone. One thread, 8 transformers
 # of width 64: vmap takes .8 of the loop's time at 1.2e8, and 1.1 to 1.25 of it at 4.8e8.
 LARGE_STEP: Final = 3e8
-# Of all members that are evaluated together: what a layer of 4,000 classic_wine networks gives for 320 rows each is
-# more than a processor keeps near, and takes twice the time.
-ROWS_TOGETHER: Final = 2**17
+# Of all members that are evaluated together: what a layer of 400 classic_wine networks gives for 320 rows each is more
+# than a processor keeps near, or a process between two evaluations, and takes up to twice the time.
+ROWS_TOGETHER: Final = 2**16
 
 Autocast = Callable[[], AbstractContextManager[None]]
 
