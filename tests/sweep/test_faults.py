@@ -25,6 +25,11 @@ from tests.sweep.helpers import FAILING, assert_same_tables, tables_of
 
 # A cohort of two jobs, and four cohorts of a convolutional network each, with checkpoints after each epoch.
 SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=10 checkpoint_seconds=0 n_jobs=2"
+# Four cohorts of two networks each, all of one compiled program, with a smaller last batch in every epoch.
+COMPILED = (
+    "-m init=he,xavier,normal,lecun model.dropout=0.2 seeds=2 trainer.max_epochs=30 checkpoint_seconds=0 n_jobs=2 "
+    "compile=true max_members=2"
+)
 JOBS = [
     f"data={data} init={init} seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1 logger=tensorboard "
     "trainer.accelerator=cpu"  # where convolutions go one after another
@@ -216,14 +221,18 @@ def follow(process: subprocess.Popen[bytes], study: Path, most: int | None = Non
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_in_a_pool_loses_nothing_and_ends_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sweep", [SWEEP, COMPILED], ids=["uncompiled", "compiled"])
+def test_a_killed_sweep_in_a_pool_loses_nothing_and_ends_the_same(sweep: str, tmp_path: Path) -> None:
     """As users run it: each run a process of its own, with two workers, killed after so many changes on the disk."""
     chance = random.Random(0)
 
     def start(name: str) -> subprocess.Popen[bytes]:
+        # The first compiled runs find no program, and some are killed while they make it or keep it.
+        programs = tmp_path / ("programs" if name.startswith("study") else "programs of another")
         return subprocess.Popen(
-            [sys.executable, "-m", "initlab.train", *SWEEP.split(), "report=false", f"name={name}"],
+            [sys.executable, "-m", "initlab.train", *sweep.split(), "report=false", f"name={name}"],
             cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "INITLAB_COMPILED": str(programs)},
         )  # fmt: skip
 
     process = start("undisturbed")
