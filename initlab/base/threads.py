@@ -83,17 +83,20 @@ def threads_of_loop(threads: int, *, members: int, one_queue: bool) -> LoopThrea
     return LoopThreads(workers, max(1, threads // workers))
 
 
-def threads_of_probe(configured: int | Literal["auto"], *, products: int, convolutional: bool) -> int:
+def threads_of_probe(
+    configured: int | Literal["auto"], *, products: int, convolutional: bool, cores: int | None = None
+) -> int:
     """Threads that measure untrained networks: as configured, or one for small dense ones and all cores for others.
 
     Args:
         configured: The key `threads`: a number is taken as it is, `"auto"` leaves the choice to what follows.
         products: Multiplications in the largest layer, for the whole batch.
         convolutional: Whether the networks convolve.
+        cores: How many cores this process may use; None: all that the system allows.
     """
     if configured != "auto":
         return configured
-    return usable_cores() if convolutional or products > LARGE_PRODUCT else 1
+    return (cores or usable_cores()) if convolutional or products > LARGE_PRODUCT else 1
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def _asked(metadata: Mapping[str, Any], members: pd.DataFrame) -> frozenset[str]
 
 def _look(job: Job) -> dict[str, str]:
     """What a probe finds in a few networks of a job, as metadata.json has it; empty where there is none to be had."""
-    from initlab.cli.run_probe import probe_job
+    from initlab.sweep.probing import probe_job
 
     try:
         if sum(parameter.numel() for parameter in job.network.build().parameters()) > MOST_WEIGHTS:

@@ -1,33 +1,27 @@
 """Probing the jobs of a command: tables in their folders, a report over all of them, and what it means in words."""
 
-import traceback
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+import contextlib
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from rich.console import Console
 
-from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.console import open_console, quiet_libraries, say
 from initlab.base.errors import JobsFailedError, UserError
-from initlab.base.gpu import same_numbers
-from initlab.base.machine import describe_machine, trains_on_cuda
-from initlab.base.threads import intra_op_threads, threads_of_loop, threads_of_probe
+from initlab.base.machine import describe_machine
 from initlab.base.wording import counted
 from initlab.cli.command import started, typed_command
 from initlab.cli.probe_tables import layer_table, verdict_table
 from initlab.cli.tables import failure_table, show_refused
-from initlab.cohort.engines import choose_engine, has_convolutions
-from initlab.cohort.run import build_networks
 from initlab.config.names import NOT_IDENTITY, job_name, without_keys
 from initlab.jobs.job import Job
-from initlab.jobs.share import Share
-from initlab.modules.stack import stack_members
 from initlab.propagation.block_words import block_words
 from initlab.propagation.first_loss import FirstLoss
-from initlab.propagation.probe import Probe, probe_networks
+from initlab.propagation.probe import Probe
 from initlab.propagation.verdict import Verdict, judge
 from initlab.reporting.probing import ProbedJob, compose_probe_report, probe_title
 from initlab.reporting.write import write_report
@@ -35,6 +29,7 @@ from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import check_jobs, distinct_jobs, prepare_folder
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.sweep.naming import free_beside, split_faulty
+from initlab.sweep.probing import Fault, probe_jobs
 from initlab.tables.store import has_results, read_config, write_description, write_table
 
 
@@ -64,7 +59,9 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     quiet_libraries()
     loadable, without_data = split_faulty(distinct_jobs(jobs))
     placed, notes = _place(loadable)
-    checked = check_jobs(placed)
+    began = time.perf_counter()
+    checked = check_jobs(placed, to_train=False)
+    of_a_network_each = time.perf_counter() - began
     usable, refused = checked.usable, checked.refused
     faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
     if not usable and not faulty:
@@ -77,25 +74,25 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     with_report = jobs[0].config.report
     all_in = "tables/layers.csv" if with_report else "signal.parquet"
     found: list[_Probed] = []
-    faults: list[tuple[Job, Exception]] = list(faulty)
-    for job in usable:
-        try:
-            with plain_warnings():
-                seconds: dict[int, float] = {}
-                probe = probe_job(job, seconds=seconds)
-        except Exception as error:  # one failing job does not stop the others
-            faults.append((job, error))
-            continue
-        (job.folder / "error.txt").unlink(missing_ok=True)
-        probed = _Probed(job, label_of(differing, job.name), probe, judge(probe.signal, probe.lags), seconds)
-        _write_tables(probed)
-        heading = f"{probed.label}, {len(job.seeds)} seeds"
-        console.print(layer_table(heading, probe.signal, width=console.width, all_in=all_in))
-        _say_remarks(probed, console)
-        found.append(probed)
+    faults = [(job, Fault.of(error)) for job, error in faulty]
+    with contextlib.closing(probe_jobs(usable, expected=of_a_network_each * len(jobs[0].seeds))) as probing:
+        for job, one in probing:
+            if isinstance(one.outcome, Fault):
+                faults.append((job, one.outcome))
+                continue
+            (job.folder / "error.txt").unlink(missing_ok=True)
+            probe = one.outcome
+            probed = _Probed(
+                job, label_of(differing, job.name), probe, judge(probe.signal, probe.lags), one.init_seconds
+            )
+            _write_tables(probed)
+            heading = f"{probed.label}, {len(job.seeds)} seeds"
+            console.print(layer_table(heading, probe.signal, width=console.width, all_in=all_in))
+            _say_remarks(probed, console)
+            found.append(probed)
     failed = {job.name: _what_failed(job, fault) for job, fault in faults}
     if not found:
-        kind = UserError if all(_to_retype(fault) for _, fault in faults) else JobsFailedError
+        kind = UserError if all(fault.to_retype for _, fault in faults) else JobsFailedError
         raise kind("; ".join(dict.fromkeys(failed.values())))
     if len(found) > 1:
         console.print(verdict_table([(probed.label, probed.verdict) for probed in found]))
@@ -109,16 +106,11 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         raise JobsFailedError(f"{len(failed)} of {counted(len(usable) + len(faulty), 'job')} could not be probed")
 
 
-def _to_retype(fault: Exception) -> bool:
-    """Whether an error is about what was typed, rather than about code that failed, be it initlab's or the user's."""
-    return isinstance(fault, UserError) and fault.exit_code == UserError.exit_code
-
-
-def _what_failed(job: Job, fault: Exception) -> str:
+def _what_failed(job: Job, fault: Fault) -> str:
     """Why a job could not be probed, in a line; a traceback goes to its folder."""
-    if _to_retype(fault):
-        return str(fault)
-    write_failure(job, "".join(traceback.format_exception(fault)), started(), typed_command())
+    if fault.to_retype:
+        return fault.said
+    write_failure(job, fault.told, started(), typed_command())
     return f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
 
 
@@ -157,39 +149,6 @@ def _is_free(job: Job) -> bool:
     except UserError:
         return True
     return without_keys(former, NOT_IDENTITY) == without_keys(job.resolved, NOT_IDENTITY)
-
-
-def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None) -> Probe:
-    """Build a job's members and look at the signal in them.
-
-    Args:
-        job: The job.
-        seconds: Gets, by seed, the processor time that the initializer took.
-    """
-    networks = build_networks(Share(job, job.seeds), seconds=seconds)
-    with intra_op_threads(1):  # copies alone
-        stack = stack_members(networks)
-    device = torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu")
-    stack = stack.to(device)
-    batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
-    largest = max(value[0].numel() for value in stack.parameters.values())
-    threads = threads_of_probe(
-        job.config.threads, products=largest * len(batch), convolutional=has_convolutions(stack.template)
-    )
-    vectorized = choose_engine(job.config.engine, stack, batch.inputs[:2], batch=len(batch)) == "vmap"
-    one_queue = vectorized or device.type == "cuda"
-    shared = threads_of_loop(threads, members=stack.members, one_queue=one_queue)
-    loss = job.loss
-    with intra_op_threads(shared.intra_op), same_numbers():
-        return probe_networks(
-            stack,
-            batch,
-            seeds=job.seeds,
-            vectorized=vectorized,
-            loss=lambda outputs, targets: loss(outputs, targets).sum(),
-            fitted=job.fitted,
-            workers=shared.workers,
-        )
 
 
 def _say_remarks(probed: _Probed, console: Console) -> None:

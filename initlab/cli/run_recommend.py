@@ -17,7 +17,6 @@ from initlab.base.console import open_console, plain_warnings, quiet_libraries, 
 from initlab.base.errors import UserError, first_line
 from initlab.base.wording import counted, rate_text, shortest
 from initlab.cli.conclude import publish
-from initlab.cli.run_probe import probe_job
 from initlab.cli.run_train import run_study
 from initlab.cli.screening import screening_bar, split_by_cost
 from initlab.cli.tables import show_refused
@@ -37,6 +36,7 @@ from initlab.results.baseline import baseline_lines
 from initlab.results.choice import TORCH, choose_candidate
 from initlab.results.study import read_study
 from initlab.sweep.checks import check_jobs, distinct_jobs
+from initlab.sweep.probing import probe_job
 from initlab.tables.store import finished_jobs, read_config
 
 SCREENING_SEEDS = 3

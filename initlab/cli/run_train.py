@@ -27,21 +27,12 @@ from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
-from initlab.sweep.folders import (
-    adopt,
-    finish_writing,
-    forget_failure,
-    outcome,
-    reason_of,
-    remove_unfinished,
-    seeds_of_run,
-    write_failure,
-    write_job,
-)
+from initlab.sweep.folders import forget_failure, outcome, reason_of, seeds_of_run, write_failure
 from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
 from initlab.sweep.pool import run_in_pool
 from initlab.sweep.worker import Run, run_cohort
+from initlab.sweep.writing import adopt, finish_writing, remove_unfinished, write_job
 from initlab.tables.bundles import forget_bundles
 from initlab.tables.job_tables import JobTables, joined
 from initlab.tables.store import description_of, finished_jobs

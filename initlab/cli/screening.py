@@ -13,7 +13,7 @@ from initlab.base.errors import UserError
 from initlab.base.threads import intra_op_threads
 from initlab.base.wording import counted, duration_text
 from initlab.cli.progress_bar import Title, bar_width
-from initlab.cohort.run import threads_to_build
+from initlab.cohort.networks import threads_to_build
 from initlab.initializers import find_scheme
 from initlab.jobs.job import Job
 

@@ -21,9 +21,10 @@ from initlab.cohort.steps import Steps, is_worth_compiling
 from initlab.cohort.stopping import Stopping
 from initlab.cohort.tally import Tally
 from initlab.config.schema import EarlyStoppingConfig
+from initlab.data.batches import MOST_KEPT, rest_of_epoch
 from initlab.data.dataset import Split
 from initlab.data.losses import Loss
-from initlab.data.module import InMemoryData, rest_of_epoch
+from initlab.data.module import InMemoryData
 from initlab.data.stacked import StackedData
 from initlab.data.tasks import TASKS
 from initlab.modules.stack import Stack, images_last
@@ -66,9 +67,6 @@ class Training:
 
 
 SPLITS: Final = ("train", "val", "test")
-# Numbers that a member has answered before these are added up: of sequences a step gives hundred thousands. They are
-# counted of one member, so that the sums of none depend on who else is in its cohort.
-MOST_KEPT: Final = 2**20
 
 
 def _nothing() -> None:

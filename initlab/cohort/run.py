@@ -1,7 +1,7 @@
 """Training one cohort: its shares' members stacked, trained together, and told apart again."""
 
 import warnings
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,16 +10,14 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from initlab.base.errors import InitializationWarning
 from initlab.base.gpu import same_numbers
-from initlab.base.threads import intra_op_threads, threads_of_cohort
+from initlab.base.threads import threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.engines import has_convolutions, has_dropout, work_alone
+from initlab.cohort.engines import has_dropout, work_alone
 from initlab.cohort.module import CohortModule, Training
 from initlab.cohort.recording import SignalRecording
 from initlab.config.calls import import_target
 from initlab.data.module import InMemoryData
-from initlab.jobs.building import build_members
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share, rows_of
 from initlab.modules.stack import Network, Stack, stack_members
@@ -117,63 +115,6 @@ def _tables_of(shares: Sequence[Share], module: CohortModule, recording: SignalR
         test_rows=[module.data.test_rows_of(member) for member in range(module.stack.members)],
         test_scores=module.test_scores,
     )
-
-
-def build_networks(
-    share: Share,
-    *,
-    threads: int | None = None,
-    known: dict[int, Network] | None = None,
-    seconds: MutableMapping[int, float] | None = None,
-) -> list[Network]:
-    """Build a share's members; what their initializer warns of is said once for all of them.
-
-    Args:
-        share: Which members of which job to build.
-        threads: CPU threads for an initializer that computes much; None: as for training.
-        known: By seed, members that were built for jobs of the same `Job.start`; those that are built here are added.
-        seconds: Gets, by seed, the processor time that the initializer took of each that is built here.
-
-    Returns:
-        Networks with their initial weights, or the numbers of these, one a member, in the order of the seeds.
-
-    Raises:
-        RefusedError: the initializer and the network do not fit.
-    """
-    job = share.job
-    if threads is None:
-        threads = threads_to_build(job)
-    with intra_op_threads(threads), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", InitializationWarning)
-        known = {} if known is None else known
-        lacking = [member for member in share.members() if member.seed not in known]
-        known.update(
-            zip((member.seed for member in lacking), build_members(job, lacking, seconds=seconds), strict=True)
-        )
-        networks = [known[seed] for seed in share.seeds]
-    missed = [str(warning.message) for warning in caught if issubclass(warning.category, InitializationWarning)]
-    for warning in caught:
-        if not issubclass(warning.category, InitializationWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    if missed:
-        differ = len(set(missed)) > 1  # else it is so of every network, or of each of its layers
-        others = f" (and {len(missed) - 1} more like this in its networks)" if differ else ""
-        warnings.warn(f"{job.name}: {missed[0]}{others}", InitializationWarning, stacklevel=2)
-    return networks
-
-
-def threads_to_build(job: Job) -> int:
-    """Threads that build a job's networks, one network after another."""
-    configured = job.config.threads
-    if configured != "auto":  # no network has to be built to see what it is
-        return configured
-    return threads_of_cohort(configured, alone=convolves(job), members=1)
-
-
-def convolves(job: Job) -> bool:
-    """Whether a job's networks have convolutions; one is built to see it, and torch's random state stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        return has_convolutions(job.network.build())
 
 
 def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None = None) -> pl.Trainer:

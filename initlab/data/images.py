@@ -3,7 +3,7 @@
 import contextlib
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -13,7 +13,6 @@ from urllib.error import URLError
 
 import numpy as np
 from sklearn.datasets import load_digits
-from torchvision import datasets
 
 from initlab.base.errors import UserError
 from initlab.base.lock import locked
@@ -32,24 +31,30 @@ class _Source:
 
     Attributes:
         name: What `data=` calls it, e.g. mnist.
-        read: torchvision's class, called with a folder, `train` and `download`.
+        reader: Name of torchvision's class.
         folder: Where its files lie, below `data.dir`.
         files: In words, which files belong there, for the message where they are missing.
     """
 
     name: str
-    read: Callable[..., Any]
+    reader: str
     folder: str
     files: str
+
+    def read(self, directory: Path, *, train: bool, download: bool) -> Any:
+        """What torchvision makes of one part's files."""
+        from torchvision import datasets  # a second, which data without it need not wait for
+
+        return getattr(datasets, self.reader)(str(directory), train=train, download=download)
 
 
 IDX_FILES = "its four IDX files"
 SOURCES: Mapping[str, _Source] = MappingProxyType(
     {
-        "MNIST": _Source("mnist", datasets.MNIST, "MNIST/raw", IDX_FILES),
-        "FashionMNIST": _Source("fashion_mnist", datasets.FashionMNIST, "FashionMNIST/raw", IDX_FILES),
-        "KMNIST": _Source("kmnist", datasets.KMNIST, "KMNIST/raw", IDX_FILES),
-        "CIFAR10": _Source("cifar10", datasets.CIFAR10, "cifar-10-batches-py", "the files of cifar-10-python.tar.gz"),
+        "MNIST": _Source("mnist", "MNIST", "MNIST/raw", IDX_FILES),
+        "FashionMNIST": _Source("fashion_mnist", "FashionMNIST", "FashionMNIST/raw", IDX_FILES),
+        "KMNIST": _Source("kmnist", "KMNIST", "KMNIST/raw", IDX_FILES),
+        "CIFAR10": _Source("cifar10", "CIFAR10", "cifar-10-batches-py", "the files of cifar-10-python.tar.gz"),
     }
 )
 
@@ -190,14 +195,14 @@ def _found_or_fetched(source: _Source, directory: Path, train: bool, download: b
     It writes them in place, where another process would take half of one for the whole.
     """
     try:
-        return source.read(str(directory), train=train, download=False)
+        return source.read(directory, train=train, download=False)
     except FAILURES:
         if not download:
             raise
     with contextlib.ExitStack() as held:
         with contextlib.suppress(UserError):  # nobody can write there, as torchvision is about to say
             held.enter_context(locked(directory / f".{source.name}.lock", wait=True))
-        return source.read(str(directory), train=train, download=True)
+        return source.read(directory, train=train, download=True)
 
 
 def _read(source: _Source, folder: str | None, train: bool, download: bool) -> Arrays:
@@ -217,7 +222,7 @@ def _read(source: _Source, folder: str | None, train: bool, download: bool) -> A
     except FAILURES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"data={source.name}: cannot read {source.read.__name__} from {directory / source.folder} ({reason}); put "
+            f"data={source.name}: cannot read {source.reader} from {directory / source.folder} ({reason}); put "
             f"{source.files} there, point data.dir or INITLAB_DATA to a folder that has {source.folder}, or use an "
             "embedded data set: data=digits or data=wine"
         ) from error

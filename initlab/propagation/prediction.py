@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from initlab.propagation.layers import Site
@@ -73,9 +74,9 @@ def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
         weights: Shape (members, out, …).
         biases: Shape (members, out); None: the layer has none.
     """
-    values = weights.detach().double().flatten()
-    mean_square = float(values.square().mean())
-    mean, error = float(values.mean()), math.sqrt(mean_square / values.numel())
+    values = weights.detach()
+    mean_square = float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2 / values.numel()
+    mean, error = float(values.mean(dtype=torch.float64)), math.sqrt(mean_square / values.numel())
     independent = abs(mean) <= 5 * error or mean_square == 0
     if biases is None:
         return WeightLaw(mean_square, 0.0, independent)

@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from initlab.base.errors import InitializationWarning, OwnCodeError, RefusedError, UserError
+from initlab.base.errors import InitializationWarning, OwnCodeError, RefusedError, UserError, first_line
 from initlab.base.own_code import own_fault
 from initlab.base.threads import intra_op_threads
 from initlab.cohort.optimizers import CohortOptimizer, check_optimizer
-from initlab.cohort.run import build_trainer
 from initlab.cohort.schedules import Schedules
 from initlab.config.names import NOT_IDENTITY, without_keys
-from initlab.data.module import steps_per_epoch
+from initlab.data.batches import steps_per_epoch
 from initlab.initializers.coverage import coverage_of
 from initlab.jobs.job import Job
 from initlab.sweep.naming import pool_seeds
 from initlab.sweep.unchanged import note_on_activation, same_but_for_activation
 from initlab.sweep.weights import check_weights
-from initlab.tracking.loggers import check_logger
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -61,12 +58,16 @@ class Checked:
     notes: list[str]
 
 
-def check_jobs(jobs: Sequence[Job]) -> Checked:
+def check_jobs(jobs: Sequence[Job], *, to_train: bool = True) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
     that differ in nothing but learning rate and seeds, one is checked for all. Where an activation changes nothing, the
     jobs of one activation stay.
+
+    Args:
+        jobs: Those of one command.
+        to_train: Whether they are to be trained, and not only looked at.
 
     Raises:
         UserError: a job cannot work for any other reason.
@@ -81,7 +82,7 @@ def check_jobs(jobs: Sequence[Job]) -> Checked:
         if key not in checked:
             checked[key] = None
             try:
-                notes += check_job(job)
+                notes += check_job(job, to_train=to_train)
             except OwnCodeError as error:
                 checked[key] = error
             except RefusedError as refusal:
@@ -100,8 +101,12 @@ def check_jobs(jobs: Sequence[Job]) -> Checked:
     return Checked(usable, refused, faulty, list(dict.fromkeys(notes)))
 
 
-def check_job(job: Job) -> list[str]:
+def check_job(job: Job, *, to_train: bool = True) -> list[str]:
     """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
+
+    Args:
+        job: The job.
+        to_train: Whether it is to be trained; else what trains and logs is not even imported, which takes seconds.
 
     Returns:
         Notes on what works, and is probably not what was meant.
@@ -116,11 +121,8 @@ def check_job(job: Job) -> list[str]:
     if job.scheduler:
         _check_schedule(job)
     check_weights(job)
-    check_logger(job.config.logger)
-    try:
-        build_trainer(job, [])
-    except (MisconfigurationException, ImportError) as error:
-        raise UserError(f"trainer: {error}") from error
+    if to_train or job.config.trainer.accelerator not in ("auto", "cpu"):
+        _check_training(job)
     data = job.dataset
     rows = data.train.inputs[:2]
     notes = _notes_on_scaling(job)
@@ -152,6 +154,24 @@ def check_job(job: Job) -> list[str]:
             "out"
         )
     return notes
+
+
+def _check_training(job: Job) -> None:
+    """See that there are the trainer and the loggers that a job asks for.
+
+    Raises:
+        UserError: one cannot be had, or takes no such argument.
+    """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from initlab.cohort.run import build_trainer
+    from initlab.tracking.loggers import check_logger
+
+    check_logger(job.config.logger)
+    try:
+        build_trainer(job, [])
+    except (MisconfigurationException, ImportError, ValueError) as error:  # by what it is that it does not know
+        raise UserError(f"trainer: {first_line(error)}") from error
 
 
 def _notes_on_scaling(job: Job) -> list[str]:

@@ -4,16 +4,14 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from initlab.base.machine import device_name, trains_on_cuda
+from initlab.base.machine import device_name
 from initlab.cohort.engines import has_convolutions, has_dropout, is_large_step
-from initlab.cohort.module import MOST_KEPT
 from initlab.cohort.optimizers import CohortOptimizer
-from initlab.data.module import BLOCK_STEPS, CHUNK_ROWS, steps_per_epoch
+from initlab.data.batches import BLOCK_STEPS, CHUNK_ROWS, MOST_KEPT, steps_per_epoch
 from initlab.jobs.job import Job
 
 BACKWARD = 2  # of what the forward pass keeps or computes, what the backward pass adds: as a rule
@@ -149,13 +147,6 @@ def _runs_vectorized(job: Job, model: nn.Module, flops: float) -> bool:
 def costs_of(jobs: Sequence[Job]) -> dict[str, Cost]:
     """The cost of one member, by `Job.program`; jobs that share a program are measured once."""
     return {program: cost_of(job) for program, job in {job.program: job for job in jobs}.items()}
-
-
-def free_memory(accelerator: str) -> int:
-    """Bytes that are free where cohorts train: on the current GPU, or in main memory."""
-    if trains_on_cuda(accelerator):
-        return int(torch.cuda.mem_get_info()[0])
-    return int(psutil.virtual_memory().available)
 
 
 def _optimizer_states(job: Job) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
+from initlab.base.memory import PROCESS_MEMORY, free_memory, room_for_workers
 from initlab.base.threads import cores_of_process
 from initlab.base.wording import counted
 from initlab.config.names import NAMED_AFTER, key_of
@@ -23,7 +24,7 @@ from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.checks import check_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
-from initlab.sweep.cost import Cost, costs_of, free_memory
+from initlab.sweep.cost import Cost, costs_of
 from initlab.sweep.naming import Placed
 from initlab.tables.job_tables import JobTables
 
@@ -31,7 +32,6 @@ from initlab.tables.job_tables import JobTables
 WORTH_WORKERS = 30.0
 # Vectorized members of a cohort on a CPU: a step of twice as many takes twice as long, and leaves the other cores idle.
 TOGETHER: Final = 1_000
-PROCESS_MEMORY = 700 * 2**20  # of a worker, before it trains
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def _room_for_workers(config: Config) -> int:
     """How many worker processes there is memory for, where nobody said how many; at least 1."""
     if config.n_jobs != "auto" or config.backend != "loky":
         return sys.maxsize
-    return max(1, free_memory("cpu") // (3 * PROCESS_MEMORY))
+    return room_for_workers()
 
 
 def _most_threads(config: Config, cores: int) -> int:

@@ -5,12 +5,7 @@ and no backend needs anything that another does not have.
 """
 
 import contextlib
-import os
 import platform
-import signal
-import sys
-import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +15,17 @@ from pathlib import Path
 import torch
 from joblib import Parallel, delayed
 
-from initlab.base.console import plain_warnings, quiet_libraries
+from initlab.base.console import plain_warnings
 from initlab.base.errors import UserError, first_line
 from initlab.base.files import write_text_whole
 from initlab.base.lock import locked
 from initlab.base.machine import trains_on_cuda
-from initlab.base.plugins import load_plugins
-from initlab.base.threads import cores_of_process, start_worker
+from initlab.base.threads import cores_of_process
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import outcome, write_failure
+from initlab.sweep.process import Home, enter_worker
 from initlab.sweep.progress import ProgressFile, Watch, watching
 from initlab.sweep.worker import Run, run_cohort
 
@@ -149,7 +144,7 @@ def _written(cohort: Cohort, run: Run) -> bool:
 def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) -> tuple[Watch, Exception | None]:
     """Train cohorts; return what was seen of them, and the error by which they ended early, None if they did not."""
     number = uuid.uuid4().hex
-    here = (platform.node(), os.getpid())
+    home = Home.here()  # where joblib runs the work of a single worker, too
     try:
         write_text_whole(attempt, number)
         for cohort in batch:
@@ -160,7 +155,7 @@ def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) 
     with watching(batch, state.advance, state.finish) as watch:
         try:
             Parallel(batch_size=1, pre_dispatch=workers)(
-                delayed(_in_worker)(cohort, state.run, number, here, Path.cwd(), list(sys.path)) for cohort in batch
+                delayed(_in_worker)(cohort, state.run, number, home) for cohort in batch
             )
         except UserError:
             raise
@@ -169,44 +164,20 @@ def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) 
     return watch, None
 
 
-def _in_worker(cohort: Cohort, run: Run, attempt: str, main: tuple[str, int], folder: Path, path: list[str]) -> None:
+def _in_worker(cohort: Cohort, run: Run, attempt: str, home: Home) -> None:
     """Train one cohort; what a worker process is asked to do.
 
     Raises:
         UserError: this machine does not have the folder that the sweep was started from.
     """
-    if main != (platform.node(), os.getpid()):  # joblib runs the work of a single worker in the main process
-        with contextlib.suppress(ValueError):  # not the main thread
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process hears it, and ends this one
-        _end_with_parent()
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: not on {platform.node()}; all nodes must share the folder of a sweep") from error
-    sys.path += [entry for entry in path if entry not in sys.path]
     config = cohort.shares[0].job.config
-    load_plugins(config.plugins)
-    quiet_libraries()
-    start_worker()
+    enter_worker(home, config.plugins)
     kept = journal.folder_of(cohort).parent
     progress = ProgressFile(journal.progress_of(cohort), kept / ATTEMPT, attempt)
     gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer.accelerator) else 0
     with plain_warnings(), own_gpu(kept, gpus) as device:
         run_cohort(cohort, replace(run, device=device), progress.advance)
     progress.write(finished=True)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, though it be idle."""
-    name, parent = "initlab: parent", os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    if not any(thread.name == name for thread in threading.enumerate()):
-        threading.Thread(target=watch, name=name, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -17,14 +17,16 @@ from initlab.base.errors import JobsFailedError, was_interrupted
 from initlab.base.threads import intra_op_threads, threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.module import CohortModule
-from initlab.cohort.run import build_networks, convolves, train_cohort
+from initlab.cohort.networks import build_networks, convolves
+from initlab.cohort.run import train_cohort
 from initlab.data.module import InMemoryData
 from initlab.jobs.share import Share, rows_of
 from initlab.modules.stack import Network, Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.folders import can_be_bundled, is_new, outcome, write_bundle, write_failure, write_job
+from initlab.sweep.folders import is_new, outcome, write_failure
 from initlab.sweep.weights import keep_weights
+from initlab.sweep.writing import can_be_bundled, write_bundle, write_job
 from initlab.tables.job_tables import JobTables
 from initlab.tracking.callback import JobTracking
 

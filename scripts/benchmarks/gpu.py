@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from initlab.base.errors import UserError
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from scripts.benchmarks.mnist import mnist_net

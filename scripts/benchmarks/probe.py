@@ -5,7 +5,8 @@ import tempfile
 from typing import Any
 
 from initlab.activations import ACTIVATIONS, Activation
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import Network

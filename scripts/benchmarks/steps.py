@@ -9,9 +9,9 @@ import torch
 
 from initlab.cohort.compiled import CompiledStep
 from initlab.cohort.engines import VmapEngine
+from initlab.cohort.networks import build_networks
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.cohort.recipe import Recipe
-from initlab.cohort.run import build_networks
 from initlab.data.tasks import TASKS
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members

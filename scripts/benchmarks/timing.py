@@ -10,7 +10,8 @@ import lightning.pytorch as pl
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.config.files import CONF
 from initlab.config.plain import plain_config
 from initlab.jobs.compose import job_from

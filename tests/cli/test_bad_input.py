@@ -48,6 +48,8 @@ BAD_INPUT = {
     "trainer.max_epochs=0": "trainer.max_epochs=0: expected a whole number of at least 1",
     "trainer.precision=16-mixed": "trainer.precision=16-mixed: expected one of 32-true, 64-true, bf16-mixed",
     "trainer.accelerator=tpu": "trainer: ",
+    "trainer.accelerator=abacus": "trainer: You selected an invalid accelerator name",
+    "+trainer.profiler=abacus": "trainer: When passing string value for the `profiler` parameter",
     "init.gain=big": "init.gain=big: expected a positive number or one of kaiming, moment",
     "init.gain=kaiming activation=gelu": "torch knows no gain for gelu",
     "init.output=hee": "init.output=hee: unknown initializer; did you mean he",

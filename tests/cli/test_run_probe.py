@@ -1,5 +1,7 @@
 """The probe as a user runs it."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,12 +15,12 @@ from PIL import Image
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.threads import intra_op_threads
-from initlab.cli import run_probe
 from initlab.cli.apps import probe as main
 from initlab.cli.run_report import run_report
 from initlab.cli.screening import seconds_to_build
 from initlab.jobs.job import Job
 from initlab.propagation.probe import probe_networks
+from initlab.sweep import probing
 from initlab.tables.store import read_config, read_table
 from tests.commands import Commands
 from tests.helpers import make_job, run
@@ -86,6 +88,7 @@ def test_the_command_line(commands: Commands, tmp_path: Path) -> None:
         ("activation=softplus init=mean_field", "no σ_w makes softplus critical"),
         ("init=mean_field init.sigma_w=1.5", "init.sigma_w: set init.sigma_b, too"),
         ("init=fixup", "works on residual branches"),
+        ("trainer.accelerator=abacus", "trainer: "),
     ],
 )
 def test_mistakes_are_one_line(
@@ -104,6 +107,17 @@ def test_what_does_not_fit_is_left_out(
     said = capsys.readouterr().out
     assert "left out: init=fixup works on residual branches" in said
     assert "no prediction from hidden.0 on (init=lsuv fits the weights to data)" in said
+
+
+def test_what_trains_is_not_even_imported(tmp_path: Path) -> None:
+    """Lightning and what it brings take longer than all else that a small probe needs."""
+    typed = f"-m init=he,xavier {NO_REPORT}".split()
+    program = "import sys; from initlab.cli.apps import probe; probe(); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program, *typed], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    loaded = set(done.stderr.split())
+    assert "torch" in loaded
+    assert not loaded & {"lightning", "torchvision", "torchmetrics", "tensorboard"}
 
 
 def test_probing_does_not_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -129,14 +143,14 @@ def test_weights_beyond_all_measure(
 def test_one_failing_job_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = run_probe.probe_job
+    whole = probing.probe_job
 
     def breaking(job: Job, **rest: Any) -> object:
         if "he" in job.name:
             raise RuntimeError("broken on purpose")
         return whole(job, **rest)
 
-    monkeypatch.setattr(run_probe, "probe_job", breaking)
+    monkeypatch.setattr(probing, "probe_job", breaking)
     assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == 1
     said = capsys.readouterr()
     assert "RuntimeError: broken on purpose" in said.out
@@ -165,7 +179,7 @@ def test_it_ends_with_2_only_if_something_else_is_to_be_typed(
     def breaking(job: Job, **_: object) -> object:
         raise faults[job.name]
 
-    monkeypatch.setattr(run_probe, "probe_job", breaking)
+    monkeypatch.setattr(probing, "probe_job", breaking)
     assert probe(f"init=he,xavier {QUICK}", monkeypatch, tmp_path) == code
     (line,) = capsys.readouterr().err.splitlines()
     kept = {path.parent.name: path.read_text() for path in tmp_path.rglob("error.txt")}
@@ -230,7 +244,7 @@ def test_networks_that_keep_a_core_busy_are_shared_among_threads(
         seen.update({key: settings[key] for key in ("vectorized", "workers")}, threads=torch.get_num_threads())
         return probe_networks(*arguments, **settings)
 
-    monkeypatch.setattr(run_probe, "probe_networks", look)
+    monkeypatch.setattr(probing, "probe_networks", look)
     wide = (
         "data=digits",
         "model=mlp",
@@ -242,7 +256,7 @@ def test_networks_that_keep_a_core_busy_are_shared_among_threads(
         "signal.rows=256",
         "trainer.accelerator=cpu",
     )
-    run_probe.probe_job(make_job(*wide))
+    probing.probe_job(make_job(*wide))
     assert seen == {"vectorized": vectorized, "workers": workers, "threads": 1 if workers == 2 else 2}
 
 
@@ -259,9 +273,9 @@ def test_the_threads_that_were_asked_for(typed: str, threads: int, monkeypatch: 
         return call
 
     monkeypatch.setattr(Job, "fill_member", watched("building", Job.fill_member))
-    monkeypatch.setattr(run_probe, "probe_networks", watched("looking", probe_networks))
+    monkeypatch.setattr(probing, "probe_networks", watched("looking", probe_networks))
     with intra_op_threads(5):
-        run_probe.probe_job(make_job("init=he", "seeds=2", typed))
+        probing.probe_job(make_job("init=he", "seeds=2", typed))
         assert seen == {"building": threads, "looking": threads}
         seen.clear()
         assert seconds_to_build(make_job("init=metainit", typed)) > 0

@@ -10,7 +10,6 @@ import yaml
 
 from initlab.cli import run_recommend
 from initlab.cli.apps import recommend as main
-from initlab.cli.run_probe import probe_job
 from initlab.cli.run_recommend import ScreenedJob, as_torch_does, choose_promising, rates_around, split_jobs, with_rate
 from initlab.config.files import CONF
 from initlab.config.names import swept_keys
@@ -21,6 +20,7 @@ from initlab.reporting.recommendation import recommendation_words
 from initlab.results.analysis import Analysis, analyse
 from initlab.results.choice import choose_candidate
 from initlab.sweep.naming import place_jobs
+from initlab.sweep.probing import probe_job
 from tests.helpers import make_job, run
 from tests.results.studies import Cell, Scores, study_of
 

@@ -19,8 +19,9 @@ from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.engines import VmapEngine
 from initlab.cohort.members_last import Last, MembersLast, members_last
 from initlab.cohort.module import CohortModule
+from initlab.cohort.networks import build_networks
 from initlab.cohort.optimizers import SUPPORTED, CohortOptimizer
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.run import train_cohort
 from initlab.cohort.steps import is_worth_compiling
 from initlab.data.dataset import Split
 from initlab.jobs.member import Member

@@ -11,8 +11,9 @@ from initlab.base.errors import UserError
 from initlab.cohort import engines
 from initlab.cohort.engines import VmapEngine, choose_engine, flops_of_row
 from initlab.cohort.module import CohortModule, Training
+from initlab.cohort.networks import build_networks
 from initlab.cohort.optimizers import check_optimizer
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.run import train_cohort
 from initlab.data.stacked import StackedData
 from initlab.jobs.share import Share
 from initlab.models.cnn import CNN

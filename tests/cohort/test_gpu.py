@@ -9,7 +9,8 @@ import torch
 
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.module import CohortModule
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.jobs.share import Share
 from tests.helpers import make_job, train
 

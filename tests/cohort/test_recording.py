@@ -8,12 +8,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from initlab.cli.run_probe import probe_job
+from initlab.cohort.networks import build_networks
 from initlab.cohort.recording import SignalRecording
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.run import train_cohort
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.batch import Batch
+from initlab.sweep.probing import probe_job
 from initlab.tables.store import read_table
 from tests.helpers import make_job, run, train
 

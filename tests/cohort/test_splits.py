@@ -11,7 +11,8 @@ from sklearn.metrics import r2_score
 
 from initlab.base.errors import UserError
 from initlab.cohort.checkpoint import Checkpoint
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.data.dataset import Dataset
 from initlab.data.stacked import StackedData
 from initlab.data.tasks import r2_of_rows

@@ -14,8 +14,9 @@ from torch.optim import lr_scheduler
 
 from initlab.cohort.checkpoint import Checkpoint
 from initlab.cohort.module import CohortModule
+from initlab.cohort.networks import build_networks
 from initlab.cohort.optimizers import spared_parameters
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.run import train_cohort
 from initlab.data.module import InMemoryData
 from initlab.jobs.job import Job
 from initlab.jobs.member import Member

@@ -12,8 +12,9 @@ from sklearn.model_selection import train_test_split
 
 from initlab.base.errors import UserError
 from initlab.data import images, tabular
+from initlab.data.batches import BLOCK_STEPS
 from initlab.data.dataset import Dataset
-from initlab.data.module import BLOCK_STEPS, InMemoryData
+from initlab.data.module import InMemoryData
 from tests.conftest import write_wines
 
 

@@ -115,13 +115,15 @@ def test_missing_and_damaged_cifar_files(cifar: Path, damage: str) -> None:
         CIFAR(dir=str(cifar), download=False)
 
 
-def test_two_processes_that_lack_the_files_fetch_them_one_after_the_other(tmp_path: Path) -> None:
+def test_two_processes_that_lack_the_files_fetch_them_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The second waits, and then reads what the first has written; as threads here, as the lock knows no difference."""
     file, at_work, fetched = tmp_path / "files", threading.Lock(), list[str]()
     both_are_looking = threading.Barrier(2, timeout=60)
 
-    def read(folder: str, *, train: bool, download: bool) -> str:
-        assert Path(folder) == tmp_path
+    def read(directory: Path, *, train: bool, download: bool) -> str:
+        assert directory == tmp_path
         assert train
         if not download:
             missing = not file.exists()
@@ -136,7 +138,8 @@ def test_two_processes_that_lack_the_files_fetch_them_one_after_the_other(tmp_pa
             at_work.release()
         return file.read_text()
 
-    source = images._Source("fake", read, "", "")
+    monkeypatch.setattr(images._Source, "read", staticmethod(read))
+    source = images._Source("fake", "", "", "")
     with ThreadPoolExecutor(2) as pool:
         found = [pool.submit(images._found_or_fetched, source, tmp_path, train=True, download=True) for _ in range(2)]
         assert [one.result(timeout=60) for one in found] == ["whole", "whole"]

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from initlab.cli.apps import probe, recommend
-from initlab.cli.run_probe import probe_job
 from initlab.data.losses import build_loss, class_weights
 from initlab.data.tabular import wine
+from initlab.sweep.probing import probe_job
 from tests.conftest import ROOT
 from tests.helpers import QUICK, make_job, run
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import initlab
 from initlab.activations import Activation
 from initlab.base.errors import RefusedError, UserError
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.config.calls import import_target
 from initlab.jobs.scaling import mup_factors, spectral_factors, wider_heads
 from initlab.jobs.share import Share

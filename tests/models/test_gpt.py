@@ -13,7 +13,6 @@ from torch import Tensor, nn
 import initlab
 from initlab.activations import Activation
 from initlab.base.errors import RefusedError, UserError
-from initlab.cli.run_probe import probe_job
 from initlab.cohort.engines import LoopEngine, VmapEngine
 from initlab.data.dataset import Split
 from initlab.data.losses import Loss
@@ -23,6 +22,7 @@ from initlab.models.transformer import RESIDUALS, SCALED_SKIPS, Attention, Trans
 from initlab.models.vision_transformer import VisionTransformer
 from initlab.modules.stack import stack_members
 from initlab.sweep.checks import check_job
+from initlab.sweep.probing import probe_job
 from tests.helpers import layer, linear, make_job, run
 from tests.models.helpers import scramble
 from tests.models.test_vision_transformer import torchs_attention

@@ -13,7 +13,6 @@ import initlab
 from initlab.activations import Activation
 from initlab.cli.apps import probe as main
 from initlab.cli.explain_failures import _look
-from initlab.cli.run_probe import probe_job
 from initlab.cli.run_recommend import _screen
 from initlab.cohort.engines import choose_engine
 from initlab.figures.lags import gradient_by_lag
@@ -23,6 +22,7 @@ from initlab.modules.stack import stack_members
 from initlab.propagation.layers import find_layout
 from initlab.propagation.recurrence import Recurrence, look_at_recurrence, spectral_radius
 from initlab.propagation.verdict import judge
+from initlab.sweep.probing import probe_job
 from initlab.tables.store import read_table
 from tests.helpers import make_job, run
 

@@ -160,7 +160,7 @@ def test_the_files_of_a_large_cohort_do_not_grow_with_its_jobs(monkeypatch: pyte
         built.extend(member.seed for member in members)
         return build(job, members, **others)
 
-    monkeypatch.setattr("initlab.cohort.run.build_members", spy)
+    monkeypatch.setattr("initlab.cohort.networks.build_members", spy)
     rates = ",".join(f"{rate / 1000:g}" for rate in range(1, 61))
     command = f"-m init=he,xavier optim.lr={rates} seeds=1 trainer.max_epochs=1 logger=none name=study"
     assert run(command, monkeypatch, tmp_path) == 0

@@ -114,7 +114,8 @@ def test_pairs_that_do_not_exist_are_told_apart_by_their_reasons() -> None:
 def test_jobs_that_differ_in_rate_and_seeds_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = list[str]()
 
-    def check(job: Job) -> list[str]:
+    def check(job: Job, *, to_train: bool) -> list[str]:
+        assert to_train
         checked.append(job.name)
         return []
 

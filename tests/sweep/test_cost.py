@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
+from initlab.base.memory import free_memory
 from initlab.cli.tables import plan_tables
 from initlab.models.cnn import CNN
-from initlab.sweep.cost import Cost, cost_of, free_memory
+from initlab.sweep.cost import Cost, cost_of
 from initlab.sweep.plan import make_schedule
 from tests.helpers import make_job
 
 # In a process of its own, whose peak a cohort of one has set before.
 MEASURE = """
 import json, resource, sys
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.base.console import quiet_libraries
 from initlab.jobs.share import Share
 from initlab.sweep.cost import cost_of

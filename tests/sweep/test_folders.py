@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from initlab.jobs.job import Job
-from initlab.sweep import folders
-from initlab.sweep.folders import State, forget_failure, outcome, reason_of, write_failure, write_job
+from initlab.sweep import writing
+from initlab.sweep.folders import State, forget_failure, outcome, reason_of, write_failure
 from initlab.sweep.naming import place_jobs
+from initlab.sweep.writing import write_job
 from initlab.tables.job_tables import JobTables
 from initlab.tables.store import finished_jobs, read_config, read_metadata, read_table
 from initlab.tracking.callback import JobTracking
@@ -181,7 +182,7 @@ def test_a_job_that_cannot_be_written_is_not_finished(
     def full(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(JobTracking if step == "finish" else folders, step, full)
+    monkeypatch.setattr(JobTracking if step == "finish" else writing, step, full)
     with pytest.raises(OSError, match="disk full"):
         finish(job)
     assert (job.folder / "members.parquet").exists() == former

@@ -13,7 +13,7 @@ from initlab.cohort.run import train_cohort
 from initlab.jobs.data import forget_data
 from initlab.jobs.job import Job
 from initlab.sweep import journal, worker
-from initlab.sweep.folders import write_job
+from initlab.sweep.writing import write_job
 from initlab.tables.job_tables import JobTables
 from initlab.tables.store import read_metadata, read_table
 from tests.helpers import QUICK, make_job, run

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from initlab.base import memory
 from initlab.cohort.run import train_cohort
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
@@ -76,7 +77,8 @@ def test_a_single_cohort_that_is_left_has_the_cores_that_it_would_have_had(
     n_jobs: str, workers: int, cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plan, "WORTH_WORKERS", 0.0)
-    monkeypatch.setattr(plan, "free_memory", lambda _: 2**40)
+    for module in (plan, memory):
+        monkeypatch.setattr(module, "free_memory", lambda _: 2**40)
     jobs = jobs_of(tmp_path, f"n_jobs={n_jobs}")
     whole = schedule_of(jobs, jobs)
     assert (whole.workers, whole.cores) == (workers, cores)
@@ -89,7 +91,8 @@ def test_a_single_cohort_that_is_left_has_the_cores_that_it_would_have_had(
 def test_little_memory_leaves_cores_idle_rather_than_to_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As another run may find more of it."""
     monkeypatch.setattr(plan, "WORTH_WORKERS", 0.0)
-    monkeypatch.setattr(plan, "free_memory", lambda _: 7 * plan.PROCESS_MEMORY)
+    for module in (plan, memory):
+        monkeypatch.setattr(module, "free_memory", lambda _: 7 * memory.PROCESS_MEMORY)
     jobs = jobs_of(tmp_path, "n_jobs=auto")
     schedule = schedule_of(jobs, jobs)
     assert (schedule.workers, schedule.cores) == (2, 1)

@@ -9,7 +9,8 @@ import sys
 import time
 
 from initlab.base.console import quiet_libraries
-from initlab.cohort.run import build_networks, train_cohort
+from initlab.cohort.networks import build_networks
+from initlab.cohort.run import train_cohort
 from initlab.jobs.share import Share
 from scripts.benchmarks.peers.measuring import cpu_seconds
 from scripts.benchmarks.timing import EpochTimer, make_job

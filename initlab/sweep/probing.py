@@ -1,0 +1,201 @@
+"""Probing jobs: one after another, or shared among processes where that takes long."""
+
+import queue
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from joblib.externals.loky import ProcessPoolExecutor
+
+from initlab.base.console import plain_warnings
+from initlab.base.errors import UserError
+from initlab.base.gpu import same_numbers
+from initlab.base.machine import trains_on_cuda
+from initlab.base.memory import room_for_workers
+from initlab.base.threads import (
+    cores_of_process,
+    intra_op_threads,
+    threads_of_loop,
+    threads_of_probe,
+    usable_cores,
+)
+from initlab.cohort.engines import choose_engine, has_convolutions
+from initlab.cohort.networks import build_networks, threads_to_build
+from initlab.config.schema import Config
+from initlab.jobs.job import Job
+from initlab.jobs.share import Share
+from initlab.modules.stack import stack_members
+from initlab.propagation.probe import Probe, probe_networks
+from initlab.sweep.process import Home, enter_worker, start_process
+
+WORTH_WORKERS: Final = 12.0  # seconds that are left: a worker is ready after 4 or 5, of which its imports take most
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong with a job, in words: whatever a user's code raises cannot be sent to another process.
+
+    Attributes:
+        said: What was raised.
+        to_retype: Whether it is about what was typed, rather than about code that failed, be it initlab's or the
+            user's.
+        told: The traceback.
+    """
+
+    said: str
+    to_retype: bool
+    told: str
+
+    @classmethod
+    def of(cls, error: Exception) -> "Fault":
+        """Of what was raised."""
+        to_retype = isinstance(error, UserError) and error.exit_code == UserError.exit_code
+        return cls(str(error), to_retype, "".join(traceback.format_exception(error)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came out of probing a job.
+
+    Attributes:
+        outcome: The probe, or why there is none.
+        init_seconds: By seed, the processor time that the initializer took.
+    """
+
+    outcome: Probe | Fault
+    init_seconds: Mapping[int, float]
+
+
+def probe_jobs(jobs: Sequence[Job], *, expected: float = 0.0) -> Generator[tuple[Job, Found]]:
+    """Probe jobs, and give what came out of each, in their order; a failing one does not stop the others.
+
+    By the key `n_jobs` of the first they are shared among so many processes of this machine, of which this is one.
+    For `auto` they are if they take so long that this is worth it, which the first job says where nobody else does.
+
+    Args:
+        jobs: Those of one command.
+        expected: Seconds that they take at least, as far as that is known.
+    """
+    most = min(len(jobs), _most_processes(jobs[0].config)) if jobs else 1
+    left = deque(jobs)
+    alone = most == 1 or (jobs[0].config.n_jobs == "auto" and expected < WORTH_WORKERS)
+    while left and alone:
+        began = time.perf_counter()
+        job = left.popleft()
+        found = _found(job)
+        alone = most == 1 or len(left) == 1 or len(left) * (time.perf_counter() - began) < WORTH_WORKERS
+        yield job, found
+    if left:
+        yield from _shared(left, min(most, len(left)))
+
+
+def _most_processes(config: Config) -> int:
+    """How many processes may probe at a time; a GPU has one queue."""
+    if trains_on_cuda(config.trainer.accelerator):
+        return 1
+    if config.n_jobs == "auto":
+        return min(usable_cores(), room_for_workers())
+    return usable_cores() if config.n_jobs == -1 else config.n_jobs
+
+
+def _shared(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Found]]:
+    """The same, by two processes or more: this one takes a job when it has done one, and so do the workers.
+
+    A job whose worker dies is left to this process.
+    """
+    home, cores = Home.here(), cores_of_process(processes)
+    waiting = deque(jobs)
+    news: queue.SimpleQueue[tuple[str, Found] | None] = queue.SimpleQueue()  # None: a worker has ended
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
+    workers = ProcessPoolExecutor(processes - 1, env=limits, initializer=start_process, initargs=(home, __name__))
+
+    def keep_busy() -> None:
+        while (job := _next(waiting)) is not None:
+            try:
+                news.put((job.name, workers.submit(_in_worker, job, cores, home).result()))
+            except Exception:  # it died, whatever its executor makes of that
+                waiting.appendleft(job)
+                break
+        news.put(None)
+
+    for _ in range(processes - 1):
+        threading.Thread(target=keep_busy, daemon=True).start()
+    there: dict[str, Found] = {}
+    try:
+        for job in jobs:
+            while job.name not in there:
+                mine = _next(waiting)
+                if mine is not None:
+                    there[mine.name] = _found(mine, cores=cores)
+                elif (told := news.get()) is not None:
+                    there[told[0]] = told[1]
+                while not news.empty():
+                    if (told := news.get()) is not None:
+                        there[told[0]] = told[1]
+            yield job, there.pop(job.name)
+    finally:
+        waiting.clear()
+        workers.shutdown(kill_workers=True)
+
+
+def _next(waiting: deque[Job]) -> Job | None:
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+def _in_worker(job: Job, cores: int, home: Home) -> Found:
+    enter_worker(home, job.config.plugins)
+    return _found(job, cores=cores)
+
+
+def _found(job: Job, *, cores: int | None = None) -> Found:
+    seconds: dict[int, float] = {}
+    try:
+        with plain_warnings():
+            return Found(probe_job(job, seconds=seconds, cores=cores), seconds)
+    except Exception as error:  # whatever its network or initializer brings about
+        return Found(Fault.of(error), seconds)
+
+
+def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None, cores: int | None = None) -> Probe:
+    """Build a job's members and look at the signal in them.
+
+    Args:
+        job: The job.
+        seconds: Gets, by seed, the processor time that the initializer took.
+        cores: How many cores this process may use; None: all that the system allows.
+    """
+    networks = build_networks(Share(job, job.seeds), threads=threads_to_build(job, cores=cores), seconds=seconds)
+    with intra_op_threads(1):  # copies alone
+        stack = stack_members(networks)
+    device = torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu")
+    stack = stack.to(device)
+    batch = job.rows_to_look_at().to(next(iter(stack.parameters.values())).device)
+    largest = max(value[0].numel() for value in stack.parameters.values())
+    threads = threads_of_probe(
+        job.config.threads,
+        products=largest * len(batch),
+        convolutional=has_convolutions(stack.template),
+        cores=cores,
+    )
+    vectorized = choose_engine(job.config.engine, stack, batch.inputs[:2], batch=len(batch)) == "vmap"
+    one_queue = vectorized or device.type == "cuda"
+    shared = threads_of_loop(threads, members=stack.members, one_queue=one_queue)
+    loss = job.loss
+    with intra_op_threads(shared.intra_op), same_numbers():
+        return probe_networks(
+            stack,
+            batch,
+            seeds=job.seeds,
+            vectorized=vectorized,
+            loss=lambda outputs, targets: loss(outputs, targets).sum(),
+            fitted=job.fitted,
+            workers=shared.workers,
+        )

@@ -1,0 +1,189 @@
+"""Jobs that several processes probe give what one gives, whatever becomes of the processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from joblib.externals.loky import ProcessPoolExecutor
+from torch import Tensor, nn
+
+from initlab.propagation.probe import Probe, probe_networks
+from initlab.sweep import probing
+from initlab.sweep.probing import Fault, Found, probe_jobs
+from tests.helpers import interruptible, make_job
+from tests.sweep.helpers import descendants
+
+MAIN = "INITLAB_TEST_MAIN"  # the process that the tests run in
+SCHEMES = ("he", "xavier", "orthogonal", "zeros")
+
+
+class Odd(nn.Linear):
+    """A network of the user's that fails in some way."""
+
+    def __init__(self, input_shape: tuple[int, ...], out_features: int, *, how: str) -> None:
+        super().__init__(input_shape[0], out_features)
+        self.how = how
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.how == "dies" and os.getpid() != int(os.environ[MAIN]):
+            os._exit(9)
+        if self.how == "raises":
+
+            class LocalError(Exception):
+                """Which no other process knows."""
+
+            raise LocalError(threading.Lock())
+        if self.how == "waits":
+            Path(f"at_work.{os.getpid()}").touch()
+            time.sleep(60)
+        return super().forward(inputs)
+
+
+def jobs_of(*more: str) -> list[Any]:
+    return [make_job(f"init={scheme}", "seeds=3", "trainer.accelerator=cpu", *more) for scheme in SCHEMES]
+
+
+def odd(how: str, *more: str) -> list[Any]:
+    return jobs_of(f"model._target_={__name__}.Odd", f"+model.how={how}", *more)
+
+
+def probed(found: list[tuple[Any, Found]]) -> list[dict[str, pd.DataFrame]]:
+    outcomes = [one.outcome for _, one in found]
+    return [one.tables for one in outcomes if isinstance(one, Probe)]
+
+
+def assert_same(one: list[tuple[Any, Found]], other: list[tuple[Any, Found]]) -> None:
+    assert [job.init.scheme for job, _ in one] == [job.init.scheme for job, _ in other]
+    assert len(probed(one)) == len(probed(other)) == len(SCHEMES)
+    for tables, others in zip(probed(one), probed(other), strict=True):
+        assert tables.keys() == others.keys()
+        for name, table in tables.items():
+            pd.testing.assert_frame_equal(table, others[name], check_exact=True)
+    assert all(found.init_seconds.keys() == {0, 1, 2} for _, found in one)
+
+
+def test_two_processes_find_what_one_finds_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, taken = probing._found, list[str]()
+
+    def first_waits(job: Any, **settings: Any) -> Found:
+        """So that the worker comes to do some of them."""
+        if not taken:
+            deadline = time.monotonic() + 60
+            while not done and time.monotonic() < deadline:
+                time.sleep(0.01)
+        taken.append(job.init.scheme)
+        return here(job, **settings)
+
+    done, send = list[Any](), ProcessPoolExecutor.submit
+
+    def sent(*arguments: Any) -> Any:
+        future = send(*arguments)
+        future.add_done_callback(done.append)
+        return future
+
+    monkeypatch.setattr(probing, "_found", first_waits)
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", sent)
+    shared = list(probe_jobs(jobs_of("n_jobs=2")))
+    monkeypatch.undo()
+    assert 1 <= len(taken) < len(SCHEMES)
+    assert_same(shared, list(probe_jobs(jobs_of("n_jobs=1"))))
+
+
+def test_what_a_dead_worker_leaves_is_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MAIN, str(os.getpid()))
+    assert_same(list(probe_jobs(odd("dies", "n_jobs=3"))), list(probe_jobs(odd("dies", "n_jobs=1"))))
+
+
+def test_an_error_comes_back_in_words() -> None:
+    for found in (list(probe_jobs(odd("raises", f"n_jobs={count}"))) for count in (1, 2)):
+        faults = [one.outcome for _, one in found]
+        assert len(faults) == len(SCHEMES)
+        for fault in faults:
+            assert isinstance(fault, Fault)
+            assert "LocalError" in fault.told
+            assert "lock object" in fault.said
+            assert not fault.to_retype
+
+
+def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many jobs are left when they are shared; nothing is really shared."""
+    left = list[int]()
+
+    def alone(jobs: Any, processes: int) -> Any:
+        assert processes == 2
+        left.append(len(jobs))
+        return ((job, probing._found(job)) for job in jobs)
+
+    monkeypatch.setattr(probing, "_shared", alone)
+    monkeypatch.setattr(probing, "usable_cores", lambda: 2)
+    return left
+
+
+def test_what_takes_long_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = spied(monkeypatch)
+    jobs = jobs_of("n_jobs=auto")
+    assert [job for job, _ in probe_jobs(jobs)] == jobs
+    assert not left  # they take a moment
+    assert [job for job, _ in probe_jobs(jobs, expected=probing.WORTH_WORKERS)] == jobs
+    assert left.pop() == len(jobs)
+    monkeypatch.setattr(probing, "WORTH_WORKERS", 1e-6)
+    assert [job for job, _ in probe_jobs(jobs)] == jobs
+    assert left.pop() == len(jobs) - 1  # the first has said so
+    assert [job for job, _ in probe_jobs(jobs[:2])] == jobs[:2]
+    assert not left  # a single one that is left is not shared
+    monkeypatch.setattr(probing, "room_for_workers", lambda: 1)
+    assert [job for job, _ in probe_jobs(jobs)] == jobs
+    monkeypatch.setattr(probing, "trains_on_cuda", lambda _: True)
+    monkeypatch.setattr(probing, "probe_job", lambda *_, **__: None)
+    assert [job for job, _ in probe_jobs(jobs_of("n_jobs=2"))] == jobs_of("n_jobs=2")
+    assert not left
+    assert not list(probe_jobs([]))
+
+
+def test_a_process_of_several_keeps_to_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job("data=digits", "model=cnn", "seeds=2", "init=he", "trainer.accelerator=cpu", "signal.rows=8")
+    seen: dict[str, Any] = {}
+
+    def look(*arguments: Any, **settings: Any) -> Probe:
+        seen.update(workers=settings["workers"], threads=torch.get_num_threads())
+        return probe_networks(*arguments, **settings)
+
+    monkeypatch.setattr(probing, "probe_networks", look)
+    monkeypatch.setattr("initlab.base.threads.usable_cores", lambda: 2)
+    for cores, expected in ((None, 2), (1, 1)):
+        probing.probe_job(job, cores=cores)
+        assert seen == {"workers": expected, "threads": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_main_process(how: signal.Signals, tmp_path: Path) -> None:
+    typed = [f"model._target_={__name__}.Odd", "+model.how=waits", "init=he,xavier,zeros", "n_jobs=2", "seeds=1"]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import initlab.cli.run_probe as it, initlab.sweep.checks as c; "
+         "it.check_jobs = lambda jobs, **_: c.Checked(list(jobs), {}, {}, []); "
+         "from initlab.cli.apps import probe; probe()", "-m", *typed],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("at_work.*"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    workers = descendants(psutil.Process(process.pid), "LokyProcess")
+    assert len(workers) == 1
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if how is signal.SIGINT else -9), errors
+    assert "Traceback" not in errors, errors
+    psutil.wait_procs(workers, timeout=20)
+    assert not any(worker.is_running() for worker in workers)
