@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import MutableMapping
-from contextlib import nullcontext
 
 import torch
 
@@ -12,7 +11,6 @@ from initlab.cohort.engines import has_convolutions
 from initlab.jobs.building import build_members
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
-from initlab.modules.drawing import drawing_nothing
 from initlab.modules.stack import Network
 
 
@@ -59,21 +57,15 @@ def build_networks(
     return networks
 
 
-def threads_to_build(job: Job, *, cores: int | None = None) -> int:
-    """Threads that build a job's networks, one network after another.
-
-    Args:
-        job: The job.
-        cores: How many cores this process may use; None: all that the system allows.
-    """
+def threads_to_build(job: Job) -> int:
+    """Threads that build a job's networks, one network after another."""
     configured = job.config.threads
     if configured != "auto":  # no network has to be built to see what it is
         return configured
-    return threads_of_cohort(configured, alone=convolves(job), members=1, cores=cores)
+    return threads_of_cohort(configured, alone=convolves(job), members=1)
 
 
 def convolves(job: Job) -> bool:
     """Whether a job's networks have convolutions; one is built to see it, and torch's random state stays as it was."""
-    own = str(job.config.model["_target_"]).startswith("initlab.")  # and does without numbers that are never looked at
-    with torch.random.fork_rng(devices=[]), drawing_nothing() if own else nullcontext():
+    with torch.random.fork_rng(devices=[]):
         return has_convolutions(job.network.build())

@@ -74,7 +74,7 @@ def weight_law(weights: Tensor, biases: Tensor | None) -> WeightLaw:
         weights: Shape (members, out, …).
         biases: Shape (members, out); None: the layer has none.
     """
-    values = weights.detach()
+    values = weights.detach().real
     mean_square = float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2 / values.numel()
     mean, error = float(values.mean(dtype=torch.float64)), math.sqrt(mean_square / values.numel())
     independent = abs(mean) <= 5 * error or mean_square == 0

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import torch
 from joblib import parallel_config
@@ -16,8 +16,10 @@ from initlab.base.errors import UserError, first_line
 from initlab.base.machine import may_be_cuda, trains_on_cuda
 from initlab.base.threads import usable_cores
 from initlab.config.schema import Config
+from initlab.sweep.process import Home, start_process
 
 CONNECT_SECONDS = 10
+POOL: Final = "initlab.sweep.pool"  # what a worker needs; imported at its start it takes a second less
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class Backend:
 
     def used_by_joblib(self, workers: int, *, cores: int) -> AbstractContextManager[Any]:
         """A context in which joblib uses so many of its workers, each with so many cores of this machine."""
-        settings = {"inner_max_num_threads": cores} if self.name == "loky" else self.settings
+        settings = self.settings
+        if self.name == "loky":
+            start = {"initializer": start_process, "initargs": (Home.here(), POOL)}
+            settings = {"inner_max_num_threads": cores, **start}
         return parallel_config(self.name, n_jobs=workers, **settings)
 
 

@@ -121,8 +121,10 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
     if job.scheduler:
         _check_schedule(job)
     check_weights(job)
+    if to_train:
+        _check_logger(job)
     if to_train or job.config.trainer.accelerator not in ("auto", "cpu"):
-        _check_training(job)
+        _check_trainer(job)
     data = job.dataset
     rows = data.train.inputs[:2]
     notes = _notes_on_scaling(job)
@@ -156,18 +158,22 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
     return notes
 
 
-def _check_training(job: Job) -> None:
-    """See that there are the trainer and the loggers that a job asks for.
+def _check_logger(job: Job) -> None:
+    from initlab.tracking.loggers import check_logger
+
+    check_logger(job.config.logger)
+
+
+def _check_trainer(job: Job) -> None:
+    """See that there is the trainer that a job asks for.
 
     Raises:
-        UserError: one cannot be had, or takes no such argument.
+        UserError: it cannot be had, or takes no such argument.
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from initlab.cohort.run import build_trainer
-    from initlab.tracking.loggers import check_logger
 
-    check_logger(job.config.logger)
     try:
         build_trainer(job, [])
     except (MisconfigurationException, ImportError, ValueError) as error:  # by what it is that it does not know

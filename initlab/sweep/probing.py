@@ -1,13 +1,14 @@
 """Probing jobs: one after another, or shared among processes where that takes long."""
 
 import queue
+import sys
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
@@ -25,7 +26,7 @@ from initlab.base.threads import (
     usable_cores,
 )
 from initlab.cohort.engines import choose_engine, has_convolutions
-from initlab.cohort.networks import build_networks, threads_to_build
+from initlab.cohort.networks import build_networks
 from initlab.config.schema import Config
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
@@ -33,6 +34,7 @@ from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.sweep.process import Home, enter_worker, start_process
 
+_T = TypeVar("_T")
 WORTH_WORKERS: Final = 12.0  # seconds that are left: a worker is ready after 4 or 5, of which its imports take most
 
 
@@ -55,7 +57,11 @@ class Fault:
     def of(cls, error: Exception) -> "Fault":
         """Of what was raised."""
         to_retype = isinstance(error, UserError) and error.exit_code == UserError.exit_code
-        return cls(str(error), to_retype, "".join(traceback.format_exception(error)))
+        try:
+            said = str(error)
+        except Exception:  # of a user's class
+            said = type(error).__name__
+        return cls(said, to_retype, "".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True)
@@ -95,10 +101,10 @@ def probe_jobs(jobs: Sequence[Job], *, expected: float = 0.0) -> Generator[tuple
 
 
 def _most_processes(config: Config) -> int:
-    """How many processes may probe at a time; a GPU has one queue."""
+    """How many processes may probe at a time; a GPU has one queue, and a cluster's workers are none of this machine."""
     if trains_on_cuda(config.trainer.accelerator):
         return 1
-    if config.n_jobs == "auto":
+    if config.n_jobs == "auto" or config.backend != "loky":
         return min(usable_cores(), room_for_workers())
     return usable_cores() if config.n_jobs == -1 else config.n_jobs
 
@@ -106,53 +112,77 @@ def _most_processes(config: Config) -> int:
 def _shared(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Found]]:
     """The same, by two processes or more: this one takes a job when it has done one, and so do the workers.
 
-    A job whose worker dies is left to this process.
+    A job whose worker dies, or that fails there by its own code, as where two together do not fit into memory, is
+    probed here.
     """
     home, cores = Home.here(), cores_of_process(processes)
+    settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
+    if sys.warnoptions:
+        settings["PYTHONWARNINGS"] = ",".join(sys.warnoptions)
+    try:
+        workers = ProcessPoolExecutor(processes - 1, env=settings, initializer=start_process, initargs=(home, __name__))
+    except (OSError, ImportError, NotImplementedError):  # as where a container has no shared memory
+        yield from ((job, _found(job)) for job in jobs)
+        return
     waiting = deque(jobs)
-    news: queue.SimpleQueue[tuple[str, Found] | None] = queue.SimpleQueue()  # None: a worker has ended
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
-    workers = ProcessPoolExecutor(processes - 1, env=limits, initializer=start_process, initargs=(home, __name__))
+    own = deque([waiting.popleft()])  # what is done here whoever has nothing to do: no worker is ready yet
+    news: queue.SimpleQueue[tuple[Job, Found] | None] = queue.SimpleQueue()  # None: a thread has ended
 
     def keep_busy() -> None:
-        while (job := _next(waiting)) is not None:
-            try:
-                news.put((job.name, workers.submit(_in_worker, job, cores, home).result()))
-            except Exception:  # it died, whatever its executor makes of that
-                waiting.appendleft(job)
-                break
-        news.put(None)
+        try:
+            while (job := _next(waiting)) is not None:
+                try:
+                    news.put((job, workers.submit(_in_worker, job, cores, home).result()))
+                except BaseException:  # it died, whatever its executor makes of that; or the user's code ended it
+                    waiting.appendleft(job)
+                    break
+        finally:
+            news.put(None)
 
-    for _ in range(processes - 1):
-        threading.Thread(target=keep_busy, daemon=True).start()
     there: dict[str, Found] = {}
+    busy = processes - 1
     try:
+        for _ in range(busy):
+            threading.Thread(target=keep_busy, daemon=True).start()
         for job in jobs:
             while job.name not in there:
-                mine = _next(waiting)
+                mine = _next(own) or _next(waiting)
                 if mine is not None:
-                    there[mine.name] = _found(mine, cores=cores)
-                elif (told := news.get()) is not None:
-                    there[told[0]] = told[1]
-                while not news.empty():
-                    if (told := news.get()) is not None:
-                        there[told[0]] = told[1]
+                    there[mine.name] = _found(mine, cores=cores if busy else None)
+                for told in _those_there(news, wait=mine is None and busy > 0):
+                    if told is None:
+                        busy -= 1
+                    elif isinstance(told[1].outcome, Fault) and not told[1].outcome.to_retype:
+                        own.append(told[0])
+                    else:
+                        there[told[0].name] = told[1]
             yield job, there.pop(job.name)
     finally:
         waiting.clear()
         workers.shutdown(kill_workers=True)
 
 
-def _next(waiting: deque[Job]) -> Job | None:
+def _those_there(news: "queue.SimpleQueue[_T]", *, wait: bool) -> Iterator[_T]:
+    """What is in a queue; with `wait` at least one, which may have to come."""
+    if wait:
+        yield news.get()
+    while not news.empty():
+        yield news.get()
+
+
+def _next(jobs: deque[Job]) -> Job | None:
     try:
-        return waiting.popleft()
+        return jobs.popleft()
     except IndexError:
         return None
 
 
 def _in_worker(job: Job, cores: int, home: Home) -> Found:
     enter_worker(home, job.config.plugins)
-    return _found(job, cores=cores)
+    found = _found(job, cores=cores)
+    for stream in (sys.stdout, sys.stderr):  # what the user's code prints: in the end a worker is killed
+        stream.flush()
+    return found
 
 
 def _found(job: Job, *, cores: int | None = None) -> Found:
@@ -172,7 +202,9 @@ def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None, co
         seconds: Gets, by seed, the processor time that the initializer took.
         cores: How many cores this process may use; None: all that the system allows.
     """
-    networks = build_networks(Share(job, job.seeds), threads=threads_to_build(job, cores=cores), seconds=seconds)
+    # On one thread, that what an initializer takes compares whoever is at work beside it: several wait for each other.
+    threads = 1 if job.config.threads == "auto" else job.config.threads
+    networks = build_networks(Share(job, job.seeds), threads=threads, seconds=seconds)
     with intra_op_threads(1):  # copies alone
         stack = stack_members(networks)
     device = torch.device("cuda" if trains_on_cuda(job.config.trainer.accelerator) else "cpu")

@@ -13,7 +13,6 @@ from initlab.cohort.networks import build_networks
 from initlab.jobs.job import Job
 from initlab.jobs.network import JobNetwork
 from initlab.jobs.share import Share
-from initlab.models.mlp import MLP
 from initlab.modules.stack import Numbers
 from tests.helpers import make_job
 
@@ -71,17 +70,11 @@ def test_a_network_draws_what_its_initializer_fills_and_no_more(init: str, each:
     assert drawn.numbers == WEIGHTS + BIASES + SEEDS * each
 
 
-class Own(MLP):
-    """One of the user's."""
-
-
-@pytest.mark.parametrize(("model", "times"), [(f"{__name__}.Own", 2), ("initlab.models.mlp.MLP", 1)])
-def test_where_threads_are_free_one_more_shows_whether_it_convolves(model: str, times: int) -> None:
-    """One of initlab's draws nothing for that; one of the user's may need the numbers that it draws."""
-    job = make_job("init=zeros", *SMALL, "threads=auto", f"model._target_={model}")
+def test_where_threads_are_free_one_more_shows_whether_it_convolves() -> None:
+    job = make_job("init=zeros", *SMALL, "threads=auto")
     with counted() as drawn:
         built(job)
-    assert drawn.numbers == times * (WEIGHTS + BIASES)
+    assert drawn.numbers == 2 * (WEIGHTS + BIASES)
 
 
 @pytest.mark.parametrize(

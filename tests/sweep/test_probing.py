@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.sweep import probing
-from initlab.sweep.probing import Fault, Found, probe_jobs
+from initlab.sweep.probing import Fault, Found, _in_worker, probe_jobs
+from initlab.sweep.process import Home
 from tests.helpers import interruptible, make_job
 from tests.sweep.helpers import descendants
 
@@ -34,8 +35,15 @@ class Odd(nn.Linear):
         self.how = how
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if self.how == "dies" and os.getpid() != int(os.environ[MAIN]):
-            os._exit(9)
+        if os.getpid() != int(os.environ.get(MAIN, "0")):
+            if self.how == "dies":
+                os._exit(9)
+            if self.how == "exits":
+                sys.exit("not here")
+            if self.how == "fails there":
+                raise RuntimeError("can't allocate memory")
+            if self.how == "prints":
+                sys.stdout.write("said in a worker\n")
         if self.how == "raises":
 
             class LocalError(Exception):
@@ -98,20 +106,47 @@ def test_two_processes_find_what_one_finds_in_the_same_order(monkeypatch: pytest
     assert_same(shared, list(probe_jobs(jobs_of("n_jobs=1"))))
 
 
-def test_what_a_dead_worker_leaves_is_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("how", "n_jobs"), [("dies", 3), ("exits", 2), ("fails there", 2)])
+def test_what_a_worker_cannot_do_is_probed_here(how: str, n_jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAIN, str(os.getpid()))
-    assert_same(list(probe_jobs(odd("dies", "n_jobs=3"))), list(probe_jobs(odd("dies", "n_jobs=1"))))
+    assert_same(list(probe_jobs(odd(how, f"n_jobs={n_jobs}"))), list(probe_jobs(odd(how, "n_jobs=1"))))
 
 
-def test_an_error_comes_back_in_words() -> None:
-    for found in (list(probe_jobs(odd("raises", f"n_jobs={count}"))) for count in (1, 2)):
-        faults = [one.outcome for _, one in found]
-        assert len(faults) == len(SCHEMES)
-        for fault in faults:
-            assert isinstance(fault, Fault)
-            assert "LocalError" in fault.told
-            assert "lock object" in fault.said
-            assert not fault.to_retype
+def test_where_no_processes_can_be_had_all_are_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(probing, "ProcessPoolExecutor", refuse)
+    assert len(probed(list(probe_jobs(jobs_of("n_jobs=2"))))) == len(SCHEMES)
+
+
+def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """An error in words, and what the user's code prints, though the worker is killed in the end."""
+    monkeypatch.setenv(MAIN, str(os.getpid()))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    workers = ProcessPoolExecutor(1)
+    (raising, *_), (printing, *_) = odd("raises"), odd("prints")
+    sent, other = (workers.submit(_in_worker, job, 1, Home.here()).result() for job in (raising, printing))
+    workers.shutdown(kill_workers=True)
+    assert isinstance(other.outcome, Probe)
+    assert "said in a worker" in capfd.readouterr().out
+    for fault in (sent.outcome, probing._found(raising).outcome):
+        assert isinstance(fault, Fault)
+        assert "LocalError" in fault.told
+        assert "lock object" in fault.said
+        assert not fault.to_retype
+
+
+def test_an_error_of_which_no_text_can_be_had_has_a_name() -> None:
+    class MuteError(Exception):
+        """Of the user's."""
+
+        def __str__(self) -> str:
+            raise TypeError
+
+    fault = Fault.of(MuteError())
+    assert fault.said == "MuteError"
+    assert "MuteError" in fault.told
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -174,14 +209,17 @@ def test_workers_end_with_the_main_process(how: signal.Signals, tmp_path: Path) 
          "it.check_jobs = lambda jobs, **_: c.Checked(list(jobs), {}, {}, []); "
          "from initlab.cli.apps import probe; probe()", "-m", *typed],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True, env={**os.environ, "PYTHONPATH": str(root)},
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("at_work.*"))) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     workers = descendants(psutil.Process(process.pid), "LokyProcess")
     assert len(workers) == 1
-    process.send_signal(how)
+    if how is signal.SIGINT:
+        os.killpg(process.pid, how)  # as a terminal does
+    else:
+        process.kill()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if how is signal.SIGINT else -9), errors
     assert "Traceback" not in errors, errors
