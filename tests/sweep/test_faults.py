@@ -253,7 +253,7 @@ def test_a_killed_sweep_in_a_pool_loses_nothing_and_ends_the_same(sweep: str, tm
             if code != 0:
                 kills.append(Found.of(study))
         assert_same_tables(study, tmp_path / "outputs" / "undisturbed")
-    assert len(set(kills)) > 5  # they fell into different moments
+    assert len(set(kills)) >= 5  # they fell into different moments
     assert sum(found.checkpoint for found in kills) > 5
 
 
