@@ -109,8 +109,8 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
 def _what_failed(job: Job, fault: Fault) -> str:
     """Why a job could not be probed, in a line; a traceback goes to its folder."""
     if fault.to_retype:
-        return fault.said
-    write_failure(job, fault.told, started(), typed_command())
+        return fault.message
+    write_failure(job, fault.traceback, started(), typed_command())
     return f"{reason_of(job)}; the traceback is in {job.folder / 'error.txt'}"
 
 

@@ -172,13 +172,10 @@ class CompiledStep:
         rows = self._rows
         if self._columns is None:
             return rows.inputs[batches], rows.targets[batches]
-        order = batches.t().reshape(-1)
-        inputs = self._columns.index_select(1, order)
-        # Of a member's batch one row after another, and of a row one column: all members are neighbours in each.
-        shape, (members, batch) = rows.inputs.shape[1:], batches.shape
-        strides = [stride * members * batch for stride in rows.inputs[0].contiguous().stride()]
-        inputs = inputs.as_strided((members, batch, *shape), (1, members, *strides))
-        return inputs, rows.targets.index_select(0, order).unflatten(0, (batch, members)).transpose(0, 1)
+        order, (members, batch) = batches.t().reshape(-1), batches.shape
+        inputs = self._columns.index_select(1, order).view(*rows.inputs.shape[1:], batch, members)
+        targets = rows.targets.index_select(0, order).unflatten(0, (batch, members))
+        return inputs.movedim((-1, -2), (0, 1)), targets.transpose(0, 1)
 
 
 def rows_stay_apart(recipe: Recipe) -> bool:

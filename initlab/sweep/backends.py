@@ -16,7 +16,7 @@ from initlab.base.errors import UserError, first_line
 from initlab.base.machine import may_be_cuda, trains_on_cuda
 from initlab.base.threads import usable_cores
 from initlab.config.schema import Config
-from initlab.sweep.process import Home, start_process
+from initlab.sweep.process import Home, prepare_worker
 
 CONNECT_SECONDS = 10
 POOL: Final = "initlab.sweep.pool"  # what a worker needs; imported at its start it takes a second less
@@ -40,7 +40,7 @@ class Backend:
         """A context in which joblib uses so many of its workers, each with so many cores of this machine."""
         settings = self.settings
         if self.name == "loky":
-            start = {"initializer": start_process, "initargs": (Home.here(), POOL)}
+            start = {"initializer": prepare_worker, "initargs": (Home.here(), POOL)}
             settings = {"inner_max_num_threads": cores, **start}
         return parallel_config(self.name, n_jobs=workers, **settings)
 

@@ -32,7 +32,7 @@ from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
-from initlab.sweep.process import Home, enter_worker, start_process
+from initlab.sweep.process import Home, enter_worker, prepare_worker
 
 _T = TypeVar("_T")
 WORTH_WORKERS: Final = 12.0  # seconds that are left: a worker is ready after 4 or 5, of which its imports take most
@@ -43,25 +43,25 @@ class Fault:
     """What went wrong with a job, in words: whatever a user's code raises cannot be sent to another process.
 
     Attributes:
-        said: What was raised.
+        message: What was raised.
         to_retype: Whether it is about what was typed, rather than about code that failed, be it initlab's or the
             user's.
-        told: The traceback.
+        traceback: Where, as Python prints it.
     """
 
-    said: str
+    message: str
     to_retype: bool
-    told: str
+    traceback: str
 
     @classmethod
     def of(cls, error: Exception) -> "Fault":
         """Of what was raised."""
         to_retype = isinstance(error, UserError) and error.exit_code == UserError.exit_code
         try:
-            said = str(error)
+            message = str(error)
         except Exception:  # of a user's class
-            said = type(error).__name__
-        return cls(said, to_retype, "".join(traceback.format_exception(error)))
+            message = type(error).__name__
+        return cls(message, to_retype, "".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def _shared(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Found]]
     if sys.warnoptions:
         settings["PYTHONWARNINGS"] = ",".join(sys.warnoptions)
     try:
-        workers = ProcessPoolExecutor(processes - 1, env=settings, initializer=start_process, initargs=(home, __name__))
+        workers = ProcessPoolExecutor(
+            processes - 1, env=settings, initializer=prepare_worker, initargs=(home, __name__)
+        )
     except (OSError, ImportError, NotImplementedError):  # as where a container has no shared memory
         yield from ((job, _found(job)) for job in jobs)
         return
@@ -149,13 +151,15 @@ def _shared(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Found]]
                 mine = _next(own) or _next(waiting)
                 if mine is not None:
                     there[mine.name] = _found(mine, cores=cores if busy else None)
-                for told in _those_there(news, wait=mine is None and busy > 0):
-                    if told is None:
+                for one in _those_there(news, wait=mine is None and busy > 0):
+                    if one is None:
                         busy -= 1
-                    elif isinstance(told[1].outcome, Fault) and not told[1].outcome.to_retype:
-                        own.append(told[0])
+                        continue
+                    done, found = one
+                    if isinstance(found.outcome, Fault) and not found.outcome.to_retype:
+                        own.append(done)
                     else:
-                        there[told[0].name] = told[1]
+                        there[done.name] = found
             yield job, there.pop(job.name)
     finally:
         waiting.clear()

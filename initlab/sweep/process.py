@@ -40,7 +40,7 @@ class Home:
         return cls(platform.node(), os.getpid(), Path.cwd(), tuple(sys.path))
 
 
-def start_process(home: Home, module: str) -> None:
+def prepare_worker(home: Home, module: str) -> None:
     """Make a process that has just started ready for its first work: it imports what that needs.
 
     Args:

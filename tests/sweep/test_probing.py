@@ -132,8 +132,8 @@ def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     assert "said in a worker" in capfd.readouterr().out
     for fault in (sent.outcome, probing._found(raising).outcome):
         assert isinstance(fault, Fault)
-        assert "LocalError" in fault.told
-        assert "lock object" in fault.said
+        assert "LocalError" in fault.traceback
+        assert "lock object" in fault.message
         assert not fault.to_retype
 
 
@@ -145,8 +145,8 @@ def test_an_error_of_which_no_text_can_be_had_has_a_name() -> None:
             raise TypeError
 
     fault = Fault.of(MuteError())
-    assert fault.said == "MuteError"
-    assert "MuteError" in fault.told
+    assert fault.message == "MuteError"
+    assert "MuteError" in fault.traceback
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
