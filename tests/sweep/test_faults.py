@@ -25,10 +25,10 @@ from tests.sweep.helpers import FAILING, assert_same_tables, tables_of
 
 # A cohort of two jobs, and four cohorts of a convolutional network each, with checkpoints after each epoch.
 SWEEP = "-m data=wine,digits init=he,xavier seeds=2 trainer.max_epochs=10 checkpoint_seconds=0 n_jobs=2"
-# Two cohorts of two jobs each, of one compiled program, with a smaller last batch in every epoch.
+# Four cohorts of two jobs each, of one compiled program, with a smaller last batch in every epoch.
 COMPILED = (
-    "-m init=he,xavier,normal,lecun model.dropout=0.2 seeds=2 trainer.max_epochs=30 checkpoint_seconds=0 n_jobs=2 "
-    "compile=true max_members=4"
+    "-m init=he,xavier,normal,lecun,he_uniform,xavier_uniform,uniform,lecun_uniform model.dropout=0.2 seeds=2 "
+    "trainer.max_epochs=30 checkpoint_seconds=0 n_jobs=2 compile=true max_members=4"
 )
 JOBS = [
     f"data={data} init={init} seeds=2 trainer.max_epochs=4 checkpoint_seconds=0 n_jobs=1 logger=tensorboard "
