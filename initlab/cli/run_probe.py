@@ -1,12 +1,11 @@
 """Probing the jobs of a command: tables in their folders, a report over all of them, and what it means in words."""
 
-import contextlib
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -29,8 +28,12 @@ from initlab.results.differences import differing_keys, flat_config, label_of
 from initlab.sweep.checks import check_jobs, distinct_jobs, prepare_folder
 from initlab.sweep.folders import reason_of, write_failure
 from initlab.sweep.naming import free_beside, split_faulty
-from initlab.sweep.probing import Fault, probe_jobs
+from initlab.sweep.probing import Fault, Workers, probe_jobs
 from initlab.tables.store import has_results, read_config, write_description, write_table
+
+PROBED_IN: Final = (
+    2.0  # times what building a network and sending two rows through it takes: less only where both are short
+)
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,22 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     quiet_libraries()
     loadable, without_data = split_faulty(distinct_jobs(jobs))
     placed, notes = _place(loadable)
-    began = time.perf_counter()
-    checked = check_jobs(placed, to_train=False)
-    of_a_network_each = time.perf_counter() - began
-    usable, refused = checked.usable, checked.refused
-    faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
-    if not usable and not faulty:
-        raise UserError("; ".join(refused))
-    study_folder = jobs[0].study_folder
-    prepare_folder(study_folder)
-    differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
-    for note in [*notes, *checked.notes]:
-        say(console, note)
-    with_report = jobs[0].config.report
+    members = sum(len(job.seeds) for job in placed)
+    study_folder, with_report = jobs[0].study_folder, jobs[0].config.report
     all_in = "tables/layers.csv" if with_report else "signal.parquet"
     found: list[_Probed] = []
-    faults = [(job, Fault.of(error)) for job, error in faulty]
-    with contextlib.closing(probe_jobs(usable, expected=of_a_network_each * len(jobs[0].seeds))) as probing:
-        for job, one in probing:
+    with Workers(placed, tell=partial(say, console)) as workers:
+        checked = check_jobs(placed, to_train=False, took=lambda seconds: workers.expect(PROBED_IN * seconds * members))
+        usable, refused = checked.usable, checked.refused
+        faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
+        if not usable and not faulty:
+            raise UserError("; ".join(refused))
+        prepare_folder(study_folder)
+        differing = differing_keys({job.name: flat_config(job.resolved) for job in usable})
+        for note in [*notes, *checked.notes]:
+            say(console, note)
+        faults = [(job, Fault.of(error)) for job, error in faulty]
+        for job, one in probe_jobs(usable, workers):
             if isinstance(one.outcome, Fault):
                 faults.append((job, one.outcome))
                 continue

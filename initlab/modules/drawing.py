@@ -72,7 +72,15 @@ def _fills(operation: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in operation.tags and operation._schema.name.endswith("_")
 
 
-class _Noting(TorchDispatchMode):
+class _Mode(TorchDispatchMode):
+    """What sees each operation of torch. Nothing is compiled within it, and torch's compiler is not even imported."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # torch asks for it; where it no longer does, that import takes a second
+        return False
+
+
+class _Noting(_Mode):
     def __init__(self, draws: Draws) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self._draws = draws
@@ -105,7 +113,7 @@ class _Outwards(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Nothing(TorchDispatchMode):
+class _Nothing(_Mode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

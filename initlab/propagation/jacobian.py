@@ -51,18 +51,42 @@ def singular_values(networks: Stack, inputs: Tensor, *, rows: int, vectorized: b
             outputs = output_numbers(call_with(template, state, batch))
             return outputs[: len(values)].reshape(len(values), -1)
 
-        outputs, pull_back = vjp(outputs_of, chosen)  # type: ignore[misc]
-        width = outputs.shape[1]
-        if width > MOST_OUTPUTS:
+        jacobians = (_by_functions if vectorized else _by_graph)(outputs_of, chosen)
+        if jacobians is None:
             return _largest(outputs_of, chosen, start)
-        directions = torch.eye(width, dtype=outputs.dtype, device=outputs.device)
-        directions = directions.unsqueeze(1).expand(width, len(chosen), width)
-        (jacobians,) = vmap(pull_back)(directions)  # (outputs, rows, …)
         return _spectrum(jacobians.flatten(2).transpose(0, 1).double())
 
     with measuring(template), differentiable(template):
         values: Tensor = networks.each(of_member, vectorized=vectorized, most=MOST_TOGETHER, workers=workers)
     return values.cpu()
+
+
+def _by_functions(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
+    """Each row's Jacobian by `torch.func`, shape (outputs, rows, …); None where there are too many outputs."""
+    outputs, pull_back = vjp(function, inputs)  # type: ignore[misc]
+    if outputs.shape[1] > MOST_OUTPUTS:
+        return None
+    jacobians: Tensor = vmap(pull_back)(_directions(outputs))[0]
+    return jacobians
+
+
+def _by_graph(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
+    """The same by autograd, which needs no second to import torch's compiler, as `torch.func` does."""
+    with torch.enable_grad():
+        points = inputs.detach().requires_grad_()
+        outputs = function(points)
+    if outputs.shape[1] > MOST_OUTPUTS:
+        return None
+    if not outputs.requires_grad:
+        return inputs.new_zeros(outputs.shape[1], *inputs.shape)
+    (found,) = torch.autograd.grad(outputs, points, _directions(outputs), is_grads_batched=True, allow_unused=True)
+    return inputs.new_zeros(outputs.shape[1], *inputs.shape) if found is None else found
+
+
+def _directions(outputs: Tensor) -> Tensor:
+    """For each output, the direction of that output in all rows, shape (outputs, rows, outputs)."""
+    rows, width = outputs.shape
+    return torch.eye(width, dtype=outputs.dtype, device=outputs.device).unsqueeze(1).expand(width, rows, width)
 
 
 def _spectrum(matrices: Tensor) -> Tensor:

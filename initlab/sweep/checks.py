@@ -3,8 +3,9 @@
 import json
 import os
 import tempfile
+import time
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,9 @@ class Checked:
     notes: list[str]
 
 
-def check_jobs(jobs: Sequence[Job], *, to_train: bool = True) -> Checked:
+def check_jobs(
+    jobs: Sequence[Job], *, to_train: bool = True, took: Callable[[float], None] = lambda _: None
+) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
     A sweep over initializers and networks asks for some pairs that cannot work; these do not stop the others. Of jobs
@@ -68,6 +71,7 @@ def check_jobs(jobs: Sequence[Job], *, to_train: bool = True) -> Checked:
     Args:
         jobs: Those of one command.
         to_train: Whether they are to be trained, and not only looked at.
+        took: Told of the seconds that it took to check a job.
 
     Raises:
         UserError: a job cannot work for any other reason.
@@ -81,8 +85,10 @@ def check_jobs(jobs: Sequence[Job], *, to_train: bool = True) -> Checked:
         key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim.lr"}), sort_keys=True)
         if key not in checked:
             checked[key] = None
+            began = time.perf_counter()
             try:
                 notes += check_job(job, to_train=to_train)
+                took(time.perf_counter() - began)
             except OwnCodeError as error:
                 checked[key] = error
             except RefusedError as refusal:
@@ -106,7 +112,8 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
 
     Args:
         job: The job.
-        to_train: Whether it is to be trained; else what trains and logs is not even imported, which takes seconds.
+        to_train: Whether it is to be trained; else nothing is asked of what trains and logs, which takes seconds to
+            import: torch's optimizers bring its compiler.
 
     Returns:
         Notes on what works, and is probably not what was meant.
@@ -117,11 +124,11 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
         UserError: the members cannot share the optimizer, the logger, device or data cannot be had, or the model does
             not fit the data; or the initializer fills less than half of its weights.
     """
-    check_optimizer(job.config.optim)
-    if job.scheduler:
-        _check_schedule(job)
     check_weights(job)
     if to_train:
+        check_optimizer(job.config.optim)
+        if job.scheduler:
+            _check_schedule(job)
         _check_logger(job)
     if to_train or job.config.trainer.accelerator not in ("auto", "cpu"):
         _check_trainer(job)

@@ -1,17 +1,16 @@
 """Probing jobs: one after another, or shared among processes where that takes long."""
 
+import contextlib
 import queue
-import sys
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import torch
-from joblib.externals.loky import ProcessPoolExecutor
 
 from initlab.base.console import plain_warnings
 from initlab.base.errors import UserError
@@ -32,7 +31,7 @@ from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
-from initlab.sweep.process import Home, enter_worker, prepare_worker
+from initlab.sweep.process import Home, Worker, enter_worker
 
 _T = TypeVar("_T")
 WORTH_WORKERS: Final = 12.0  # seconds that are left: a worker is ready after 4 or 5, of which its imports take most
@@ -77,27 +76,71 @@ class Found:
     init_seconds: Mapping[int, float]
 
 
-def probe_jobs(jobs: Sequence[Job], *, expected: float = 0.0) -> Generator[tuple[Job, Found]]:
-    """Probe jobs, and give what came out of each, in their order; a failing one does not stop the others.
+class Workers:
+    """Processes of this machine that probe beside this one, from when it is known that they are worth their start.
 
-    By the key `n_jobs` of the first they are shared among so many processes of this machine, of which this is one.
-    For `auto` they are if they take so long that this is worth it, which the first job says where nobody else does.
+    By the key `n_jobs` there are so many processes, of which this is one. For `auto` there are others where what is
+    left takes long, and they start as soon as `expect` is told so.
+
+    Example:
+        >>> with Workers(jobs) as workers:  # doctest: +SKIP
+        ...     for job, found in probe_jobs(jobs, workers):
+        ...         print(job.name, found.outcome)
+
+    Args:
+        jobs: Those of one command that may come to be probed.
+        tell: Told in a line of each of these processes that ended.
+    """
+
+    def __init__(self, jobs: Sequence[Job], tell: Callable[[str], None] = lambda _: None) -> None:
+        self.tell = tell
+        self._waits = bool(jobs) and jobs[0].config.n_jobs == "auto"
+        self._most = min(len(jobs), _most_processes(jobs[0].config)) if jobs else 1
+        self.others: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        if not self._waits:
+            self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.others:
+            worker.kill()
+
+    @property
+    def cores(self) -> int | None:
+        """How many cores each process may use, this one among them; None: all that the system allows."""
+        return cores_of_process(self._most) if self.others else None
+
+    def expect(self, seconds: float) -> None:
+        """Start the others if there is so much to do, in seconds of one process, that they are worth it."""
+        if self._waits and seconds >= WORTH_WORKERS:
+            self._waits = False
+            self._start()
+
+    def _start(self) -> None:
+        with contextlib.suppress(OSError, ImportError, NotImplementedError):  # as where no process can be had
+            while len(self.others) < self._most - 1:
+                self.others.append(Worker(__name__, cores=cores_of_process(self._most)))
+
+
+def probe_jobs(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found]]:
+    """Probe jobs, and give what came out of each, in their order; a failing one does not stop the others.
 
     Args:
         jobs: Those of one command.
-        expected: Seconds that they take at least, as far as that is known.
+        workers: With whom they are shared; where these wait to be told how long all takes, the first job says so.
     """
-    most = min(len(jobs), _most_processes(jobs[0].config)) if jobs else 1
     left = deque(jobs)
-    alone = most == 1 or (jobs[0].config.n_jobs == "auto" and expected < WORTH_WORKERS)
-    while left and alone:
+    while left and (not workers.others or len(left) == 1):
         began = time.perf_counter()
         job = left.popleft()
         found = _found(job)
-        alone = most == 1 or len(left) == 1 or len(left) * (time.perf_counter() - began) < WORTH_WORKERS
+        if len(left) > 1:
+            workers.expect(len(left) * (time.perf_counter() - began))
         yield job, found
     if left:
-        yield from _shared(left, min(most, len(left)))
+        yield from _shared(left, workers)
 
 
 def _most_processes(config: Config) -> int:
@@ -109,43 +152,34 @@ def _most_processes(config: Config) -> int:
     return usable_cores() if config.n_jobs == -1 else config.n_jobs
 
 
-def _shared(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Found]]:
+def _shared(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found]]:
     """The same, by two processes or more: this one takes a job when it has done one, and so do the workers.
 
-    A job whose worker dies, or that fails there by its own code, as where two together do not fit into memory, is
+    A job whose worker ends, or that fails there by its own code, as where two together do not fit into memory, is
     probed here.
     """
-    home, cores = Home.here(), cores_of_process(processes)
-    settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
-    if sys.warnoptions:
-        settings["PYTHONWARNINGS"] = ",".join(sys.warnoptions)
-    try:
-        workers = ProcessPoolExecutor(
-            processes - 1, env=settings, initializer=prepare_worker, initargs=(home, __name__)
-        )
-    except (OSError, ImportError, NotImplementedError):  # as where a container has no shared memory
-        yield from ((job, _found(job)) for job in jobs)
-        return
+    home, cores = Home.here(), workers.cores
     waiting = deque(jobs)
-    own = deque([waiting.popleft()])  # what is done here whoever has nothing to do: no worker is ready yet
-    news: queue.SimpleQueue[tuple[Job, Found] | None] = queue.SimpleQueue()  # None: a thread has ended
+    own = deque([waiting.popleft()])  # what is done here whoever has nothing to do: no worker may be ready yet
+    # What came out of a job; None of one whose process ended. None alone: a thread has ended.
+    news: queue.SimpleQueue[tuple[Job, Found | None] | None] = queue.SimpleQueue()
 
-    def keep_busy() -> None:
+    def keep_busy(worker: Worker) -> None:
         try:
             while (job := _next(waiting)) is not None:
                 try:
-                    news.put((job, workers.submit(_in_worker, job, cores, home).result()))
-                except BaseException:  # it died, whatever its executor makes of that; or the user's code ended it
-                    waiting.appendleft(job)
+                    news.put((job, worker.call(_in_worker.__name__, job, cores, home)))
+                except (EOFError, OSError):
+                    news.put((job, None))
                     break
         finally:
             news.put(None)
 
     there: dict[str, Found] = {}
-    busy = processes - 1
+    busy = len(workers.others)
     try:
-        for _ in range(busy):
-            threading.Thread(target=keep_busy, daemon=True).start()
+        for worker in workers.others:
+            threading.Thread(target=keep_busy, args=(worker,), daemon=True).start()
         for job in jobs:
             while job.name not in there:
                 mine = _next(own) or _next(waiting)
@@ -156,14 +190,16 @@ def _shared(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Found]]
                         busy -= 1
                         continue
                     done, found = one
-                    if isinstance(found.outcome, Fault) and not found.outcome.to_retype:
+                    if found is None:
+                        workers.tell(f"{done.name}: the process that probed it ended; it is probed again in this one")
+                        own.append(done)
+                    elif isinstance(found.outcome, Fault) and not found.outcome.to_retype:
                         own.append(done)
                     else:
                         there[done.name] = found
             yield job, there.pop(job.name)
     finally:
         waiting.clear()
-        workers.shutdown(kill_workers=True)
 
 
 def _those_there(news: "queue.SimpleQueue[_T]", *, wait: bool) -> Iterator[_T]:
@@ -181,12 +217,9 @@ def _next(jobs: deque[Job]) -> Job | None:
         return None
 
 
-def _in_worker(job: Job, cores: int, home: Home) -> Found:
+def _in_worker(job: Job, cores: int | None, home: Home) -> Found:
     enter_worker(home, job.config.plugins)
-    found = _found(job, cores=cores)
-    for stream in (sys.stdout, sys.stderr):  # what the user's code prints: in the end a worker is killed
-        stream.flush()
-    return found
+    return _found(job, cores=cores)
 
 
 def _found(job: Job, *, cores: int | None = None) -> Found:

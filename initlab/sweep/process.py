@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import platform
 import signal
 import sys
@@ -9,7 +10,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+from joblib.externals.loky.backend import get_context
 
 from initlab.base.console import quiet_libraries
 from initlab.base.errors import UserError
@@ -38,6 +43,59 @@ class Home:
     def here(cls) -> "Home":
         """This process."""
         return cls(platform.node(), os.getpid(), Path.cwd(), tuple(sys.path))
+
+
+class Worker:
+    """A process of this machine that does one thing at a time for this one, and may end of it.
+
+    It starts at once, and imports what it needs while this one goes on.
+
+    Args:
+        module: Where the functions are that it is to call, one of initlab's.
+        cores: How many cores it may use.
+    """
+
+    def __init__(self, module: str, *, cores: int) -> None:
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
+        warned = {"PYTHONWARNINGS": ",".join(sys.warnoptions)} if sys.warnoptions else {}
+        context = get_context("loky")  # unlike Python's own, it does not run the program's main module anew
+        self._pipe, its = context.Pipe()
+        arguments = (its, Home.here(), module)
+        self._process = context.Process(target=_serve, args=arguments, env={**threads, **warned}, daemon=True)
+        self._process.start()
+        its.close()
+
+    def call(self, name: str, *arguments: object) -> Any:
+        """What a function of its module returns; arguments and result are sent as copies.
+
+        Raises:
+            EOFError: the process has ended.
+            OSError: it cannot be reached.
+        """
+        self._pipe.send_bytes(pickle.dumps((name, arguments)))
+        return pickle.loads(self._pipe.recv_bytes())
+
+    def kill(self) -> None:
+        """End it, whatever it is at."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        self._pipe.close()
+
+
+def _serve(pipe: Connection, home: Home, module: str) -> None:
+    """Do what another process asks for, until it asks no more."""
+    prepare_worker(home, module)
+    functions = load(module)
+    while True:
+        try:
+            name, arguments = pickle.loads(pipe.recv_bytes())
+            found = getattr(functions, name)(*arguments)
+        except BaseException:  # as where the user's code exits: the other sees that this process ends
+            return
+        for stream in (sys.stdout, sys.stderr):  # what the user's code prints: once it has all, the other kills this
+            stream.flush()
+        pipe.send_bytes(pickle.dumps(found))
 
 
 def prepare_worker(home: Home, module: str) -> None:

@@ -13,13 +13,12 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from joblib.externals.loky import ProcessPoolExecutor
 from torch import Tensor, nn
 
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.sweep import probing
-from initlab.sweep.probing import Fault, Found, _in_worker, probe_jobs
-from initlab.sweep.process import Home
+from initlab.sweep.probing import Fault, Found, Workers, probe_jobs
+from initlab.sweep.process import Home, Worker
 from tests.helpers import interruptible, make_job
 from tests.sweep.helpers import descendants
 
@@ -64,6 +63,13 @@ def odd(how: str, *more: str) -> list[Any]:
     return jobs_of(f"model._target_={__name__}.Odd", f"+model.how={how}", *more)
 
 
+def all_found(jobs: list[Any], *, expected: float = 0.0, said: list[str] | None = None) -> list[tuple[Any, Found]]:
+    """What comes of probing jobs that are expected to take so long."""
+    with Workers(jobs, tell=(said if said is not None else []).append) as workers:
+        workers.expect(expected)
+        return list(probe_jobs(jobs, workers))
+
+
 def probed(found: list[tuple[Any, Found]]) -> list[dict[str, pd.DataFrame]]:
     outcomes = [one.outcome for _, one in found]
     return [one.tables for one in outcomes if isinstance(one, Probe)]
@@ -91,43 +97,46 @@ def test_two_processes_find_what_one_finds_in_the_same_order(monkeypatch: pytest
         taken.append(job.init.scheme)
         return here(job, **settings)
 
-    done, send = list[Any](), ProcessPoolExecutor.submit
+    done, call = list[Any](), Worker.call
 
-    def sent(*arguments: Any) -> Any:
-        future = send(*arguments)
-        future.add_done_callback(done.append)
-        return future
+    def called(*arguments: Any) -> Any:
+        found = call(*arguments)
+        done.append(found)
+        return found
 
     monkeypatch.setattr(probing, "_found", first_waits)
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", sent)
-    shared = list(probe_jobs(jobs_of("n_jobs=2")))
+    monkeypatch.setattr(Worker, "call", called)
+    shared = all_found(jobs_of("n_jobs=2"))
     monkeypatch.undo()
     assert 1 <= len(taken) < len(SCHEMES)
-    assert_same(shared, list(probe_jobs(jobs_of("n_jobs=1"))))
+    assert_same(shared, all_found(jobs_of("n_jobs=1")))
 
 
 @pytest.mark.parametrize(("how", "n_jobs"), [("dies", 3), ("exits", 2), ("fails there", 2)])
 def test_what_a_worker_cannot_do_is_probed_here(how: str, n_jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAIN, str(os.getpid()))
-    assert_same(list(probe_jobs(odd(how, f"n_jobs={n_jobs}"))), list(probe_jobs(odd(how, "n_jobs=1"))))
+    said = list[str]()
+    assert_same(all_found(odd(how, f"n_jobs={n_jobs}"), said=said), all_found(odd(how, "n_jobs=1")))
+    assert len(said) == (0 if how == "fails there" else n_jobs - 1)
+    assert all("the process that probed it ended; it is probed again in this one" in line for line in said)
 
 
 def test_where_no_processes_can_be_had_all_are_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(probing, "ProcessPoolExecutor", refuse)
-    assert len(probed(list(probe_jobs(jobs_of("n_jobs=2"))))) == len(SCHEMES)
+    monkeypatch.setattr(probing, "Worker", refuse)
+    assert len(probed(all_found(jobs_of("n_jobs=2")))) == len(SCHEMES)
 
 
 def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """An error in words, and what the user's code prints, though the worker is killed in the end."""
     monkeypatch.setenv(MAIN, str(os.getpid()))
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    workers = ProcessPoolExecutor(1)
+    worker = Worker("initlab.sweep.probing", cores=1)
     (raising, *_), (printing, *_) = odd("raises"), odd("prints")
-    sent, other = (workers.submit(_in_worker, job, 1, Home.here()).result() for job in (raising, printing))
-    workers.shutdown(kill_workers=True)
+    sent, other = (worker.call("_in_worker", job, 1, Home.here()) for job in (raising, printing))
+    worker.kill()
     assert isinstance(other.outcome, Probe)
     assert "said in a worker" in capfd.readouterr().out
     for fault in (sent.outcome, probing._found(raising).outcome):
@@ -149,39 +158,43 @@ def test_an_error_of_which_no_text_can_be_had_has_a_name() -> None:
     assert "MuteError" in fault.traceback
 
 
-def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many jobs are left when they are shared; nothing is really shared."""
-    left = list[int]()
+def test_what_takes_long_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, started = list[int](), list[int]()
 
-    def alone(jobs: Any, processes: int) -> Any:
-        assert processes == 2
+    def alone(jobs: Any, _: Workers) -> Any:
         left.append(len(jobs))
         return ((job, probing._found(job)) for job in jobs)
 
+    class Stub:
+        def __init__(self, _: str, *, cores: int) -> None:
+            started.append(cores)
+
+        def kill(self) -> None:
+            started.pop()
+
     monkeypatch.setattr(probing, "_shared", alone)
+    monkeypatch.setattr(probing, "Worker", Stub)
     monkeypatch.setattr(probing, "usable_cores", lambda: 2)
-    return left
-
-
-def test_what_takes_long_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = spied(monkeypatch)
     jobs = jobs_of("n_jobs=auto")
-    assert [job for job, _ in probe_jobs(jobs)] == jobs
-    assert not left  # they take a moment
-    assert [job for job, _ in probe_jobs(jobs, expected=probing.WORTH_WORKERS)] == jobs
-    assert left.pop() == len(jobs)
+
+    def shared(jobs: list[Any], expected: float = 0.0) -> list[int]:
+        """How many jobs were left when they were shared, if they were."""
+        left.clear()
+        assert [job for job, _ in all_found(jobs, expected=expected)] == jobs
+        assert not started
+        return list(left)
+
+    assert shared(jobs) == []  # they take a moment
+    assert shared(jobs, expected=probing.WORTH_WORKERS) == [len(jobs)]
     monkeypatch.setattr(probing, "WORTH_WORKERS", 1e-6)
-    assert [job for job, _ in probe_jobs(jobs)] == jobs
-    assert left.pop() == len(jobs) - 1  # the first has said so
-    assert [job for job, _ in probe_jobs(jobs[:2])] == jobs[:2]
-    assert not left  # a single one that is left is not shared
+    assert shared(jobs) == [len(jobs) - 1]  # the first has said so
+    assert shared(jobs[:2]) == []  # a single one that is left is not shared
     monkeypatch.setattr(probing, "room_for_workers", lambda: 1)
-    assert [job for job, _ in probe_jobs(jobs)] == jobs
+    assert shared(jobs, expected=60.0) == []
     monkeypatch.setattr(probing, "trains_on_cuda", lambda _: True)
     monkeypatch.setattr(probing, "probe_job", lambda *_, **__: None)
-    assert [job for job, _ in probe_jobs(jobs_of("n_jobs=2"))] == jobs_of("n_jobs=2")
-    assert not left
-    assert not list(probe_jobs([]))
+    assert shared(jobs_of("n_jobs=2")) == []
+    assert all_found([]) == []
 
 
 def test_a_process_of_several_keeps_to_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
