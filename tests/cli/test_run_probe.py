@@ -111,7 +111,8 @@ def test_what_does_not_fit_is_left_out(
 
 def test_what_trains_is_not_even_imported(tmp_path: Path) -> None:
     """Lightning, what it brings, and torch's compiler take longer to import than all else that a small probe needs."""
-    typed = "-m data=digits model=mlp model.depth=20 model.width=256 init=he,xavier name=look seeds=2 report=false".split()
+    network = "data=digits model=mlp model.depth=20 model.width=256"
+    typed = f"-m {network} init=he,xavier name=look seeds=2 report=false".split()
     program = "import sys; from initlab.cli.apps import probe; probe(); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program, *typed], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
