@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from initlab.base.errors import own_work
 from initlab.base.importing import load
 from initlab.base.wording import counted
-from initlab.config.composing import Composer
+from initlab.config.composing import Composer, read_once
 from initlab.config.hydra_errors import explain, missing_key
 from initlab.config.names import check_targets, short_name, swept_keys
 from initlab.config.plain import checked_config, hydras_folder
@@ -92,6 +92,7 @@ class VectorizedLauncher(Launcher):
             ConfigCompositionException: a job cannot be composed for any other reason.
         """
         loader = self._context.config_loader
+        read_once(loader)
         composer = Composer(lambda overrides: loader.load_sweep_config(self._config, overrides))
         composed: list[tuple[Mapping[str, Any], list[str]]] = []
         left_out: dict[str, list[str]] = {}

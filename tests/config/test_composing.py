@@ -1,15 +1,18 @@
 """Jobs that differ in numbers are composed once, and come out as Hydra composes each."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from initlab.config.composing import NUMBER, Composer, _may_mean
+from initlab.config.composing import NUMBER, Composer, _may_mean, read_once
 from initlab.config.files import CONF
 from initlab.config.plain import as_plain
 
@@ -120,6 +123,30 @@ def test_the_numbers_of_experiments_and_protocols_come_out_as_hydra_composes_the
         for axes in rows:
             for overrides in sweep(*axes):
                 assert composer.plain(overrides) == as_plain(compose("train", overrides)), overrides
+
+
+def test_files_that_are_read_once_give_what_hydra_reads_each_time(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was composed before of the same files, into which Hydra merges others; and where a job looks in more."""
+    axes = ("init=he,normal,rai", "data=digits,wine,spirals", "optim=adam,sgd", "activation=tanh,relu")
+    jobs: list[list[str]] = [*sweep(*axes), ["experiment=coord_check", "init=mup"], ["init=he"]]
+    (conf / "init").mkdir()
+    (conf / "init" / "new.yaml").write_text("name: new\n")
+    elsewhere = [f"hydra.searchpath=[file://{conf}]", "init=new"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader: Any = GlobalHydra.instance().config_loader()
+        expected = [compose("train", overrides) for overrides in (*jobs, elsewhere)]
+        read, times = type(loader.repository).load_config, Counter[str]()
+
+        def counted(repository: Any, config_path: str) -> Any:
+            times[config_path] += 1
+            return read(repository, config_path)
+
+        monkeypatch.setattr(type(loader.repository), "load_config", counted)
+        read_once(loader)
+        for overrides, config in [*zip((*jobs, elsewhere), expected, strict=True)][::-1]:
+            assert compose("train", overrides) == config, overrides
+    assert times["train"] == times["init/normal"] == 1
+    read_once(object())  # a loader of another kind stays
 
 
 def test_what_is_a_number_is_one_to_hydra() -> None:
