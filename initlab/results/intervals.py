@@ -1,7 +1,7 @@
 """Intervals: how far from the truth a number over some seeds may be."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
@@ -222,15 +222,33 @@ def mean_bands(scores: FloatArray, *, rng: Generator, resamples: int = RESAMPLES
     many = np.unique(left[left >= STUDENT_BELOW])
     if len(many):
         resamples = min(resamples, max(FEWEST_OF_BAND, DRAWN_OF_BAND // members))
-        # As floats: of integers and truths numpy takes products one by one, which is slow.
-        counts = rng.multinomial(members, np.full(members, 1 / members), size=resamples).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            means = (counts @ filled) / (members if finite.all() else counts @ finite.astype(np.float64))
+            means = np.concatenate(
+                [
+                    (counts @ filled) / (members if finite.all() else counts @ finite.astype(np.float64))
+                    for counts in _times_drawn(members, resamples, rng)
+                ]
+            )
         for count in many:
             raised = expanded_level(int(count), level)
             ends = [(1 - raised) / 2, (1 + raised) / 2]
             band[1:, left == count] = np.nanquantile(means[:, left == count], ends, axis=0)
     return band
+
+
+def _times_drawn(members: int, resamples: int, rng: Generator) -> Iterator[FloatArray]:
+    """How often each member is drawn in each of some resamples, of so many at a time that they stay in the cache.
+
+    A multinomial draw of all of them takes three times as long.
+
+    Yields:
+        Shape (some resamples, members), as floats: of integers and truths numpy takes products one by one.
+    """
+    together = max(1, 2**17 // members)
+    for first in range(0, resamples, together):
+        rows = min(together, resamples - first)
+        drawn = rng.integers(members, size=(rows, members)) + members * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def student_interval(values: FloatArray) -> tuple[float, float, float]:
