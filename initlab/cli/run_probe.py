@@ -31,9 +31,8 @@ from initlab.sweep.naming import free_beside, split_faulty
 from initlab.sweep.probing import Fault, Workers, probe_jobs
 from initlab.tables.store import has_results, read_config, write_description, write_table
 
-PROBED_IN: Final = (
-    2.0  # times what building a network and sending two rows through it takes: less only where both are short
-)
+# How often longer a network is probed than building it and sending two rows through it takes, where that takes long.
+PROBED_IN: Final = 2.0
 
 
 @dataclass(frozen=True)

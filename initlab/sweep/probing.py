@@ -161,7 +161,7 @@ def _shared(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found
     home, cores = Home.here(), workers.cores
     waiting = deque(jobs)
     own = deque([waiting.popleft()])  # what is done here whoever has nothing to do: no worker may be ready yet
-    # What came out of a job; None of one whose process ended. None alone: a thread has ended.
+    # What came out of a job; None of one that its process did not bring to an end. None alone: a thread has ended.
     news: queue.SimpleQueue[tuple[Job, Found | None] | None] = queue.SimpleQueue()
 
     def keep_busy(worker: Worker) -> None:
@@ -169,7 +169,7 @@ def _shared(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found
             while (job := _next(waiting)) is not None:
                 try:
                     news.put((job, worker.call(_in_worker.__name__, job, cores, home)))
-                except (EOFError, OSError):
+                except Exception:  # it has ended; or something of the user's cannot be sent there
                     news.put((job, None))
                     break
         finally:
@@ -191,7 +191,7 @@ def _shared(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found
                         continue
                     done, found = one
                     if found is None:
-                        workers.tell(f"{done.name}: the process that probed it ended; it is probed again in this one")
+                        workers.tell(f"{done.name}: the process that was to probe it ended; it is probed in this one")
                         own.append(done)
                     elif isinstance(found.outcome, Fault) and not found.outcome.to_retype:
                         own.append(done)

@@ -61,7 +61,7 @@ class Worker:
         context = get_context("loky")  # unlike Python's own, it does not run the program's main module anew
         self._pipe, its = context.Pipe()
         arguments = (its, Home.here(), module)
-        self._process = context.Process(target=_serve, args=arguments, env={**threads, **warned}, daemon=True)
+        self._process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
         self._process.start()
         its.close()
 
@@ -69,8 +69,8 @@ class Worker:
         """What a function of its module returns; arguments and result are sent as copies.
 
         Raises:
-            EOFError: the process has ended.
-            OSError: it cannot be reached.
+            EOFError, OSError: the process has ended, or cannot be reached.
+            Exception: the arguments, or the result, cannot be sent.
         """
         self._pipe.send_bytes(pickle.dumps((name, arguments)))
         return pickle.loads(self._pipe.recv_bytes())

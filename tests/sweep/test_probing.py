@@ -1,6 +1,7 @@
 """Jobs that several processes probe give what one gives, whatever becomes of the processes."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_what_a_worker_cannot_do_is_probed_here(how: str, n_jobs: int, monkeypat
     said = list[str]()
     assert_same(all_found(odd(how, f"n_jobs={n_jobs}"), said=said), all_found(odd(how, "n_jobs=1")))
     assert len(said) == (0 if how == "fails there" else n_jobs - 1)
-    assert all("the process that probed it ended; it is probed again in this one" in line for line in said)
+    assert all("the process that was to probe it ended; it is probed in this one" in line for line in said)
 
 
 def test_where_no_processes_can_be_had_all_are_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +128,21 @@ def test_where_no_processes_can_be_had_all_are_probed_here(monkeypatch: pytest.M
 
     monkeypatch.setattr(probing, "Worker", refuse)
     assert len(probed(all_found(jobs_of("n_jobs=2")))) == len(SCHEMES)
+
+
+def test_what_cannot_be_sent_to_a_worker_is_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        def __init__(self, _: str, *, cores: int) -> None:
+            assert cores
+
+        def call(self, *_: object) -> Found:
+            raise pickle.PicklingError("a function of the user's")
+
+        def kill(self) -> None:
+            """Nothing is there to end."""
+
+    monkeypatch.setattr(probing, "Worker", Refusing)
+    assert len(probed(all_found(jobs_of("n_jobs=3")))) == len(SCHEMES)
 
 
 def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
