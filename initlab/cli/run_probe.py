@@ -31,7 +31,7 @@ from initlab.sweep.naming import free_beside, split_faulty
 from initlab.sweep.probing import Fault, Workers, probe_jobs
 from initlab.tables.store import has_results, read_config, write_description, write_table
 
-# How often longer a network is probed than building it and sending two rows through it takes, where that takes long.
+# A network takes so many times as long to probe as to build and to send two rows through, at least where it is large.
 PROBED_IN: Final = 2.0
 
 
