@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -66,7 +67,14 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     all_in = "tables/layers.csv" if with_report else "signal.parquet"
     found: list[_Probed] = []
     with Workers(placed, tell=partial(say, console)) as workers:
-        checked = check_jobs(placed, to_train=False, took=lambda seconds: workers.expect(PROBED_IN * seconds * members))
+        seconds: list[float] = []
+
+        def took(check: float) -> None:
+            seconds.append(check)
+            if len(seconds) > 1:  # the first imports, and does all for the first time
+                workers.expect(PROBED_IN * fmean(seconds[1:]) * members)
+
+        checked = check_jobs(placed, to_train=False, took=took)
         usable, refused = checked.usable, checked.refused
         faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
         if not usable and not faulty:

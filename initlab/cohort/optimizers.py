@@ -23,8 +23,12 @@ SUPPORTED = frozenset(
 TRACEABLE: Final[Mapping[str, bool]] = MappingProxyType({"foreach": False, "fused": False, "capturable": True})
 
 
-def check_optimizer(config: Mapping[str, Any]) -> None:
+def check_optimizer(config: Mapping[str, Any], *, to_train: bool = True) -> None:
     """Check that members can share the optimizer of an `optim` group.
+
+    Args:
+        config: The group.
+        to_train: Whether it is to be used; else it is not asked whether it takes these values, but for their names.
 
     Raises:
         UserError: an optimizer that mixes the entries of a tensor or is not linear in its learning rate, or an
@@ -40,6 +44,8 @@ def check_optimizer(config: Mapping[str, Any]) -> None:
         raise UserError(f"optim.decay={config['decay']}: expected all, or weights to spare biases and norms")
     arguments = {key: value for key, value in config.items() if key not in OWN_KEYS}
     check_call(import_target(path, where="optim"), arguments, where="optim", supplied=("params",))
+    if not to_train:
+        return
     try:
         CohortOptimizer(config, [torch.zeros(1, requires_grad=True)], [float(config["lr"])])
     except (TypeError, ValueError, RuntimeError) as error:

@@ -45,6 +45,8 @@ class _Composed:
 class KeptFiles:
     """Where Hydra finds configurations, but that each file is read once, and not once a job.
 
+    Where the command or its configuration names more places to look in, Hydra reads all of them for each job, as ever.
+
     Args:
         found: Hydra's own, which has no type of its own outside Hydra.
     """
@@ -83,7 +85,7 @@ def read_once(loader: Any) -> None:
     Args:
         loader: Hydra's, as its plugins get it. Where it is made in another way than those that are known, it stays.
     """
-    if hasattr(loader, "repository"):
+    if hasattr(loader, "repository") and not isinstance(loader.repository, KeptFiles):
         loader.repository = KeptFiles(loader.repository)
 
 

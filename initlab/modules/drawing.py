@@ -73,10 +73,14 @@ def _fills(operation: Any) -> bool:
 
 
 class _Mode(TorchDispatchMode):
-    """What sees each operation of torch. Nothing is compiled within it, and torch's compiler is not even imported."""
+    """What sees each operation of torch.
+
+    torch keeps its compiler out of such a mode, for which it imports it, and that takes a second. Constructors that are
+    watched here compile nothing.
+    """
 
     @classmethod
-    def _should_skip_dynamo(cls) -> bool:  # torch asks for it; where it no longer does, that import takes a second
+    def _should_skip_dynamo(cls) -> bool:  # torch asks for it; where it no longer does, it imports its compiler
         return False
 
 

@@ -71,7 +71,7 @@ def _by_functions(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tenso
 
 
 def _by_graph(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor | None:
-    """The same by autograd, which needs no second to import torch's compiler, as `torch.func` does."""
+    """The same by autograd: `torch.func` would import torch's compiler, which takes a second."""
     with torch.enable_grad():
         points = inputs.detach().requires_grad_()
         outputs = function(points)

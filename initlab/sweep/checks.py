@@ -71,7 +71,7 @@ def check_jobs(
     Args:
         jobs: Those of one command.
         to_train: Whether they are to be trained, and not only looked at.
-        took: Told of the seconds that it took to check a job.
+        took: Told of the seconds that it took to check a job, of each that can work.
 
     Raises:
         UserError: a job cannot work for any other reason.
@@ -112,8 +112,8 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
 
     Args:
         job: The job.
-        to_train: Whether it is to be trained; else nothing is asked of what trains and logs, which takes seconds to
-            import: torch's optimizers bring its compiler.
+        to_train: Whether it is to be trained; else what trains and logs is not even imported, which takes seconds:
+            torch's optimizers bring its compiler.
 
     Returns:
         Notes on what works, and is probably not what was meant.
@@ -124,11 +124,11 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
         UserError: the members cannot share the optimizer, the logger, device or data cannot be had, or the model does
             not fit the data; or the initializer fills less than half of its weights.
     """
+    check_optimizer(job.config.optim, to_train=to_train)
+    if job.scheduler and to_train:
+        _check_schedule(job)
     check_weights(job)
     if to_train:
-        check_optimizer(job.config.optim)
-        if job.scheduler:
-            _check_schedule(job)
         _check_logger(job)
     if to_train or job.config.trainer.accelerator not in ("auto", "cpu"):
         _check_trainer(job)

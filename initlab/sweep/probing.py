@@ -31,7 +31,7 @@ from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
-from initlab.sweep.process import Home, Worker, enter_worker
+from initlab.sweep.process import Home, NotThereError, Worker, enter_worker
 
 _T = TypeVar("_T")
 WORTH_WORKERS: Final = 12.0  # seconds that are left: a worker is ready after 4 or 5, of which its imports take most
@@ -77,7 +77,7 @@ class Found:
 
 
 class Workers:
-    """Processes of this machine that probe beside this one, from when it is known that they are worth their start.
+    """Processes of this machine that probe beside this one, where they are worth their start.
 
     By the key `n_jobs` there are so many processes, of which this is one. For `auto` there are others where what is
     left takes long, and they start as soon as `expect` is told so.
@@ -100,17 +100,17 @@ class Workers:
 
     def __enter__(self) -> Self:
         if not self._waits:
-            self._start()
+            try:
+                self._start()
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self.others:
-            worker.kill()
-
-    @property
-    def cores(self) -> int | None:
-        """How many cores each process may use, this one among them; None: all that the system allows."""
-        return cores_of_process(self._most) if self.others else None
+        with contextlib.ExitStack() as ends:  # all of them, whatever becomes of one
+            for worker in self.others:
+                ends.callback(worker.kill)
 
     def expect(self, seconds: float) -> None:
         """Start the others if there is so much to do, in seconds of one process, that they are worth it."""
@@ -119,7 +119,7 @@ class Workers:
             self._start()
 
     def _start(self) -> None:
-        with contextlib.suppress(OSError, ImportError, NotImplementedError):  # as where no process can be had
+        with contextlib.suppress(Exception):  # as where no process can be had
             while len(self.others) < self._most - 1:
                 self.others.append(Worker(__name__, cores=cores_of_process(self._most)))
 
@@ -129,7 +129,7 @@ def probe_jobs(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Fo
 
     Args:
         jobs: Those of one command.
-        workers: With whom they are shared; where these wait to be told how long all takes, the first job says so.
+        workers: With whom they are shared. Where these wait to be told how long all takes, the first jobs say so.
     """
     left = deque(jobs)
     while left and (not workers.others or len(left) == 1):
@@ -140,7 +140,7 @@ def probe_jobs(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Fo
             workers.expect(len(left) * (time.perf_counter() - began))
         yield job, found
     if left:
-        yield from _shared(left, workers)
+        yield from _shared(left, workers.others[: len(left) - 1], workers.tell)
 
 
 def _most_processes(config: Config) -> int:
@@ -152,33 +152,42 @@ def _most_processes(config: Config) -> int:
     return usable_cores() if config.n_jobs == -1 else config.n_jobs
 
 
-def _shared(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found]]:
+def _shared(
+    jobs: Sequence[Job], workers: Sequence[Worker], tell: Callable[[str], None]
+) -> Generator[tuple[Job, Found]]:
     """The same, by two processes or more: this one takes a job when it has done one, and so do the workers.
 
     A job whose worker ends, or that fails there by its own code, as where two together do not fit into memory, is
     probed here.
     """
-    home, cores = Home.here(), workers.cores
+    home, cores = Home.here(), cores_of_process(len(workers) + 1)
     waiting = deque(jobs)
     own = deque([waiting.popleft()])  # what is done here whoever has nothing to do: no worker may be ready yet
-    # What came out of a job; None of one that its process did not bring to an end. None alone: a thread has ended.
+    # What came out of a job; None of one that cannot be done there. None alone: a thread has ended.
     news: queue.SimpleQueue[tuple[Job, Found | None] | None] = queue.SimpleQueue()
 
     def keep_busy(worker: Worker) -> None:
         try:
             while (job := _next(waiting)) is not None:
+                found = None
                 try:
-                    news.put((job, worker.call(_in_worker.__name__, job, cores, home)))
-                except Exception:  # it has ended; or something of the user's cannot be sent there
-                    news.put((job, None))
+                    found = worker.call(_in_worker.__name__, job, cores, home)
+                except NotThereError:  # whatever it is, it is said when the job is probed here
+                    continue
+                except (EOFError, OSError):
+                    if not over.is_set():
+                        tell(f"{job.name}: the process that was to probe it ended; it is probed in this one")
                     break
+                finally:
+                    news.put((job, found))
         finally:
             news.put(None)
 
+    over = threading.Event()
     there: dict[str, Found] = {}
-    busy = len(workers.others)
+    busy = len(workers)
     try:
-        for worker in workers.others:
+        for worker in workers:
             threading.Thread(target=keep_busy, args=(worker,), daemon=True).start()
         for job in jobs:
             while job.name not in there:
@@ -190,15 +199,13 @@ def _shared(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found
                         busy -= 1
                         continue
                     done, found = one
-                    if found is None:
-                        workers.tell(f"{done.name}: the process that was to probe it ended; it is probed in this one")
-                        own.append(done)
-                    elif isinstance(found.outcome, Fault) and not found.outcome.to_retype:
+                    if found is None or (isinstance(found.outcome, Fault) and not found.outcome.to_retype):
                         own.append(done)
                     else:
                         there[done.name] = found
             yield job, there.pop(job.name)
     finally:
+        over.set()
         waiting.clear()
 
 

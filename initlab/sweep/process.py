@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from joblib.externals.loky.backend import get_context
+from joblib.externals.loky.backend.utils import kill_process_tree
 
 from initlab.base.console import quiet_libraries
-from initlab.base.errors import UserError
+from initlab.base.errors import UserError, first_line
 from initlab.base.importing import load
 from initlab.base.plugins import load_plugins
 from initlab.base.threads import start_worker
@@ -69,33 +70,53 @@ class Worker:
         """What a function of its module returns; arguments and result are sent as copies.
 
         Raises:
-            EOFError, OSError: the process has ended, or cannot be reached.
-            Exception: the arguments, or the result, cannot be sent.
+            EOFError, OSError: the process has ended.
+            NotThereError: the function raised something, or its arguments or result cannot be sent.
         """
-        self._pipe.send_bytes(pickle.dumps((name, arguments)))
-        return pickle.loads(self._pipe.recv_bytes())
+        try:
+            self._pipe.send_bytes(pickle.dumps((name, arguments)))
+        except OSError:
+            raise
+        except Exception as error:  # whatever the user's objects bring about
+            raise NotThereError(first_line(error)) from error
+        try:
+            found, problem = pickle.loads(self._pipe.recv_bytes())
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            raise NotThereError(first_line(error)) from error
+        if problem is not None:
+            raise NotThereError(problem)
+        return found
 
     def kill(self) -> None:
-        """End it, whatever it is at."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGKILL)
-        self._process.join()
-        self._pipe.close()
+        """End it, whatever it is at, and all that it has started."""
+        kill_process_tree(self._process)
+
+
+class NotThereError(Exception):
+    """What a worker was asked for cannot be done in it; the message says why."""
 
 
 def _serve(pipe: Connection, home: Home, module: str) -> None:
-    """Do what another process asks for, until it asks no more."""
-    prepare_worker(home, module)
-    functions = load(module)
-    while True:
-        try:
-            name, arguments = pickle.loads(pipe.recv_bytes())
-            found = getattr(functions, name)(*arguments)
-        except BaseException:  # as where the user's code exits: the other sees that this process ends
-            return
-        for stream in (sys.stdout, sys.stderr):  # what the user's code prints: once it has all, the other kills this
-            stream.flush()
-        pipe.send_bytes(pickle.dumps(found))
+    """Do what another process asks for, until it asks no more; an exit of the user's code ends this process."""
+    with pipe:  # closed before what the user's code has left at work is waited for: the other sees that this one ends
+        prepare_worker(home, module)
+        functions = load(module)
+        while True:
+            try:
+                name, arguments = pickle.loads(pipe.recv_bytes())
+                answer = pickle.dumps((getattr(functions, name)(*arguments), None))
+            except (EOFError, OSError):
+                return
+            except Exception as error:
+                answer = pickle.dumps((None, f"{type(error).__name__}: {first_line(error)}"))
+            for stream in (
+                sys.stdout,
+                sys.stderr,
+            ):  # what the user's code prints: once it has all, the other kills this
+                stream.flush()
+            pipe.send_bytes(answer)
 
 
 def prepare_worker(home: Home, module: str) -> None:

@@ -145,6 +145,9 @@ def test_files_that_are_read_once_give_what_hydra_reads_each_time(conf: Path, mo
         read_once(loader)
         for overrides, config in [*zip((*jobs, elsewhere), expected, strict=True)][::-1]:
             assert compose("train", overrides) == config, overrides
+        repository = loader.repository
+        read_once(loader)
+        assert loader.repository is repository
     assert times["train"] == times["init/normal"] == 1
     read_once(object())  # a loader of another kind stays
 

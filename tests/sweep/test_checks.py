@@ -233,3 +233,12 @@ def test_a_softmax_at_the_end_is_said_under_cross_entropy(
     command = f"model._target_=with_softmax.Net +model.softmax={softmax} init={init} {QUICK}"
     assert run(command, monkeypatch, tmp_path) == 0
     assert (SAID in capsys.readouterr().out.splitlines()) == (softmax == "true")
+
+
+@pytest.mark.parametrize("typed", ["optim._target_=torch.optim.LBFGS", "optim.decay=weigths"])
+def test_a_probe_refuses_what_training_would(typed: str) -> None:
+    """As far as that is seen without an optimizer: a swept mistake would give the same probe again and again."""
+    key = typed.partition("=")[0]
+    for to_train in (True, False):
+        with pytest.raises(UserError, match=key):
+            check_job(make_job(typed), to_train=to_train)

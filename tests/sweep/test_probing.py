@@ -1,7 +1,6 @@
 """Jobs that several processes probe give what one gives, whatever becomes of the processes."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.sweep import probing
 from initlab.sweep.probing import Fault, Found, Workers, probe_jobs
-from initlab.sweep.process import Home, Worker
+from initlab.sweep.process import Home, NotThereError, Worker
 from tests.helpers import interruptible, make_job
 from tests.sweep.helpers import descendants
 
@@ -136,13 +135,15 @@ def test_what_cannot_be_sent_to_a_worker_is_probed_here(monkeypatch: pytest.Monk
             assert cores
 
         def call(self, *_: object) -> Found:
-            raise pickle.PicklingError("a function of the user's")
+            raise NotThereError("a function of the user's")
 
         def kill(self) -> None:
             """Nothing is there to end."""
 
     monkeypatch.setattr(probing, "Worker", Refusing)
-    assert len(probed(all_found(jobs_of("n_jobs=3")))) == len(SCHEMES)
+    said = list[str]()
+    assert len(probed(all_found(jobs_of("n_jobs=3"), said=said))) == len(SCHEMES)
+    assert not said
 
 
 def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -151,8 +152,17 @@ def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     worker = Worker("initlab.sweep.probing", cores=1)
     (raising, *_), (printing, *_) = odd("raises"), odd("prints")
-    sent, other = (worker.call("_in_worker", job, 1, Home.here()) for job in (raising, printing))
-    worker.kill()
+    try:
+        sent, other = (worker.call("_in_worker", job, 1, Home.here()) for job in (raising, printing))
+        with pytest.raises(NotThereError, match="no_such_function"):
+            worker.call("no_such_function")
+        with pytest.raises(NotThereError, match="pickle"):
+            worker.call("_in_worker", threading.Lock())
+        assert worker.call("_most_processes", raising.config) >= 1  # it goes on
+    finally:
+        worker.kill()
+    with pytest.raises((EOFError, OSError)):
+        worker.call("_most_processes", raising.config)
     assert isinstance(other.outcome, Probe)
     assert "said in a worker" in capfd.readouterr().out
     for fault in (sent.outcome, probing._found(raising).outcome):
@@ -177,7 +187,7 @@ def test_an_error_of_which_no_text_can_be_had_has_a_name() -> None:
 def test_what_takes_long_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     left, started = list[int](), list[int]()
 
-    def alone(jobs: Any, _: Workers) -> Any:
+    def alone(jobs: Any, *_: object) -> Any:
         left.append(len(jobs))
         return ((job, probing._found(job)) for job in jobs)
 
