@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 
@@ -31,9 +30,6 @@ from initlab.sweep.folders import reason_of, write_failure
 from initlab.sweep.naming import free_beside, split_faulty
 from initlab.sweep.probing import Fault, Workers, probe_jobs
 from initlab.tables.store import has_results, read_config, write_description, write_table
-
-# A network takes so many times as long to probe as to build and to send two rows through, at least where it is large.
-PROBED_IN: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -62,19 +58,11 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
     quiet_libraries()
     loadable, without_data = split_faulty(distinct_jobs(jobs))
     placed, notes = _place(loadable)
-    members = sum(len(job.seeds) for job in placed)
     study_folder, with_report = jobs[0].study_folder, jobs[0].config.report
     all_in = "tables/layers.csv" if with_report else "signal.parquet"
     found: list[_Probed] = []
     with Workers(placed, tell=partial(say, console)) as workers:
-        seconds: list[float] = []
-
-        def took(check: float) -> None:
-            seconds.append(check)
-            if len(seconds) > 1:  # the first imports, and does all for the first time
-                workers.expect(PROBED_IN * fmean(seconds[1:]) * members)
-
-        checked = check_jobs(placed, to_train=False, took=took)
+        checked = check_jobs(placed, to_train=False, took=workers.note_check)
         usable, refused = checked.usable, checked.refused
         faulty = [*without_data, *((job, checked.faulty[job.name]) for job in placed if job.name in checked.faulty)]
         if not usable and not faulty:

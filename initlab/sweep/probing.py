@@ -8,6 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final, Self, TypeVar
 
 import torch
@@ -34,6 +35,7 @@ from initlab.propagation.probe import Probe, probe_networks
 from initlab.sweep.process import Home, NotThereError, Worker, enter_worker
 
 _T = TypeVar("_T")
+PROBED_IN: Final = 2.0  # times what checking a network takes, at least where it is large
 WORTH_WORKERS: Final = 12.0  # seconds that are left: a worker is ready after 4 or 5, of which its imports take most
 
 
@@ -96,6 +98,8 @@ class Workers:
         self.tell = tell
         self._waits = bool(jobs) and jobs[0].config.n_jobs == "auto"
         self._most = min(len(jobs), _most_processes(jobs[0].config)) if jobs else 1
+        self._members = sum(len(job.seeds) for job in jobs)
+        self._checks: list[float] = []  # seconds
         self.others: list[Worker] = []
 
     def __enter__(self) -> Self:
@@ -111,6 +115,16 @@ class Workers:
         with contextlib.ExitStack() as ends:  # all of them, whatever becomes of one
             for worker in self.others:
                 ends.callback(worker.kill)
+
+    def note_check(self, seconds: float) -> None:
+        """Expect of all networks what checking one job says: it builds one, and sends two rows through it.
+
+        Args:
+            seconds: How long that took. The first check tells nothing: it imports, and does all for the first time.
+        """
+        self._checks.append(seconds)
+        if len(self._checks) > 1:
+            self.expect(PROBED_IN * fmean(self._checks[1:]) * self._members)
 
     def expect(self, seconds: float) -> None:
         """Start the others if there is so much to do, in seconds of one process, that they are worth it."""

@@ -75,15 +75,10 @@ class Worker:
         """
         try:
             self._pipe.send_bytes(pickle.dumps((name, arguments)))
-        except OSError:
-            raise
-        except Exception as error:  # whatever the user's objects bring about
-            raise NotThereError(first_line(error)) from error
-        try:
             found, problem = pickle.loads(self._pipe.recv_bytes())
         except (EOFError, OSError):
             raise
-        except Exception as error:
+        except Exception as error:  # whatever the user's objects bring about
             raise NotThereError(first_line(error)) from error
         if problem is not None:
             raise NotThereError(problem)

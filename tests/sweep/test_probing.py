@@ -212,6 +212,12 @@ def test_what_takes_long_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert shared(jobs) == []  # they take a moment
     assert shared(jobs, expected=probing.WORTH_WORKERS) == [len(jobs)]
+    with Workers(jobs) as workers:
+        workers.note_check(1e3)  # the first tells nothing
+        workers.note_check(0.0)
+        assert not workers.others
+        workers.note_check(probing.WORTH_WORKERS / (probing.PROBED_IN * len(jobs) * 3) * 2)  # half of that on average
+        assert len(workers.others) == 1
     monkeypatch.setattr(probing, "WORTH_WORKERS", 1e-6)
     assert shared(jobs) == [len(jobs) - 1]  # the first has said so
     assert shared(jobs[:2]) == []  # a single one that is left is not shared
