@@ -27,10 +27,11 @@ from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
+from initlab.sweep.crew import Crew
 from initlab.sweep.folders import forget_failure, outcome, reason_of, seeds_of_run, write_failure
 from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
-from initlab.sweep.pool import run_in_pool
+from initlab.sweep.pool import new_crew, run_in_pool
 from initlab.sweep.worker import Run, run_cohort
 from initlab.sweep.writing import adopt, finish_writing, remove_unfinished, write_job
 from initlab.tables.bundles import forget_bundles
@@ -97,13 +98,21 @@ def run_study(
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
                 plan = make_plan(placed, left_out, without_data)
             conclude = conclude or partial(conclude_study, with_report=config.report, margin=config.margin)
-            _train_plan(plan, folder, console, beside_others=beside_others, conclude=conclude, interest=interest)
+            crew = held.enter_context(new_crew())
+            _train_plan(plan, folder, console, crew, beside_others=beside_others, conclude=conclude, interest=interest)
     finally:
         remove_bare(folder, made)
 
 
 def _train_plan(
-    plan: Plan, folder: Path, console: Console, *, beside_others: bool, conclude: Conclude, interest: Interest
+    plan: Plan,
+    folder: Path,
+    console: Console,
+    crew: Crew,
+    *,
+    beside_others: bool,
+    conclude: Conclude,
+    interest: Interest,
 ) -> None:
     """Train what a plan has left to do, and conclude; the errors raised are those of `run_study`."""
     for note in plan.notes:
@@ -120,12 +129,12 @@ def _train_plan(
         if any(job.looks > 1 for job in plan.whole) and not beside_others:
 
             def train(wanted: Mapping[str, Sequence[int]]) -> list[str]:
-                train_seeds(plan, wanted, run, console)
+                train_seeds(plan, wanted, run, console, crew)
                 return [job.name for job in plan.whole if outcome(job, run.identity) == "failed"]
 
             train_until_decided(plan.whole, train, console, interest)
         else:
-            train_seeds(plan, {job.name: job.seeds for job in plan.whole}, run, console)
+            train_seeds(plan, {job.name: job.seeds for job in plan.whole}, run, console, crew)
             if any(job.looks > 1 for job in plan.whole):
                 say(console, _first_look_only(plan.whole[0], folder))
     except KeyboardInterrupt:
@@ -139,6 +148,7 @@ def _train_plan(
         raise
     except UserError as error:  # a job failed, and fail_fast is set; or the cluster is not what it should be
         problems.append(error)
+    crew.release()
     for job, fault in plan.faulty:
         write_failure(job, "".join(traceback.format_exception(fault)), run.identity, run.command)
     began = {job.name for job in plan.jobs}
@@ -164,7 +174,7 @@ def _train_plan(
         raise problems[0]
 
 
-def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, console: Console) -> None:
+def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, console: Console, crew: Crew) -> None:
     """Train given seeds of some jobs of a plan, as far as they are not there; what came out is in the jobs' folders.
 
     It may be called again, within one command, for more seeds of some of the jobs: each time those are trained that are
@@ -176,6 +186,7 @@ def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, conso
             follows from this, so that an interrupted command that is given again does the same.
         run: The same for all calls of a command.
         console: The terminal.
+        crew: The command's processes of this machine; where there are none yet, those that are worth it start.
 
     Raises:
         JobsFailedError: a job failed, and `fail_fast` is set.
@@ -195,7 +206,7 @@ def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, conso
         return
     with open_backend(left[0].config) as backend:  # a cluster that starts here starts once
         schedule = make_schedule(whole, left, kept, most_workers=backend.most_workers)
-        _train_cohorts(schedule, backend, run, console)
+        _train_cohorts(schedule, backend, run, console, crew)
     in_parts = [job for job in left if outcome(job, run.identity) is None]
     if in_parts:
         _write_kept(in_parts, journal.kept_results(folder, in_parts), run)
@@ -222,7 +233,7 @@ def _failures(failed: Sequence[Job], jobs: int, folder: Path) -> str:
     return f"{count}; the traceback is in {told[0]}; {again}"
 
 
-def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Console) -> None:
+def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Console, crew: Crew) -> None:
     """Train cohorts, here or in worker processes, and show how far they are.
 
     Raises:
@@ -236,6 +247,7 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
                 cohorts,
                 run,
                 backend=backend,
+                crew=crew,
                 workers=workers,
                 advance=progress.advance,
                 finish=progress.finish,

@@ -1,4 +1,4 @@
-"""Where joblib runs the work of a sweep: processes of this machine, a Ray cluster, a Dask cluster."""
+"""Where the work of a sweep runs: in processes of this machine or, through joblib, on a Ray or a Dask cluster."""
 
 import contextlib
 import logging
@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 import torch
 from joblib import parallel_config
@@ -16,10 +16,8 @@ from initlab.base.errors import UserError, first_line
 from initlab.base.machine import may_be_cuda, trains_on_cuda
 from initlab.base.threads import usable_cores
 from initlab.config.schema import Config
-from initlab.sweep.process import Home, prepare_worker
 
 CONNECT_SECONDS = 10
-POOL: Final = "initlab.sweep.pool"  # what a worker needs; imported at its start it takes a second less
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Backend:
     """What runs the work of a sweep, connected and ready.
 
     Attributes:
-        name: What joblib calls it.
+        name: As the key `backend` has it; joblib calls a cluster so, too.
         most_workers: How many workers it can have, at least 1.
         settings: What joblib is to tell it.
     """
@@ -36,13 +34,9 @@ class Backend:
     most_workers: int
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def used_by_joblib(self, workers: int, *, cores: int) -> AbstractContextManager[Any]:
-        """A context in which joblib uses so many of its workers, each with so many cores of this machine."""
-        settings = self.settings
-        if self.name == "loky":
-            start = {"initializer": prepare_worker, "initargs": (Home.here(), POOL)}
-            settings = {"inner_max_num_threads": cores, **start}
-        return parallel_config(self.name, n_jobs=workers, **settings)
+    def used_by_joblib(self, workers: int) -> AbstractContextManager[Any]:
+        """A context in which joblib uses so many of a cluster's workers."""
+        return parallel_config(self.name, n_jobs=workers, **self.settings)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Cohorts in worker processes, here or on a cluster, through joblib; the study's folder is their only channel.
+"""Cohorts in worker processes, here or, through joblib, on a cluster; the study's folder is their only channel.
 
 A worker writes all that it makes into the study's folder, its progress included. So nothing is lost with the process,
 and no backend needs anything that another does not have.
@@ -8,8 +8,9 @@ import contextlib
 import platform
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,14 +25,31 @@ from initlab.base.threads import cores_of_process
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend
 from initlab.sweep.cohorts import Cohort
+from initlab.sweep.crew import Crew
 from initlab.sweep.folders import outcome, write_failure
-from initlab.sweep.process import Home, enter_worker
-from initlab.sweep.progress import ProgressFile, Watch, watching
+from initlab.sweep.process import EndedError, Home, Worker, enter_worker
+from initlab.sweep.progress import AbandonedError, ProgressFile, Watch, watching
 from initlab.sweep.worker import Run, run_cohort
 
 ATTEMPT = "attempt"  # a file in the journal's folder: which attempt at the sweep is on
-# When one worker dies, all stop. A cohort that was at work so often runs alone, to find the one that is to blame.
+# A cohort that was at work so often when a worker died runs alone: two together may have taken too much memory, and on
+# a cluster, where all stop when one dies, it shows which is to blame.
 SUSPICIOUS = 2
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What became of some cohorts that were given to workers.
+
+    Attributes:
+        watch: What the workers have told: how far each cohort is, and which have finished.
+        lost: Those whose worker died, or may have.
+        reason: The error that says so; None: none was lost.
+    """
+
+    watch: Watch
+    lost: Collection[Cohort]
+    reason: Exception | None
 
 
 @dataclass
@@ -44,6 +62,7 @@ class _PoolRun:
         finish: Told of each cohort that has come to an end.
         pending: Cohorts that have not come to an end, the first to start first.
         deaths: How often a cohort was at work when a worker died.
+        begun: Whether a worker has ever begun with a cohort.
     """
 
     run: Run
@@ -51,37 +70,40 @@ class _PoolRun:
     finish: Callable[[Cohort], None]
     pending: list[Cohort]
     deaths: Counter[Cohort] = field(default_factory=Counter)
+    begun: bool = False
 
     def batch(self) -> list[Cohort]:
         """What trains next: one suspect alone, or all that is pending."""
         suspects = [cohort for cohort in self.pending if self.deaths[cohort] >= SUSPICIOUS]
         return suspects[:1] or list(self.pending)
 
-    def settle(self, batch: Sequence[Cohort], watch: Watch, reason: Exception | None) -> None:
+    def settle(self, batch: Sequence[Cohort], tried: _Tried) -> None:
         """Take in what has become of the cohorts of a batch.
 
         Args:
             batch: The cohorts that `batch()` named, and that have been at work since.
-            watch: What their workers have told: how far each cohort is, and which have finished.
-            reason: The error by which the batch ended early, as a worker died; None: it came to its end.
+            tried: What became of them.
 
         Raises:
             UserError: the worker processes ended before any cohort began.
         """
-        if reason is None:
+        watch = tried.watch
+        if tried.reason is None:
             watch.finished.update(batch)
-        elif not watch.done:
-            raise UserError(f"the worker processes end before they begin: {first_line(reason)}")
+        self.begun |= bool(watch.done)
+        if tried.reason is not None and not self.begun:
+            raise UserError(f"the worker processes end before they begin: {first_line(tried.reason)}")
         for cohort in set(batch) - watch.finished:
             if _written(cohort, self.run):
                 watch.finished.add(cohort)
                 self.finish(cohort)
-            elif cohort in watch.done:
+                continue
+            self.advance(cohort, -watch.done.get(cohort, 0.0))
+            if cohort in tried.lost:
                 self.deaths[cohort] += 1
-                self.advance(cohort, -watch.done[cohort])
         self.pending = [cohort for cohort in self.pending if cohort not in watch.finished]
         if len(batch) == 1 and batch[0] in self.pending and self.deaths[batch[0]] > SUSPICIOUS:
-            self._give_up(batch[0], reason)
+            self._give_up(batch[0], tried.reason)
 
     def _give_up(self, cohort: Cohort, reason: Exception | None) -> None:
         """Halve a cohort whose worker died though nothing else was at work; a single member has failed."""
@@ -97,11 +119,17 @@ class _PoolRun:
         )
 
 
+def new_crew() -> Crew:
+    """Processes of this machine that are to train; none has started."""
+    return Crew(__name__)
+
+
 def run_in_pool(
     cohorts: Sequence[Cohort],
     run: Run,
     *,
     backend: Backend,
+    crew: Crew,
     workers: int,
     advance: Callable[[Cohort, float], None],
     finish: Callable[[Cohort], None],
@@ -115,6 +143,7 @@ def run_in_pool(
         cohorts: Cohorts of one study, the first to start first.
         run: What the processes of this run share.
         backend: What the processes run on.
+        crew: The processes of this machine, where they run on it.
         workers: How many processes train at a time, a cohort each.
         advance: Told of work done, in member-epochs; a negative number takes work back.
         finish: Told of each cohort that has come to an end.
@@ -127,11 +156,15 @@ def run_in_pool(
     first = cohorts[0].shares[0].job
     attempt = first.study_folder / journal.FOLDER / ATTEMPT
     state = _PoolRun(run, advance, finish, list(cohorts))
+    cores = run.cores or cores_of_process(workers)
+    train: _Train = partial(_by_joblib, backend=backend, workers=workers)
+    if backend.name == "loky":
+        may_fork = not trains_on_cuda(first.config.trainer.accelerator)
+        train = partial(_by_crew, crew=crew, workers=workers, cores=cores, may_fork=may_fork)
     try:
-        with backend.used_by_joblib(workers, cores=run.cores or cores_of_process(workers)):
-            while state.pending:
-                batch = state.batch()
-                state.settle(batch, *_try(batch, state, attempt, workers))
+        while state.pending:
+            batch = state.batch()
+            state.settle(batch, _try(batch, state, attempt, train))
     finally:
         attempt.unlink(missing_ok=True)  # whoever is still at work, on another machine say, then stops
 
@@ -141,10 +174,9 @@ def _written(cohort: Cohort, run: Run) -> bool:
     return all(outcome(share.job, run.identity) == "finished" for share in cohort.shares)
 
 
-def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) -> tuple[Watch, Exception | None]:
-    """Train cohorts; return what was seen of them, and the error by which they ended early, None if they did not."""
+def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, train: "_Train") -> _Tried:
+    """Train cohorts, and say what became of them."""
     number = uuid.uuid4().hex
-    home = Home.here()  # where joblib runs the work of a single worker, too
     try:
         write_text_whole(attempt, number)
         for cohort in batch:
@@ -153,30 +185,95 @@ def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, workers: int) 
     except OSError as error:
         raise UserError(f"{attempt.parent}: cannot be written ({error.strerror})") from error
     with watching(batch, state.advance, state.finish) as watch:
-        try:
-            Parallel(batch_size=1, pre_dispatch=workers)(
-                delayed(_in_worker)(cohort, state.run, number, home) for cohort in batch
-            )
-        except UserError:
-            raise
-        except Exception as error:  # a worker died: whatever its backend makes of that
-            return watch, error
-    return watch, None
+        reason, lost = train(batch, _Order(state.run, number, Home.here()))
+    if lost is not None:
+        watch.finished.update(set(batch).difference(lost))
+    return _Tried(watch, watch.done if lost is None else lost, reason)
 
 
-def _in_worker(cohort: Cohort, run: Run, attempt: str, home: Home) -> None:
-    """Train one cohort; what a worker process is asked to do.
+@dataclass(frozen=True)
+class _Order:
+    """What a worker is told besides the cohort that it is to train.
+
+    Attributes:
+        run: What the processes of this run share.
+        attempt: Number of the attempt at the sweep that is on.
+        home: The process that it works for.
+    """
+
+    run: Run
+    attempt: str
+    home: Home
+
+
+# Trains cohorts. Gives the error by which some were lost, if any, and these; None: whichever were at work.
+_Train = Callable[[Sequence[Cohort], _Order], tuple[Exception | None, Collection[Cohort] | None]]
+
+
+def _by_crew(
+    batch: Sequence[Cohort], order: _Order, *, crew: Crew, workers: int, cores: int, may_fork: bool
+) -> tuple[Exception | None, Collection[Cohort]]:
+    """Train cohorts in processes of this machine. One that dies takes its cohort with it, and no other."""
+    try:
+        crew.gather(min(workers, len(batch)), cores=cores, may_fork=may_fork)
+    except OSError as error:
+        raise UserError(f"n_jobs={workers}: no more processes can be had ({error.strerror})") from error
+    reason: Exception | None = None
+    lost = set(batch)
+
+    def train(worker: Worker, cohort: Cohort) -> UserError | None:
+        return worker.call(_in_crew.__name__, cohort, order)  # type: ignore[no-any-return]
+
+    with contextlib.closing(crew.share(batch, train, cores=cores)) as trained:
+        for cohort, problem in trained:
+            if isinstance(problem, UserError):
+                raise problem
+            if problem is None:
+                lost.remove(cohort)
+            else:
+                reason = problem
+    return reason or (EndedError("no process is left, and no more can be had") if lost else None), lost
+
+
+def _by_joblib(
+    batch: Sequence[Cohort], order: _Order, *, backend: Backend, workers: int
+) -> tuple[Exception | None, None]:
+    """Train cohorts on a cluster. When one of its workers dies, all stop."""
+    try:
+        with backend.used_by_joblib(workers):
+            Parallel(batch_size=1, pre_dispatch=workers)(delayed(_in_worker)(cohort, order) for cohort in batch)
+    except UserError:
+        raise
+    except Exception as error:  # a worker died: whatever its backend makes of that
+        return error, None
+    return None, None
+
+
+def _in_crew(cohort: Cohort, order: _Order) -> UserError | None:
+    """Train one cohort; what a process of this machine is asked to do. Returns what is to end the command."""
+    try:
+        _in_worker(cohort, order)
+    except UserError as error:
+        return error
+    except AbandonedError:
+        return None
+    return None
+
+
+def _in_worker(cohort: Cohort, order: _Order) -> None:
+    """Train one cohort; what any worker is asked to do.
 
     Raises:
         UserError: this machine does not have the folder that the sweep was started from.
+        AbandonedError: the sweep has ended meanwhile.
     """
     config = cohort.shares[0].job.config
-    enter_worker(home, config.plugins)
+    enter_worker(order.home, config.plugins)
     kept = journal.folder_of(cohort).parent
-    progress = ProgressFile(journal.progress_of(cohort), kept / ATTEMPT, attempt)
+    progress = ProgressFile(journal.progress_of(cohort), kept / ATTEMPT, order.attempt)
     gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer.accelerator) else 0
     with plain_warnings(), own_gpu(kept, gpus) as device:
-        run_cohort(cohort, replace(run, device=device), progress.advance)
+        run_cohort(cohort, replace(order.run, device=device), progress.advance)
     progress.write(finished=True)
 
 

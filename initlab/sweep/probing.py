@@ -32,7 +32,7 @@ from initlab.jobs.job import Job
 from initlab.jobs.share import Share
 from initlab.modules.stack import stack_members
 from initlab.propagation.probe import Probe, probe_networks
-from initlab.sweep.process import Home, NotThereError, Worker, enter_worker
+from initlab.sweep.process import EndedError, Home, NotThereError, Worker, enter_worker, start_workers
 
 _T = TypeVar("_T")
 PROBED_IN: Final = 2.0  # times what checking a network takes, at least where it is large
@@ -134,8 +134,8 @@ class Workers:
 
     def _start(self) -> None:
         with contextlib.suppress(Exception):  # as where no process can be had
-            while len(self.others) < self._most - 1:
-                self.others.append(Worker(__name__, cores=cores_of_process(self._most)))
+            cores = cores_of_process(self._most)
+            self.others += start_workers(__name__, self._most - 1, cores=cores, may_fork=True)  # none is on a GPU
 
 
 def probe_jobs(jobs: Sequence[Job], workers: Workers) -> Generator[tuple[Job, Found]]:
@@ -188,7 +188,7 @@ def _shared(
                     found = worker.call(_in_worker.__name__, job, cores, home)
                 except NotThereError:  # whatever it is, it is said when the job is probed here
                     continue
-                except (EOFError, OSError):
+                except EndedError:
                     if not over.is_set():
                         tell(f"{job.name}: the process that was to probe it ended; it is probed in this one")
                     break

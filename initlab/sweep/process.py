@@ -1,6 +1,8 @@
 """Worker processes: where they stand, and with whom they end."""
 
 import contextlib
+import gc
+import multiprocessing
 import os
 import pickle
 import platform
@@ -8,13 +10,16 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from joblib.externals.loky.backend import get_context
+from joblib.externals.loky.backend.reduction import dumps
 from joblib.externals.loky.backend.utils import kill_process_tree
 
 from initlab.base.console import quiet_libraries
@@ -49,61 +54,136 @@ class Home:
 class Worker:
     """A process of this machine that does one thing at a time for this one, and may end of it.
 
-    It starts at once, and imports what it needs while this one goes on.
+    `start_workers` starts some.
 
     Args:
-        module: Where the functions are that it is to call, one of initlab's.
-        cores: How many cores it may use.
+        pipe: The end here of what they talk through.
+        process: The process that was started: this one, or the one that it is forked from.
     """
 
-    def __init__(self, module: str, *, cores: int) -> None:
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
-        warned = {"PYTHONWARNINGS": ",".join(sys.warnoptions)} if sys.warnoptions else {}
-        context = get_context("loky")  # unlike Python's own, it does not run the program's main module anew
-        self._pipe, its = context.Pipe()
-        arguments = (its, Home.here(), module)
-        self._process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
-        self._process.start()
-        its.close()
+    def __init__(self, pipe: Connection, process: BaseProcess) -> None:
+        self._pipe, self._process = pipe, process
 
     def call(self, name: str, *arguments: object) -> Any:
         """What a function of its module returns; arguments and result are sent as copies.
 
         Raises:
-            EOFError, OSError: the process has ended.
+            EndedError: the process has ended.
             NotThereError: the function raised something, or its arguments or result cannot be sent.
         """
         try:
-            self._pipe.send_bytes(pickle.dumps((name, arguments)))
+            self._pipe.send_bytes(dumps((name, arguments)))  # of classes that a notebook defines, too
             found, problem = pickle.loads(self._pipe.recv_bytes())
-        except (EOFError, OSError):
-            raise
+        except (EOFError, OSError) as error:
+            raise EndedError("the system ended it, as where memory runs out, or code that it ran did") from error
         except Exception as error:  # whatever the user's objects bring about
             raise NotThereError(first_line(error)) from error
         if problem is not None:
             raise NotThereError(problem)
         return found
 
+    def release(self) -> None:
+        """Let it end by itself, which takes a moment; nothing may be asked of it any more."""
+        self._pipe.close()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, and those that were forked from the same process, but not for longer."""
+        self._process.join(seconds)
+
     def kill(self) -> None:
-        """End it, whatever it is at, and all that it has started."""
+        """End it, whatever it is at, all that it has started, and those that were forked from the same process."""
         kill_process_tree(self._process)
+
+
+def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> list[Worker]:
+    """Start processes, which import what they need while this one goes on.
+
+    On Linux they import once, and are forks of the process that did: that has used no threads and no GPU yet.
+
+    Args:
+        module: Where the functions are that they are to call, one of initlab's.
+        count: How many.
+        cores: How many cores each may use.
+        may_fork: Whether they may be forks, as where none of them uses a GPU.
+    """
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
+    warned = {"PYTHONWARNINGS": ",".join(sys.warnoptions)} if sys.warnoptions else {}
+    context = get_context("loky")  # unlike Python's own, it does not run the program's main module anew
+    together = count if may_fork and sys.platform == "linux" else 1
+    workers: list[Worker] = []
+    try:
+        while len(workers) < count:
+            pipes = [context.Pipe() for _ in range(together)]
+            arguments = ([its for _, its in pipes], Home.here(), module)
+            process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
+            process.start()
+            workers += [Worker(ours, process) for ours, _ in pipes]
+            for _, its in pipes:
+                its.close()
+    except BaseException:
+        for worker in workers:
+            worker.kill()
+        raise
+    return workers
+
+
+class EndedError(Exception):
+    """A worker has ended while something was asked of it, or before."""
 
 
 class NotThereError(Exception):
     """What a worker was asked for cannot be done in it; the message says why."""
 
 
-def _serve(pipe: Connection, home: Home, module: str) -> None:
-    """Do what another process asks for, until it asks no more; an exit of the user's code ends this process."""
+def _serve(pipes: Sequence[Connection], home: Home, module: str) -> None:
+    """Do what another process asks for, until it asks no more: in this process, or of several pipes in a fork each.
+
+    Args:
+        pipes: What is asked, and answered, through.
+        home: The process that asks.
+        module: Where the functions are.
+    """
+    if len(pipes) == 1:
+        _answer(pipes[0], home, module)
+        return
+    _ignore_interrupt()
+    load(module)
+    gc.freeze()  # so that no collection writes to what the forks share
+    context: Any = multiprocessing.get_context("fork")
+    forks = [context.Process(target=_answer_alone, args=(pipes, own, home, module)) for own in pipes]
+    with warnings.catch_warnings():
+        # Of threads beside the one that forks, which newer versions of Python count: those of a memory allocator.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for fork in forks:
+            fork.start()
+    for pipe in pipes:  # else nobody would see that a fork has ended
+        pipe.close()
+    _follow(home)
+    for fork in forks:
+        fork.join()
+
+
+def _answer_alone(pipes: Sequence[Connection], own: Connection, home: Home, module: str) -> None:
+    """The same in a fork, which has the others' pipes, too."""
+    for pipe in pipes:
+        if pipe is not own:
+            pipe.close()
+    _answer(own, home, module)
+
+
+def _answer(pipe: Connection, home: Home, module: str) -> None:
+    """Answer what is asked through a pipe; an exit of the user's code ends this process."""
     with pipe:  # closed before what the user's code has left at work is waited for: the other sees that this one ends
-        prepare_worker(home, module)
+        _follow(home)
         functions = load(module)
         while True:
             try:
-                name, arguments = pickle.loads(pipe.recv_bytes())
-                answer = pickle.dumps((getattr(functions, name)(*arguments), None))
+                asked = pipe.recv_bytes()
             except (EOFError, OSError):
                 return
+            try:
+                name, arguments = pickle.loads(asked)
+                answer = pickle.dumps((getattr(functions, name)(*arguments), None))
             except Exception as error:
                 answer = pickle.dumps((None, f"{type(error).__name__}: {first_line(error)}"))
             for stream in (
@@ -111,18 +191,10 @@ def _serve(pipe: Connection, home: Home, module: str) -> None:
                 sys.stderr,
             ):  # what the user's code prints: once it has all, the other kills this
                 stream.flush()
-            pipe.send_bytes(answer)
-
-
-def prepare_worker(home: Home, module: str) -> None:
-    """Make a process that has just started ready for its first work: it imports what that needs.
-
-    Args:
-        home: The process that it works for.
-        module: What to import, one of initlab's.
-    """
-    _follow(home)
-    load(module)
+            try:
+                pipe.send_bytes(answer)
+            except OSError:
+                return
 
 
 def enter_worker(home: Home, plugins: Sequence[str]) -> None:
@@ -154,9 +226,13 @@ def _follow(home: Home) -> None:
     """Leave Ctrl-C to the main process, which then ends this one, and end when that is gone."""
     if (home.node, home.process) == (platform.node(), os.getpid()):
         return
+    _ignore_interrupt()
+    _end_with_parent()
+
+
+def _ignore_interrupt() -> None:
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent()
 
 
 def _end_with_parent() -> None:

@@ -69,9 +69,11 @@ def test_a_worker_that_fails_ends_the_others_if_asked(
     assert "fail_fast is set" in capfd.readouterr().err
 
 
-def loky_workers(process: psutil.Process) -> list[psutil.Process]:
-    """The worker processes that a process has started."""
-    return descendants(process, "LokyProcess")
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The worker processes that a process has started, but for the one that they are forked from."""
+    found = descendants(process, "LokyProcess")
+    started_by = {one.ppid() for one in found}
+    return [one for one in found if one.pid not in started_by]
 
 
 LONG = f"{WAITING} checkpoint_seconds=0"
@@ -82,7 +84,7 @@ def test_a_killed_worker_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch,
     study, killed = tmp_path / "outputs" / "study", list[int]()
 
     def kill() -> None:
-        with waiting_workers(lambda: loky_workers(psutil.Process()), study) as workers:
+        with waiting_workers(lambda: workers_of(psutil.Process()), study) as workers:
             workers[0].kill()
             killed.append(workers[0].pid)
 
@@ -91,7 +93,7 @@ def test_a_killed_worker_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch,
     assert run(f"{LONG} name=study n_jobs=2", monkeypatch, tmp_path) == 0
     killer.join()
     assert len(killed) == 1
-    assert killed[0] not in [worker.pid for worker in loky_workers(psutil.Process())]
+    assert killed[0] not in [worker.pid for worker in workers_of(psutil.Process())]
     assert run(f"{LONG} name=undisturbed n_jobs=1", monkeypatch, tmp_path) == 0
     assert_same_tables(study, tmp_path / "outputs" / "undisturbed", rtol=1e-4)
     assert not (study / ".cohorts").exists()
@@ -107,7 +109,7 @@ def test_the_end_of_the_main_process(how: signal.Signals, monkeypatch: pytest.Mo
     )  # fmt: skip
     study = tmp_path / "outputs" / "study"
     main = psutil.Process(process.pid)
-    with waiting_workers(lambda: loky_workers(main), study) as workers:
+    with waiting_workers(lambda: workers_of(main), study) as workers:
         process.send_signal(how)
         if how is signal.SIGKILL:
             process.wait(timeout=60)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from initlab.propagation.probe import Probe, probe_networks
 from initlab.sweep import probing
 from initlab.sweep.probing import Fault, Found, Workers, probe_jobs
-from initlab.sweep.process import Home, NotThereError, Worker
+from initlab.sweep.process import EndedError, Home, NotThereError, Worker, start_workers
 from tests.helpers import interruptible, make_job
 from tests.sweep.helpers import descendants
 
@@ -125,22 +125,19 @@ def test_where_no_processes_can_be_had_all_are_probed_here(monkeypatch: pytest.M
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(probing, "Worker", refuse)
+    monkeypatch.setattr(probing, "start_workers", refuse)
     assert len(probed(all_found(jobs_of("n_jobs=2")))) == len(SCHEMES)
 
 
 def test_what_cannot_be_sent_to_a_worker_is_probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
-        def __init__(self, _: str, *, cores: int) -> None:
-            assert cores
-
         def call(self, *_: object) -> Found:
             raise NotThereError("a function of the user's")
 
         def kill(self) -> None:
             """Nothing is there to end."""
 
-    monkeypatch.setattr(probing, "Worker", Refusing)
+    monkeypatch.setattr(probing, "start_workers", lambda _, count, **__: [Refusing() for _ in range(count)])
     said = list[str]()
     assert len(probed(all_found(jobs_of("n_jobs=3"), said=said))) == len(SCHEMES)
     assert not said
@@ -150,7 +147,7 @@ def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pyte
     """An error in words, and what the user's code prints, though the worker is killed in the end."""
     monkeypatch.setenv(MAIN, str(os.getpid()))
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    worker = Worker("initlab.sweep.probing", cores=1)
+    (worker,) = start_workers("initlab.sweep.probing", 1, cores=1, may_fork=True)
     (raising, *_), (printing, *_) = odd("raises"), odd("prints")
     try:
         sent, other = (worker.call("_in_worker", job, 1, Home.here()) for job in (raising, printing))
@@ -161,7 +158,7 @@ def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pyte
         assert worker.call("_most_processes", raising.config) >= 1  # it goes on
     finally:
         worker.kill()
-    with pytest.raises((EOFError, OSError)):
+    with pytest.raises(EndedError):
         worker.call("_most_processes", raising.config)
     assert isinstance(other.outcome, Probe)
     assert "said in a worker" in capfd.readouterr().out

@@ -1,0 +1,128 @@
+"""The processes of this machine that train for one command: they start once, and share what there is to do."""
+
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, Self, TypeVar
+
+from initlab.sweep.process import EndedError, Worker, start_workers
+
+END_SECONDS: Final = 5.0  # that a worker may take to end by itself, as where the user's code has left something at work
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+class Crew:
+    """Worker processes of this machine, which a `with` block ends.
+
+    Args:
+        module: Where the functions are that they are to call, one of initlab's.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self._workers: list[Worker] = []
+        self._released: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self.release()
+        until = time.monotonic() + (END_SECONDS if error is None else 0.0)
+        for worker in self._released:
+            worker.wait(max(0.0, until - time.monotonic()))
+        for worker in self._released:
+            worker.kill()
+
+    def release(self) -> None:
+        """Let all of them end, as there is nothing more to do; they do so while this process goes on."""
+        for worker in self._workers:
+            worker.release()
+        self._released += self._workers
+        self._workers = []
+
+    def gather(self, count: int, *, cores: int, may_fork: bool) -> None:
+        """Start workers, as many as are missing; they import what they need meanwhile.
+
+        Args:
+            count: How many there are to be.
+            cores: How many cores each may use.
+            may_fork: Whether they may be forks of one process, as where none of them uses a GPU.
+
+        Raises:
+            OSError: no more processes can be had.
+        """
+        missing = count - len(self._workers)
+        if missing > 0:
+            self._workers += start_workers(self._module, missing, cores=cores, may_fork=may_fork)
+
+    def dismiss(self) -> None:
+        """End all of them, whatever they are at."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.kill()
+
+    def share(
+        self, tasks: Sequence[Task], do: Callable[[Worker, Task], Answer], *, cores: int
+    ) -> Generator[tuple[Task, Answer | Exception]]:
+        """Share tasks among the workers, and give what came of each, as it comes.
+
+        Where no worker is left, what is left of the tasks is not done. Where not all is taken, as where an error comes
+        between, all workers are dismissed.
+
+        Args:
+            tasks: What there is to do, the first to start first.
+            do: Lets a worker do a task; called in a thread of each worker.
+            cores: How many cores a worker may use that takes the place of one that ended.
+
+        Yields:
+            Each task, and what `do` returned or raised. Where the worker ended of it, another takes its place.
+        """
+        waiting, workers = deque(tasks), self._workers[: len(tasks)]
+        news: queue.SimpleQueue[tuple[Task, Answer | Exception] | None] = queue.SimpleQueue()
+
+        def work(worker: Worker | None) -> None:
+            try:
+                while worker is not None and waiting:
+                    try:
+                        task = waiting.popleft()
+                    except IndexError:  # another thread took the last one
+                        return
+                    try:
+                        news.put((task, do(worker, task)))
+                    except Exception as error:
+                        news.put((task, error))
+                        if isinstance(error, EndedError):
+                            worker = self._instead_of(worker, cores)
+            finally:
+                news.put(None)
+
+        left, at_work = len(tasks), len(workers)
+        try:
+            for worker in workers:
+                threading.Thread(target=work, args=(worker,), daemon=True).start()
+            while left and at_work:
+                found = news.get()
+                if found is None:
+                    at_work -= 1
+                else:
+                    left -= 1
+                    yield found
+        finally:
+            if left:
+                waiting.clear()
+                self.dismiss()
+
+    def _instead_of(self, ended: Worker, cores: int) -> Worker | None:
+        """A worker in the place of one that has ended; None where none is wanted, or can be had."""
+        if ended not in self._workers:
+            return None
+        self._workers.remove(ended)
+        with contextlib.suppress(OSError):
+            self.gather(len(self._workers) + 1, cores=cores, may_fork=False)
+            return self._workers[-1]
+        return None
