@@ -111,7 +111,10 @@ def stop(error: UserError) -> NoReturn:
 
 
 def quiet_libraries() -> None:
-    """Keep Lightning from reporting on devices, giving tips and hinting at srun; other warnings still show."""
+    """Keep Lightning from reporting on devices, giving tips and hinting at srun; other warnings still show.
+
+    It is asked again where a trainer is built, as Lightning's import makes it talk.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*srun.*")
 

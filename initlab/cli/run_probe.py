@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from initlab.base.console import open_console, quiet_libraries, say
+from initlab.base.console import open_console, say
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.machine import describe_machine
 from initlab.base.wording import counted
@@ -55,7 +55,6 @@ def run_probe(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] = Ma
         JobsFailedError: at the end, if some jobs could not be probed.
     """
     console = open_console()
-    quiet_libraries()
     loadable, without_data = split_faulty(distinct_jobs(jobs))
     placed, notes = _place(loadable)
     study_folder, with_report = jobs[0].study_folder, jobs[0].config.report

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from initlab.activations import Activation
-from initlab.base.console import open_console, plain_warnings, quiet_libraries, say, say_as_is
+from initlab.base.console import open_console, plain_warnings, say, say_as_is
 from initlab.base.errors import UserError, first_line
 from initlab.base.wording import counted, rate_text, shortest
 from initlab.cli.conclude import publish
@@ -77,7 +77,6 @@ def run_recommend(jobs: Sequence[Job], *, left_out: Mapping[str, Sequence[str]] 
         JobsFailedError: at the end, if some jobs failed.
     """
     console = open_console()
-    quiet_libraries()
     by_scheme, rates = split_jobs(distinct_jobs(jobs))
     settings = by_scheme[0].config.recommend
     assert settings is not None  # conf/recommend.yaml has it

@@ -12,9 +12,10 @@ from types import MappingProxyType
 
 from rich.console import Console
 
-from initlab.base.console import open_console, plain_warnings, quiet_libraries, say
+from initlab.base.console import open_console, plain_warnings, say
 from initlab.base.errors import JobsFailedError, UserError
 from initlab.base.files import remove_bare, remove_partial
+from initlab.base.importing import load
 from initlab.base.lock import locked
 from initlab.base.wording import counted, duration_text
 from initlab.cli.command import swept, typed_command
@@ -29,15 +30,14 @@ from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
 from initlab.sweep.crew import Crew
 from initlab.sweep.folders import forget_failure, outcome, reason_of, seeds_of_run, write_failure
-from initlab.sweep.naming import place_jobs, split_faulty
+from initlab.sweep.naming import Placed, place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
-from initlab.sweep.pool import new_crew, run_in_pool
-from initlab.sweep.worker import Run, run_cohort
+from initlab.sweep.pool import gather, new_crew, run_in_pool
+from initlab.sweep.run import Run
 from initlab.sweep.writing import adopt, finish_writing, remove_unfinished, write_job
 from initlab.tables.bundles import forget_bundles
 from initlab.tables.job_tables import JobTables, joined
 from initlab.tables.store import description_of, finished_jobs
-from initlab.tracking.callback import JobTracking
 
 Conclude = Callable[[Path, Console], None]
 
@@ -66,7 +66,6 @@ def run_study(
         KeyboardInterrupt: the user stopped it; the jobs that finished have been written and summarized.
     """
     console = open_console()
-    quiet_libraries()
     forget_bundles()
     distinct = distinct_jobs(jobs)
     if len(distinct) < len(jobs):
@@ -95,13 +94,31 @@ def run_study(
             finish_writing(own)
             remove_partial(own)
             placed = place_jobs(distinct)
+            crew = held.enter_context(new_crew())
+            _gather_early(crew, placed)
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
                 plan = make_plan(placed, left_out, without_data)
             conclude = conclude or partial(conclude_study, with_report=config.report, margin=config.margin)
-            crew = held.enter_context(new_crew())
             _train_plan(plan, folder, console, crew, beside_others=beside_others, conclude=conclude, interest=interest)
     finally:
         remove_bare(folder, made)
+
+
+def _gather_early(crew: Crew, placed: Sequence[Placed]) -> None:
+    """Let workers start before jobs are checked, which imports as much as they do, where there will surely be some.
+
+    Not where code of the user's own would run once more for it, or something is finished already.
+    """
+    jobs = [one.job for one in placed]
+    own = all(
+        str(part["_target_"]).startswith("initlab.") for job in jobs for part in (job.config.data, job.config.model)
+    )
+    if not own or any(one.trained for one in placed) or jobs[0].config.backend != "loky":
+        return
+    with contextlib.suppress(Exception), open_backend(jobs[0].config) as backend:  # what fails here fails below, too
+        schedule = make_schedule(jobs, jobs, {}, most_workers=backend.most_workers)
+        if schedule.workers > 1:
+            gather(crew, schedule.workers, jobs[0].config, cores=schedule.cores)
 
 
 def _train_plan(
@@ -253,6 +270,9 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
                 finish=progress.finish,
             )
             return
+        load("initlab.sweep.worker")  # it brings Lightning, which a process need not have that trains nothing
+        from initlab.sweep.worker import run_cohort
+
         gc.freeze()  # what there is of many jobs, and stays, need not be looked through after each cohort
         try:
             for cohort in cohorts:
@@ -271,6 +291,8 @@ def _write_kept(jobs: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], ru
         if not set(job.seeds) <= {seed for part in parts for seed in part.seeds}:
             left.append(job)
             continue
+        from initlab.tracking.callback import JobTracking
+
         try:
             write_job(job, joined(parts), JobTracking(job, None), run.identity, run.command)
         except Exception:  # one failing job does not stop the others

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from initlab.base.console import quiet_libraries
 from initlab.base.gpu import same_numbers
 from initlab.base.threads import threads_of_cohort
 from initlab.cohort.checkpoint import Checkpoint
@@ -125,6 +126,7 @@ def build_trainer(job: Job, callbacks: Sequence[Callback], *, device: int | None
         callbacks: Lightning callbacks, called in this order.
         device: Index of the GPU to train on; None: one device, the first of its kind.
     """
+    quiet_libraries()
     settings = {key: value for key, value in asdict(job.config.trainer).items() if value is not None}
     build = import_target(settings.pop("_target_"), where="trainer")
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from initlab.tables.job_tables import JobTables, read_tables
 from initlab.tables.store import read_metadata, write_table
 
 FOLDER = ".cohorts"
+ATTEMPT = "attempt"  # a file in that folder: which attempt at the sweep is on
 
 
 def folder_of(cohort: Cohort) -> Path:

@@ -5,33 +5,30 @@ and no backend needs anything that another does not have.
 """
 
 import contextlib
-import platform
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import torch
 from joblib import Parallel, delayed
 
-from initlab.base.console import plain_warnings
 from initlab.base.errors import UserError, first_line
 from initlab.base.files import write_text_whole
-from initlab.base.lock import locked
 from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
+from initlab.config.schema import Config
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.crew import Crew
 from initlab.sweep.folders import outcome, write_failure
-from initlab.sweep.process import EndedError, Home, Worker, enter_worker
-from initlab.sweep.progress import AbandonedError, ProgressFile, Watch, watching
-from initlab.sweep.worker import Run, run_cohort
+from initlab.sweep.order import Order
+from initlab.sweep.process import EndedError, Home, Worker
+from initlab.sweep.progress import Watch, watching
+from initlab.sweep.run import Run
 
-ATTEMPT = "attempt"  # a file in the journal's folder: which attempt at the sweep is on
 # A cohort that was at work so often when a worker died runs alone: two together may have taken too much memory, and on
 # a cluster, where all stop when one dies, it shows which is to blame.
 SUSPICIOUS = 2
@@ -121,7 +118,22 @@ class _PoolRun:
 
 def new_crew() -> Crew:
     """Processes of this machine that are to train; none has started."""
-    return Crew(__name__)
+    return Crew("initlab.sweep.in_worker")
+
+
+def gather(crew: Crew, workers: int, config: Config, *, cores: int) -> None:
+    """Let so many processes of this machine start, unless they have.
+
+    Args:
+        crew: The command's.
+        workers: How many there are to be.
+        config: Where they train, of any job of the command.
+        cores: How many cores each may use.
+
+    Raises:
+        OSError: no more processes can be had.
+    """
+    crew.gather(workers, cores=cores, may_fork=not trains_on_cuda(config.trainer.accelerator))
 
 
 def run_in_pool(
@@ -154,13 +166,12 @@ def run_in_pool(
             does not have the folder of the sweep.
     """
     first = cohorts[0].shares[0].job
-    attempt = first.study_folder / journal.FOLDER / ATTEMPT
+    attempt = first.study_folder / journal.FOLDER / journal.ATTEMPT
     state = _PoolRun(run, advance, finish, list(cohorts))
     cores = run.cores or cores_of_process(workers)
     train: _Train = partial(_by_joblib, backend=backend, workers=workers)
     if backend.name == "loky":
-        may_fork = not trains_on_cuda(first.config.trainer.accelerator)
-        train = partial(_by_crew, crew=crew, workers=workers, cores=cores, may_fork=may_fork)
+        train = partial(_by_crew, crew=crew, workers=workers, config=first.config, cores=cores)
     try:
         while state.pending:
             batch = state.batch()
@@ -185,44 +196,29 @@ def _try(batch: Sequence[Cohort], state: _PoolRun, attempt: Path, train: "_Train
     except OSError as error:
         raise UserError(f"{attempt.parent}: cannot be written ({error.strerror})") from error
     with watching(batch, state.advance, state.finish) as watch:
-        reason, lost = train(batch, _Order(state.run, number, Home.here()))
+        reason, lost = train(batch, Order(state.run, number, Home.here()))
     if lost is not None:
         watch.finished.update(set(batch).difference(lost))
     return _Tried(watch, watch.done if lost is None else lost, reason)
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What a worker is told besides the cohort that it is to train.
-
-    Attributes:
-        run: What the processes of this run share.
-        attempt: Number of the attempt at the sweep that is on.
-        home: The process that it works for.
-    """
-
-    run: Run
-    attempt: str
-    home: Home
-
-
 # Trains cohorts. Gives the error by which some were lost, if any, and these; None: whichever were at work.
-_Train = Callable[[Sequence[Cohort], _Order], tuple[Exception | None, Collection[Cohort] | None]]
+_Train = Callable[[Sequence[Cohort], Order], tuple[Exception | None, Collection[Cohort] | None]]
 
 
 def _by_crew(
-    batch: Sequence[Cohort], order: _Order, *, crew: Crew, workers: int, cores: int, may_fork: bool
+    batch: Sequence[Cohort], order: Order, *, crew: Crew, workers: int, config: Config, cores: int
 ) -> tuple[Exception | None, Collection[Cohort]]:
     """Train cohorts in processes of this machine. One that dies takes its cohort with it, and no other."""
     try:
-        crew.gather(min(workers, len(batch)), cores=cores, may_fork=may_fork)
+        gather(crew, min(workers, len(batch)), config, cores=cores)
     except OSError as error:
         raise UserError(f"n_jobs={workers}: no more processes can be had ({error.strerror})") from error
     reason: Exception | None = None
     lost = set(batch)
 
     def train(worker: Worker, cohort: Cohort) -> UserError | None:
-        return worker.call(_in_crew.__name__, cohort, order)  # type: ignore[no-any-return]
+        return worker.call("train_in_crew", cohort, order)  # type: ignore[no-any-return]
 
     with contextlib.closing(crew.share(batch, train, cores=cores)) as trained:
         for cohort, problem in trained:
@@ -236,64 +232,16 @@ def _by_crew(
 
 
 def _by_joblib(
-    batch: Sequence[Cohort], order: _Order, *, backend: Backend, workers: int
+    batch: Sequence[Cohort], order: Order, *, backend: Backend, workers: int
 ) -> tuple[Exception | None, None]:
     """Train cohorts on a cluster. When one of its workers dies, all stop."""
+    from initlab.sweep.in_worker import train_in_worker  # Lightning, which this process need not have
+
     try:
         with backend.used_by_joblib(workers):
-            Parallel(batch_size=1, pre_dispatch=workers)(delayed(_in_worker)(cohort, order) for cohort in batch)
+            Parallel(batch_size=1, pre_dispatch=workers)(delayed(train_in_worker)(cohort, order) for cohort in batch)
     except UserError:
         raise
     except Exception as error:  # a worker died: whatever its backend makes of that
         return error, None
     return None, None
-
-
-def _in_crew(cohort: Cohort, order: _Order) -> UserError | None:
-    """Train one cohort; what a process of this machine is asked to do. Returns what is to end the command."""
-    try:
-        _in_worker(cohort, order)
-    except UserError as error:
-        return error
-    except AbandonedError:
-        return None
-    return None
-
-
-def _in_worker(cohort: Cohort, order: _Order) -> None:
-    """Train one cohort; what any worker is asked to do.
-
-    Raises:
-        UserError: this machine does not have the folder that the sweep was started from.
-        AbandonedError: the sweep has ended meanwhile.
-    """
-    config = cohort.shares[0].job.config
-    enter_worker(order.home, config.plugins)
-    kept = journal.folder_of(cohort).parent
-    progress = ProgressFile(journal.progress_of(cohort), kept / ATTEMPT, order.attempt)
-    gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer.accelerator) else 0
-    with plain_warnings(), own_gpu(kept, gpus) as device:
-        run_cohort(cohort, replace(order.run, device=device), progress.advance)
-    progress.write(finished=True)
-
-
-@contextlib.contextmanager
-def own_gpu(folder: Path, count: int) -> Iterator[int | None]:
-    """Hold a GPU that no other worker of this machine holds, within a `with` block.
-
-    Args:
-        folder: Where the workers of the sweep leave their locks.
-        count: How many GPUs this machine has.
-
-    Yields:
-        Index of the GPU; None where there are fewer than two, or all are held.
-    """
-    with contextlib.ExitStack() as held:
-        for index in range(count) if count > 1 else ():
-            try:
-                held.enter_context(locked(folder / f"gpu-{index}-{platform.node()}.lock"))
-            except UserError:  # another worker's
-                continue
-            yield index
-            return
-        yield None

@@ -22,7 +22,6 @@ from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.backend.reduction import dumps
 from joblib.externals.loky.backend.utils import kill_process_tree
 
-from initlab.base.console import quiet_libraries
 from initlab.base.errors import UserError, first_line
 from initlab.base.importing import load
 from initlab.base.plugins import load_plugins
@@ -218,7 +217,6 @@ def enter_worker(home: Home, plugins: Sequence[str]) -> None:
         ) from error
     sys.path += [entry for entry in home.path if entry not in sys.path]
     load_plugins(plugins)
-    quiet_libraries()
     start_worker()
 
 

@@ -4,8 +4,7 @@ import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import lightning.pytorch as pl
@@ -25,6 +24,7 @@ from initlab.modules.stack import Network, Stack
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.folders import is_new, outcome, write_failure
+from initlab.sweep.run import Run
 from initlab.sweep.weights import keep_weights
 from initlab.sweep.writing import can_be_bundled, write_bundle, write_job
 from initlab.tables.job_tables import JobTables
@@ -34,25 +34,6 @@ from initlab.tracking.callback import JobTracking
 LIVE_LOGS = 64
 BUNDLED = 100  # jobs of a cohort, from which on their tables stand together, as `tables.bundles` says
 TELL_SECONDS = 0.2  # from one word of progress to the next, at least
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the processes of one run share.
-
-    Attributes:
-        identity: Tells this run from others that train the same jobs; metadata.json of each job keeps it.
-        cores: CPU cores for each process; None: all that it may use.
-        members: By `Job.program`, how many members all its cohorts have together.
-        device: Index of the GPU to train on; None: the first, if there is one.
-        command: What was typed, for metadata.json; None: the command line of the process that writes it.
-    """
-
-    identity: str
-    cores: int | None = None
-    members: Mapping[str, int] = field(default_factory=dict)
-    device: int | None = None
-    command: str | None = None
 
 
 def run_cohort(cohort: Cohort, run: Run, advance: Callable[[float], None]) -> None:

@@ -7,7 +7,7 @@ import platform
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from initlab.base.errors import UserError
 from initlab.base.files import BEGUN, finish_together, write_together
@@ -26,13 +26,15 @@ from initlab.tables.bundles import (
 )
 from initlab.tables.job_tables import JobTables, joined, joined_by_job, read_tables
 from initlab.tables.store import write_description, write_table
-from initlab.tracking.callback import JobTracking
-from initlab.tracking.loggers import remove_logs
+from initlab.tracking.log_files import remove_logs
+
+if TYPE_CHECKING:  # it brings Lightning, which a process need not have that trains nothing
+    from initlab.tracking.callback import JobTracking
 
 LAST: Final = "members.parquet"  # of a job's files: with it there are results
 
 
-def write_job(job: Job, tables: JobTables, tracking: JobTracking, run: str, command: str | None = None) -> None:
+def write_job(job: Job, tables: JobTables, tracking: "JobTracking", run: str, command: str | None = None) -> None:
     """Write what seeds of a job measured beside what its folder has of others: all files together, or none.
 
     Args:
@@ -68,7 +70,7 @@ def can_be_bundled(job: Job) -> bool:
 
 
 def write_bundle(
-    jobs: Sequence[Job], tables: JobTables, tracking: Sequence[JobTracking], run: str, command: str | None = None
+    jobs: Sequence[Job], tables: JobTables, tracking: "Sequence[JobTracking]", run: str, command: str | None = None
 ) -> None:
     """Write what seeds of many jobs measured as one bundle, with what former bundles have of other seeds of them.
 

@@ -16,7 +16,7 @@ from torch.utils.tensorboard.summary import text as text_summary
 from initlab.results.study import Study
 from initlab.tables.schema import METRICS
 from initlab.tracking.hyperparameters import experiment, hyperparameters
-from initlab.tracking.loggers import EVENT_FILES
+from initlab.tracking.log_files import EVENT_FILES
 
 FOLDER = "_all jobs"  # a space is in no job's name
 

@@ -19,16 +19,14 @@ from initlab.base.errors import UserError
 from initlab.base.lock import locked
 from initlab.jobs.job import Job
 from initlab.jobs.targets import target
+from initlab.tracking.log_files import OF_CSV, OF_TENSORBOARD
 
 # Epochs, each with what was measured at its end.
 Rows = Mapping[int, Mapping[str, float]]
 
 # What needs a package that initlab does not bring, called as its extra is.
 PACKAGES: Mapping[object, str] = MappingProxyType({WandbLogger: "wandb", MLFlowLogger: "mlflow"})
-EVENT_FILES = "events.out.tfevents.*"  # TensorBoard's
-FORMER: Mapping[object, tuple[str, ...]] = MappingProxyType(
-    {TensorBoardLogger: (EVENT_FILES, "hparams.yaml"), CSVLogger: ("metrics.csv", "hparams.yaml")}
-)
+FORMER: Mapping[object, tuple[str, ...]] = MappingProxyType({TensorBoardLogger: OF_TENSORBOARD, CSVLogger: OF_CSV})
 LARGEST_BATCH = 1000  # metrics that MLflow takes at once
 
 
@@ -154,16 +152,6 @@ def log_rows(logger: Logger, rows: Rows) -> None:
         return
     for epoch, row in rows.items():
         logger.log_metrics(dict(row), step=epoch)
-
-
-def remove_logs(folder: Path) -> None:
-    """Remove what the loggers that write files have left in a job's folder."""
-    for inner in (folder, folder / "csv"):
-        for pattern in {pattern for patterns in FORMER.values() for pattern in patterns}:
-            for path in inner.glob(pattern):
-                path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # there is none, or something else is in it
-        (folder / "csv").rmdir()
 
 
 def close_logger(logger: Logger) -> None:

@@ -17,7 +17,8 @@ from initlab.cli.run_report import main as report
 from initlab.cli.run_schemes import main as schemes
 from initlab.config.schema import Config, parse_config
 from initlab.sweep.cohorts import Cohort
-from initlab.sweep.worker import Run, run_cohort
+from initlab.sweep.run import Run
+from initlab.sweep.worker import run_cohort
 from initlab.tables.store import read_metadata
 from tests.helpers import QUICK, make_job, run
 from tests.sweep.helpers import FAILING, whole

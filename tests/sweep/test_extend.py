@@ -19,7 +19,7 @@ from initlab.sweep import worker
 from initlab.sweep.naming import place_jobs
 from initlab.sweep.plan import make_plan
 from initlab.sweep.pool import new_crew
-from initlab.sweep.worker import Run
+from initlab.sweep.run import Run
 from initlab.tables.store import read_config, read_metadata, read_table, write_metadata
 from tests.helpers import QUICK, make_job, run
 from tests.sweep.helpers import tables_of

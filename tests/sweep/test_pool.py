@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from initlab.sweep.pool import own_gpu
+from initlab.sweep.in_worker import own_gpu
 from tests.helpers import interruptible, run
 from tests.sweep import failing
 from tests.sweep.helpers import (
