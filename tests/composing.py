@@ -17,15 +17,16 @@ from typing import Any
 import omegaconf._utils
 import omegaconf.base
 import yaml
-from hydra._internal import config_loader_impl
+from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.default_element import InputDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from initlab.config.files import CONF
 
@@ -172,6 +173,17 @@ def _defaults_list(
     )
 
 
+_choices: Callable[..., DictConfig] = defaults_list._create_interpolation_map
+_NO_CHOICES = OmegaConf.create()
+
+
+def _choices_if_named(overrides: Overrides, defaults_list: list[InputDefault], self_added: bool) -> DictConfig:
+    """What was chosen, for those files of a list whose names depend on it: most lists have none."""
+    if any(default.is_interpolation() for default in defaults_list):
+        return _choices(overrides, defaults_list, self_added)
+    return _NO_CHOICES
+
+
 _compose_defaults: Callable[..., DictConfig] = ConfigLoaderImpl._compose_config_from_defaults_list
 _composed: dict[tuple[Any, ...], bytes] = {}
 
@@ -212,6 +224,7 @@ QUICKER: list[tuple[Any, str, Any]] = [
     (OverridesParser, "parse_rule", _rule),
     (ConfigStore, "store", _keep_stored),
     (ConfigRepository, "load_config", _file),
+    (defaults_list, "_create_interpolation_map", _choices_if_named),
     (config_loader_impl, "create_defaults_list", _defaults_list),
     (ConfigLoaderImpl, "_compose_config_from_defaults_list", _from_defaults_list),
 ]
