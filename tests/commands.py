@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 # Imports what is heavy once, then forks a process for each command, which may end itself before a step on the disk.
 FORKING = """
-import fnmatch, importlib, json, os, shlex, signal, sys
+import fnmatch, gc, importlib, json, os, shlex, signal, sys
 import torch.utils.tensorboard
 import initlab.data.images, initlab.data.synthetic, initlab.data.tabular, initlab.models
 from initlab.cli.conclude import conclude_study
@@ -20,6 +20,7 @@ from initlab.sweep import worker
 from tests.helpers import interruptible, make_job
 
 composed = {}
+gc.collect(), gc.freeze()  # else each process would look through it all, and so copy it
 
 def watch(pattern, number):
     left = number

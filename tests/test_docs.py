@@ -19,7 +19,7 @@ import initlab
 from initlab.cli.grids import expand_grids
 from initlab.cli.run_schemes import main as show_schemes
 from initlab.initializers import registry
-from tests.conftest import ROOT
+from tests.fixtures import ROOT
 from tests.helpers import make_job
 from tests.results.studies import Cell, write_study
 

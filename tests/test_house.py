@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import initlab
-from tests.conftest import ROOT
+from tests.fixtures import ROOT
 
 # Low to high; the rooms of one line know nothing of each other.
 ROOMS = (

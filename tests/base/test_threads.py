@@ -19,7 +19,7 @@ from initlab.base.threads import (
     threads_of_loop,
     threads_of_probe,
 )
-from tests.conftest import ROOT
+from tests.fixtures import ROOT
 
 LARGE = int(LARGE_PRODUCT)
 # What is asked, of a machine with 8 cores, and what is answered.

@@ -27,7 +27,7 @@ from initlab.data.tabular import WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.tables.schema import HISTORY, MEMBERS
 from initlab.tables.store import read_table
 from tests.commands import Commands
-from tests.conftest import ROOT, write_wines
+from tests.fixtures import ROOT, write_wines
 from tests.helpers import QUICK, make_job, run
 
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from initlab.config.composing import NUMBER, Composer, _may_mean, read_once
 from initlab.config.files import CONF
 from initlab.config.plain import as_plain
+from tests.composing import composed_by_hydra
 
 CONFIG = """
 defaults:
@@ -132,7 +133,7 @@ def test_files_that_are_read_once_give_what_hydra_reads_each_time(conf: Path, mo
     (conf / "init").mkdir()
     (conf / "init" / "new.yaml").write_text("name: new\n")
     elsewhere = [f"hydra.searchpath=[file://{conf}]", "init=new"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composed_by_hydra(), initialize_config_dir(str(CONF), version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
         expected = [compose("train", overrides) for overrides in (*jobs, elsewhere)]
         read, times = type(loader.repository).load_config, Counter[str]()

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from initlab.base.errors import UserError
 from initlab.data.csv_table import csv_table
 from initlab.data.dataset import Dataset
-from tests.conftest import write_wines
+from tests.fixtures import write_wines
 
 ROWS = 40
 Change = Callable[[pd.DataFrame], pd.DataFrame]

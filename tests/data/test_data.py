@@ -15,7 +15,7 @@ from initlab.data import images, tabular
 from initlab.data.batches import BLOCK_STEPS
 from initlab.data.dataset import Dataset
 from initlab.data.module import InMemoryData
-from tests.conftest import write_wines
+from tests.fixtures import write_wines
 
 
 def rows_of(dataset: Dataset) -> list[set[bytes]]:

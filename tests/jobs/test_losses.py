@@ -12,7 +12,7 @@ from initlab.cli.apps import probe, recommend
 from initlab.data.losses import build_loss, class_weights
 from initlab.data.tabular import wine
 from initlab.sweep.probing import probe_job
-from tests.conftest import ROOT
+from tests.fixtures import ROOT
 from tests.helpers import QUICK, make_job, run
 
 

@@ -32,7 +32,7 @@ from initlab.theory.moments import (
     second_moment,
     second_moments,
 )
-from tests.conftest import ROOT
+from tests.fixtures import ROOT
 from tests.helpers import make_job
 
 PAGE = ROOT / "docs" / "playground.html"

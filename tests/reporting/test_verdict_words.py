@@ -18,7 +18,7 @@ from initlab.reporting.sections import compose_report
 from initlab.results.analysis import analyse
 from initlab.results.study import Study
 from initlab.results.summary import write_summary
-from tests.conftest import ROOT
+from tests.fixtures import ROOT
 from tests.results.studies import Cell, cell_by_row, inits, study_of
 
 RNG = np.random.default_rng(0)
