@@ -6,7 +6,6 @@ jobs of a command to `cli.run_train`, `cli.run_probe` or `cli.run_recommend` at 
 
 import contextlib
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +32,12 @@ def _train_app(config: DictConfig) -> None:
     single = HydraConfig.get().mode is RunMode.RUN
     try:
         job = _job(config)
-        load("initlab.cli.run_train")
-        from initlab.cli.conclude import conclude_study
-        from initlab.cli.run_train import run_study
+        load("initlab.cli.train_study")
+        from initlab.cli.train_study import train_study
 
-        # Where Hydra's other launchers run a sweep, the report would be written anew after each of its jobs.
-        conclude = None if single else partial(conclude_study, with_report=False)
         with own_work():
-            run_study([job], beside_others=True, conclude=conclude)
+            # Where Hydra's other launchers run a sweep, the report would be written anew after each of its jobs.
+            train_study([job], beside_others=True, with_report=single)
     except UserError as error:
         if single:
             stop(error)  # Hydra would first say the overrides, which the user has just typed

@@ -28,11 +28,11 @@ from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
-from initlab.sweep.crew import Crew
+from initlab.sweep.crew import Crew, training_crew
 from initlab.sweep.folders import forget_failure, outcome, reason_of, seeds_of_run, write_failure
-from initlab.sweep.naming import Placed, place_jobs, split_faulty
+from initlab.sweep.naming import place_jobs, split_faulty
 from initlab.sweep.plan import Plan, Schedule, lacking, make_plan, make_schedule
-from initlab.sweep.pool import gather, new_crew, run_in_pool
+from initlab.sweep.pool import run_in_pool
 from initlab.sweep.run import Run
 from initlab.sweep.writing import adopt, finish_writing, remove_unfinished, write_job
 from initlab.tables.bundles import forget_bundles
@@ -48,7 +48,9 @@ def run_study(
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
     beside_others: bool = False,
     conclude: Conclude | None = None,
+    with_report: bool = True,
     interest: Interest = EVERY_PAIR,
+    crew: Crew | None = None,
 ) -> None:
     """Train the jobs of one command that are not finished yet, and say what their study shows.
 
@@ -58,7 +60,9 @@ def run_study(
         beside_others: Other processes may be at work on other jobs of the same study, as where one of Hydra's own
             launchers gives each job a process.
         conclude: Called at the end with the study's folder and the console; None: `conclude_study`.
+        with_report: Whether `conclude_study` writes the report, if the key `report` asks for it.
         interest: With `seeds=auto`, what is to be decided.
+        crew: Processes of this machine that may have started already; None: none has.
 
     Raises:
         UserError: a job that cannot work, before anything trains; or another process is at work there.
@@ -94,31 +98,15 @@ def run_study(
             finish_writing(own)
             remove_partial(own)
             placed = place_jobs(distinct)
-            crew = held.enter_context(new_crew())
-            _gather_early(crew, placed)
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
                 plan = make_plan(placed, left_out, without_data)
-            conclude = conclude or partial(conclude_study, with_report=config.report, margin=config.margin)
+            conclude = conclude or partial(
+                conclude_study, with_report=with_report and config.report, margin=config.margin
+            )
+            crew = crew or held.enter_context(training_crew())
             _train_plan(plan, folder, console, crew, beside_others=beside_others, conclude=conclude, interest=interest)
     finally:
         remove_bare(folder, made)
-
-
-def _gather_early(crew: Crew, placed: Sequence[Placed]) -> None:
-    """Let workers start before jobs are checked, which imports as much as they do, where there will surely be some.
-
-    Not where code of the user's own would run once more for it, or something is finished already.
-    """
-    jobs = [one.job for one in placed]
-    own = all(
-        str(part["_target_"]).startswith("initlab.") for job in jobs for part in (job.config.data, job.config.model)
-    )
-    if not own or any(one.trained for one in placed) or jobs[0].config.backend != "loky":
-        return
-    with contextlib.suppress(Exception), open_backend(jobs[0].config) as backend:  # what fails here fails below, too
-        schedule = make_schedule(jobs, jobs, {}, most_workers=backend.most_workers)
-        if schedule.workers > 1:
-            gather(crew, schedule.workers, jobs[0].config, cores=schedule.cores)
 
 
 def _train_plan(

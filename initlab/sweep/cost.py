@@ -1,14 +1,19 @@
 """What a job's members cost, estimated from a few rows: memory, which limits a cohort's size, and arithmetic."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from initlab.base.machine import device_name
+from initlab.base.memory import room_for_workers
+from initlab.base.threads import usable_cores
 from initlab.cohort.engines import has_convolutions, has_dropout, is_large_step
 from initlab.cohort.optimizers import CohortOptimizer
 from initlab.data.batches import BLOCK_STEPS, CHUNK_ROWS, MOST_KEPT, steps_per_epoch
@@ -22,6 +27,11 @@ SECONDS_PER_COHORT = 0.07
 SECONDS_PER_JOB = 0.03
 SECONDS_PER_STEP = 1.5e-3  # of a cohort, or under the loop engine of a member, before any arithmetic
 SECONDS_PER_MEMBER = 2.3e-6  # of a step of a vectorized cohort, likewise: 1,000 networks of classic_wine
+
+# Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
+WORTH_WORKERS: Final = 30.0
+# Vectorized members of a cohort on a CPU: a step of twice as many takes twice as long, and leaves the other cores idle.
+TOGETHER: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -158,3 +168,26 @@ def _optimizer_states(job: Job) -> int:
     return sum(
         tensor.numel() == 7 for tensor in optimizer.torch_optimizer.state[weight].values() if isinstance(tensor, Tensor)
     )
+
+
+def surely_workers(jobs: Sequence[Job]) -> int:
+    """How many workers jobs will surely have on this machine's CPU, whatever their networks are; 1: perhaps none.
+
+    Each program is a cohort or more, and has several where it has so many members that no cohort has them all.
+
+    Args:
+        jobs: Those of one command, none of which is trained.
+    """
+    config = jobs[0].config
+    members: Counter[str] = Counter()
+    steps: dict[str, int] = {}
+    for job in jobs:
+        members[job.program] += len(job.seeds)
+        if job.program not in steps:
+            rows, batch = len(job.dataset.train), job.config.batch_size
+            steps[job.program] = steps_per_epoch(rows, batch) * job.config.trainer.max_epochs
+    cohorts = sum(ceil(count / TOGETHER) for count in members.values())
+    if isinstance(config.n_jobs, int):
+        return min(usable_cores() if config.n_jobs == -1 else config.n_jobs, cohorts)
+    least = sum(steps[name] * (SECONDS_PER_STEP + count * SECONDS_PER_MEMBER) for name, count in members.items())
+    return min(usable_cores(), room_for_workers(), cohorts) if least >= WORTH_WORKERS else 1

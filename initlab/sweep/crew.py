@@ -15,6 +15,11 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 
+def training_crew() -> "Crew":
+    """Processes of this machine that are to train, of which none has started."""
+    return Crew("initlab.sweep.in_worker")
+
+
 class Crew:
     """Worker processes of this machine, which a `with` block ends.
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.machine import trains_on_cuda
@@ -24,14 +23,9 @@ from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
 from initlab.sweep.checks import check_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
-from initlab.sweep.cost import Cost, costs_of
+from initlab.sweep.cost import TOGETHER, WORTH_WORKERS, Cost, costs_of
 from initlab.sweep.naming import Placed
 from initlab.tables.job_tables import JobTables
-
-# Starting a worker process takes a few seconds of a core. Where nobody said how many, less work than this stays here.
-WORTH_WORKERS = 30.0
-# Vectorized members of a cohort on a CPU: a step of twice as many takes twice as long, and leaves the other cores idle.
-TOGETHER: Final = 1_000
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from initlab.base.errors import UserError, first_line
 from initlab.base.files import write_text_whole
 from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
-from initlab.config.schema import Config
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend
 from initlab.sweep.cohorts import Cohort
@@ -116,26 +115,6 @@ class _PoolRun:
         )
 
 
-def new_crew() -> Crew:
-    """Processes of this machine that are to train; none has started."""
-    return Crew("initlab.sweep.in_worker")
-
-
-def gather(crew: Crew, workers: int, config: Config, *, cores: int) -> None:
-    """Let so many processes of this machine start, unless they have.
-
-    Args:
-        crew: The command's.
-        workers: How many there are to be.
-        config: Where they train, of any job of the command.
-        cores: How many cores each may use.
-
-    Raises:
-        OSError: no more processes can be had.
-    """
-    crew.gather(workers, cores=cores, may_fork=not trains_on_cuda(config.trainer.accelerator))
-
-
 def run_in_pool(
     cohorts: Sequence[Cohort],
     run: Run,
@@ -171,7 +150,8 @@ def run_in_pool(
     cores = run.cores or cores_of_process(workers)
     train: _Train = partial(_by_joblib, backend=backend, workers=workers)
     if backend.name == "loky":
-        train = partial(_by_crew, crew=crew, workers=workers, config=first.config, cores=cores)
+        may_fork = not trains_on_cuda(first.config.trainer.accelerator)
+        train = partial(_by_crew, crew=crew, workers=workers, cores=cores, may_fork=may_fork)
     try:
         while state.pending:
             batch = state.batch()
@@ -207,11 +187,11 @@ _Train = Callable[[Sequence[Cohort], Order], tuple[Exception | None, Collection[
 
 
 def _by_crew(
-    batch: Sequence[Cohort], order: Order, *, crew: Crew, workers: int, config: Config, cores: int
+    batch: Sequence[Cohort], order: Order, *, crew: Crew, workers: int, cores: int, may_fork: bool
 ) -> tuple[Exception | None, Collection[Cohort]]:
     """Train cohorts in processes of this machine. One that dies takes its cohort with it, and no other."""
     try:
-        gather(crew, min(workers, len(batch)), config, cores=cores)
+        crew.gather(min(workers, len(batch)), cores=cores, may_fork=may_fork)
     except OSError as error:
         raise UserError(f"n_jobs={workers}: no more processes can be had ({error.strerror})") from error
     reason: Exception | None = None

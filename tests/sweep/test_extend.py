@@ -16,9 +16,9 @@ from initlab.jobs.job import Job
 from initlab.results.study import read_study
 from initlab.results.summary import summarize
 from initlab.sweep import worker
+from initlab.sweep.crew import training_crew
 from initlab.sweep.naming import place_jobs
 from initlab.sweep.plan import make_plan
-from initlab.sweep.pool import new_crew
 from initlab.sweep.run import Run
 from initlab.tables.store import read_config, read_metadata, read_table, write_metadata
 from tests.helpers import QUICK, make_job, run
@@ -334,7 +334,7 @@ def test_given_seeds_of_given_jobs_are_trained_within_one_command(
         ({he: [7], zeros: [1, 7]}, [(he, 7), (zeros, 7)]),
     ):
         trained.clear()
-        train_seeds(plan, wanted, a_run, console, new_crew())
+        train_seeds(plan, wanted, a_run, console, training_crew())
         assert trained == new
     assert list(read_table(jobs[0].folder, "members")["seed"]) == [0, 1, 2, 3, 7]
     assert list(read_table(jobs[1].folder, "members")["seed"]) == [0, 1, 7]
