@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from initlab.base.errors import InitializationWarning, OwnCodeError, RefusedError, UserError, first_line
+from initlab.base.importing import load
 from initlab.base.own_code import own_fault
 from initlab.base.threads import intra_op_threads
 from initlab.cohort.optimizers import CohortOptimizer, check_optimizer
@@ -166,6 +167,7 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
 
 
 def _check_logger(job: Job) -> None:
+    load("initlab.tracking.loggers")
     from initlab.tracking.loggers import check_logger
 
     check_logger(job.config.logger)
@@ -177,6 +179,7 @@ def _check_trainer(job: Job) -> None:
     Raises:
         UserError: it cannot be had, or takes no such argument.
     """
+    load("initlab.cohort.run")
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from initlab.cohort.run import build_trainer
