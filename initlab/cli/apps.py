@@ -1,7 +1,7 @@
 """The Hydra apps of `python -m initlab.train`, `.probe` and `.recommend`, which import what is heavy only to run.
 
 Hydra calls an app for a single job, and its own launchers call it for each job of a sweep; initlab's launcher hands all
-jobs of a command to `cli.run_train`, `cli.run_probe` or `cli.run_recommend` at once.
+jobs of a command to `cli.train_study`, `cli.run_probe` or `cli.run_recommend` at once.
 """
 
 import contextlib

@@ -8,6 +8,7 @@ from initlab.base.importing import load
 from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
 from initlab.jobs.job import Job
+from initlab.sweep.checks import distinct_jobs
 from initlab.sweep.cost import surely_workers
 from initlab.sweep.crew import Crew, training_crew
 
@@ -39,13 +40,13 @@ def gather_early(crew: Crew, jobs: Sequence[Job]) -> None:
         crew: The command's, none of which has started.
         jobs: As they were composed, of one study.
     """
-    config, folder = jobs[0].config, jobs[0].study_folder
-    targets = [str(job.config.data["_target_"]) for job in jobs]
-    if config.dry_run or config.backend != "loky" or not all(target.startswith("initlab.") for target in targets):
-        return
-    if trains_on_cuda(config.trainer.accelerator) or any(path.is_dir() for path in folder.glob("[!.]*")):
-        return
     with contextlib.suppress(Exception):  # as of data that cannot be had, which is said where they are needed
-        workers = surely_workers(jobs)
+        config, folder = jobs[0].config, jobs[0].study_folder
+        targets = [str(job.config.data.get("_target_")) for job in jobs]
+        if config.dry_run or config.backend != "loky" or not all(target.startswith("initlab.") for target in targets):
+            return
+        if trains_on_cuda(config.trainer.accelerator) or any(path.is_dir() for path in folder.glob("[!.]*")):
+            return
+        workers = surely_workers(distinct_jobs(jobs))
         if workers > 1:
             crew.gather(workers, cores=cores_of_process(workers), may_fork=True)

@@ -176,7 +176,7 @@ def surely_workers(jobs: Sequence[Job]) -> int:
     Each program is a cohort or more, and has several where it has so many members that no cohort has them all.
 
     Args:
-        jobs: Those of one command, none of which is trained.
+        jobs: Those of one command, of which none is another with other seeds, and none is trained.
     """
     config = jobs[0].config
     members: Counter[str] = Counter()
@@ -186,7 +186,8 @@ def surely_workers(jobs: Sequence[Job]) -> int:
         if job.program not in steps:
             rows, batch = len(job.dataset.train), job.config.batch_size
             steps[job.program] = steps_per_epoch(rows, batch) * job.config.trainer.max_epochs
-    cohorts = sum(ceil(count / TOGETHER) for count in members.values())
+    most = TOGETHER if config.max_members == "auto" else config.max_members
+    cohorts = sum(ceil(count / most) for count in members.values())
     if isinstance(config.n_jobs, int):
         return min(usable_cores() if config.n_jobs == -1 else config.n_jobs, cohorts)
     least = sum(steps[name] * (SECONDS_PER_STEP + count * SECONDS_PER_MEMBER) for name, count in members.items())

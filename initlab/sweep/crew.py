@@ -11,6 +11,7 @@ from typing import Final, Self, TypeVar
 from initlab.sweep.process import EndedError, Worker, start_workers
 
 END_SECONDS: Final = 5.0  # that a worker may take to end by itself, as where the user's code has left something at work
+HEAR_SECONDS: Final = 0.5
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
@@ -31,6 +32,7 @@ class Crew:
         self._module = module
         self._workers: list[Worker] = []
         self._released: list[Worker] = []
+        self._lock = threading.Lock()  # of these lists: in each worker's thread another may take its place
 
     def __enter__(self) -> Self:
         return self
@@ -40,18 +42,22 @@ class Crew:
         until = time.monotonic() + (END_SECONDS if error is None else 0.0)
         for worker in self._released:
             worker.wait(max(0.0, until - time.monotonic()))
-        for worker in self._released:
-            worker.kill()
+        while self._released:
+            self._released.pop().kill()
 
     def release(self) -> None:
         """Let all of them end, as there is nothing more to do; they do so while this process goes on."""
-        for worker in self._workers:
-            worker.release()
-        self._released += self._workers
-        self._workers = []
+        with self._lock:
+            while self._workers:
+                self._release(self._workers[-1])
+
+    def _release(self, worker: Worker) -> None:
+        self._released.append(worker)
+        self._workers.remove(worker)
+        worker.release()
 
     def gather(self, count: int, *, cores: int, may_fork: bool) -> None:
-        """Start workers, as many as are missing; they import what they need meanwhile.
+        """Start workers, as many as are missing; they import what they need meanwhile. None may be at work.
 
         Args:
             count: How many there are to be.
@@ -61,18 +67,22 @@ class Crew:
         Raises:
             OSError: no more processes can be had.
         """
-        missing = count - len(self._workers)
-        if missing > 0:
-            self._workers += start_workers(self._module, missing, cores=cores, may_fork=may_fork)
+        with self._lock:
+            for worker in [one for one in self._workers if one.has_ended()]:
+                self._release(worker)
+            missing = count - len(self._workers)
+            if missing > 0:
+                self._workers += start_workers(self._module, missing, cores=cores, may_fork=may_fork)
 
     def dismiss(self) -> None:
         """End all of them, whatever they are at."""
-        workers, self._workers = self._workers, []
-        for worker in workers:
-            worker.kill()
+        with self._lock:
+            while self._workers:
+                self._workers[-1].kill()
+                self._workers.pop()
 
     def share(
-        self, tasks: Sequence[Task], do: Callable[[Worker, Task], Answer], *, cores: int
+        self, tasks: Sequence[Task], do: Callable[[Worker, Task], Answer], *, most: int, cores: int
     ) -> Generator[tuple[Task, Answer | Exception]]:
         """Share tasks among the workers, and give what came of each, as it comes.
 
@@ -82,12 +92,13 @@ class Crew:
         Args:
             tasks: What there is to do, the first to start first.
             do: Lets a worker do a task; called in a thread of each worker.
+            most: How many workers may be at work at a time, though there be more.
             cores: How many cores a worker may use that takes the place of one that ended.
 
         Yields:
             Each task, and what `do` returned or raised. Where the worker ended of it, another takes its place.
         """
-        waiting, workers = deque(tasks), self._workers[: len(tasks)]
+        waiting, workers = deque(tasks), self._workers[: min(most, len(tasks))]
         news: queue.SimpleQueue[tuple[Task, Answer | Exception] | None] = queue.SimpleQueue()
 
         def work(worker: Worker | None) -> None:
@@ -102,7 +113,7 @@ class Crew:
                     except Exception as error:
                         news.put((task, error))
                         if isinstance(error, EndedError):
-                            worker = self._instead_of(worker, cores)
+                            worker = self._instead_of(worker, cores, wanted=bool(waiting))
             finally:
                 news.put(None)
 
@@ -111,7 +122,10 @@ class Crew:
             for worker in workers:
                 threading.Thread(target=work, args=(worker,), daemon=True).start()
             while left and at_work:
-                found = news.get()
+                try:
+                    found = news.get(timeout=HEAR_SECONDS)
+                except queue.Empty:  # on Windows nothing else lets Ctrl-C through
+                    continue
                 if found is None:
                     at_work -= 1
                 else:
@@ -122,12 +136,15 @@ class Crew:
                 waiting.clear()
                 self.dismiss()
 
-    def _instead_of(self, ended: Worker, cores: int) -> Worker | None:
+    def _instead_of(self, ended: Worker, cores: int, *, wanted: bool) -> Worker | None:
         """A worker in the place of one that has ended; None where none is wanted, or can be had."""
-        if ended not in self._workers:
-            return None
-        self._workers.remove(ended)
-        with contextlib.suppress(OSError):
-            self.gather(len(self._workers) + 1, cores=cores, may_fork=False)
-            return self._workers[-1]
+        with self._lock:
+            if ended not in self._workers:  # all have been dismissed meanwhile
+                return None
+            self._release(ended)
+            if not wanted:
+                return None
+            with contextlib.suppress(OSError):
+                self._workers += start_workers(self._module, 1, cores=cores, may_fork=False)
+                return self._workers[-1]
         return None

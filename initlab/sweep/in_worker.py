@@ -21,13 +21,17 @@ from initlab.sweep.worker import run_cohort
 
 
 def train_in_crew(cohort: Cohort, order: Order) -> UserError | None:
-    """Train one cohort; what a process of this machine is asked to do. Returns what is to end the command."""
+    """Train one cohort; what a process of this machine is asked to do. Returns what is to end the command.
+
+    Raises:
+        RuntimeError: it was abandoned.
+    """
     try:
         train_in_worker(cohort, order)
     except UserError as error:
         return error
-    except AbandonedError:
-        return None
+    except AbandonedError as error:  # no Exception, which alone is told to the main process
+        raise RuntimeError("abandoned") from error
     return None
 
 
@@ -41,7 +45,7 @@ def train_in_worker(cohort: Cohort, order: Order) -> None:
     config = cohort.shares[0].job.config
     enter_worker(order.home, config.plugins)
     kept = journal.folder_of(cohort).parent
-    progress = ProgressFile(journal.progress_of(cohort), kept / journal.ATTEMPT, order.attempt)
+    progress = ProgressFile(journal.progress_of(cohort), kept / journal.attempt_of(order.run.identity), order.attempt)
     gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer.accelerator) else 0
     with plain_warnings(), own_gpu(kept, gpus) as device:
         run_cohort(cohort, replace(order.run, device=device), progress.advance)

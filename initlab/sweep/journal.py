@@ -19,7 +19,6 @@ from initlab.tables.job_tables import JobTables, read_tables
 from initlab.tables.store import read_metadata, write_table
 
 FOLDER = ".cohorts"
-ATTEMPT = "attempt"  # a file in that folder: which attempt at the sweep is on
 
 
 def folder_of(cohort: Cohort) -> Path:
@@ -125,6 +124,15 @@ def interrupted_cohorts(study_folder: Path, missing: Mapping[str, tuple[Job, Col
             taken |= names
             cohorts.append(Cohort(tuple(shares_of(members))))
     return cohorts
+
+
+def attempt_of(run: str) -> str:
+    """Name of the file, in the journal, that says which attempt at its cohorts a run is at.
+
+    Args:
+        run: `Run.identity`: several runs may be at work on jobs of one study.
+    """
+    return f"attempt-{run}"
 
 
 def tidy(study_folder: Path, finished: Collection[str], *, beside_others: bool) -> None:

@@ -24,7 +24,7 @@ from initlab.sweep.cohorts import Cohort
 from initlab.sweep.crew import Crew
 from initlab.sweep.folders import outcome, write_failure
 from initlab.sweep.order import Order
-from initlab.sweep.process import EndedError, Home, Worker
+from initlab.sweep.process import EndedError, Home, NotThereError, Worker
 from initlab.sweep.progress import Watch, watching
 from initlab.sweep.run import Run
 
@@ -87,7 +87,8 @@ class _PoolRun:
         if tried.reason is None:
             watch.finished.update(batch)
         self.begun |= bool(watch.done)
-        if tried.reason is not None and not self.begun:
+        moved = self.begun and (tried.lost or watch.finished)
+        if tried.reason is not None and not moved:  # to try again would be of no use
             raise UserError(f"the worker processes end before they begin: {first_line(tried.reason)}")
         for cohort in set(batch) - watch.finished:
             if _written(cohort, self.run):
@@ -110,9 +111,8 @@ class _PoolRun:
             self.deaths.update(dict.fromkeys(halves, SUSPICIOUS))
             self.pending = halves + self.pending
             return
-        write_failure(
-            cohort.shares[0].job, f"its process died, again and again\n{reason}", self.run.identity, self.run.command
-        )
+        what = "cannot be trained in a process of its own" if isinstance(reason, NotThereError) else "its process died"
+        write_failure(cohort.shares[0].job, f"{what}, again and again\n{reason}", self.run.identity, self.run.command)
 
 
 def run_in_pool(
@@ -145,7 +145,7 @@ def run_in_pool(
             does not have the folder of the sweep.
     """
     first = cohorts[0].shares[0].job
-    attempt = first.study_folder / journal.FOLDER / journal.ATTEMPT
+    attempt = first.study_folder / journal.FOLDER / journal.attempt_of(run.identity)
     state = _PoolRun(run, advance, finish, list(cohorts))
     cores = run.cores or cores_of_process(workers)
     train: _Train = partial(_by_joblib, backend=backend, workers=workers)
@@ -193,14 +193,14 @@ def _by_crew(
     try:
         crew.gather(min(workers, len(batch)), cores=cores, may_fork=may_fork)
     except OSError as error:
-        raise UserError(f"n_jobs={workers}: no more processes can be had ({error.strerror})") from error
+        raise UserError(f"n_jobs={workers}: no more processes can be had ({first_line(error)})") from error
     reason: Exception | None = None
     lost = set(batch)
 
     def train(worker: Worker, cohort: Cohort) -> UserError | None:
         return worker.call("train_in_crew", cohort, order)  # type: ignore[no-any-return]
 
-    with contextlib.closing(crew.share(batch, train, cores=cores)) as trained:
+    with contextlib.closing(crew.share(batch, train, most=workers, cores=cores)) as trained:
         for cohort, problem in trained:
             if isinstance(problem, UserError):
                 raise problem

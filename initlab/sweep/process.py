@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -81,6 +81,13 @@ class Worker:
             raise NotThereError(problem)
         return found
 
+    def has_ended(self) -> bool:
+        """Whether it has ended; where something is asked of it, that cannot be told."""
+        try:
+            return not self._process.is_alive() or self._pipe.poll()  # it says nothing unasked: that is the end
+        except OSError:
+            return True
+
     def release(self) -> None:
         """Let it end by itself, which takes a moment; nothing may be asked of it any more."""
         self._pipe.close()
@@ -91,7 +98,8 @@ class Worker:
 
     def kill(self) -> None:
         """End it, whatever it is at, all that it has started, and those that were forked from the same process."""
-        kill_process_tree(self._process)
+        if self._process.is_alive():
+            kill_process_tree(self._process)
 
 
 def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> list[Worker]:
@@ -104,7 +112,12 @@ def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> lis
         count: How many.
         cores: How many cores each may use.
         may_fork: Whether they may be forks, as where none of them uses a GPU.
+
+    Raises:
+        OSError: no process can be had.
     """
+    if multiprocessing.current_process().daemon:
+        raise OSError("a daemonic process may start no others")
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(cores))
     warned = {"PYTHONWARNINGS": ",".join(sys.warnoptions)} if sys.warnoptions else {}
     context = get_context("loky")  # unlike Python's own, it does not run the program's main module anew
@@ -115,7 +128,8 @@ def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> lis
             pipes = [context.Pipe() for _ in range(together)]
             arguments = ([its for _, its in pipes], Home.here(), module)
             process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
-            process.start()
+            with _interrupt_waits():
+                process.start()
             workers += [Worker(ours, process) for ours, _ in pipes]
             for _, its in pipes:
                 its.close()
@@ -149,24 +163,32 @@ def _serve(pipes: Sequence[Connection], home: Home, module: str) -> None:
     load(module)
     gc.freeze()  # so that no collection writes to what the forks share
     context: Any = multiprocessing.get_context("fork")
-    forks = [context.Process(target=_answer_alone, args=(pipes, own, home, module)) for own in pipes]
-    with warnings.catch_warnings():
+    forks = []
+    with warnings.catch_warnings(), contextlib.suppress(OSError):  # no more processes can be had
+        filters = list(warnings.filters)
         # Of threads beside the one that forks, which newer versions of Python count: those of a memory allocator.
         warnings.simplefilter("ignore", DeprecationWarning)
-        for fork in forks:
+        for own in pipes:
+            fork = context.Process(target=_answer_alone, args=(pipes, own, home, module, filters))
             fork.start()
-    for pipe in pipes:  # else nobody would see that a fork has ended
+            forks.append(fork)
+    for pipe in pipes:  # else nobody would see that a fork has ended, or never began
         pipe.close()
     _follow(home)
     for fork in forks:
         fork.join()
 
 
-def _answer_alone(pipes: Sequence[Connection], own: Connection, home: Home, module: str) -> None:
-    """The same in a fork, which has the others' pipes, too."""
+def _answer_alone(
+    pipes: Sequence[Connection], own: Connection, home: Home, module: str, filters: Sequence[Any]
+) -> None:
+    """The same in a fork, which has the others' pipes, too, and what the process had when it forked."""
     for pipe in pipes:
         if pipe is not own:
             pipe.close()
+    warnings.filters[:] = filters  # type: ignore[index]  # typed as one that is only read
+    if "numpy" in sys.modules:  # else what a user's code draws of it without a seed would be the same in all
+        sys.modules["numpy"].random.seed()
     _answer(own, home, module)
 
 
@@ -185,10 +207,8 @@ def _answer(pipe: Connection, home: Home, module: str) -> None:
                 answer = pickle.dumps((getattr(functions, name)(*arguments), None))
             except Exception as error:
                 answer = pickle.dumps((None, f"{type(error).__name__}: {first_line(error)}"))
-            for stream in (
-                sys.stdout,
-                sys.stderr,
-            ):  # what the user's code prints: once it has all, the other kills this
+            # What the user's code has printed: once the other has its answer, it kills this process.
+            for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             try:
                 pipe.send_bytes(answer)
@@ -231,6 +251,21 @@ def _follow(home: Home) -> None:
 def _ignore_interrupt() -> None:
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Let no Ctrl-C reach a process that starts in this context before it can leave it to the main process."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

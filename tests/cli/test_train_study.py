@@ -49,6 +49,8 @@ def wanted(folder: Path, jobs: Sequence[Sequence[str]]) -> int:
         ([(*LARGE, "trainer.max_epochs=1", "n_jobs=4")], 3),
         ([TWO, (*TWO, "activation=elu")], 2),  # two programs
         ([TWO, (*TWO, "init=he")], 0),  # one
+        ([(*LARGE, "max_members=3000")], 0),
+        ([("experiment=classic_wine", f"seeds={count}", "n_jobs=4") for count in (600, 700)], 0),  # of the same seeds
         ([(*TWO, f"activation={name}") for name in ("relu", "tanh", "elu")], 2),  # as n_jobs says
         ([(*LARGE, "dry_run=true")], 0),
         ([(*LARGE, "trainer.accelerator=cuda")], 3),  # there is no GPU: it trains on the CPU, or not at all
@@ -70,7 +72,7 @@ def test_none_start_for_a_study_of_which_something_is_there(tmp_path: Path) -> N
     assert wanted(tmp_path, [LARGE]) == 0
 
 
-@pytest.mark.parametrize("jobs", [[LARGE], [TWO, (*TWO, "activation=elu")]])
+@pytest.mark.parametrize("jobs", [[LARGE], [TWO, (*TWO, "activation=elu")], [(*LARGE, "max_members=3000")]])
 def test_those_that_start_are_those_that_are_needed(jobs: Sequence[Sequence[str]], tmp_path: Path) -> None:
     made = [make_job(*job, output_dir=tmp_path) for job in jobs]
     assert surely_workers(made) <= make_schedule(made, made, {}, most_workers=4).workers

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -90,8 +91,8 @@ def test_a_crew_gives_what_came_of_each_task() -> None:
     tasks: list[Task] = [("factorial", number) for number in range(6)]
     with Crew("math") as crew:
         crew.gather(2, cores=1, may_fork=True)
-        assert dict(crew.share(tasks, ask, cores=1)) == dict(zip(tasks, [1, 1, 2, 6, 24, 120], strict=True))
-        assert dict(crew.share(tasks[:1], ask, cores=1)) == {tasks[0]: 1}  # again, by the same workers
+        assert dict(crew.share(tasks, ask, most=2, cores=1)) == dict(zip(tasks, [1, 1, 2, 6, 24, 120], strict=True))
+        assert dict(crew.share(tasks[:1], ask, most=2, cores=1)) == {tasks[0]: 1}  # again, by the same workers
 
 
 def test_another_worker_takes_the_place_of_one_that_ended() -> None:
@@ -99,7 +100,7 @@ def test_another_worker_takes_the_place_of_one_that_ended() -> None:
     tasks: list[Task] = [("_exit", 1), ("getpid",), ("_exit", 1), ("getpid",)]
     with Crew("os") as crew:
         crew.gather(1, cores=1, may_fork=True)
-        found = list(crew.share(tasks, ask, cores=1))
+        found = list(crew.share(tasks, ask, most=2, cores=1))
     assert [type(answer) for _, answer in found] == [EndedError, int, EndedError, int]
 
 
@@ -113,7 +114,7 @@ def test_what_cannot_be_done_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
     with Crew("os") as crew:
         crew.gather(2, cores=1, may_fork=True)
         monkeypatch.setattr("initlab.sweep.crew.start_workers", refuse)
-        found = list(crew.share(tasks, ask, cores=1))
+        found = list(crew.share(tasks, ask, most=2, cores=1))
     assert [type(answer) for _, answer in found] == [EndedError, EndedError]
 
 
@@ -122,7 +123,7 @@ def test_a_crew_is_dismissed_where_not_all_is_taken() -> None:
     with Crew("time") as crew:
         crew.gather(2, cores=1, may_fork=True)
         began = time.monotonic()
-        with contextlib.closing(crew.share(tasks, ask, cores=1)) as some:
+        with contextlib.closing(crew.share(tasks, ask, most=2, cores=1)) as some:
             assert next(some)[0] == ("time",)
             here = descendants(psutil.Process(), "LokyProcess")
             assert len(here) >= 2
@@ -136,10 +137,100 @@ def test_workers_end_by_themselves_and_their_time_is_counted() -> None:
     with Crew("time") as crew:
         crew.gather(2, cores=1, may_fork=True)
         tasks: list[Task] = [("process_time",)] * 2
-        took = sum(float(str(seconds)) for _, seconds in crew.share(tasks, ask, cores=1))
+        took = sum(float(str(seconds)) for _, seconds in crew.share(tasks, ask, most=2, cores=1))
         crew.release()
     assert took > 0
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before >= 0.9 * took
+
+
+# Modules for processes to import, of which each function is what a user's code might do there.
+LINGERING = """
+import sys, threading, time
+from os import getpid
+
+def leave():
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    sys.exit()
+"""
+SHORT = """
+import multiprocessing.popen_fork, os
+
+start, count = multiprocessing.popen_fork.Popen._launch, []
+
+def refuse(*arguments):
+    count.append(1)
+    if len(count) > 1:
+        raise BlockingIOError
+    start(*arguments)
+
+multiprocessing.popen_fork.Popen._launch = refuse
+from os import getpid
+"""
+DRAWING = "from numpy.random import rand"
+
+
+@pytest.fixture
+def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A module that a test describes, where processes find it."""
+    (tmp_path / "for_a_worker.py").write_text(request.param)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "for_a_worker"
+
+
+@pytest.mark.parametrize("module", [LINGERING], indirect=True)
+@pytest.mark.parametrize("may_fork", [True, False])
+def test_a_worker_that_has_left_and_does_not_end_is_killed(
+    module: str, monkeypatch: pytest.MonkeyPatch, *, may_fork: bool
+) -> None:
+    """Else this process would wait for it at its own end: another took its place, or it was released."""
+    monkeypatch.setattr("initlab.sweep.crew.END_SECONDS", 0.1)
+    tasks: list[Task] = [("getpid",), *[("leave",)] * 3]
+    with Crew(module) as crew:
+        crew.gather(2, cores=1, may_fork=may_fork)
+        found = list(crew.share(tasks, ask, most=2, cores=1))
+        here = descendants(psutil.Process(), "LokyProcess")
+    assert sorted(type(answer).__name__ for _, answer in found) == [*["EndedError"] * 3, "int"]
+    assert here
+    assert psutil.wait_procs(here, timeout=10)[1] == []
+
+
+@FORKS
+@pytest.mark.parametrize("module", [SHORT], indirect=True)
+def test_forks_that_cannot_be_had_are_taken_for_ended(module: str) -> None:
+    first, *others = workers = start_workers(module, 3, cores=1, may_fork=True)
+    assert first.call("getpid")
+    for other in others:
+        with pytest.raises(EndedError):
+            other.call("getpid")
+    workers[0].kill()
+
+
+@FORKS
+@pytest.mark.parametrize("module", [DRAWING], indirect=True)
+def test_forks_do_not_draw_the_same(module: str) -> None:
+    workers = start_workers(module, 3, cores=1, may_fork=True)
+    assert len({worker.call("rand") for worker in workers}) == 3
+    workers[0].kill()
+
+
+def test_no_more_work_than_are_to() -> None:
+    """Though more have started, as for another look at a study."""
+    with Crew("os") as crew:
+        crew.gather(3, cores=1, may_fork=True)
+        tasks: list[Task] = [("getpid",)] * 12
+        assert len({answer for _, answer in crew.share(tasks, ask, most=1, cores=1)}) == 1
+
+
+def test_one_that_ended_while_it_had_nothing_to_do_is_replaced() -> None:
+    with Crew("os") as crew:
+        crew.gather(2, cores=1, may_fork=True)
+        tasks: list[Task] = [("getpid",)] * 2
+        former = {int(str(answer)) for _, answer in crew.share(tasks, ask, most=2, cores=1)}
+        for process in former:
+            os.kill(process, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(one) for one in former if psutil.pid_exists(one)], timeout=10)
+        crew.gather(2, cores=1, may_fork=True)
+        assert former.isdisjoint(int(str(answer)) for _, answer in crew.share(tasks, ask, most=2, cores=1))
 
 
 def test_a_crew_of_which_nothing_was_asked_ends() -> None:
