@@ -11,8 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from initlab.base.errors import UserError
+from initlab.jobs.job import Job
+from initlab.sweep import pool
+from initlab.sweep.backends import Backend
+from initlab.sweep.cohorts import Cohort
+from initlab.sweep.crew import Crew, training_crew
 from initlab.sweep.in_worker import own_gpu
-from tests.helpers import interruptible, run
+from initlab.sweep.pool import run_in_pool
+from initlab.sweep.run import Run
+from tests.helpers import interruptible, make_job, run
 from tests.sweep import failing
 from tests.sweep.helpers import (
     FAILING,
@@ -22,6 +30,7 @@ from tests.sweep.helpers import (
     first_epochs,
     tables_of,
     waiting_workers,
+    whole,
 )
 
 COMMAND = "-m data=digits model.channels=[4,4] init=he optim.lr=0.01,0.003,0.001 seeds=2 logger=none"
@@ -138,6 +147,51 @@ def test_a_job_whose_process_always_dies_is_given_up(
     said = capfd.readouterr()
     assert "1 of 2 jobs failed" in said.err
     assert len(tables_of(tmp_path / "outputs" / "study")) == 1
+
+
+def train_in_pool(job: Job, backend: str, crew: Crew) -> None:
+    run_in_pool(
+        [Cohort((whole(job),))], Run("a run"), backend=Backend(backend, 1), crew=crew, workers=1,
+        advance=lambda *_: None, finish=lambda _: None,
+    )  # fmt: skip
+
+
+def test_a_cluster_that_has_gone_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """After a cohort had begun there, and so was to be tried again."""
+    job = make_job("seeds=2", "trainer.accelerator=cpu", output_dir=tmp_path)
+    tried: list[int] = []
+
+    class Gone:
+        def __init__(self, **_: object) -> None:
+            tried.append(1)
+
+        def __call__(self, _: object) -> None:
+            if len(tried) == 1:
+                (folder,) = (job.study_folder / ".cohorts").glob("*/")
+                (folder / "progress.json").write_text('{"done": 1.0, "finished": false}')
+            raise ConnectionError("the scheduler has gone")
+
+    monkeypatch.setattr(pool, "Parallel", Gone)
+    with pytest.raises(UserError, match="end before they begin: the scheduler has gone"):
+        train_in_pool(job, "threading", training_crew())
+    assert len(tried) == 2
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_workers_are_forks_only_where_none_uses_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, on_gpu: bool
+) -> None:
+    asked: list[bool] = []
+
+    class Refused(Crew):
+        def gather(self, count: int, *, cores: int, may_fork: bool) -> None:
+            asked.append(may_fork)
+            raise BlockingIOError(11, f"no {count} with {cores}")
+
+    monkeypatch.setattr(pool, "trains_on_cuda", lambda _: on_gpu)
+    with pytest.raises(UserError, match="n_jobs=1: no more processes can be had"):
+        train_in_pool(make_job("seeds=2", output_dir=tmp_path), "loky", Refused("os"))
+    assert asked == [not on_gpu]
 
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path: Path) -> None:
