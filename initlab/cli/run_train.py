@@ -258,6 +258,7 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
                 finish=progress.finish,
             )
             return
+        crew.release()  # as where jobs are left out that workers had started for
         load("initlab.sweep.worker")  # it brings Lightning, which a process need not have that trains nothing
         from initlab.sweep.worker import run_cohort
 

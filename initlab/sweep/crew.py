@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 from initlab.sweep.process import EndedError, Worker, start_workers
 
 END_SECONDS: Final = 5.0  # that a worker may take to end by itself, as where the user's code has left something at work
-HEAR_SECONDS: Final = 0.5
+HEAR_SECONDS: Final = 0.5  # from one look at whether Ctrl-C was pressed to the next
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 

@@ -128,9 +128,9 @@ def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> lis
             pipes = [context.Pipe() for _ in range(together)]
             arguments = ([its for _, its in pipes], Home.here(), module)
             process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
-            with _interrupt_waits():
+            with _interrupt_waits():  # here, too, until those that have started are known
                 process.start()
-            workers += [Worker(ours, process) for ours, _ in pipes]
+                workers += [Worker(ours, process) for ours, _ in pipes]
             for _, its in pipes:
                 its.close()
     except BaseException:

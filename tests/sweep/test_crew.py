@@ -62,6 +62,17 @@ def test_an_interrupt_is_left_to_the_main_process(workers: list[Worker]) -> None
         assert worker.call("getpid")
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2])
+def test_an_interrupt_while_it_starts_does_not_end_it(delay: float) -> None:
+    """Ctrl-C in a terminal goes to all processes: here it would be a traceback of what was being imported."""
+    (worker,) = start_workers("pandas", 1, cores=1, may_fork=True)
+    time.sleep(delay)
+    (process,) = descendants(psutil.Process(), "LokyProcess")
+    process.send_signal(signal.SIGINT)
+    assert worker.call("isna", 1.0) is False
+    worker.kill()
+
+
 def test_killing_leaves_nobody(workers: list[Worker]) -> None:
     processes = [psutil.Process(worker.call("getpid")) for worker in workers]
     for worker in workers:
