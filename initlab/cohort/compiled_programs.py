@@ -1,5 +1,6 @@
 """Compiled programs on disk: what was compiled once is loaded the next time, without torch's tracer and compiler."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -10,7 +11,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, fx
 
+from initlab.base.errors import UserError
 from initlab.base.files import write_whole
+from initlab.base.lock import locked
 
 MOST_PROGRAMS: Final = 200  # of 1.6 MB each; where there are more, those that were not used for longest go
 
@@ -37,16 +40,25 @@ def load_program(key: str) -> Program | None:
 
 
 def keep_program(traced: fx.GraphModule, key: str) -> Program:
-    """Compile a traced program for the CPU, keep it, and load it.
+    """Compile a traced program for the CPU, keep it, and load it; or load what another process compiled meanwhile.
 
     Args:
         traced: Operations on tensors, some of which it may change in place. It has no random operation.
-        key: Of `compiled_key`; a program under this key is replaced.
+        key: Of `compiled_key`.
 
     Raises:
         Exception: whatever a machine without a compiler, or an operation that cannot be compiled ahead, brings about.
         OSError: it cannot be written.
     """
+    with contextlib.ExitStack() as held:
+        lock = _path(key).with_suffix(".lock")
+        with contextlib.suppress(UserError):  # it cannot be locked: then both compile
+            held.enter_context(locked(lock, wait=True))
+            held.callback(lock.unlink, missing_ok=True)
+        return load_program(key) or _compiled(traced, key)
+
+
+def _compiled(traced: fx.GraphModule, key: str) -> Program:
     import torch._inductor  # imports torch's compiler
 
     arguments = tuple(_like(node.meta["val"]) for node in traced.graph.nodes if node.op == "placeholder")

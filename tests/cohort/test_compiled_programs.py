@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from initlab.base.lock import locked
 from initlab.cohort import compiled, compiled_key, compiled_programs
-from initlab.cohort.compiled_programs import compiled_folder, is_random, load_program
+from initlab.cohort.compiled_programs import compiled_folder, is_random, keep_program, load_program
 from initlab.cohort.module import CohortModule
 from initlab.cohort.recipe import Recipe
 from initlab.data.dataset import Split
@@ -134,6 +136,31 @@ def test_what_draws_random_numbers_is_not_kept() -> None:
     """Its generator is torch's own, which goes on from step to step."""
     assert is_random(make_fx(lambda values: nn.functional.dropout(values))(torch.ones(3)))
     assert not is_random(make_fx(lambda values: values.relu())(torch.ones(3)))
+
+
+def test_one_process_compiles_a_program_and_another_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have looked for it before, and traced it."""
+    traced, lock = make_fx(lambda values: values.relu())(torch.ones(3)), compiled_folder() / "a.lock"
+    kept, compiled_here, found = list[str](), list[str](), list[object]()
+    monkeypatch.setattr(compiled_programs, "load_program", lambda key: torch.relu if key in kept else None)
+
+    def compile_here(_: object, key: str) -> object:
+        compiled_here.append(key)
+        return torch.relu
+
+    monkeypatch.setattr(compiled_programs, "_compiled", compile_here)
+    other = threading.Thread(target=lambda: found.append(keep_program(traced, "a")))
+    with locked(lock):
+        other.start()
+        other.join(0.3)
+        assert not found
+        kept.append("a")
+    other.join(10)
+    assert found == [torch.relu]
+    assert not compiled_here
+    assert not lock.exists()
+    assert keep_program(traced, "b") is torch.relu
+    assert compiled_here == ["b"]
 
 
 @needs_compiler
