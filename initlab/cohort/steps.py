@@ -55,7 +55,8 @@ class Steps:
         """
         if self._compiled is None or not self._compiled.members_last:
             return block
-        return block.transpose(1, 2).contiguous().transpose(1, 2)
+        # Of half the size they are read in little more than half the time.
+        return block.transpose(1, 2).to(torch.int32, memory_format=torch.contiguous_format).transpose(1, 2)
 
     def go_on(self) -> None:
         """Know that the optimizer has taken steps in a former run."""
