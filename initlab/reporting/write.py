@@ -6,8 +6,9 @@ from pathlib import Path
 
 from initlab.base.errors import UserError
 from initlab.base.files import write_text_whole, write_whole
+from initlab.base.forking import in_two
 from initlab.figures.style import save_pdf, save_png, save_svg
-from initlab.reporting.document import USUAL_FILES, Files, Report
+from initlab.reporting.document import USUAL_FILES, Files, Picture, Report
 from initlab.reporting.html import to_html
 from initlab.reporting.latex import to_latex
 from initlab.reporting.markdown import to_markdown
@@ -40,14 +41,8 @@ def write_report(report: Report, folder: Path, kinds: Files = USUAL_FILES) -> Se
     html, markdown = folder / "report.html", folder / "report.md"
     figures, tables = folder / "figures", folder / "tables"
     try:
-        pictures = {}
-        for picture in report.pictures:
-            write_whole(figures / f"{picture.name}.png", partial(save_png, picture.figure))
-            picture.figure.set_layout_engine("none")  # it is laid out, which takes as long as drawing
-            write_whole(figures / f"{picture.name}.svg", partial(save_svg, picture.figure))
-            pictures[picture.name] = (figures / f"{picture.name}.svg").read_bytes()
-            if "pdf" in kinds.pictures:
-                write_whole(figures / f"{picture.name}.pdf", partial(save_pdf, picture.figure))
+        in_two([partial(_write_picture, picture, figures, kinds) for picture in report.pictures])
+        pictures = {one.name: (figures / f"{one.name}.svg").read_bytes() for one in report.pictures}
         for table in report.tables:
             write_whole(tables / f"{table.name}.csv", partial(table.data.to_csv, index=False))
             if "tex" in kinds.tables:
@@ -58,3 +53,11 @@ def write_report(report: Report, folder: Path, kinds: Files = USUAL_FILES) -> Se
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written ({error.strerror})") from error
     return [html, markdown, figures, tables]
+
+
+def _write_picture(picture: Picture, folder: Path, kinds: Files) -> None:
+    write_whole(folder / f"{picture.name}.png", partial(save_png, picture.figure))
+    picture.figure.set_layout_engine("none")  # it is laid out, which takes as long as drawing
+    write_whole(folder / f"{picture.name}.svg", partial(save_svg, picture.figure))
+    if "pdf" in kinds.pictures:
+        write_whole(folder / f"{picture.name}.pdf", partial(save_pdf, picture.figure))

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from functools import cached_property, partial
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
 from initlab.base.errors import UserError
+from initlab.base.forking import in_two
 from initlab.results.candidates import CONDITION, Axes, arrange, candidate_names, choose_rates, find_axes
 from initlab.results.comparison import spread_over_seeds
 from initlab.results.confidence import LEVEL, MARGIN
@@ -22,6 +23,7 @@ from initlab.results.study import Study
 from initlab.results.summary import summarize
 
 Condition = tuple[str, str, str]  # data set, metric, setting
+MANY_MEMBERS: Final = 400  # whose statistics take some tenths of a second
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def analyse(
     chosen = study.members[study.members["job"].isin(candidates["job"])]  # of thousands of jobs a few
     groups = {str(job): members for job, members in chosen.groupby("job", sort=False)}
     of_job = summary.set_index("job")
-    described = [_describe(groups[job], of_job.loc[job], seed, level) for job in candidates["job"]]
+    tasks = [partial(_describe, groups[job], of_job.loc[job], seed, level) for job in candidates["job"]]
+    described = in_two(tasks) if len(chosen) >= MANY_MEMBERS else [task() for task in tasks]
     candidates = candidates.join(pd.DataFrame(described, index=candidates.index))
     pairs = compare_pairs(study, candidates, level=level, margin=margin, looks=study.looks)
     candidates["standing"] = _standing(candidates, pairs)
