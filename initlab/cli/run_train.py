@@ -26,6 +26,7 @@ from initlab.cli.tables import failure_table, plan_tables, show_refused
 from initlab.cli.until_decided import EVERY_PAIR, Interest, check_looks, train_until_decided
 from initlab.jobs.job import Job
 from initlab.sweep import journal
+from initlab.sweep.asking import asking
 from initlab.sweep.backends import Backend, open_backend
 from initlab.sweep.checks import distinct_jobs, prepare_folder
 from initlab.sweep.crew import Crew, training_crew
@@ -98,12 +99,12 @@ def run_study(
             finish_writing(own)
             remove_partial(own)
             placed = place_jobs(distinct)
+            crew = crew or held.enter_context(training_crew())
             with console.status(f"trying a network of each of {counted(len(placed), 'job')}"):
-                plan = make_plan(placed, left_out, without_data)
+                plan = make_plan(placed, left_out, without_data, ask=asking(crew))
             conclude = conclude or partial(
                 conclude_study, with_report=with_report and config.report, margin=config.margin
             )
-            crew = crew or held.enter_context(training_crew())
             _train_plan(plan, folder, console, crew, beside_others=beside_others, conclude=conclude, interest=interest)
     finally:
         remove_bare(folder, made)
@@ -210,7 +211,7 @@ def train_seeds(plan: Plan, wanted: Mapping[str, Sequence[int]], run: Run, conso
     if not left:
         return
     with open_backend(left[0].config) as backend:  # a cluster that starts here starts once
-        schedule = make_schedule(whole, left, kept, most_workers=backend.most_workers)
+        schedule = make_schedule(whole, left, kept, most_workers=backend.most_workers, ask=asking(crew))
         _train_cohorts(schedule, backend, run, console, crew)
     in_parts = [job for job in left if outcome(job, run.identity) is None]
     if in_parts:
@@ -247,7 +248,9 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
     cohorts, workers = schedule.cohorts, schedule.workers
     run = replace(run, cores=schedule.cores, members=schedule.members)
     with progress_bar(console, cohorts, schedule.member_epoch_seconds) as progress:
-        if workers > 1 or backend.name != "loky":
+        if workers > 1 or backend.name != "loky" or crew.has_started:
+            if len(cohorts) == 1:  # of several at a time none has the title
+                progress.start(cohorts[0])
             run_in_pool(
                 cohorts,
                 run,
@@ -258,7 +261,6 @@ def _train_cohorts(schedule: Schedule, backend: Backend, run: Run, console: Cons
                 finish=progress.finish,
             )
             return
-        crew.release()  # as where jobs are left out that workers had started for
         load("initlab.sweep.worker")  # it brings Lightning, which a process need not have that trains nothing
         from initlab.sweep.worker import run_cohort
 

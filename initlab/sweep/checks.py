@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import nn
@@ -22,9 +23,13 @@ from initlab.config.names import NOT_IDENTITY, without_keys
 from initlab.data.batches import steps_per_epoch
 from initlab.initializers.coverage import coverage_of
 from initlab.jobs.job import Job
+from initlab.sweep.asking import Ask, ask_here
 from initlab.sweep.naming import pool_seeds
 from initlab.sweep.unchanged import note_on_activation, same_but_for_activation
 from initlab.sweep.weights import check_weights
+
+# Keys of a configuration on which it depends whether a job can be trained, whatever its network is.
+TRAINED_BY: Final = ("optim", "scheduler", "logger", "trainer", "batch_size", "save", "data")
 
 
 def distinct_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -61,7 +66,11 @@ class Checked:
 
 
 def check_jobs(
-    jobs: Sequence[Job], *, to_train: bool = True, took: Callable[[float], None] = lambda _: None
+    jobs: Sequence[Job],
+    *,
+    to_train: bool = True,
+    took: Callable[[float], None] = lambda _: None,
+    ask: Ask = ask_here,
 ) -> Checked:
     """Check all jobs, and leave out those whose initializer and network do not fit.
 
@@ -73,6 +82,7 @@ def check_jobs(
         jobs: Those of one command.
         to_train: Whether they are to be trained, and not only looked at.
         took: Told of the seconds that it took to check a job, of each that can work.
+        ask: Whom to ask what takes what trains.
 
     Raises:
         UserError: a job cannot work for any other reason.
@@ -82,13 +92,20 @@ def check_jobs(
     faulty: dict[str, OwnCodeError] = {}
     notes: list[str] = []
     checked: dict[str, str | OwnCodeError | None] = {}
+    trainable: set[str] = set()
     for job in jobs:
         key = json.dumps(without_keys(job.resolved, {*NOT_IDENTITY, "optim.lr"}), sort_keys=True)
         if key not in checked:
             checked[key] = None
             began = time.perf_counter()
             try:
-                notes += check_job(job, to_train=to_train)
+                trained_by = json.dumps({group: job.resolved.get(group) for group in TRAINED_BY}, sort_keys=True)
+                if not to_train:
+                    check_probing(job)
+                elif trained_by not in trainable:
+                    ask(check_training, [job])
+                    trainable.add(trained_by)
+                notes += check_network(job)
                 took(time.perf_counter() - began)
             except OwnCodeError as error:
                 checked[key] = error
@@ -108,13 +125,42 @@ def check_jobs(
     return Checked(usable, refused, faulty, list(dict.fromkeys(notes)))
 
 
-def check_job(job: Job, *, to_train: bool = True) -> list[str]:
-    """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
+def check_job(job: Job) -> list[str]:
+    """Check one job that is to be trained: `check_training`, and `check_network`, whose notes are returned."""
+    check_training([job])
+    return check_network(job)
 
-    Args:
-        job: The job.
-        to_train: Whether it is to be trained; else what trains and logs is not even imported, which takes seconds:
-            torch's optimizers bring its compiler.
+
+def check_training(jobs: Sequence[Job]) -> None:
+    """See that jobs can be trained, whatever their networks are.
+
+    Raises:
+        UserError: members cannot share the optimizer; the schedule, the loggers, the trainer or the device cannot be
+            had; or weights are to be kept, and cannot be written.
+    """
+    for job in jobs:
+        check_optimizer(job.config.optim)
+        if job.scheduler:
+            _check_schedule(job)
+        check_weights(job)
+        _check_logger(job)
+        _check_trainer(job)
+
+
+def check_probing(job: Job) -> None:
+    """The same of a job that is only looked at: what trains and logs is not even imported, which takes seconds.
+
+    Raises:
+        UserError: as `check_training` raises it.
+    """
+    check_optimizer(job.config.optim, to_train=False)
+    check_weights(job)
+    if job.config.trainer.accelerator not in ("auto", "cpu"):
+        _check_trainer(job)
+
+
+def check_network(job: Job) -> list[str]:
+    """Load the data, build one member and send two rows through it, so that what cannot work fails before training.
 
     Returns:
         Notes on what works, and is probably not what was meant.
@@ -122,17 +168,9 @@ def check_job(job: Job, *, to_train: bool = True) -> list[str]:
     Raises:
         RefusedError: the initializer does not fit the network.
         OwnCodeError: code of the user's own raised something: the network, the initializer, or what loads the data.
-        UserError: the members cannot share the optimizer, the logger, device or data cannot be had, or the model does
-            not fit the data; or the initializer fills less than half of its weights.
+        UserError: data cannot be had, the model does not fit them, or the initializer fills less than half of its
+            weights.
     """
-    check_optimizer(job.config.optim, to_train=to_train)
-    if job.scheduler and to_train:
-        _check_schedule(job)
-    check_weights(job)
-    if to_train:
-        _check_logger(job)
-    if to_train or job.config.trainer.accelerator not in ("auto", "cpu"):
-        _check_trainer(job)
     data = job.dataset
     rows = data.train.inputs[:2]
     notes = _notes_on_scaling(job)

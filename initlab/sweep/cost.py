@@ -1,6 +1,7 @@
 """What a job's members cost, estimated from a few rows: memory, which limits a cohort's size, and arithmetic."""
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from initlab.base.memory import room_for_workers
 from initlab.base.threads import usable_cores
 from initlab.cohort.engines import has_convolutions, has_dropout, is_large_step
 from initlab.cohort.optimizers import CohortOptimizer
+from initlab.config.schema import Config
 from initlab.data.batches import BLOCK_STEPS, CHUNK_ROWS, MOST_KEPT, steps_per_epoch
 from initlab.jobs.job import Job
 
@@ -32,6 +34,11 @@ SECONDS_PER_MEMBER = 2.3e-6  # of a step of a vectorized cohort, likewise: 1,000
 WORTH_WORKERS: Final = 30.0
 # Vectorized members of a cohort on a CPU: a step of twice as many takes twice as long, and leaves the other cores idle.
 TOGETHER: Final = 1_000
+# Of a compiled step that is so from here on; and it takes a third of the seconds that are estimated below. Where
+# processes can be forks, it pays to share even 400 networks of classic_wine between two.
+LEAST_TOGETHER: Final = 200
+WORTH_FORKS: Final = 8.0
+FORKS: Final = sys.platform == "linux"
 
 
 @dataclass(frozen=True)
@@ -170,8 +177,26 @@ def _optimizer_states(job: Job) -> int:
     )
 
 
-def surely_workers(jobs: Sequence[Job]) -> int:
-    """How many workers jobs will surely have on this machine's CPU, whatever their networks are; 1: perhaps none.
+def most_together(config: Config, members: int, workers: int) -> int:
+    """How many vectorized members a cohort has on a CPU, at most.
+
+    Args:
+        config: Of a job of theirs.
+        members: How many there are of a program.
+        workers: How many cohorts may train at a time.
+    """
+    if config.compile is True and FORKS and config.backend == "loky":
+        return min(TOGETHER, max(LEAST_TOGETHER, ceil(members / workers)))
+    return TOGETHER
+
+
+def worth_workers(config: Config) -> float:
+    """How many seconds of work are worth worker processes, where nobody said how many; as `Cost.seconds` has them."""
+    return WORTH_FORKS if config.compile is True and FORKS else WORTH_WORKERS
+
+
+def possible_workers(jobs: Sequence[Job]) -> int:
+    """How many workers jobs will have on this machine's CPU if there is enough to do, whatever their networks are.
 
     Each program is a cohort or more, and has several where it has so many members that no cohort has them all.
 
@@ -179,16 +204,35 @@ def surely_workers(jobs: Sequence[Job]) -> int:
         jobs: Those of one command, of which none is another with other seeds, and none is trained.
     """
     config = jobs[0].config
+    members = _members(jobs)
+    workers = usable_cores() if config.n_jobs in ("auto", -1) else int(config.n_jobs)
+    cohorts = 0
+    for count in members.values():
+        most = most_together(config, count, workers) if config.max_members == "auto" else config.max_members
+        cohorts += ceil(count / most)
+    return min(workers, cohorts) if isinstance(config.n_jobs, int) else min(workers, room_for_workers(), cohorts)
+
+
+def surely_workers(jobs: Sequence[Job]) -> int:
+    """How many workers jobs will surely have on this machine's CPU, as there is enough to do; 1: perhaps none.
+
+    Args:
+        jobs: As `possible_workers` takes them; their data are loaded.
+    """
+    config = jobs[0].config
+    if isinstance(config.n_jobs, int):
+        return possible_workers(jobs)
+    steps = {
+        job.program: steps_per_epoch(len(job.dataset.train), job.config.batch_size) * job.config.trainer.max_epochs
+        for job in {job.program: job for job in jobs}.values()
+    }
+    least = sum(steps[name] * (SECONDS_PER_STEP + count * SECONDS_PER_MEMBER) for name, count in _members(jobs).items())
+    return possible_workers(jobs) if least >= worth_workers(config) else 1
+
+
+def _members(jobs: Sequence[Job]) -> Counter[str]:
+    """How many members there are, by `Job.program`."""
     members: Counter[str] = Counter()
-    steps: dict[str, int] = {}
     for job in jobs:
         members[job.program] += len(job.seeds)
-        if job.program not in steps:
-            rows, batch = len(job.dataset.train), job.config.batch_size
-            steps[job.program] = steps_per_epoch(rows, batch) * job.config.trainer.max_epochs
-    most = TOGETHER if config.max_members == "auto" else config.max_members
-    cohorts = sum(ceil(count / most) for count in members.values())
-    if isinstance(config.n_jobs, int):
-        return min(usable_cores() if config.n_jobs == -1 else config.n_jobs, cohorts)
-    least = sum(steps[name] * (SECONDS_PER_STEP + count * SECONDS_PER_MEMBER) for name, count in members.items())
-    return min(usable_cores(), room_for_workers(), cohorts) if least >= WORTH_WORKERS else 1
+    return members

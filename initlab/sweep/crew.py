@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from initlab.sweep.process import EndedError, Worker, start_workers
 
@@ -56,13 +56,14 @@ class Crew:
         self._workers.remove(worker)
         worker.release()
 
-    def gather(self, count: int, *, cores: int, may_fork: bool) -> None:
+    def gather(self, count: int, *, cores: int, may_fork: bool, from_here: bool = False) -> None:
         """Start workers, as many as are missing; they import what they need meanwhile. None may be at work.
 
         Args:
             count: How many there are to be.
             cores: How many cores each may use.
             may_fork: Whether they may be forks of one process, as where none of them uses a GPU.
+            from_here: Whether that is a fork of this process, as `start_workers` says; there are no others yet.
 
         Raises:
             OSError: no more processes can be had.
@@ -72,7 +73,22 @@ class Crew:
                 self._release(worker)
             missing = count - len(self._workers)
             if missing > 0:
-                self._workers += start_workers(self._module, missing, cores=cores, may_fork=may_fork)
+                self._workers += start_workers(
+                    self._module, missing, cores=cores, may_fork=may_fork, from_here=from_here
+                )
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there are workers, at work or not."""
+        return bool(self._workers)
+
+    def call(self, name: str, *arguments: object) -> Any:
+        """What a function returns that one of the workers calls, of which there are some, and none is at work.
+
+        Raises:
+            EndedError, NotThereError: as `Worker.call` raises them.
+        """
+        return self._workers[0].call(name, *arguments)
 
     def dismiss(self) -> None:
         """End all of them, whatever they are at."""

@@ -21,9 +21,10 @@ from initlab.results.candidates import count_candidates
 from initlab.results.confidence import ENOUGH_SEEDS, FEW_SEEDS
 from initlab.results.differences import differing_keys, flat_config
 from initlab.sweep import journal
+from initlab.sweep.asking import Ask, ask_here
 from initlab.sweep.checks import check_jobs
 from initlab.sweep.cohorts import Cohort, form_cohorts, shares_of
-from initlab.sweep.cost import TOGETHER, WORTH_WORKERS, Cost, costs_of
+from initlab.sweep.cost import Cost, costs_of, most_together, worth_workers
 from initlab.sweep.naming import Placed
 from initlab.tables.job_tables import JobTables
 
@@ -57,6 +58,8 @@ def make_plan(
     placed: Sequence[Placed],
     left_out: Mapping[str, Sequence[str]],
     without_data: Sequence[tuple[Job, OwnCodeError]],
+    *,
+    ask: Ask = ask_here,
 ) -> Plan:
     """See which jobs are finished, and check the others.
 
@@ -64,6 +67,7 @@ def make_plan(
         placed: The jobs of one command, each with its folder.
         left_out: Names of jobs that were not even made, by the reason.
         without_data: Jobs of which the user's own code that loads the data raised something.
+        ask: Whom to ask what takes what trains.
 
     Raises:
         UserError: a job cannot work; or no job has an initializer and a network that fit.
@@ -74,7 +78,7 @@ def make_plan(
     trained = {one.job.name: one.trained for one in placed if resume}
     open_jobs = lacking(jobs, trained)
     finished = [job for job in jobs if set(job.seeds) <= trained.get(job.name, frozenset())]
-    checked = check_jobs(open_jobs)
+    checked = check_jobs(open_jobs, ask=ask)
     usable, refused = checked.usable, checked.refused
     faulty += [(job, checked.faulty[job.name]) for job in open_jobs if job.name in checked.faulty]
     if not usable and not finished and not faulty:
@@ -188,7 +192,12 @@ def _seconds(cohort: Cohort, costs: Mapping[str, Cost]) -> float:
 
 
 def make_schedule(
-    jobs: Sequence[Job], left: Sequence[Job], kept: Mapping[str, Sequence[JobTables]], *, most_workers: int
+    jobs: Sequence[Job],
+    left: Sequence[Job],
+    kept: Mapping[str, Sequence[JobTables]],
+    *,
+    most_workers: int,
+    ask: Ask = ask_here,
 ) -> Schedule:
     """Form cohorts of the members that are not trained yet.
 
@@ -203,9 +212,10 @@ def make_schedule(
         left: Those of them that are to be trained, at least one, each with the seeds that it lacks.
         kept: By the name of a job, what is there of some of its members, as `journal.kept_results` finds it.
         most_workers: How many workers the backend can have.
+        ask: Whom to ask what members cost.
     """
     config = jobs[0].config
-    costs = costs_of(jobs)
+    costs = ask(costs_of, list({job.program: job for job in jobs}.values()))
     members: Counter[str] = Counter()
     for job in jobs:
         members[job.program] += len(job.seeds)
@@ -214,7 +224,7 @@ def make_schedule(
     form = partial(
         form_cohorts,
         workers=workers,
-        most=most_members(jobs, costs, at_a_time),
+        most=most_members(jobs, costs, at_a_time, members, workers),
         vectorized={program for program, cost in costs.items() if cost.vectorized},
     )
     now = {job.name: job for job in left}
@@ -262,9 +272,12 @@ def _choose_workers(config: Config, members: Mapping[str, int], costs: Mapping[s
     divisible = (
         len(members) > 1
         or not all(cost.vectorized for cost in costs.values())
-        or (not trains_on_cuda(config.trainer.accelerator) and any(count > TOGETHER for count in members.values()))
+        or (
+            not trains_on_cuda(config.trainer.accelerator)
+            and any(count > most_together(config, count, most) for count in members.values())
+        )
     )
-    return most if divisible and seconds >= WORTH_WORKERS else 1
+    return most if divisible and seconds >= worth_workers(config) else 1
 
 
 def _room_for_workers(config: Config) -> int:
@@ -279,15 +292,19 @@ def _most_threads(config: Config, cores: int) -> int:
     return cores if config.threads == "auto" else config.threads
 
 
-def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -> dict[str, int]:
+def most_members(
+    jobs: Sequence[Job], costs: Mapping[str, Cost], at_a_time: int, members: Mapping[str, int], workers: int
+) -> dict[str, int]:
     """Members of the largest cohort of each program: as configured, or what half of the free memory holds.
 
-    On a CPU no more than `TOGETHER` are vectorized: more gain nothing there, and would leave cores idle.
+    On a CPU no more than `most_together` are vectorized.
 
     Args:
         jobs: Jobs of one sweep; the configuration of the first counts.
         costs: What one member costs, by `Job.program`.
-        workers: How many cohorts share the memory.
+        at_a_time: How many cohorts share the memory.
+        members: How many there are, by `Job.program`.
+        workers: How many cohorts would train at a time, were there enough memory.
 
     Returns:
         By `Job.program`, at least 1.
@@ -297,12 +314,15 @@ def most_members(jobs: Sequence[Job], costs: Mapping[str, Cost], workers: int) -
         return dict.fromkeys(costs, config.max_members)
     accelerator = config.trainer.accelerator
     free = free_memory(accelerator)
-    share = free if trains_on_cuda(accelerator) else max(0, free - workers * PROCESS_MEMORY) / workers
-    threads = _most_threads(config, cores_of_process(workers, backend=config.backend))
+    share = free if trains_on_cuda(accelerator) else max(0, free - at_a_time * PROCESS_MEMORY) / at_a_time
+    threads = _most_threads(config, cores_of_process(at_a_time, backend=config.backend))
     most = {program: cost.most_members(share / 2, threads=threads) for program, cost in costs.items()}
     if trains_on_cuda(accelerator):
         return most
-    return {program: min(count, TOGETHER) if costs[program].vectorized else count for program, count in most.items()}
+    return {
+        program: min(count, most_together(config, members[program], workers)) if costs[program].vectorized else count
+        for program, count in most.items()
+    }
 
 
 def _notes(job: Job) -> list[str]:

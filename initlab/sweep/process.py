@@ -10,8 +10,7 @@ import signal
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -21,8 +20,10 @@ from typing import Any
 from joblib.externals.loky.backend import get_context
 from joblib.externals.loky.backend.reduction import dumps
 from joblib.externals.loky.backend.utils import kill_process_tree
+from threadpoolctl import threadpool_limits
 
 from initlab.base.errors import UserError, first_line
+from initlab.base.forking import fork_of_this, start
 from initlab.base.importing import load
 from initlab.base.plugins import load_plugins
 from initlab.base.threads import start_worker
@@ -102,7 +103,7 @@ class Worker:
             kill_process_tree(self._process)
 
 
-def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> list[Worker]:
+def start_workers(module: str, count: int, *, cores: int, may_fork: bool, from_here: bool = False) -> list[Worker]:
     """Start processes, which import what they need while this one goes on.
 
     On Linux they import once, and are forks of the process that did: that has used no threads and no GPU yet.
@@ -112,6 +113,8 @@ def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> lis
         count: How many.
         cores: How many cores each may use.
         may_fork: Whether they may be forks, as where none of them uses a GPU.
+        from_here: Whether the one that imports is a fork itself, of this process, and has what this has imported. It
+            must bear that, as `may_fork_to_train` tells, and have no other workers.
 
     Raises:
         OSError: no process can be had.
@@ -127,9 +130,12 @@ def start_workers(module: str, count: int, *, cores: int, may_fork: bool) -> lis
         while len(workers) < count:
             pipes = [context.Pipe() for _ in range(together)]
             arguments = ([its for _, its in pipes], Home.here(), module)
-            process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
+            if from_here:
+                process = fork_of_this(_serve_from_here, [ours for ours, _ in pipes], cores, threads, *arguments)
+            else:
+                process = context.Process(target=_serve, args=arguments, env={**threads, **warned})
             with _interrupt_waits():  # here, too, until those that have started are known
-                process.start()
+                start(process)
                 workers += [Worker(ours, process) for ours, _ in pipes]
             for _, its in pipes:
                 its.close()
@@ -148,6 +154,22 @@ class NotThereError(Exception):
     """What a worker was asked for cannot be done in it; the message says why."""
 
 
+def _serve_from_here(
+    theirs: Sequence[Connection],
+    cores: int,
+    threads: Mapping[str, str],
+    pipes: Sequence[Connection],
+    home: Home,
+    module: str,
+) -> None:
+    """`_serve` in a fork of the process that asks, whose ends of the pipes it has, too."""
+    for other in theirs:  # else nobody would see that the process that asks is gone
+        other.close()
+    os.environ.update(threads)  # which libraries read when they are loaded
+    threadpool_limits(cores)  # of those that are loaded
+    _serve(pipes, home, module)
+
+
 def _serve(pipes: Sequence[Connection], home: Home, module: str) -> None:
     """Do what another process asks for, until it asks no more: in this process, or of several pipes in a fork each.
 
@@ -162,15 +184,11 @@ def _serve(pipes: Sequence[Connection], home: Home, module: str) -> None:
     _ignore_interrupt()
     load(module)
     gc.freeze()  # so that no collection writes to what the forks share
-    context: Any = multiprocessing.get_context("fork")
     forks = []
-    with warnings.catch_warnings(), contextlib.suppress(OSError):  # no more processes can be had
-        filters = list(warnings.filters)
-        # Of threads beside the one that forks, which newer versions of Python count: those of a memory allocator.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with contextlib.suppress(OSError):  # no more processes can be had
         for own in pipes:
-            fork = context.Process(target=_answer_alone, args=(pipes, own, home, module, filters))
-            fork.start()
+            fork = fork_of_this(_answer_alone, pipes, own, home, module)
+            start(fork)
             forks.append(fork)
     for pipe in pipes:  # else nobody would see that a fork has ended, or never began
         pipe.close()
@@ -179,14 +197,11 @@ def _serve(pipes: Sequence[Connection], home: Home, module: str) -> None:
         fork.join()
 
 
-def _answer_alone(
-    pipes: Sequence[Connection], own: Connection, home: Home, module: str, filters: Sequence[Any]
-) -> None:
+def _answer_alone(pipes: Sequence[Connection], own: Connection, home: Home, module: str) -> None:
     """The same in a fork, which has the others' pipes, too, and what the process had when it forked."""
     for pipe in pipes:
         if pipe is not own:
             pipe.close()
-    warnings.filters[:] = filters  # type: ignore[index]  # typed as one that is only read
     if "numpy" in sys.modules:  # else what a user's code draws of it without a seed would be the same in all
         sys.modules["numpy"].random.seed()
     _answer(own, home, module)

@@ -1,23 +1,31 @@
 """Workers start before anything heavy is imported, where a command will surely have some."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from initlab.base.threads import usable_cores
 from initlab.cli.train_study import gather_early, train_study
+from initlab.jobs.data import JobData
 from initlab.sweep.cost import costs_of, surely_workers
 from initlab.sweep.crew import Crew
 from initlab.sweep.plan import make_schedule
 from tests.helpers import make_job
+from tests.sweep.helpers import tables_of
 
 LARGE = ("experiment=classic_wine", "seeds=3000", "trainer.accelerator=cpu")
+OWN = "model._target_=tests.sweep.failing"
 TWO = ("seeds=2", "trainer.accelerator=cpu", "n_jobs=2")
 
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a process that uses threads, as tests may."""
+    monkeypatch.setattr("initlab.cli.train_study.may_fork_to_train", lambda: False)
     monkeypatch.setattr("initlab.sweep.cost.usable_cores", lambda: 4)
     monkeypatch.setattr("initlab.sweep.cost.room_for_workers", lambda: 4)
 
@@ -27,12 +35,12 @@ class Noted(Crew):
 
     def __init__(self) -> None:
         super().__init__("os")
-        self.wanted = 0
+        self.wanted, self.from_here = 0, False
 
-    def gather(self, count: int, *, cores: int, may_fork: bool) -> None:
+    def gather(self, count: int, *, cores: int, may_fork: bool, from_here: bool = False) -> None:
         assert cores >= 1
         assert may_fork
-        self.wanted = count
+        self.wanted, self.from_here = count, from_here
 
 
 def wanted(folder: Path, jobs: Sequence[Sequence[str]]) -> int:
@@ -64,6 +72,32 @@ def test_workers_start_early_where_there_will_be_some(
     assert wanted(tmp_path, jobs) == expected
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        ([LARGE], 3),
+        ([("experiment=classic_wine", "seeds=400", "compile=true")], 2),
+        ([("experiment=classic_wine", "seeds=400")], 0),  # one cohort
+        ([("experiment=classic_wine", "seeds=400", "compile=true", "n_jobs=1")], 0),
+        ([(*TWO, "n_jobs=auto", f"activation={name}") for name in ("relu", "tanh")], 0),  # too little to do
+        ([(*LARGE, "dry_run=true")], 0),
+        ([(*TWO, "seeds=2000", "n_jobs=auto", f"{OWN}.Failing", f"+model.how={how}") for how in ("no", "raises")], 0),
+    ],
+)
+def test_forks_start_before_data_are_loaded_where_there_is_much_to_do(
+    jobs: Sequence[Sequence[str]], expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = [make_job("trainer.accelerator=cpu", *job, output_dir=tmp_path) for job in jobs]
+    monkeypatch.setattr("initlab.cli.train_study.may_fork_to_train", lambda: True)
+    if expected:
+        monkeypatch.setattr(JobData, "as_given", property(lambda _: pytest.fail("loaded")))
+    crew = Noted()
+    gather_early(crew, made)
+    assert crew.wanted == expected
+    assert crew.from_here == bool(expected)
+
+
 def test_none_start_for_a_study_of_which_something_is_there(tmp_path: Path) -> None:
     folder = make_job(*LARGE, output_dir=tmp_path).study_folder
     (folder / ".cohorts").mkdir(parents=True)  # what was begun, and has no results
@@ -92,3 +126,33 @@ def test_workers_that_started_end_with_what_fails(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyError):
         train_study([make_job(*TWO, output_dir=tmp_path)])
     assert len(crews) == len(started) == 1
+
+
+SHARED = """
+import sys, psutil
+from initlab.cli.apps import train
+from initlab.sweep.process import Worker
+
+called = []
+call = Worker.call
+Worker.call = lambda self, name, *arguments: (called.append(name), call(self, name, *arguments))[1]
+train()
+print(sorted(called), sorted(name for name in ("lightning", "torch._dynamo") if name in sys.modules))
+print([child.pid for child in psutil.Process().children()])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+def test_a_process_whose_forks_train_does_not_import_what_trains(tmp_path: Path) -> None:
+    """They are asked what takes that, too, and end with the command."""
+    command = "-m init=he activation=relu,tanh seeds=2 trainer.max_epochs=2 trainer.accelerator=cpu n_jobs=2 name=study"
+    told = subprocess.run(
+        [sys.executable, "-c", SHARED, *command.split(), "report=false"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stderr == ""
+    called, children = told.stdout.splitlines()[-2:]
+    if usable_cores() > 1:
+        assert called == "['call', 'call', 'train_in_crew', 'train_in_crew'] []"
+    assert children == "[]"
+    assert len(tables_of(tmp_path / "outputs" / "study")) == 2

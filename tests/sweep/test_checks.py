@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from initlab.base.errors import RefusedError, UserError
 from initlab.jobs.job import Job
 from initlab.sweep import checks
-from initlab.sweep.checks import Checked, check_job, check_jobs, distinct_jobs, prepare_folder
+from initlab.sweep.checks import Checked, check_job, check_jobs, check_probing, distinct_jobs, prepare_folder
 from tests.helpers import QUICK, make_job, run
 
 OWN = """
@@ -114,12 +114,11 @@ def test_pairs_that_do_not_exist_are_told_apart_by_their_reasons() -> None:
 def test_jobs_that_differ_in_rate_and_seeds_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = list[str]()
 
-    def check(job: Job, *, to_train: bool) -> list[str]:
-        assert to_train
+    def check(job: Job) -> list[str]:
         checked.append(job.name)
         return []
 
-    monkeypatch.setattr(checks, "check_job", check)
+    monkeypatch.setattr(checks, "check_network", check)
     commands = (
         "init=he",
         "optim.lr=0.3 init=he",
@@ -239,6 +238,6 @@ def test_a_softmax_at_the_end_is_said_under_cross_entropy(
 def test_a_probe_refuses_what_training_would(typed: str) -> None:
     """As far as that is seen without an optimizer: a swept mistake would give the same probe again and again."""
     key = typed.partition("=")[0]
-    for to_train in (True, False):
+    for check in (check_job, check_probing):
         with pytest.raises(UserError, match=key):
-            check_job(make_job(typed), to_train=to_train)
+            check(make_job(typed))

@@ -184,8 +184,9 @@ def test_workers_are_forks_only_where_none_uses_a_gpu(
     asked: list[bool] = []
 
     class Refused(Crew):
-        def gather(self, count: int, *, cores: int, may_fork: bool) -> None:
+        def gather(self, count: int, *, cores: int, may_fork: bool, from_here: bool = False) -> None:
             asked.append(may_fork)
+            assert not from_here
             raise BlockingIOError(11, f"no {count} with {cores}")
 
     monkeypatch.setattr(pool, "trains_on_cuda", lambda _: on_gpu)

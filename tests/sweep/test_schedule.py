@@ -1,6 +1,7 @@
 """What is left of a sweep is trained as it would have been: by the same cohorts, on as many cores."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from initlab.base import memory
 from initlab.cohort.run import train_cohort
 from initlab.jobs.job import Job
 from initlab.jobs.share import Share
-from initlab.sweep import plan, worker
+from initlab.sweep import cost, plan, worker
 from initlab.sweep.cohorts import Cohort
 from initlab.sweep.plan import Schedule, make_schedule
 from initlab.tables.job_tables import JobTables
@@ -25,6 +26,9 @@ CORES = 8
 @pytest.fixture(autouse=True)
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("initlab.base.threads.usable_cores", lambda: CORES)
+
+
+FORKS = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ def test_every_rest_of_a_sweep_is_trained_by_the_cohorts_and_on_the_cores_of_the
 def test_a_single_cohort_that_is_left_has_the_cores_that_it_would_have_had(
     n_jobs: str, workers: int, cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plan, "WORTH_WORKERS", 0.0)
+    monkeypatch.setattr(cost, "WORTH_WORKERS", 0.0)
     for module in (plan, memory):
         monkeypatch.setattr(module, "free_memory", lambda _: 2**40)
     jobs = jobs_of(tmp_path, f"n_jobs={n_jobs}")
@@ -90,12 +94,27 @@ def test_a_single_cohort_that_is_left_has_the_cores_that_it_would_have_had(
 
 def test_little_memory_leaves_cores_idle_rather_than_to_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As another run may find more of it."""
-    monkeypatch.setattr(plan, "WORTH_WORKERS", 0.0)
+    monkeypatch.setattr(cost, "WORTH_WORKERS", 0.0)
     for module in (plan, memory):
         monkeypatch.setattr(module, "free_memory", lambda _: 7 * memory.PROCESS_MEMORY)
     jobs = jobs_of(tmp_path, "n_jobs=auto")
     schedule = schedule_of(jobs, jobs)
     assert (schedule.workers, schedule.cores) == (2, 1)
+
+
+@FORKS
+def test_cohorts_do_not_depend_on_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is left of a sweep trains as it would have, though there be less memory now."""
+    job = make_job(
+        "experiment=classic_wine", "seeds=1600", "compile=true", "trainer.accelerator=cpu", output_dir=tmp_path
+    )
+    found = set()
+    for room in (8, 4, 2):
+        monkeypatch.setattr(plan, "room_for_workers", lambda room=room: room)
+        schedule = schedule_of([job], [job])
+        assert schedule.workers == room
+        found.add((tuple(names_of(schedule.cohorts)), schedule.cores))
+    assert len(found) == 1
 
 
 def test_fewer_cohorts_than_workers_share_the_cores(tmp_path: Path) -> None:
@@ -142,6 +161,10 @@ def test_the_last_cohort_of_a_sweep_ends_the_same_in_the_main_process(
         (1_000, ("n_jobs=1",), [1_000] * 4, 1),
         (300, (), [600] * 2, 1),  # less work than worker processes are worth
         (1_000, ("max_members=5000",), [4_000], 1),
+        pytest.param(100, ("compile=true",), [200] * 2, 2, marks=FORKS),  # whose step takes what its members take
+        pytest.param(1_000, ("compile=true",), [500] * 8, 8, marks=FORKS),
+        (1_000, ("compile=true", "n_jobs=1"), [1_000] * 4, 1),
+        (25, ("compile=true",), [100], 1),
     ],
 )
 def test_many_small_networks_are_shared_among_workers(
