@@ -1,8 +1,8 @@
 """What the members of a job learn from: one data set for all, or for each seed a split of its own."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -17,14 +17,11 @@ from initlab.data.stacked import StackedData
 from initlab.jobs.targets import target
 from initlab.modules.batch import Batch
 
-KEPT_DATA: Final = 8  # data sets that stay in memory
 # Bytes of a data set's splits that stay in memory: of one job after another all seeds are asked for.
 KEPT_SPLITS: Final = 64 * 2**20
 # A class of so many rows is in every part of a split that is left to chance.
 SURE_ROWS: Final = 50
 CHANCE_ROWS: Final = 1024  # that tell what outputs of zero cost
-# Bytes of a data set's splits, at most, that are sent to another process: more it loads as quickly itself.
-SENT: Final = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,6 @@ class JobData:
     @property
     def as_given(self) -> Dataset:
         """The data set as its function returns it, split by `data.split_seed` alone; the last eight stay in memory."""
-        if _sent and self.group in _sent:
-            return _sent[self.group]
         return _load_dataset(self._key)
 
     @property
@@ -128,58 +123,12 @@ class JobData:
         )
 
     @cached_property
-    def group(self) -> str:
-        """The whole group, as a text."""
-        return json.dumps(self.config, sort_keys=True)
-
-    @cached_property
     def _key(self) -> str:
         return json.dumps({key: value for key, value in self.config.items() if key != "resplit"}, sort_keys=True)
 
 
-def data_to_send(data: Iterable[JobData]) -> dict[str, Dataset]:
-    """Small data sets for another process, which then does not import what loads and splits them: that takes a second.
-
-    Left out are those that each seed splits anew, for which that is needed all the same, and all where there are so
-    many that they would have to be loaded again.
-
-    Args:
-        data: Of some jobs.
-
-    Returns:
-        What `take_data` takes there: each by the whole group that asks for it, as with another `resplit` it is more.
-
-    Raises:
-        UserError: one cannot be loaded.
-    """
-    groups = {one.group: one for one in data}
-    found = {}
-    for group, one in groups.items() if len(groups) <= KEPT_DATA else ():
-        dataset = one.as_given
-        size = sum(
-            tensor.untyped_storage().nbytes() for part in _parts(dataset) for tensor in (part.inputs, part.targets)
-        )
-        if type(dataset) is Dataset and size <= SENT and not one.resplits:
-            found[group] = replace(dataset, resplit=None)
-    return found
-
-
-def take_data(sent: Mapping[str, Dataset]) -> None:
-    """Let the jobs of this process have these data sets, and no others that were sent before.
-
-    Args:
-        sent: As `data_to_send` returned them in another process.
-    """
-    _sent.clear()
-    _sent.update(sent)
-
-
-_sent: dict[str, Dataset] = {}
-
-
 def forget_data() -> None:
     """Load data sets anew where they are asked for again, as in a process in which their files have changed."""
-    _sent.clear()
     for remembered in (_load_dataset, _resplitting, _missed_classes, _baselines):
         remembered.cache_clear()
 
@@ -199,7 +148,7 @@ def _fewest_rows(data: Dataset) -> int:
     return min(fewest, int(labels.bincount(minlength=data.classes).min()))
 
 
-@lru_cache(maxsize=KEPT_DATA)
+@lru_cache(maxsize=8)
 def _load_dataset(config: str) -> Dataset:
     settings = json.loads(config)
     load = target("data", settings)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from initlab.base.errors import UserError
-from initlab.jobs.data import data_to_send
 from initlab.jobs.job import Job
 from initlab.sweep.crew import Crew
 from initlab.sweep.process import EndedError, Home, NotThereError
@@ -35,8 +34,7 @@ def asking(crew: Crew) -> Ask:
     def ask(function: Callable[[Sequence[Job]], Answer], jobs: Sequence[Job]) -> Answer:
         if crew.has_started:
             with contextlib.suppress(EndedError, NotThereError):
-                data = data_to_send(job.data for job in jobs)
-                found: tuple[Answer, UserError | None] = crew.call("call", function, jobs, data, Home.here())
+                found: tuple[Answer, UserError | None] = crew.call("call", function, jobs, Home.here())
                 answer, problem = found
                 if problem is not None:
                     raise problem

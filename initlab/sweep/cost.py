@@ -195,8 +195,8 @@ def worth_workers(config: Config) -> float:
     return WORTH_FORKS if config.compile is True and FORKS else WORTH_WORKERS
 
 
-def possible_workers(jobs: Sequence[Job]) -> int:
-    """How many workers jobs will have on this machine's CPU if there is enough to do, whatever their networks are.
+def surely_workers(jobs: Sequence[Job]) -> int:
+    """How many workers jobs will surely have on this machine's CPU, whatever their networks are; 1: perhaps none.
 
     Each program is a cohort or more, and has several where it has so many members that no cohort has them all.
 
@@ -204,35 +204,19 @@ def possible_workers(jobs: Sequence[Job]) -> int:
         jobs: Those of one command, of which none is another with other seeds, and none is trained.
     """
     config = jobs[0].config
-    members = _members(jobs)
+    members: Counter[str] = Counter()
+    steps: dict[str, int] = {}
+    for job in jobs:
+        members[job.program] += len(job.seeds)
+        if job.program not in steps:
+            rows, batch = len(job.dataset.train), job.config.batch_size
+            steps[job.program] = steps_per_epoch(rows, batch) * job.config.trainer.max_epochs
     workers = usable_cores() if config.n_jobs in ("auto", -1) else int(config.n_jobs)
     cohorts = 0
     for count in members.values():
         most = most_together(config, count, workers) if config.max_members == "auto" else config.max_members
         cohorts += ceil(count / most)
-    return min(workers, cohorts) if isinstance(config.n_jobs, int) else min(workers, room_for_workers(), cohorts)
-
-
-def surely_workers(jobs: Sequence[Job]) -> int:
-    """How many workers jobs will surely have on this machine's CPU, as there is enough to do; 1: perhaps none.
-
-    Args:
-        jobs: As `possible_workers` takes them; their data are loaded.
-    """
-    config = jobs[0].config
     if isinstance(config.n_jobs, int):
-        return possible_workers(jobs)
-    steps = {
-        job.program: steps_per_epoch(len(job.dataset.train), job.config.batch_size) * job.config.trainer.max_epochs
-        for job in {job.program: job for job in jobs}.values()
-    }
-    least = sum(steps[name] * (SECONDS_PER_STEP + count * SECONDS_PER_MEMBER) for name, count in _members(jobs).items())
-    return possible_workers(jobs) if least >= worth_workers(config) else 1
-
-
-def _members(jobs: Sequence[Job]) -> Counter[str]:
-    """How many members there are, by `Job.program`."""
-    members: Counter[str] = Counter()
-    for job in jobs:
-        members[job.program] += len(job.seeds)
-    return members
+        return min(workers, cohorts)
+    least = sum(steps[name] * (SECONDS_PER_STEP + count * SECONDS_PER_MEMBER) for name, count in members.items())
+    return min(workers, room_for_workers(), cohorts) if least >= worth_workers(config) else 1

@@ -2,7 +2,7 @@
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,6 @@ from initlab.base.console import plain_warnings
 from initlab.base.errors import OwnCodeError, UserError
 from initlab.base.lock import locked
 from initlab.base.machine import trains_on_cuda
-from initlab.data.dataset import Dataset
-from initlab.jobs.data import take_data
 from initlab.jobs.job import Job
 from initlab.sweep import journal
 from initlab.sweep.cohorts import Cohort
@@ -24,18 +22,16 @@ from initlab.sweep.worker import run_cohort
 
 
 def call(
-    function: Callable[[Sequence[Job]], object], jobs: Sequence[Job], data: Mapping[str, Dataset], home: Home
+    function: Callable[[Sequence[Job]], object], jobs: Sequence[Job], home: Home
 ) -> tuple[object, UserError | None]:
     """What a function of a module returns, about jobs of the process that asks; and what the user is to be told.
 
     Args:
         function: Of a module of initlab's.
         jobs: What it is called with.
-        data: Of these jobs, as `take_data` takes them.
         home: The process that asks.
     """
     enter_worker(home, jobs[0].config.plugins)
-    take_data(data)
     try:
         return function(jobs), None
     except UserError as error:
@@ -68,7 +64,6 @@ def train_in_worker(cohort: Cohort, order: Order) -> None:
     """
     config = cohort.shares[0].job.config
     enter_worker(order.home, config.plugins)
-    take_data(order.data)
     kept = journal.folder_of(cohort).parent
     progress = ProgressFile(journal.progress_of(cohort), kept / journal.attempt_of(order.run.identity), order.attempt)
     gpus = torch.cuda.device_count() if trains_on_cuda(config.trainer.accelerator) else 0

@@ -8,7 +8,7 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,6 @@ from initlab.base.errors import UserError, first_line
 from initlab.base.files import write_text_whole
 from initlab.base.machine import trains_on_cuda
 from initlab.base.threads import cores_of_process
-from initlab.data.dataset import Dataset
-from initlab.jobs.data import data_to_send
 from initlab.sweep import journal
 from initlab.sweep.backends import Backend
 from initlab.sweep.cohorts import Cohort
@@ -199,14 +197,8 @@ def _by_crew(
     reason: Exception | None = None
     lost = set(batch)
 
-    sent: dict[str, Dataset] = {}
-    with contextlib.suppress(Exception):  # of data that cannot be had any more: workers say so, too
-        sent = data_to_send(share.job.data for cohort in batch for share in cohort.shares)
-
     def train(worker: Worker, cohort: Cohort) -> UserError | None:
-        asked_for = {share.job.data.group for share in cohort.shares}
-        its = replace(order, data={group: sent[group] for group in asked_for & sent.keys()})
-        return worker.call("train_in_crew", cohort, its)  # type: ignore[no-any-return]
+        return worker.call("train_in_crew", cohort, order)  # type: ignore[no-any-return]
 
     with contextlib.closing(crew.share(batch, train, most=workers, cores=cores)) as trained:
         for cohort, problem in trained:

@@ -10,7 +10,6 @@ import pytest
 
 from initlab.base.threads import usable_cores
 from initlab.cli.train_study import gather_early, train_study
-from initlab.jobs.data import JobData
 from initlab.sweep.cost import costs_of, surely_workers
 from initlab.sweep.crew import Crew
 from initlab.sweep.plan import make_schedule
@@ -18,7 +17,7 @@ from tests.helpers import make_job
 from tests.sweep.helpers import tables_of
 
 LARGE = ("experiment=classic_wine", "seeds=3000", "trainer.accelerator=cpu")
-OWN = "model._target_=tests.sweep.failing"
+FORKS = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 TWO = ("seeds=2", "trainer.accelerator=cpu", "n_jobs=2")
 
 
@@ -45,7 +44,7 @@ class Noted(Crew):
 
 def wanted(folder: Path, jobs: Sequence[Sequence[str]]) -> int:
     crew = Noted()
-    gather_early(crew, [make_job(*job, output_dir=folder) for job in jobs])
+    gather_early(crew, [make_job("trainer.accelerator=cpu", *job, output_dir=folder) for job in jobs])
     return crew.wanted
 
 
@@ -60,6 +59,9 @@ def wanted(folder: Path, jobs: Sequence[Sequence[str]]) -> int:
         ([(*LARGE, "max_members=3000")], 0),
         ([("experiment=classic_wine", f"seeds={count}", "n_jobs=4") for count in (600, 700)], 0),  # of the same seeds
         ([(*TWO, f"activation={name}") for name in ("relu", "tanh", "elu")], 2),  # as n_jobs says
+        ([("experiment=classic_wine", "seeds=400")], 0),  # one cohort
+        pytest.param([("experiment=classic_wine", "seeds=400", "compile=true")], 2, marks=FORKS),
+        ([("experiment=classic_wine", "seeds=400", "compile=true", "n_jobs=1")], 0),
         ([(*LARGE, "dry_run=true")], 0),
         ([(*LARGE, "trainer.accelerator=cuda")], 3),  # there is no GPU: it trains on the CPU, or not at all
         ([(*LARGE, "data._target_=tests.data.nothing")], 0),  # the user's own
@@ -72,30 +74,14 @@ def test_workers_start_early_where_there_will_be_some(
     assert wanted(tmp_path, jobs) == expected
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
-@pytest.mark.parametrize(
-    ("jobs", "expected"),
-    [
-        ([LARGE], 3),
-        ([("experiment=classic_wine", "seeds=400", "compile=true")], 2),
-        ([("experiment=classic_wine", "seeds=400")], 0),  # one cohort
-        ([("experiment=classic_wine", "seeds=400", "compile=true", "n_jobs=1")], 0),
-        ([(*TWO, "n_jobs=auto", f"activation={name}") for name in ("relu", "tanh")], 0),  # too little to do
-        ([(*LARGE, "dry_run=true")], 0),
-        ([(*TWO, "seeds=2000", "n_jobs=auto", f"{OWN}.Failing", f"+model.how={how}") for how in ("no", "raises")], 0),
-    ],
-)
-def test_forks_start_before_data_are_loaded_where_there_is_much_to_do(
-    jobs: Sequence[Sequence[str]], expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("bears", [True, False])
+def test_they_are_forks_of_this_process_where_it_bears_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, bears: bool
 ) -> None:
-    made = [make_job("trainer.accelerator=cpu", *job, output_dir=tmp_path) for job in jobs]
-    monkeypatch.setattr("initlab.cli.train_study.may_fork_to_train", lambda: True)
-    if expected:
-        monkeypatch.setattr(JobData, "as_given", property(lambda _: pytest.fail("loaded")))
+    monkeypatch.setattr("initlab.cli.train_study.may_fork_to_train", lambda: bears)
     crew = Noted()
-    gather_early(crew, made)
-    assert crew.wanted == expected
-    assert crew.from_here == bool(expected)
+    gather_early(crew, [make_job(*LARGE, output_dir=tmp_path)])
+    assert (crew.wanted, crew.from_here) == (3, bears)
 
 
 def test_none_start_for_a_study_of_which_something_is_there(tmp_path: Path) -> None:
@@ -142,7 +128,7 @@ print([child.pid for child in psutil.Process().children()])
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+@FORKS
 def test_a_process_whose_forks_train_does_not_import_what_trains(tmp_path: Path) -> None:
     """They are asked what takes that, too, and end with the command."""
     command = "-m init=he activation=relu,tanh seeds=2 trainer.max_epochs=2 trainer.accelerator=cpu n_jobs=2 name=study"

@@ -41,7 +41,7 @@ def names(jobs: Sequence[Job]) -> list[str]:
 def test_a_worker_is_asked_where_there_is_one() -> None:
     jobs, crew = [make_job("init=he")], Started()
     assert asking(crew)(names, jobs) == ask_here(names, jobs) == names(jobs)
-    assert crew.asked == [("call", names, jobs, {}, Home.here())]
+    assert crew.asked == [("call", names, jobs, Home.here())]
     assert asking(Crew("os"))(names, jobs) == names(jobs)
 
 
