@@ -79,8 +79,8 @@ def test_a_worker_that_fails_ends_the_others_if_asked(
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """The worker processes that a process has started, but for the one that they are forked from."""
-    found = descendants(process, "LokyProcess")
+    """The worker processes of a process, forks of it or not, but for the one that they are forked from."""
+    found = [*descendants(process, "LokyProcess"), *descendants(process, " ".join(process.cmdline()))]
     started_by = {one.ppid() for one in found}
     return [one for one in found if one.pid not in started_by]
 
