@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
@@ -12,12 +13,13 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from initlab.base.errors import own_work
-from initlab.base.importing import load
+from initlab.base.forking import aside
+from initlab.base.importing import LIBRARIES, load
 from initlab.base.wording import counted
 from initlab.config.composing import Composer, read_once
 from initlab.config.hydra_errors import explain, missing_key
 from initlab.config.names import check_targets, short_name, swept_keys
-from initlab.config.plain import checked_config, hydras_folder
+from initlab.config.plain import PlainConfig, checked_config, hydras_folder
 
 
 class VectorizedLauncher(Launcher):
@@ -67,20 +69,39 @@ class VectorizedLauncher(Launcher):
         typed = [list(filter_overrides(overrides)) for overrides in job_overrides]
         swept = swept_keys(typed)
         check_targets(swept, typed)
-        composed, left_out = self._compose_all(job_overrides, typed, swept)
         # First all of it, so that the commonest mistakes are told before torch is imported.
-        plain = [checked_config(config, named, folder) for config, named in composed]
+        with aside(lambda: self._checked(job_overrides, typed, swept, folder)) as checked:
+            for name in LIBRARIES:
+                if not checked.is_at_work():
+                    break
+                load(name)
+            plain, left_out = checked.result()
 
         load("initlab.jobs.compose")  # heavy, and Hydra imports this module for every command
         from initlab.jobs.compose import job_from
 
         jobs = [job_from(one, swept=swept) for one in plain]
-        del composed, plain  # of many jobs they take memory
+        del plain  # of many jobs it takes memory
         settings: dict[str, Any] = {"left_out": left_out} if left_out else {}
         load(self._run.rpartition(".")[0])
         with own_work():
             get_method(self._run)(jobs, **settings)
         return [JobReturn(overrides=list(job.typed), status=JobStatus.COMPLETED) for job in jobs]
+
+    def _checked(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        typed: Sequence[list[str]],
+        swept: frozenset[str],
+        folder: Path | None,
+    ) -> tuple[list[PlainConfig], Mapping[str, list[str]]]:
+        """Each job's configuration, resolved and checked; and the names of jobs that are left out, by the reason.
+
+        Raises:
+            UserError, ConfigCompositionException: as `_compose_all` raises them; or a value cannot be.
+        """
+        composed, left_out = self._compose_all(job_overrides, typed, swept)
+        return [checked_config(config, named, folder) for config, named in composed], left_out
 
     def _compose_all(
         self, job_overrides: Sequence[Sequence[str]], typed: Sequence[list[str]], swept: frozenset[str]

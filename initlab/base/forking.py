@@ -1,17 +1,16 @@
 """Forks of this process, which have what it has: one that uses threads cannot always have any, nor one with a GPU."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Final, TypeVar
-
-from threadpoolctl import threadpool_info
+from typing import Any, Final, Generic, TypeVar
 
 from initlab.base.threads import usable_cores
 
@@ -37,6 +36,8 @@ def may_fork_to_train() -> bool:
     first large operation. Those of OpenBLAS, which NumPy starts when it is imported, and those of memory allocators
     take care of forks themselves. So there may be no others, and nothing may have been trained here.
     """
+    from threadpoolctl import threadpool_info  # which --help need not wait for
+
     if not may_fork() or "lightning.pytorch" in sys.modules:
         return False
     try:
@@ -76,44 +77,87 @@ def _with_filters(filters: Sequence[Any], function: Callable[..., None], *argume
     function(*arguments)
 
 
+class Aside(Generic[Result]):
+    """What a function returns, which a fork of this process may call while this one goes on; see `aside`.
+
+    Args:
+        task: The function.
+        pipe: What the fork answers through; None: there is no fork.
+    """
+
+    def __init__(self, task: Callable[[], Result], pipe: Connection | None) -> None:
+        self._task, self._pipe = task, pipe
+
+    def is_at_work(self) -> bool:
+        """Whether the fork has not answered yet, and has not ended either."""
+        return self._pipe is not None and not self._pipe.poll()
+
+    def result(self) -> Result:
+        """What the function returns, once it has; it is called here if there is no fork, or if that failed.
+
+        Raises:
+            Exception: what the function raises here.
+        """
+        if self._pipe is not None:
+            with contextlib.suppress(EOFError, OSError):
+                found: Result = self._pipe.recv()
+                return found
+        return self._task()
+
+
+@contextlib.contextmanager
+def aside(task: Callable[[], Result]) -> Iterator[Aside[Result]]:
+    """Let a fork of this process call a function, where there can be one, while what is in the `with` block is done.
+
+    Example:
+        >>> with aside(lambda: sum(range(10))) as there:
+        ...     here = max(range(10))
+        ...     print(here, there.result())
+        9 45
+
+    Args:
+        task: It takes some tenths of a second or more, returns what can be pickled, leaves nothing but files, and uses
+            no torch.
+    """
+    if usable_cores() < 2 or not may_fork():
+        yield Aside(task, None)
+        return
+    here, there = multiprocessing.Pipe(duplex=False)
+    with here:
+        fork = fork_of_this(_answer, task, here, there)
+        started = True
+        try:
+            start(fork)
+        except OSError:  # no more processes can be had
+            started = False
+        there.close()
+        try:
+            yield Aside(task, here if started else None)
+        finally:
+            if started:
+                fork.kill()  # what nobody has asked for is not waited for
+                fork.join()
+
+
 def in_two(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     """What functions return: every other one is called in a fork of this process, where there can be one.
 
     What the fork does not get done, this process does, and raises what there is to raise.
 
     Args:
-        tasks: Of about equal size, some tenths of a second or more together. They return what can be pickled, leave
-            nothing but files, and use no torch.
+        tasks: Of about equal size, as `aside` takes them, some tenths of a second or more together.
     """
-    others = tasks[1::2] if usable_cores() > 1 and len(tasks) > 1 and may_fork() else []
-    if not others:
+    if len(tasks) < 2:
         return [task() for task in tasks]
-    here, there = multiprocessing.Pipe(duplex=False)
-    fork = fork_of_this(_answer, others, here, there)
-    try:
-        start(fork)
-    except OSError:
-        return [task() for task in tasks]
-    finally:
-        there.close()
-    try:
-        with here:
-            found: list[Result] = [task() for task in tasks[::2]]
-            try:
-                theirs: list[Result] = here.recv()
-            except (EOFError, OSError):
-                theirs = [task() for task in others]
-    except BaseException:
-        fork.kill()
-        raise
-    finally:
-        fork.join()
-    return [(found, theirs)[place % 2][place // 2] for place in range(len(tasks))]
+    with aside(lambda: [task() for task in tasks[1::2]]) as there:
+        here = [task() for task in tasks[::2]]
+        theirs = there.result()
+    return [(here, theirs)[place % 2][place // 2] for place in range(len(tasks))]
 
 
-def _answer(tasks: Sequence[Callable[[], object]], here: Connection, there: Connection) -> None:
+def _answer(task: Callable[[], object], here: Connection, there: Connection) -> None:
     here.close()
     try:
-        there.send([task() for task in tasks])
+        there.send(task())
     except BaseException:  # the other process does it again, and says why
         os._exit(1)

@@ -80,6 +80,7 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     os.environ[COMMAND] = command_line(sys.argv)
+    started()
     try:
         sys.argv[1:] = understood(sys.argv[1:], config_name=config_name)
         offer_plugins(sys.argv[1:])

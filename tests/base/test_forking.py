@@ -4,39 +4,55 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from initlab.base import forking
-from initlab.base.forking import in_two, may_fork, may_fork_to_train
+from initlab.base.forking import aside, in_two, may_fork, may_fork_to_train
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 
-PRODUCTS = "import torch; torch.set_num_threads(2); torch.ones(800, 800) @ torch.ones(800, 800); "
-PRODUCTS += "torch.ones(4_000_000).exp(); "
-THREAD = "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); "
-ASK = "from initlab.base.forking import may_fork, may_fork_to_train; print(may_fork(), may_fork_to_train())"
+ASKED = """
+import sys, threading, time
+import numpy, torch, pandas, scipy.stats, sklearn.model_selection
+from initlab.base.forking import may_fork, may_fork_to_train
+
+def tell(after):
+    print(after, may_fork(), may_fork_to_train())
+
+tell("imports")
+numpy.ones((500, 500)) @ numpy.ones((500, 500))
+tell("products of NumPy")
+sys.modules["lightning.pytorch"] = threading  # in its place, which takes seconds to import
+tell("what trains")
+del sys.modules["lightning.pytorch"]
+torch.set_num_threads(2)
+torch.ones(800, 800) @ torch.ones(800, 800)
+torch.ones(4_000_000).exp()
+tell("products of torch")
+threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
+tell("a thread")
+"""
+TOLD = """
+imports True True
+products of NumPy True True
+what trains True False
+products of torch True False
+a thread False False
+"""
 
 
 @LINUX
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        ("import numpy, torch, pandas, scipy.stats, sklearn.model_selection; ", "True True"),
-        ("import numpy; numpy.ones((500, 500)) @ numpy.ones((500, 500)); ", "True True"),
-        (PRODUCTS, "True False"),
-        ("import lightning.pytorch; ", "True False"),
-        (THREAD, "False False"),
-    ],
-    ids=["imports", "products of NumPy", "products of torch", "what trains", "a thread"],
-)
-def test_a_process_bears_a_fork_until_it_uses_threads(before: str, expected: str) -> None:
+def test_a_process_bears_a_fork_until_it_uses_threads() -> None:
     settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")
     asked = subprocess.run(
-        [sys.executable, "-c", before + ASK], env={**os.environ, **settings}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", ASKED], env={**os.environ, **settings}, capture_output=True, text=True, check=True
     )
-    assert asked.stdout.strip() == expected
+    assert asked.stdout == TOLD.lstrip()
 
 
 def test_none_does_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +129,54 @@ def test_no_more_processes_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(forking, "start", refuse)
     assert in_two([os.getpid] * 3) == [os.getpid()] * 3
+    with aside(os.getpid) as there:
+        assert there.result() == os.getpid()
+
+
+@LINUX
+@pytest.mark.usefixtures("forks")
+def test_a_fork_calls_while_this_process_goes_on(tmp_path: Path) -> None:
+    here, goes_on = os.getpid(), tmp_path / "goes on"
+
+    def wait() -> int:
+        while not goes_on.exists():
+            time.sleep(0.01)
+        return os.getpid()
+
+    with aside(wait) as there:
+        assert there.is_at_work()
+        goes_on.touch()
+        assert there.result() != here
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize("why", ["it raises", "it dies"])
+def test_what_fails_in_the_fork_is_called_here(why: str) -> None:
+    here = os.getpid()
+
+    def fail() -> None:
+        if why == "it dies" and os.getpid() != here:
+            os._exit(9)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"), aside(fail) as there:
+        there.result()
+
+
+@pytest.mark.usefixtures("forks")
+def test_what_nobody_asks_for_is_not_waited_for() -> None:
+    began = time.monotonic()
+    with aside(partial(time.sleep, 60)):
+        pass
+    with pytest.raises(KeyError), aside(partial(time.sleep, 60)):
+        raise KeyError
+    assert time.monotonic() - began < 30
+    assert not multiprocessing.active_children()
+
+
+def test_where_there_is_no_fork_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "may_fork", lambda: False)
+    with aside(os.getpid) as there:
+        assert not there.is_at_work()
+        assert there.result() == os.getpid()

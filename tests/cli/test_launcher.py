@@ -1,10 +1,13 @@
 """The launcher: what it composes, shows, and hands on."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 
+from initlab.base.threads import usable_cores
 from initlab.config.files import CONF
 from initlab.config.plain import plain_config
 from initlab.jobs.compose import job_from
@@ -46,6 +49,48 @@ def test_a_number_out_of_range_is_refused(
 ) -> None:
     assert run("-m init=he optim.lr=0.1,0 name=study", monkeypatch, tmp_path) == 2
     assert "optim.lr=0: expected a positive number" in capsys.readouterr().err
+
+
+COMPOSED = """
+import os, sys
+from pathlib import Path
+from initlab.cli.apps import train
+from initlab.config.composing import Composer
+
+plain = Composer.plain
+
+def noted(composer, overrides):
+    with Path("composed").open("a") as file:
+        print(os.getpid(), "torch" in sys.modules, file=file)
+    return plain(composer, overrides)
+
+Composer.plain = noted
+print(os.getpid())
+train()
+"""
+
+
+@pytest.mark.parametrize("wrong", ["", "init.gain=foo"])
+def test_jobs_are_composed_while_libraries_are_imported(wrong: str, tmp_path: Path) -> None:
+    """In a fork; what is wrong is told by the process itself, and before torch is imported."""
+    command = f"-m init=he,xavier dry_run=true {wrong}"
+    done = subprocess.run(
+        [sys.executable, "-c", COMPOSED, *command.split()], cwd=tmp_path, capture_output=True, text=True
+    )
+    own, *said = done.stdout.splitlines()
+    composed = [line.split() for line in (tmp_path / "composed").read_text().splitlines()]
+    assert {torch for _, torch in composed} == {"False"}
+    forked = sys.platform == "linux" and usable_cores() > 1
+    processes = [int(process) == int(own) for process, _ in composed]
+    if wrong:
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert said == ["checking 2 jobs"]
+        assert processes == ([False, False, True, True] if forked else [True, True])
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said[-1].endswith("nothing was trained")
+        assert processes == [not forked] * 2
 
 
 def test_a_dry_run_shows_everything_and_leaves_nothing(
