@@ -72,7 +72,7 @@ def _look(job: Job) -> dict[str, str]:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InitializationWarning)  # given where the members were built to train
-            probe = probe_job(job.with_seeds(job.seeds[:SEEDS]))
+            probe = probe_job(job.with_seeds(job.seeds[:SEEDS]), quick=True)
             verdict = judge(probe.signal, probe.lags)
     except Exception:  # whatever cannot be looked at has trained all the same
         return {}

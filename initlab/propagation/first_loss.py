@@ -74,7 +74,8 @@ def first_loss(networks: Stack, layout: Layout, batch: Batch, loss: Loss, sums: 
     rows = len(batch)
     measured = [value / rows for value in sums[:MOST_MEMBERS].tolist()]
     with torch.no_grad():
-        nothing = torch.zeros_like(layout.output, device=next(iter(networks.parameters.values())).device)
+        answer, device = layout.output, next(iter(networks.parameters.values())).device
+        nothing = torch.zeros(answer.shape, dtype=answer.dtype, device=device)
         chance = float(loss(nothing, batch.targets)) / rows
     found = FirstLoss(sum(measured) / len(measured), chance)
     if not found.far:

@@ -194,6 +194,7 @@ def probe_networks(
     loss: Loss | None,
     fitted: str | None = None,
     workers: int = 1,
+    spectrum: bool = True,
 ) -> Probe:
     """Measure what a batch and its gradient look like in every layer, before any training, and what theory says.
 
@@ -206,6 +207,7 @@ def probe_networks(
             outputs is sent back, one for each row, drawn from the first seed.
         fitted: Why theory, which is about random weights, has nothing to say of these; None: it has.
         workers: Threads that share the members, where these go one after another.
+        spectrum: Whether singular values of Jacobians are wanted.
 
     Raises:
         UserError: no layer can be seen, or no gradient goes back through the networks.
@@ -213,11 +215,12 @@ def probe_networks(
     look = networks, batch, seeds
     table, layout, found, sums = _probe_signal(*look, vectorized=vectorized, loss=loss, fitted=fitted, workers=workers)
     spread = histograms(networks, layout, batch)
-    spectrum = _spectrum(networks, layout, batch, seeds, found, vectorized=vectorized, workers=workers)
+    jacobians = networks, layout, batch, seeds, found
+    values = _spectrum(*jacobians, rows=SPECTRUM_ROWS * spectrum, vectorized=vectorized, workers=workers)
     start = None if loss is None or sums is None else first_loss(networks, layout, batch, loss, sums)
     blocks = look_at_blocks(networks, batch, seeds)
     recurrence = look_at_recurrence(networks, layout, batch, seeds, vectorized=vectorized)
-    return Probe(table, spread, spectrum, layout.unseen, start, blocks, recurrence)
+    return Probe(table, spread, values, layout.unseen, start, blocks, recurrence)
 
 
 def _probe_signal(
@@ -342,6 +345,7 @@ def _spectrum(
     seeds: Sequence[int],
     prediction: Prediction,
     *,
+    rows: int,
     vectorized: bool,
     workers: int,
 ) -> pd.DataFrame:
@@ -349,10 +353,11 @@ def _spectrum(
     inputs = _single_input(batch)
     columns = ("member", "seed", "row", "index", "singular_value", "predicted_mean_square")
     shape = () if layout.output is None else layout.output.shape
-    if inputs is None or not shape or shape[0] != len(batch):  # a Jacobian of one row needs that row's output
+    # A Jacobian of one row needs that row's output.
+    if not rows or inputs is None or not shape or shape[0] != len(batch):
         return pd.DataFrame(columns=list(columns))
     shared = 1 if layout.draws else workers
-    values = singular_values(networks, inputs, rows=SPECTRUM_ROWS, vectorized=vectorized, workers=shared)
+    values = singular_values(networks, inputs, rows=rows, vectorized=vectorized, workers=shared)
     count = values.shape[-1]
     member, row, index = np.indices(values.shape).reshape(3, -1)
     entries = inputs[0].numel()

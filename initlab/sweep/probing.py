@@ -252,13 +252,21 @@ def _found(job: Job, *, cores: int | None = None) -> Found:
         return Found(Fault.of(error), seconds)
 
 
-def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None, cores: int | None = None) -> Probe:
+def probe_job(
+    job: Job,
+    *,
+    seconds: MutableMapping[int, float] | None = None,
+    cores: int | None = None,
+    quick: bool = False,
+) -> Probe:
     """Build a job's members and look at the signal in them.
 
     Args:
         job: The job.
         seconds: Gets, by seed, the processor time that the initializer took.
         cores: How many cores this process may use; None: all that the system allows.
+        quick: Whether to do without what torch takes a second to import: members are looked at one after another, and
+            their Jacobians not at all.
     """
     # On one thread, that what an initializer takes compares whoever is at work beside it: several wait for each other.
     threads = 1 if job.config.threads == "auto" else job.config.threads
@@ -275,7 +283,8 @@ def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None, co
         convolutional=has_convolutions(stack.template),
         cores=cores,
     )
-    vectorized = choose_engine(job.config.engine, stack, batch.inputs[:2], batch=len(batch)) == "vmap"
+    engine = "loop" if quick else job.config.engine
+    vectorized = choose_engine(engine, stack, batch.inputs[:2], batch=len(batch)) == "vmap"
     one_queue = vectorized or device.type == "cuda"
     shared = threads_of_loop(threads, members=stack.members, one_queue=one_queue)
     loss = job.loss
@@ -288,4 +297,5 @@ def probe_job(job: Job, *, seconds: MutableMapping[int, float] | None = None, co
             loss=lambda outputs, targets: loss(outputs, targets).sum(),
             fitted=job.fitted,
             workers=shared.workers,
+            spectrum=not quick,
         )

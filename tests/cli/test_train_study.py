@@ -123,15 +123,16 @@ called = []
 call = Worker.call
 Worker.call = lambda self, name, *arguments: (called.append(name), call(self, name, *arguments))[1]
 train()
-print(sorted(called), sorted(name for name in ("lightning", "torch._dynamo") if name in sys.modules))
+heavy = ("lightning", "torch._dynamo", "torch.fx.experimental.symbolic_shapes")
+print(sorted(called), [name for name in heavy if name in sys.modules])
 print([child.pid for child in psutil.Process().children()])
 """
 
 
 @FORKS
 def test_a_process_whose_forks_train_does_not_import_what_trains(tmp_path: Path) -> None:
-    """They are asked what takes that, too, and end with the command."""
-    command = "-m init=he activation=relu,tanh seeds=2 trainer.max_epochs=2 trainer.accelerator=cpu n_jobs=2 name=study"
+    """They are asked what takes that, too, and end with the command; nor does looking why zeros learned nothing."""
+    command = "-m init=zeros activation=relu,tanh seeds=2 trainer.max_epochs=2 trainer.accelerator=cpu n_jobs=2 name=s"
     told = subprocess.run(
         [sys.executable, "-c", SHARED, *command.split(), "report=false"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
@@ -141,4 +142,4 @@ def test_a_process_whose_forks_train_does_not_import_what_trains(tmp_path: Path)
     if usable_cores() > 1:
         assert called == "['call', 'call', 'train_in_crew', 'train_in_crew'] []"
     assert children == "[]"
-    assert len(tables_of(tmp_path / "outputs" / "study")) == 2
+    assert len(tables_of(tmp_path / "outputs" / "s")) == 2
