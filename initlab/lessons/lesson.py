@@ -15,6 +15,8 @@ from initlab.config.files import CONF
 FOLDER: Final = CONF / "lesson"
 PROGRAMS: Final = ("train", "probe")
 VERDICT: Final = "verdict.json"  # in the folder of a chapter
+# The same rules in C, where PyYAML has them: all lessons are read a tenth of a second sooner, or two.
+RULES: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def read_lesson(name: str) -> Lesson:
     if not path.exists():
         known = [one.stem for one in FOLDER.glob("*.yaml")]
         raise UserError(f"textbook {name}: there is no such lesson; {nearest(name, known)}")
-    return parse_lesson(name, yaml.safe_load(path.read_text(encoding="utf-8")))
+    return parse_lesson(name, yaml.load(path.read_text(encoding="utf-8"), Loader=RULES))
 
 
 def parse_lesson(name: str, given: Mapping[str, Any]) -> Lesson:
