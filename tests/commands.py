@@ -16,10 +16,18 @@ import torch.utils.tensorboard
 import initlab.data.images, initlab.data.synthetic, initlab.data.tabular, initlab.models
 from initlab.cli.conclude import conclude_study
 from initlab.cli.run_train import run_study
-from initlab.sweep import worker
+from initlab.sweep import crew, worker
 from tests.helpers import interruptible, make_job
 
-composed = {}
+composed, started = {}, []
+start_workers = crew.start_workers
+
+def start_forks(*what, **how):
+    # The first that a command starts, as it may have them: Lightning is here, but no operation has threads.
+    started.append(what)
+    return start_workers(*what, **{**how, "from_here": len(started) == 1})
+
+crew.start_workers = start_forks
 gc.collect(), gc.freeze()  # else each process would look through it all, and so copy it
 
 def watch(pattern, number):

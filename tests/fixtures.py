@@ -23,15 +23,19 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
 
 from initlab.activations import registry as activations
 from initlab.base.console import quiet_libraries
+from initlab.base.files import write_text_whole
 from initlab.cli.command import COMMAND, STARTED
 from initlab.config.names import SWEPT
 from initlab.data.tabular import WINE_QUALITY_COLUMNS, WINE_QUALITY_FILE, WINE_QUALITY_ROWS
 from initlab.initializers import registry
+from initlab.reporting import write
+from initlab.reporting.document import Picture
 from tests.commands import Commands, open_commands
 from tests.composing import compose_quicker
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
+NO_DATA = str(ROOT / "no-data")  # no folder is made for each test that needs none, which takes as long as many of them
 
 quiet_libraries()
 compose_quicker()
@@ -56,7 +60,7 @@ class _Frozen:
 
     def freeze_again(self) -> None:
         if self.thawed:
-            if self.times % 50 == 0:  # what is garbage by now is kept until then
+            if self.times % 200 == 0:  # what is garbage by now is kept until then
                 gc.collect()
             gc.freeze()
             gc.enable()
@@ -76,7 +80,7 @@ def _little_to_collect() -> None:
 @pytest.fixture(autouse=True)
 def _same_numbers_each_time() -> None:
     """What a test draws without saying from where is the same in every run."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -96,9 +100,9 @@ def _started_anew() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_data_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_data_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the user's cache by accident."""
-    monkeypatch.setenv("INITLAB_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("INITLAB_DATA", NO_DATA)
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +112,17 @@ def _no_activation_of_another_test() -> Iterator[None]:
     yield
     activations._KINDS.clear()
     activations._KINDS.update(kept)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have pictures with nothing in them, which takes no time."""
+
+    def write_empty(picture: Picture, folder: Path, _: object) -> None:
+        write_text_whole(folder / f"{picture.name}.svg", "<svg/>")
+        write_text_whole(folder / f"{picture.name}.png", "")
+
+    monkeypatch.setattr(write, "_write_picture", write_empty)
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,7 @@ def test_a_configuration_is_resolved_and_checked_once(
     assert len(checked) == jobs
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("program", "typed"),
     [

@@ -16,6 +16,7 @@ from tests.helpers import QUICK, run
 LINE = "zeros learned nothing: no weight gets any gradient, so that none of them ever moves."
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_train_says_why_zeros_have_the_score_of_the_commonest_class(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_what_cannot_be_looked_at_is_passed_over(monkeypatch: pytest.MonkeyPatch
 START = "init.output.name=normal, init.output.std=3: the loss starts at "
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_start_far_above_a_guess_is_said_with_the_layer_that_does_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

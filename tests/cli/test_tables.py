@@ -77,6 +77,7 @@ def test_what_failed_breaks_no_number_either() -> None:
     assert any("optim.lr=0.00316," in line for line in lines)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_rows_of_a_condition_stand_together(tmp_path: Path) -> None:
     """Though another network's scores lie between: it does not compare."""
     cells = [

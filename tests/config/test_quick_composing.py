@@ -77,7 +77,7 @@ def nodes(held: Any, path: str = "") -> Iterator[tuple[Any, ...]]:
             yield from nodes(node, f"{path}.{key}")
 
 
-@pytest.mark.parametrize(("name", "share"), [("train", 1), ("probe", 9), ("recommend", 9)])
+@pytest.mark.parametrize(("name", "share"), [("train", 2), ("probe", 9), ("recommend", 9)])
 def test_it_is_what_hydra_composes(name: str, share: int, tmp_path: Path) -> None:
     """Whatever was composed before, and though what was composed is changed."""
     (tmp_path / "init").mkdir()

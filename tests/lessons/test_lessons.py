@@ -4,6 +4,7 @@ import errno
 import importlib
 import inspect
 import io
+import shlex
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def test_the_first_job_of_what_to_try_next_composes(name: str) -> None:
             make_job(*jobs_of(words)[0], config=program)
         elif program == "textbook":
             read_lesson(words)
+
+
+@pytest.mark.parametrize("name", lesson_names())
+def test_its_experiments_compose(name: str) -> None:
+    for experiment in read_lesson(name).experiments.values():
+        for job in jobs_of(shlex.join(experiment.words))[:1]:
+            make_job(*job, config=experiment.program)
 
 
 def test_all_together_take_an_hour_at_most() -> None:

@@ -1,11 +1,15 @@
-"""Every lesson runs: its experiments, its tables, its verdict, its picture and its page, at the smallest size."""
+"""Every lesson runs: its experiments, its tables, its verdict, its picture and its page, at the smallest size.
+
+At once those of `AT_ONCE`, one or more of each topic; the others are slow. What is their own, how they judge and what
+they draw, their own tests try on tables that are made, and tests/lessons/test_lessons.py composes their experiments.
+"""
 
 import io
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -22,6 +26,10 @@ from initlab.lessons.lesson import Experiment, Lesson, lesson_names, read_answer
 from initlab.lessons.site import page_of
 
 SEEDS: Final = 2
+AT_ONCE: Final = (
+    *("symmetry", "he_deep", "lecun_tanh", "too_small", "variance", "speed", "orthogonal"),
+    *("input_scale", "pretrained", "residual", "seeds", "tutorial_wine"),
+)
 MADE_ON: Final = ("date", "device", "cores", "initlab", "torch", "python")
 SMALL: Final = {
     "batch_size": "512",
@@ -82,7 +90,13 @@ def _smaller(key: str, value: str, fewer: Mapping[str, str]) -> str:
     return SMALLER[key][several] if key in SMALLER else value
 
 
-@pytest.mark.parametrize("name", lesson_names())
+def lessons() -> list[Any]:
+    """All lessons, those of `AT_ONCE` first."""
+    slow = pytest.mark.slow
+    return [*AT_ONCE, *(pytest.param(name, marks=slow) for name in lesson_names() if name not in AT_ONCE)]
+
+
+@pytest.mark.parametrize("name", lessons())
 def test_a_lesson_runs_from_its_commands_to_its_page(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_probe_without_a_name_is_headed_by_what_was_probed() -> None:
     assert probe_title(["look"], jobs) == "look"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_options_that_do_nothing_on_a_probe_are_said_to(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,6 +165,7 @@ def test_the_same_tables_give_the_same_report_without_torch(study: Path, tmp_pat
         assert (tmp_path / "again" / name).read_bytes() == (study / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_answer_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +176,7 @@ def test_the_answer_is_said(
     assert "In small: report.html, report.md, figures/, tables/" in said
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_studies_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(tmp_path / "a", Cell({"init.name": "he"}, [0.9] * 8), Cell({"init.name": "zeros"}, [0.1] * 8))
     write_study(tmp_path / "b", Cell({"init.name": "xavier"}, [0.8] * 8), Cell({"init.name": "he"}, [0.9] * 8))
@@ -211,6 +213,7 @@ def test_what_cannot_be_reported_is_one_line(
     assert "every job failed" in say[4]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_half_written_table_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(tmp_path / "study", *(Cell({"init.name": name}, [score] * 8) for name, score in SCORES.items()))
     path = tmp_path / "study" / "init=xavier" / "history.parquet"
@@ -344,6 +347,7 @@ def test_papers_get_latex_and_pdf_and_a_part_of_the_study(
     assert "selection" not in (tmp_path / "study" / "report.md").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_called_after_a_moment_is_titled_by_what_it_compares(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

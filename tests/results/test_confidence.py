@@ -168,6 +168,7 @@ def test_whatever_shows_an_interval_says_the_level(analysis: Analysis, report: R
         assert not any(other in entry for entries in said.values() for entry in entries), other
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_takes_a_level(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +202,7 @@ def test_shares_are_refused_alike(
     assert capsys.readouterr().err == f"{expected} --{option} 0.02\n"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_takes_a_margin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ def test_this_machine_has_a_worker_a_core() -> None:
         assert backend.most_workers == usable_cores()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of their own
 @pytest.mark.parametrize("backend", ["ray", "dask"])
 def test_a_cluster_that_starts_here_starts_once_in_a_command(

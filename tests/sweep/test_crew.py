@@ -20,7 +20,7 @@ from tests.sweep.helpers import descendants
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 
 
-@pytest.fixture(params=[True, False], ids=["forked", "not forked"])
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["forked", "not forked"])
 def workers(request: pytest.FixtureRequest) -> Iterator[list[Worker]]:
     found = start_workers("os", 3, cores=1, may_fork=request.param)
     yield found

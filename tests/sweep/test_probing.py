@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,14 @@ class Odd(nn.Linear):
             Path(f"at_work.{os.getpid()}").touch()
             time.sleep(60)
         return super().forward(inputs)
+
+
+@pytest.fixture
+def start_forks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Worker]]:
+    """Workers are forks of this process, where there can be some, and import nothing, which takes most of a test."""
+    start = partial(start_workers, from_here=sys.platform == "linux")
+    monkeypatch.setattr(probing, "start_workers", start)
+    return start
 
 
 def jobs_of(*more: str) -> list[Any]:
@@ -112,6 +122,7 @@ def test_two_processes_find_what_one_finds_in_the_same_order(monkeypatch: pytest
     assert_same(shared, all_found(jobs_of("n_jobs=1")))
 
 
+@pytest.mark.usefixtures("start_forks")
 @pytest.mark.parametrize(("how", "n_jobs"), [("dies", 3), ("exits", 2), ("fails there", 2)])
 def test_what_a_worker_cannot_do_is_probed_here(how: str, n_jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAIN, str(os.getpid()))
@@ -143,11 +154,13 @@ def test_what_cannot_be_sent_to_a_worker_is_probed_here(monkeypatch: pytest.Monk
     assert not said
 
 
-def test_what_a_worker_says_arrives(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_a_worker_says_arrives(
+    start_forks: Callable[..., list[Worker]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """An error in words, and what the user's code prints, though the worker is killed in the end."""
     monkeypatch.setenv(MAIN, str(os.getpid()))
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    (worker,) = start_workers("initlab.sweep.probing", 1, cores=1, may_fork=True)
+    (worker,) = start_forks("initlab.sweep.probing", 1, cores=1, may_fork=True)
     (raising, *_), (printing, *_) = odd("raises"), odd("prints")
     try:
         sent, other = (worker.call("_in_worker", job, 1, Home.here()) for job in (raising, printing))

@@ -116,6 +116,7 @@ def wandb_run(path: Path) -> tuple[str, str, dict[str, object], dict[int, dict[s
     return project, name, config, rows
 
 
+@pytest.mark.slow
 def test_wandb_has_a_run_a_job_and_sends_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +152,7 @@ def mlflow_runs(store: Path) -> dict[str, tuple[str, str, dict[str, str], dict[i
     return runs
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:(mlflow|alembic|sqlalchemy|pydantic)")
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")  # which MLflow keeps for later
 def test_mlflow_has_a_run_a_job_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
