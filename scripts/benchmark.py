@@ -8,7 +8,7 @@ wine   400 runs of experiment=classic_wine as whole processes, against (a) one L
        hand-written batched-matmul loop of the same arithmetic, against the training part alone: compiled (the second
        time, when the program is on disk) and not.
 mnist  a member's epoch of experiment=classic_mnist in float32 and bfloat16, against a plain PyTorch loop over tensors
-       in the default memory format, on all cores as torch uses them by default.
+       in the default memory format, on all cores as torch uses them by default; and what operations take of it.
 sweep  whole sweeps: a grid of learning rates against Hydra's basic launcher; ten times as many networks; two workers
        against one; and what a job costs beside composing and training.
 probe  ten initializers of a network of 100 layers as a whole process; what recording the signal in every epoch adds to

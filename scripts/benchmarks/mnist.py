@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from initlab.base.threads import usable_cores
 from initlab.jobs.job import Job
@@ -46,10 +47,21 @@ def member_epoch(job: Job) -> float:
     return timer.seconds / len(job.seeds)
 
 
+def shares(job: Job) -> dict[str, float]:
+    """What operations take of a cohort's processor time in training, as torch's profiler has it: those above 1 %."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        train_all(job)
+    times = {one.key: one.self_cpu_time_total for one in found.key_averages()}
+    whole = sum(times.values())
+    return {name: time / whole for name, time in sorted(times.items(), key=lambda one: -one[1]) if time > 0.01 * whole}
+
+
 def benchmark_mnist(runs: int) -> dict[str, Any]:
     """Time classic_mnist."""
-    settings = ("experiment=classic_mnist", f"seeds={2 * usable_cores()}", "trainer.max_epochs=1")
-    jobs = {name: make_job(*settings, f"trainer.precision={name}") for name in ("32-true", "bf16-mixed")}
+    settings = ("experiment=classic_mnist", "trainer.max_epochs=1")
+    precisions = ("32-true", "bf16-mixed")
+    several = f"seeds={2 * usable_cores()}"
+    jobs = {name: make_job(*settings, several, f"trainer.precision={name}") for name in precisions}
     samples: dict[str, list[float]] = {"plain": [], **{name: [] for name in jobs}}
     for _ in range(runs):
         for name, job in jobs.items():
@@ -66,4 +78,7 @@ def benchmark_mnist(runs: int) -> dict[str, Any]:
             "bfloat16, times faster than plain PyTorch": median["plain"] / median["bf16-mixed"],
         },
         "peak memory of 10 seeds, GiB": peak,
+        "shares of a network's processor time": {
+            name: shares(make_job(*settings, "seeds=1", "threads=1", f"trainer.precision={name}")) for name in jobs
+        },
     }
