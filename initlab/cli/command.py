@@ -80,7 +80,9 @@ def run_command(app: Callable[[], None], config_name: str) -> None:
         sys.path.insert(0, str(Path.cwd()))  # where a user's own modules lie, under the console script, too
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # so that Hydra hands its errors to us
     os.environ[COMMAND] = command_line(sys.argv)
-    started()
+    for name in (STARTED, SWEPT):  # of a former command of this process
+        os.environ.pop(name, None)
+    started()  # before a fork of this process would say so for itself alone
     try:
         sys.argv[1:] = understood(sys.argv[1:], config_name=config_name)
         offer_plugins(sys.argv[1:])

@@ -355,6 +355,16 @@ def test_sweeps_without_a_name_never_share_a_folder(commands: Commands, tmp_path
     assert [len(tables_of(study)) for study in studies] == [2, 2]
 
 
+def test_nor_do_those_of_one_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As commands that a notebook gives, one of which has a name."""
+    command = "-m init=he logger=none seeds=1 trainer.max_epochs=1"
+    for name in ("name=first", "", ""):
+        assert run(f"{command} {name}", monkeypatch, tmp_path) == 0
+        time.sleep(1e-3)
+    studies = list((tmp_path / "outputs").iterdir())
+    assert [len(tables_of(study)) for study in studies] == [1, 1, 1]
+
+
 def test_what_a_killed_process_was_writing_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     left = tmp_path / "outputs" / "study" / "init=he" / ".members.parquet.1.partial"
     left.parent.mkdir(parents=True)
