@@ -22,6 +22,7 @@ with warnings.catch_warnings():  # what third parties warn about while they are 
     import torch.utils.tensorboard
 
 from initlab.activations import registry as activations
+from initlab.base import forking
 from initlab.base.console import quiet_libraries
 from initlab.base.files import write_text_whole
 from initlab.cli.command import COMMAND, STARTED
@@ -103,6 +104,18 @@ def _started_anew() -> Iterator[None]:
 def _no_data_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the user's cache by accident."""
     monkeypatch.setenv("INITLAB_DATA", NO_DATA)
+
+
+@pytest.fixture(autouse=True)
+def _no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test replaces, and counts, is asked in its own process, though that has no other thread just then."""
+    monkeypatch.setattr(forking, "may_fork", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def _imported_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that a test changes within a second is not taken for what Python keeps of it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
 
 @pytest.fixture(autouse=True)
