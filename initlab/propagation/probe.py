@@ -216,7 +216,8 @@ def probe_networks(
     table, layout, found, sums = _probe_signal(*look, vectorized=vectorized, loss=loss, fitted=fitted, workers=workers)
     spread = histograms(networks, layout, batch)
     jacobians = networks, layout, batch, seeds, found
-    values = _spectrum(*jacobians, rows=SPECTRUM_ROWS * spectrum, vectorized=vectorized, workers=workers)
+    rows = SPECTRUM_ROWS if spectrum else 0
+    values = _spectrum(*jacobians, rows=rows, vectorized=vectorized, workers=workers)
     start = None if loss is None or sums is None else first_loss(networks, layout, batch, loss, sums)
     blocks = look_at_blocks(networks, batch, seeds)
     recurrence = look_at_recurrence(networks, layout, batch, seeds, vectorized=vectorized)

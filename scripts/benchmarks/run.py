@@ -55,6 +55,7 @@ def main(description: str) -> None:
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     quiet_libraries()
     os.environ["PYTHONWARNINGS"] = "ignore"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # on most machines Python keeps what it compiled of modules
     machine = describe_machine("cpu")
     result = {"machine": machine, "load at the start": os.getloadavg()}
     for name in options.names or [name for name in BENCHMARKS if name not in NOT_EVERYWHERE]:

@@ -46,7 +46,7 @@ class Bench:
     def peer(self, peer: str, script: str, *arguments: str | Path, **variables: str) -> dict[str, float]:
         """Run a peer's script in its environment, which nothing of ours is in."""
         command = [python_of(peer, self._environments), "-I", HERE / script, *arguments]
-        return run_timed(command, {**_usual(), **variables})
+        return run_timed(command, {**os.environ, **variables})
 
     def ours(self, module: str, *arguments: str | Path, cache: str = "warm") -> dict[str, float]:
         """Run a module of this checkout in an environment with what it needs, and no more.
@@ -60,7 +60,7 @@ class Bench:
             "INITLAB_COMPILED": str(kept / "programs"),
         }
         python = python_of("initlab", self._environments)
-        return run_timed([python, "-m", module, *arguments], {**_usual(), **variables})
+        return run_timed([python, "-m", module, *arguments], {**os.environ, **variables})
 
     def whole(self, seeds: int, compiling: str, *more: str) -> dict[str, float]:
         """Run a sweep of classic_wine from the start of the process to its report."""
@@ -81,11 +81,6 @@ class Bench:
         """Train an epoch of classic_mnist with a network a core."""
         settings = ("experiment=classic_mnist", f"seeds={usable_cores()}", "trainer.max_epochs=1")
         return self.ours("scripts.benchmarks.peers.initlab_training", "he", *settings, f"trainer.precision={precision}")
-
-
-def _usual() -> dict[str, str]:
-    """This process' environment; but Python keeps what it compiled of modules, as it does on most machines."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _compiling(name: str) -> tuple[str, str]:
